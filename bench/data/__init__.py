@@ -1,0 +1,1 @@
+"""From a data folder or a drawing routine to examples, splits and pixels."""

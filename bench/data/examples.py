@@ -1,0 +1,63 @@
+"""What a source hands to everything after it: items, labels, and a way to read each image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class ImageError(Exception):
+    """One image cannot be used; the text says why, in a few words ("truncated", "not an image")."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing found wrong with the data.
+
+    kind: a short fixed name that problems are counted by (`stray_comma`, `no_image`, `truncated`).
+    where: file and row, or image path. why: a sentence. fatal: whether the row or image is left out.
+    """
+
+    kind: str
+    where: str
+    why: str
+    fatal: bool = True
+
+
+class ImageReader(Protocol):
+    """Reads the images of a source by position; must be safe to call from several threads."""
+
+    def read(self, index: int) -> np.ndarray:
+        """Return (height, width, 3) uint8 RGB, or raise ImageError."""
+        ...
+
+    def content_hashes(self) -> tuple[str, ...]:
+        """Return one hash per image; equal hashes mean the same bytes (drawn: the same drawing)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Examples:
+    """All usable rows of a data set, in the source's order.
+
+    items: n unique ids. columns: name -> n strings ("" where the cell is empty); the task card says
+    which column is the label. groups: n ids of what the split must keep together, or None.
+    fingerprint: hash over rows and image contents. source: `kaggle-fashion`, `drawn-small`, ...
+    problems: what was left out or repaired while reading the rows (undecodable images are found later,
+    when pixels are read).
+    """
+
+    items: tuple[str, ...]
+    columns: Mapping[str, tuple[str, ...]]
+    images: ImageReader
+    fingerprint: str
+    source: str
+    groups: tuple[str, ...] | None = None
+    problems: tuple[Problem, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.items)

@@ -1,0 +1,1 @@
+"""What a kind of task (multiclass, ...) needs: targets, metrics, tables."""

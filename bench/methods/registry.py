@@ -1,0 +1,150 @@
+"""The types of a method's steps and the one table that holds them all.
+
+A step belongs to one stage. The stages run in this order:
+
+    sampling  which training rows are seen, how often; may add synthetic feature rows
+    weight    one weight per class, applied to each sample's loss
+    loss      what is minimised; at most one
+    posthoc   what is done to scores after training, fitted on validation alone
+
+Adding a step is adding one entry here (`register`), with its function in the module of its stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+from bench.spec import Value
+
+STAGES = ("sampling", "weight", "loss", "posthoc")
+
+
+@dataclass(frozen=True)
+class Param:
+    """One argument of a step. `choices` closes the set of words; `low`/`high` bound numbers.
+
+    `type` is int, float, str or bool; a float parameter may also take the words in `choices`
+    (tau = 0.5 or tau = auto).
+    """
+
+    name: str
+    type: type
+    default: Value
+    help: str
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class LossSpec:
+    """A loss for one head, in numbers only, so that heads with different losses train side by side.
+
+    family: key of `bench.methods.losses.FAMILIES`. params: that family's numbers.
+    offset: (k,) float32 added to the logits during training only (log priors), or None.
+    link: how logits become stored scores, `softmax` or `sigmoid`.
+    bias: initial value of every class's bias.
+    """
+
+    family: str = "softmax"
+    params: Mapping[str, float] = field(default_factory=dict)
+    offset: np.ndarray | None = None
+    link: str = "softmax"
+    bias: float = 0.0
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """What a sampling step makes of n training rows.
+
+    rows: (m,) int64 positions among n + s rows, the first n real, the last s synthetic.
+    synthetic: (s, d) float32 feature rows, labels: (s,) int32 their classes; both empty for most steps.
+    """
+
+    rows: np.ndarray
+    synthetic: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """The last layer: logits = features @ kernel + bias. kernel: (d, k), bias: (k,), float32."""
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Return (n, k) float32 for (n, d) float32."""
+        out: np.ndarray = features @ self.kernel + self.bias
+        return out
+
+
+class SamplingStep(Protocol):
+    """y: (n,) int32; features: (n, d) float32, or None outside the frozen regime."""
+
+    def __call__(
+        self, args: Mapping[str, Any], y: np.ndarray, features: np.ndarray | None, seed: int
+    ) -> Resampled: ...
+
+
+class WeightStep(Protocol):
+    """counts: (k,) training images per class before any resampling -> (k,) float32 weights."""
+
+    def __call__(self, args: Mapping[str, Any], counts: np.ndarray) -> np.ndarray: ...
+
+
+class LossStep(Protocol):
+    """counts: (k,) rows per class that the loss will see (after resampling) -> the loss."""
+
+    def __call__(self, args: Mapping[str, Any], counts: np.ndarray) -> LossSpec: ...
+
+
+class PosthocStep(Protocol):
+    """Fit on validation; return the new head and what was chosen (for the record).
+
+    head: the trained head. features: (n, d) validation features as the head sees them, y: (n,) truth,
+    counts: (k,) training images per class.
+    """
+
+    def __call__(
+        self, args: Mapping[str, Any], head: LinearHead, features: np.ndarray, y: np.ndarray, counts: np.ndarray
+    ) -> tuple[LinearHead, dict[str, Any]]: ...
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """A registered step: what it is called, where it runs, what it takes, where it comes from.
+
+    stage: the stage, or a function of the resolved arguments that gives it.
+    run: the step's function by stage, as "module:function", imported only when a cell trains.
+    regimes: where it can be used. kinds: the task kinds that can use it.
+    """
+
+    name: str
+    stage: str | Callable[[Mapping[str, Any]], str]
+    run: Mapping[str, str]
+    summary: str
+    paper: str
+    params: tuple[Param, ...] = ()
+    regimes: tuple[str, ...] = ("frozen", "scratch")
+    kinds: tuple[str, ...] = ("multiclass",)
+
+    def stage_of(self, args: Mapping[str, Any]) -> str:
+        """Return the stage this step runs in with these arguments."""
+        return self.stage if isinstance(self.stage, str) else self.stage(args)
+
+
+STEPS: dict[str, StepInfo] = {}
+
+
+def register(info: StepInfo) -> StepInfo:
+    """Add a step to the table. Raises ValueError if its name is taken."""
+    if info.name in STEPS:
+        raise ValueError(f"step {info.name!r} is registered twice")
+    STEPS[info.name] = info
+    return info

@@ -1,0 +1,1 @@
+"""Backbones, their features, and the heads and nets trained on them."""

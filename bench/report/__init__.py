@@ -1,0 +1,1 @@
+"""Tables and what renders them; deciding happens elsewhere."""

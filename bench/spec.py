@@ -1,0 +1,169 @@
+"""The frozen types that everything else speaks in, canonical JSON, and a cell's identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+IDENTITY_VERSION = 1
+"""Bumped when the same identity would no longer give the same predictions."""
+
+FORMAT_VERSION = 1
+"""Of the files in a cell's folder."""
+
+Value = str | int | float | bool | None
+"""What a method's argument or a protocol key may hold."""
+
+
+def canonical_json(value: Any) -> str:
+    """Serialise to the one JSON text that equal values share: sorted keys, no blanks, ASCII, no NaN.
+
+    Raises ValueError for NaN or an infinity and TypeError for what JSON cannot hold.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def finite(value: Any) -> Any:
+    """Replace every NaN and infinity inside JSON-like data by None: undefined is undefined."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return value
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a method with every argument resolved, defaults included, sorted by name."""
+
+    name: str
+    args: tuple[tuple[str, Value], ...] = ()
+
+    def __getitem__(self, key: str) -> Value:
+        return dict(self.args)[key]
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """A composition of steps in canonical order; no steps is the method `none`.
+
+    `text` is the short form users read (arguments at their default left out); it is unique for
+    the steps, so two spellings of one method compare equal.
+    """
+
+    steps: tuple[Step, ...]
+    text: str
+
+    def canonical(self) -> list[list[Any]]:
+        """Return the steps as JSON-ready lists, for the identity."""
+        return [[step.name, dict(step.args)] for step in self.steps]
+
+
+@dataclass(frozen=True)
+class DataId:
+    """Which data a cell saw: the source's name and the fingerprint of its rows and images."""
+
+    source: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the grid: a pure function of its identity gives its predictions.
+
+    `stage` is the part of the task that is scored on its own (fashion: `top20`, `remaining`).
+    `protocol` holds every resolved protocol value, sorted by name.
+    `weights` is `imagenet`, `random` or `sha256:<hex>` of a weights file.
+    """
+
+    task: str
+    task_version: int
+    kind: str
+    stage: str
+    regime: str
+    backbone: str
+    weights: str
+    method: MethodSpec
+    seed: int
+    protocol: tuple[tuple[str, Value], ...]
+    data: DataId
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that can change a prediction, ready for canonical JSON."""
+        return {
+            "identity_version": IDENTITY_VERSION,
+            "task": self.task,
+            "task_version": self.task_version,
+            "kind": self.kind,
+            "stage": self.stage,
+            "regime": self.regime,
+            "backbone": self.backbone,
+            "weights": self.weights,
+            "method": self.method.canonical(),
+            "seed": self.seed,
+            "protocol": dict(self.protocol),
+            "data": {"source": self.data.source, "fingerprint": self.data.fingerprint},
+        }
+
+    @cached_property
+    def id(self) -> str:
+        """The sha256 of the identity as 64 hex digits."""
+        return hashlib.sha256(canonical_json(self.identity()).encode("ascii")).hexdigest()
+
+    @property
+    def id8(self) -> str:
+        """The first eight digits of the id: what users type and folders carry."""
+        return self.id[:8]
+
+    @cached_property
+    def setting(self) -> Mapping[str, Value]:
+        """The protocol as a mapping."""
+        return dict(self.protocol)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a cell answered, item by item; every metric is a pure function of this.
+
+    items: n ids. groups: n group ids (listing, person), or None where items stand alone.
+    truth: (n,) int32, index into classes. scores: (n, k) float32, higher is likelier.
+    classes: k names. train_support: (k,) int64, training images of each class (validation included).
+    """
+
+    items: tuple[str, ...]
+    groups: tuple[str, ...] | None
+    truth: np.ndarray
+    scores: np.ndarray
+    classes: tuple[str, ...]
+    train_support: np.ndarray
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What became of a cell.
+
+    status: `ok`, `failed`, `timeout`, `oom` or `skipped`; `reason` says why when it is not `ok`.
+    metrics: {"test": {...}, "val": {...}} of unrounded numbers, None where undefined.
+    counts: images in train, val, test; not scored; quarantined; leaked (test bytes also in train).
+    """
+
+    cell: Cell
+    status: str
+    reason: str | None = None
+    metrics: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    per_class: tuple[Mapping[str, Any], ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
