@@ -1,0 +1,166 @@
+"""Find and validate task cards (`tasks/<name>/task.toml`)."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError, unknown
+from bench.protocol import check
+from bench.spec import Value
+
+REGIMES = ("frozen", "scratch")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the task scored on its own: the classes of train ranks first..last-1 (None: to the end)."""
+
+    name: str
+    first: int
+    last: int | None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What runs when the command names nothing; `sample` is the drawn sample's size."""
+
+    backbones: tuple[str, ...]
+    methods: tuple[str, ...]
+    seeds: str
+    sample: str = "small"
+
+
+@dataclass(frozen=True)
+class TaskCard:
+    """A task as its card states it. `select` is the validation metric that choices are made by.
+
+    protocol: common values, then those of each regime. grids: for the drawn sample and for real data.
+    """
+
+    name: str
+    version: int
+    kind: str
+    title: str
+    source: str
+    label: str
+    select: str
+    split_rule: str
+    split_column: str
+    stages: tuple[Stage, ...]
+    protocol: Mapping[str, Mapping[str, Value]]
+    grids: Mapping[str, Grid]
+    path: Path
+
+    def layers(self, regime: str) -> tuple[Mapping[str, Value], Mapping[str, Value]]:
+        """Return the common protocol values and those of the regime, to be merged in this order."""
+        return self.protocol["common"], self.protocol.get(regime, {})
+
+
+def find_cards(folders: Iterable[Path]) -> dict[str, Path]:
+    """Return the card file of every task in the folders; a name found twice is the first folder's."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for card in sorted(folder.glob("*/task.toml")):
+            found.setdefault(card.parent.name, card)
+    return found
+
+
+def load_card(name: str, folders: Iterable[Path]) -> TaskCard:
+    """Return the named task's card. Raises BenchError for an unknown task or a faulty card."""
+    cards = find_cards(folders)
+    if name not in cards:
+        raise unknown("task", name, cards, f"there are: {', '.join(cards) or 'none'}")
+    return read_card(cards[name])
+
+
+def read_card(path: Path) -> TaskCard:
+    """Read and check one card. Raises BenchError that names the file and the key."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BenchError(f"{path}: not a readable task card: {error}") from None
+    return _Reader(str(path)).card(raw, path)
+
+
+class _Reader:
+    """Checks a card's tables; every error says which file and which key."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def card(self, raw: Mapping[str, Any], path: Path) -> TaskCard:
+        required = ("name", "version", "kind", "title", "source", "label", "select", "split", "stage", "grid")
+        self.keys(raw, required, ("protocol",), "the card")
+        if raw["name"] != path.parent.name:
+            raise BenchError(f"{self.where}: name is {raw['name']!r}, but its folder is {path.parent.name!r}")
+        split = self.typed(raw, "split", dict)
+        self.keys(split, ("rule", "column"), (), "[split]")
+        return TaskCard(
+            name=self.typed(raw, "name", str),
+            version=self.typed(raw, "version", int),
+            kind=self.typed(raw, "kind", str),
+            title=self.typed(raw, "title", str),
+            source=self.typed(raw, "source", str),
+            label=self.typed(raw, "label", str),
+            select=self.typed(raw, "select", str),
+            split_rule=self.typed(split, "rule", str),
+            split_column=self.typed(split, "column", str),
+            stages=self.stages(self.typed(raw, "stage", list)),
+            protocol=self.protocol(raw.get("protocol", {})),
+            grids={name: self.grid(table, name) for name, table in self.typed(raw, "grid", dict).items()},
+            path=path,
+        )
+
+    def keys(self, table: Mapping[str, Any], required: Iterable[str], optional: Iterable[str], what: str) -> None:
+        required = tuple(required)
+        allowed = (*required, *optional)
+        for key in table:
+            if key not in allowed:
+                raise unknown("key", key, allowed, f"in {what} of {self.where}")
+        for key in required:
+            if key not in table:
+                raise BenchError(f"{self.where}: {what} has no {key!r}")
+
+    def typed(self, table: Mapping[str, Any], key: str, kind: type) -> Any:
+        value = table[key]
+        if type(value) is not kind:
+            raise BenchError(f"{self.where}: {key} must be a {kind.__name__}, not {value!r}")
+        return value
+
+    def stages(self, tables: list[Any]) -> tuple[Stage, ...]:
+        stages = []
+        for table in tables:
+            self.keys(table, ("name",), ("first", "last"), "[[stage]]")
+            first, last = table.get("first", 0), table.get("last")
+            if type(first) is not int or first < 0 or (last is not None and (type(last) is not int or last <= first)):
+                raise BenchError(f"{self.where}: stage {table['name']!r} needs whole numbers 0 <= first < last")
+            stages.append(Stage(self.typed(table, "name", str), first, last))
+        if not stages or len({stage.name for stage in stages}) != len(stages):
+            raise BenchError(f"{self.where}: a card has one or more stages with names of their own")
+        return tuple(stages)
+
+    def protocol(self, table: Mapping[str, Any]) -> dict[str, dict[str, Value]]:
+        layers: dict[str, dict[str, Value]] = {"common": {}}
+        for key, value in table.items():
+            if isinstance(value, dict):
+                if key not in REGIMES:
+                    raise unknown("regime", key, REGIMES, f"in {self.where}")
+                layers[key] = {name: check(name, item, f"{self.where} [protocol.{key}]") for name, item in value.items()}
+            else:
+                layers["common"][key] = check(key, value, f"{self.where} [protocol]")
+        return layers
+
+    def grid(self, table: Mapping[str, Any], name: str) -> Grid:
+        if name not in ("drawn", "data"):
+            raise unknown("grid", name, ("drawn", "data"), f"in {self.where}")
+        self.keys(table, ("backbones", "methods", "seeds"), ("sample",), f"[grid.{name}]")
+        return Grid(
+            backbones=tuple(self.typed(table, "backbones", list)),
+            methods=tuple(self.typed(table, "methods", list)),
+            seeds=self.typed(table, "seeds", str),
+            sample=str(table.get("sample", "small")),
+        )

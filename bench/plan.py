@@ -1,0 +1,160 @@
+"""From a request to cells, the reasons for what cannot run, and jobs. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.cards import REGIMES, TaskCard
+from bench.data.examples import Examples
+from bench.errors import BenchError, unknown
+from bench.methods.grammar import parse_method, problems_for, split_methods
+from bench.models.backbones import get_backbone, problem_of, weights_id
+from bench.protocol import resolve
+from bench.spec import Cell, DataId, MethodSpec, Value
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for; None and empty mean "as the card says".
+
+    data: a data folder, or None for the drawn sample of size `sample`.
+    """
+
+    task: str
+    data: Path | None = None
+    sample: str | None = None
+    backbones: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    seeds: str | None = None
+    stages: tuple[str, ...] = ()
+    regime: str | None = None
+    weights: str | None = None
+    settings: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A combination that was asked for and cannot run."""
+
+    backbone: str
+    regime: str
+    method: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """Cells that share one backbone's pixels and features. `weights` is as the user wrote it."""
+
+    backbone: str
+    regime: str
+    weights: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that would run, grouped into jobs, and everything that cannot."""
+
+    card: TaskCard
+    jobs: tuple[Job, ...]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """All cells, job by job."""
+        return tuple(cell for job in self.jobs for cell in job.cells)
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Read a seed list such as `0-2,7`.
+
+    >>> parse_seeds("0-2,7")
+    (0, 1, 2, 7)
+
+    Raises BenchError for anything else, a seed named twice, or more than 1,000 seeds.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", part)
+        if not match:
+            raise BenchError(f"--seed {text!r}: write whole numbers and ranges, for example 0-2 or 0,3,5")
+        low, high = int(match[1]), int(match[2] or match[1])
+        if high < low or high - low >= 1000:
+            raise BenchError(f"--seed {text!r}: the range {part.strip()} is empty or longer than 1,000")
+        seeds += range(low, high + 1)
+    if len(set(seeds)) != len(seeds):
+        raise BenchError(f"--seed {text!r}: a seed is named twice")
+    if len(seeds) > 1000:
+        raise BenchError(f"--seed {text!r}: at most 1,000 seeds")
+    return tuple(seeds)
+
+
+def sample_of(card: TaskCard, request: Request) -> str:
+    """Return the drawn sample's size: as asked, or as the card says."""
+    return request.sample or card.grids["drawn"].sample
+
+
+def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
+    """Expand a request into cells.
+
+    Names are checked before anything else, so that a typing error costs nothing. A combination that is
+    legal in itself but cannot run (a method the regime cannot use, say) is skipped with its reason.
+    Raises BenchError for unknown names, faulty seeds and an unknown stage.
+    """
+    grid = card.grids["drawn" if request.data is None else "data"]
+    backbones = _unique(request.backbones or grid.backbones, "backbone")
+    texts = [text for given in request.methods or grid.methods for text in split_methods(given)]
+    methods = _unique_methods([parse_method(text) for text in texts])
+    seeds = parse_seeds(request.seeds or grid.seeds)
+    stages = _stages(card, request.stages)
+    if request.regime is not None and request.regime not in REGIMES:
+        raise unknown("regime", request.regime, REGIMES, f"one of {', '.join(REGIMES)}")
+    data = DataId(examples.source, examples.fingerprint)
+    jobs, skipped = [], []
+    for name in backbones:
+        info = get_backbone(name)
+        regime = request.regime or info.regime
+        weights = request.weights or ("imagenet" if regime == "frozen" else "random")
+        protocol = resolve(*card.layers(regime), request.settings)
+        reason = problem_of(info, regime, weights, dict(protocol))
+        runnable = []
+        for method in methods:
+            why = reason or problems_for(method, card.kind, regime)
+            if why:
+                skipped.append(Skipped(name, regime, method.text, why))
+            else:
+                runnable.append(method)
+        if not runnable:
+            continue
+        identity = weights_id(info, weights)
+        cells = tuple(
+            Cell(card.name, card.version, card.kind, stage, regime, name, identity, method, seed, protocol, data)
+            for stage in stages
+            for method in runnable
+            for seed in seeds
+        )
+        jobs.append(Job(name, regime, weights, cells))
+    return Plan(card, tuple(jobs), tuple(skipped))
+
+
+def _unique(names: Sequence[str], what: str) -> tuple[str, ...]:
+    split = [part.strip() for name in names for part in name.split(",")]
+    if "" in split:
+        raise BenchError(f"--{what}: a name is empty")
+    return tuple(dict.fromkeys(split))
+
+
+def _unique_methods(methods: Sequence[MethodSpec]) -> tuple[MethodSpec, ...]:
+    return tuple({method.text: method for method in methods}.values())
+
+
+def _stages(card: TaskCard, asked: Sequence[str]) -> tuple[str, ...]:
+    known = [stage.name for stage in card.stages]
+    for name in asked:
+        if name not in known:
+            raise unknown("stage", name, known, f"{card.name} has {', '.join(known)}")
+    return tuple(name for name in known if not asked or name in asked)

@@ -1,0 +1,137 @@
+"""The protocol: every value that a card or `--set` may fix, with its type, default and bounds."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.errors import BenchError, unknown
+from bench.spec import Value
+
+
+@dataclass(frozen=True)
+class Key:
+    """One protocol key. `choices` closes the set of words; `low`/`high` bound numbers (inclusive)."""
+
+    name: str
+    type: type
+    default: Value
+    help: str
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    pattern: str = ""
+
+
+_SIZE = r"native|[1-9]\d{0,3}(x[1-9]\d{0,3})?"
+
+KEYS: dict[str, Key] = {
+    key.name: key
+    for key in (
+        Key("epochs", int, 40, "passes over the training rows, at most", low=1, high=100_000),
+        Key("batch_size", int, 64, "rows per step", low=1, high=1_000_000),
+        Key("lr", float, 1e-3, "learning rate", low=0.0),
+        Key("optimizer", str, "adam", "adam or sgd", choices=("adam", "sgd")),
+        Key("momentum", float, 0.9, "of sgd", low=0.0, high=1.0),
+        Key("l2", float, 0.0, "weight decay of the kernels: l2 * kernel is added to the gradient", low=0.0),
+        Key("patience", int, 8, "epochs without a better validation loss before stopping; 0 never stops", low=0),
+        Key("val_fraction", float, 0.15, "share of the training part kept for validation", low=0.01, high=0.9),
+        Key("refit", bool, False, "after every choice, train again on train + validation for the best epochs"),
+        Key("standardize", bool, True, "frozen features: zero mean, unit variance over the training part"),
+        Key("input_size", str, "native", "pixels fed to the backbone: native, N or HxW", pattern=_SIZE),
+        Key("resize", str, "squash", "how an image gets that size", choices=("squash", "crop", "pad")),
+        Key(
+            "preprocess",
+            str,
+            "backbone",
+            "pixel scaling: the backbone's own, or another on purpose",
+            choices=("backbone", "unit", "tf", "torch", "caffe", "none"),
+        ),
+        Key("engine", str, "tensorflow", "what extracts features", choices=("tensorflow", "openvino")),
+        Key("duplicates", str, "keep", "test images whose bytes are also in train", choices=("keep", "drop")),
+    )
+}
+
+
+def defaults() -> dict[str, Value]:
+    """Return every key at its default."""
+    return {name: key.default for name, key in KEYS.items()}
+
+
+def check(name: str, value: Value, where: str) -> Value:
+    """Return the value as its key's type. Raises BenchError naming `where` it was written."""
+    if name not in KEYS:
+        raise unknown("protocol key", name, KEYS, where)
+    key = KEYS[name]
+    if key.type is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not key.type:
+        raise BenchError(f"{where}: {name} takes {_kind(key)}, not {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BenchError(f"{where}: {name} takes a finite number, not {value!r}")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if key.low is not None and value < key.low:
+            raise BenchError(f"{where}: {name} is at least {key.low:g}, not {value:g}")
+        if key.high is not None and value > key.high:
+            raise BenchError(f"{where}: {name} is at most {key.high:g}, not {value:g}")
+    if key.choices and value not in key.choices:
+        raise unknown(f"value of {name}", str(value), key.choices, f"one of {', '.join(key.choices)}")
+    if key.pattern and not re.fullmatch(key.pattern, str(value)):
+        raise BenchError(f"{where}: {name} takes {key.help.split(': ')[-1]}, not {value!r}")
+    return value
+
+
+def _kind(key: Key) -> str:
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+    return f"one of {', '.join(key.choices)}" if key.choices else names[key.type]
+
+
+def parse_set(text: str) -> tuple[str, Value]:
+    """Read one `key=value` of the command line.
+
+    >>> parse_set("epochs=5")
+    ('epochs', 5)
+
+    Raises BenchError for a text without `=`, an unknown key (nearest named) or a wrong value.
+    """
+    name, equals, raw = text.partition("=")
+    name, raw = name.strip(), raw.strip()
+    where = f"--set {text}"
+    if not equals or not name:
+        raise BenchError(f"{where}: write --set key=value, for example --set epochs=5")
+    if name not in KEYS:
+        raise unknown("protocol key", name, KEYS, f"--set takes {', '.join(KEYS)}")
+    return name, check(name, _literal(raw, KEYS[name].type), where)
+
+
+def _literal(raw: str, kind: type) -> Value:
+    if kind is bool:
+        return {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}.get(raw.lower(), raw)
+    if kind in (int, float):
+        try:
+            return int(raw) if kind is int else float(raw)
+        except ValueError:
+            return raw
+    return raw
+
+
+def resolve(*layers: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
+    """Merge the defaults and the layers, later ones winning, into sorted (key, value) pairs."""
+    merged = defaults()
+    for layer in layers:
+        merged.update(layer)
+    return tuple(sorted(merged.items()))
+
+
+def image_size(value: Value, native: tuple[int, int]) -> tuple[int, int]:
+    """Return (height, width) for an `input_size` value.
+
+    >>> image_size("350x450", (224, 224)), image_size("64", (224, 224)), image_size("native", (224, 224))
+    ((350, 450), (64, 64), (224, 224))
+    """
+    if value == "native":
+        return native
+    height, _, width = str(value).partition("x")
+    return int(height), int(width or height)

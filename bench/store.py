@@ -1,0 +1,295 @@
+"""Results on disk: a cell's folder is there whole or not at all.
+
+    results/<task>/<backbone>/<method>/s<seed>-<id8>/
+        result.json          identity, status, metrics, counts, timings, environment
+        per_class.csv        one row per class
+        history.csv          one row per epoch
+        predictions.parquet  every score of validation and test
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.errors import StoreError
+from bench.models.lanes import Epoch
+from bench.spec import FORMAT_VERSION, Cell, CellResult, Predictions, finite
+
+RESULT = "result.json"
+LOCKS = ".locks"
+SCRATCH = ".tmp-"
+
+
+def slug(text: str) -> str:
+    """Return the text as a portable folder name: no colon, blank, slash or parenthesis.
+
+    >>> slug("focal(gamma=2)+oversample")
+    'focal_gamma=2_+oversample'
+    """
+    return re.sub(r"[^A-Za-z0-9_.+=-]", "_", text)[:80]
+
+
+def cell_dir(root: Path, cell: Cell) -> Path:
+    """Return the folder of a cell in a results folder."""
+    return root / slug(cell.task) / slug(cell.backbone) / slug(cell.method.text) / f"s{cell.seed}-{cell.id8}"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A stored cell: its record now, its rows and predictions when asked for."""
+
+    folder: Path
+    record: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The cell's full id."""
+        return str(self.record["id"])
+
+    @property
+    def ok(self) -> bool:
+        """Whether the cell was measured."""
+        return self.record["status"] == "ok"
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """The record with its `per_class` rows."""
+        return {**self.record, "per_class": self.per_class}
+
+    @cached_property
+    def per_class(self) -> list[dict[str, Any]]:
+        """The rows of per_class.csv with numbers as numbers and empty cells as None."""
+        return _read_csv(self.folder / "per_class.csv", text=("class", "group"))
+
+    @cached_property
+    def history(self) -> list[dict[str, Any]]:
+        """The rows of history.csv."""
+        return _read_csv(self.folder / "history.csv", text=())
+
+    def predictions(self, split: str = "test") -> Predictions:
+        """Read the predictions of `val` or `test`. Raises StoreError if the file cannot be read."""
+        import numpy as np
+        import pyarrow.parquet as pq
+
+        path = self.folder / "predictions.parquet"
+        try:
+            table = pq.read_table(path, filters=[("split", "=", split)])
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path}: cannot be read ({error}); run the cell again with --rerun") from None
+        classes = tuple(self.record["classes"])
+        scores = table["scores"].combine_chunks()
+        groups = table["group"].to_pylist()
+        return Predictions(
+            items=tuple(table["item"].to_pylist()),
+            groups=None if not groups or groups[0] is None else tuple(groups),
+            truth=table["truth"].to_numpy().astype(np.int32),
+            scores=np.asarray(scores.flatten(), np.float32).reshape(len(table), len(classes)),
+            classes=classes,
+            train_support=np.asarray(self.record["train_support"], np.int64),
+        )
+
+
+def _read_csv(path: Path, text: Sequence[str]) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{key: value if key in text else _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def _number(text: str) -> int | float | None:
+    if text == "":
+        return None
+    return int(text) if re.fullmatch(r"-?\d+", text) else float(text)
+
+
+class Store:
+    """A results folder. Creating one touches nothing; writing makes the folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def find(self, cell: Cell) -> Stored | None:
+        """Return the stored cell, whatever its status, or None."""
+        stored = _load(cell_dir(self.root, cell))
+        return stored if isinstance(stored, Stored) and stored.id == cell.id else None
+
+    def load(self, task: str | None = None) -> tuple[list[Stored], list[str]]:
+        """Return the stored cells of a task (None: of all), in path order, and a line per unreadable one."""
+        cells, problems = [], []
+        pattern = f"{slug(task) if task else '*'}/*/*/s*-*/{RESULT}"
+        for path in sorted(self.root.glob(pattern)):
+            stored = _load(path.parent)
+            if isinstance(stored, Stored):
+                cells.append(stored)
+            elif stored:
+                problems.append(stored)
+        return cells, problems
+
+    def commit(self, result: CellResult, parts: Mapping[str, Predictions], history: Sequence[Epoch]) -> Path:
+        """Write a cell's folder whole, replacing an older one. parts: `val` and `test` predictions.
+
+        Raises StoreError (one line: no space, not writable); then the older folder is still there.
+        """
+        target = cell_dir(self.root, result.cell)
+        with _storing(self.root):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            work = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=target.parent))
+            try:
+                _write_cell(work, result, parts, history)
+                _swap(work, target)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+        return target
+
+    @contextmanager
+    def lock(self, name: str, waiting: Any = None) -> Iterator[None]:
+        """Hold a lock shared by all runs into this folder; `waiting()` is called once if it is taken."""
+        from filelock import FileLock, Timeout
+
+        with _storing(self.root):
+            folder = self.root / LOCKS
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / f"{slug(name)}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                if waiting is not None:
+                    waiting()
+                lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def sweep(self, task: str) -> None:
+        """Remove what killed runs left behind. Call it only while holding the task's lock.
+
+        A cell that was being replaced when its run was killed is put back.
+        """
+        for leftover in (self.root / slug(task)).glob(f"*/*/{SCRATCH}*"):
+            for replaced in leftover.glob("s*-*"):
+                if not (leftover.parent / replaced.name).exists():
+                    os.rename(replaced, leftover.parent / replaced.name)
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextmanager
+def _storing(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = {
+            errno.ENOSPC: "no space is left",
+            errno.EDQUOT: "the disk quota is used up",
+            errno.EACCES: "it is not writable",
+            errno.EPERM: "it is not writable",
+            errno.EROFS: "the disk is read-only",
+            errno.ENOTDIR: "a part of its path is a file",
+            errno.EEXIST: "a file is in its place",
+        }.get(error.errno or 0, error.strerror or str(error))
+        raise StoreError(f"results folder {str(root)!r}: {why}; free it or choose another with --results DIR") from None
+
+
+def _load(folder: Path) -> Stored | str | None:
+    """Return the stored cell, a line saying why it cannot be used, or None where nothing is."""
+    path = folder / RESULT
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["format_version"] > FORMAT_VERSION:
+            return f"{path}: written by a newer messybench (format {record['format_version']}); upgrade to read it"
+        if not {"id", "cell", "status", "metrics"} <= record.keys():
+            return f"{path}: not a result of messybench; move it away"
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        return f"{path}: cannot be read ({type(error).__name__}: {error}); move it away and run again"
+    return Stored(folder, record)
+
+
+def _write_cell(work: Path, result: CellResult, parts: Mapping[str, Predictions], history: Sequence[Epoch]) -> None:
+    some = next(iter(parts.values()), None)
+    record = {
+        "format_version": FORMAT_VERSION,
+        "id": result.cell.id,
+        "cell": {**result.cell.identity(), "method_text": result.cell.method.text},
+        "status": result.status,
+        "reason": result.reason,
+        "classes": list(some.classes) if some else [],
+        "train_support": [int(n) for n in some.train_support] if some else [],
+        "metrics": result.metrics,
+        "counts": result.counts,
+        "choices": result.choices,
+        "timings": result.timings,
+        "environment": result.environment,
+        "command": result.command,
+    }
+    if parts:
+        _write_predictions(work / "predictions.parquet", parts)
+    _write_csv(work / "per_class.csv", result.per_class)
+    _write_csv(work / "history.csv", [vars(epoch) for epoch in history])
+    text = json.dumps(finite(record), ensure_ascii=False, allow_nan=False, indent=1)
+    with (work / RESULT).open("w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows({key: "" if value is None else value for key, value in finite(row).items()} for row in rows)
+
+
+def _write_predictions(path: Path, parts: Mapping[str, Predictions]) -> None:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns: dict[str, Any] = {"split": [], "item": [], "group": []}
+    for split, part in parts.items():
+        columns["split"] += [split] * len(part.items)
+        columns["item"] += part.items
+        columns["group"] += part.groups or (None,) * len(part.items)
+    truth = np.concatenate([part.truth for part in parts.values()]).astype(np.int32)
+    scores = np.concatenate([part.scores for part in parts.values()]).astype(np.float32)
+    table = pa.table(
+        {
+            "split": pa.array(columns["split"], pa.string()),
+            "item": pa.array(columns["item"], pa.string()),
+            "group": pa.array(columns["group"], pa.string()),
+            "truth": pa.array(truth),
+            "scores": pa.FixedSizeListArray.from_arrays(pa.array(scores.ravel()), scores.shape[1]),
+        }
+    )
+    pq.write_table(table, path, compression="zstd")
+
+
+def _swap(work: Path, target: Path) -> None:
+    """Put `work` in the place of `target`; what it replaces stays beside it, under its name, until then."""
+    if target.exists():
+        old = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=target.parent))
+        os.rename(target, old / target.name)
+        os.rename(work, target)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.rename(work, target)
+
+
+def failed(result: CellResult, reason: str, status: str = "failed") -> CellResult:
+    """Return the result with a failure's status and its reason on one line."""
+    return replace(result, status=status, reason=" ".join(reason.split())[:500])
