@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from bench.cards import REGIMES, TaskCard
+from bench.cards import REGIMES, TaskCard, load_card
 from bench.data.examples import Examples
 from bench.errors import BenchError, unknown
-from bench.methods.grammar import parse_method, problems_for, split_methods
+from bench.methods.grammar import parse_methods, problems_for
 from bench.models.backbones import get_backbone, problem_of, weights_id
 from bench.protocol import resolve
 from bench.spec import Cell, DataId, MethodSpec, Value
@@ -34,6 +35,16 @@ class Request:
     weights: str | None = None
     settings: Mapping[str, Value] = field(default_factory=dict)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the request as JSON data."""
+        return {**asdict(self), "data": None if self.data is None else str(self.data)}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Request:
+        """Return the request that `to_json` wrote."""
+        lists = {key: tuple(raw[key]) for key in ("backbones", "methods", "stages")}
+        return cls(**{**raw, **lists, "data": None if raw["data"] is None else Path(raw["data"])})
+
 
 @dataclass(frozen=True)
 class Skipped:
@@ -53,6 +64,10 @@ class Job:
     regime: str
     weights: str
     cells: tuple[Cell, ...]
+
+    def only(self, ids: Set[str]) -> Job:
+        """Return the job with just the cells of these ids."""
+        return replace(self, cells=tuple(cell for cell in self.cells if cell.id in ids))
 
 
 @dataclass(frozen=True)
@@ -93,9 +108,14 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def sample_of(card: TaskCard, request: Request) -> str:
-    """Return the drawn sample's size: as asked, or as the card says."""
-    return request.sample or card.grids["drawn"].sample
+def open_task(request: Request, tasks: Sequence[Path], cache: Path) -> tuple[TaskCard, Examples]:
+    """Read the task's card and open its data. Raises BenchError for an unknown task, DataError for bad data."""
+    from bench.data.sources import open_source
+
+    card = load_card(request.task, tasks)
+    sample = request.sample or card.grids["drawn"].sample
+    needed = (card.label, card.split_column)
+    return card, open_source(card.source, request.data, sample, cache, needed)
 
 
 def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
@@ -107,8 +127,7 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
     """
     grid = card.grids["drawn" if request.data is None else "data"]
     backbones = _unique(request.backbones or grid.backbones, "backbone")
-    texts = [text for given in request.methods or grid.methods for text in split_methods(given)]
-    methods = _unique_methods([parse_method(text) for text in texts])
+    methods = _unique_methods([method for text in request.methods or grid.methods for method in parse_methods(text)])
     seeds = parse_seeds(request.seeds or grid.seeds)
     stages = _stages(card, request.stages)
     if request.regime is not None and request.regime not in REGIMES:

@@ -1,0 +1,99 @@
+"""The command `bench`: its subcommands are imported when they are called, so that help is instant."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+import bench
+from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError, nearest
+
+COMMANDS = {
+    "run": "Train what is missing of a grid, then print its tables.",
+    "plan": "Show the grid without running it, and why a combination cannot run.",
+    "results": "Print a row for every stored cell.",
+    "show": "Print one stored cell whole.",
+    "compare": "Compare stored results with a baseline.",
+    "baseline": "Pin a run's own result as a baseline.",
+    "data": "Check a data folder before anything is trained on it.",
+    "list": "List tasks, backbones, methods, metrics or baselines.",
+}
+"""Every subcommand, in the order of help; `bench.commands.<name>_` holds its click command `command`."""
+
+
+class LazyGroup(click.Group):
+    """Knows its commands' names and one-line helps without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the named command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"bench.commands.{cmd_name}_").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest command where one is not known."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            raise BenchError(f"unknown command {args[0]!r}{nearest(args[0], COMMANDS)} (bench --help lists them)")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command list without importing any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with `bench run --task fashion`: it draws its own sample and needs no data.",
+)
+@click.version_option(bench.__version__, prog_name="messybench")
+def cli() -> None:
+    """Which backbone and which remedy help when image labels are imbalanced, missing or wrong?
+
+    Results go to ./results (--results, BENCH_RESULTS), features to the cache (--cache, BENCH_CACHE).
+    """
+
+
+def main() -> None:
+    """Run the command; an error a user caused is one line on standard error."""
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.stdout.flush()
+    except BenchError as error:
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        _complain(_option_hint(error))
+        sys.exit(EXIT_USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        _complain("interrupted; what is stored stays, the same command goes on from there")
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (head, less) has closed; keep Python from complaining again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _option_hint(error: click.ClickException) -> str:
+    """Return the error's text with the nearest option or choice named."""
+    text = " ".join(error.format_message().split())
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        known = [name for param in error.ctx.command.params for name in param.opts]
+        return f"unknown option {error.option_name}{nearest(error.option_name, known)}"
+    return text
+
+
+def _complain(text: str) -> None:
+    click.echo(f"bench: {text}", err=True)

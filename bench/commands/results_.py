@@ -1,0 +1,31 @@
+"""`bench results`: a row for every stored cell."""
+
+from __future__ import annotations
+
+import click
+
+from bench.commands.options import format_option, results_option
+from bench.errors import EXIT_DONE, EXIT_NOTHING_MEASURED, EXIT_SOME_FAILED
+
+
+@click.command()
+@click.option("--task", help="Only this task.")
+@results_option
+@format_option
+def command(task: str | None, results: str | None, fmt: str) -> int:
+    """Print a row for every stored cell, failed ones included."""
+    from bench.paths import results_dir
+    from bench.report.render import render
+    from bench.report.tables import results_table
+    from bench.store import Store
+
+    root = results_dir(results)
+    cells, problems = Store(root).load(task)
+    for problem in problems:
+        click.echo(f"bench: {problem}", err=True)
+    if not cells and not problems:
+        click.echo(f"bench: nothing is stored in {root}; `bench run --task fashion` fills it", err=True)
+    click.echo(render(results_table([stored.record for stored in cells]), fmt))
+    if problems:
+        return EXIT_SOME_FAILED
+    return EXIT_DONE if cells else EXIT_NOTHING_MEASURED

@@ -1,0 +1,97 @@
+"""`bench run`: plan, train what is missing, print the tables."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from typing import Any
+
+import click
+
+from bench.commands.options import baselines_option, format_option, grid_options, request_from
+from bench.errors import EXIT_DONE, EXIT_NOTHING_MEASURED, EXIT_SOME_FAILED, NothingMeasured
+from bench.spec import Cell
+from bench.store import Store
+
+
+@click.command()
+@grid_options
+@baselines_option
+@format_option
+@click.option("--rerun", is_flag=True, help="Train stored cells again too.")
+@click.option("--quiet", is_flag=True, help="No tables: train and store only.")
+def command(fmt: str, rerun: bool, quiet: bool, **options: Any) -> int:
+    """Train what is missing of a grid of backbones x methods x seeds, then print its tables.
+
+    What is stored already is not trained again; a run that was stopped goes on where it stopped.
+    """
+    from bench.commands.progress import Progress
+    from bench.execute.local import Orders, execute
+    from bench.paths import cache_dir, results_dir, search_path
+    from bench.plan import make_plan, open_task
+
+    say = Progress.say
+    tasks, cache = search_path("tasks", options["tasks"]), cache_dir(options["cache"]).resolve()
+    request = request_from(options)
+    card, examples = open_task(request, tasks, cache)
+    if request.data is None:
+        say(
+            f"no --data given: this is the drawn sample ({len(examples)} images made by code), not real photographs; "
+            f"for real data: bench run --task {card.name} --data DIR (tasks/{card.name}/README.md says what DIR holds)"
+        )
+    plan = make_plan(card, request, examples)
+    for skip in plan.skipped:
+        say(f"cannot run {skip.backbone} x {skip.method}: {skip.reason}")
+    if not plan.cells:
+        raise NothingMeasured("none of the combinations asked for can run (bench plan shows why)")
+    store = Store(results_dir(options["results"]).resolve())
+    missing = [cell for cell in plan.cells if rerun or not _measured(store, cell)]
+    if not missing:
+        say(f"nothing to do: all {len(plan.cells)} cells are stored in {store.root}")
+    else:
+        waiting = f"another run is writing to {store.root}; waiting for it to end"
+        with store.lock(card.name, lambda: say(waiting)):
+            store.sweep(card.name)
+            missing = [cell for cell in missing if rerun or not _measured(store, cell)]
+            say(f"{len(missing)} of {len(plan.cells)} cells to train, {len(plan.jobs)} backbones")
+            orders = Orders(request, tasks, cache, store.root, shlex.join(["bench", *sys.argv[1:]]))
+            began = time.monotonic()
+            with Progress(len(missing)) as progress:
+                execute(plan, missing, orders, progress.on_event)
+            say(f"done in {time.monotonic() - began:.1f} s; stored in {store.root}")
+    if not quiet:
+        print_tables(store, plan.cells, card.select, options["baselines"], fmt)
+    found = [store.find(cell) for cell in plan.cells]
+    failed = [stored for stored in found if stored is None or not stored.ok]
+    if failed:
+        say(f"{len(failed)} of {len(plan.cells)} cells failed (bench results --task {card.name} says why)")
+        return EXIT_NOTHING_MEASURED if len(failed) == len(plan.cells) else EXIT_SOME_FAILED
+    return EXIT_DONE
+
+
+def _measured(store: Store, cell: Cell) -> bool:
+    stored = store.find(cell)
+    return stored is not None and stored.ok
+
+
+def print_tables(store: Store, cells: tuple[Cell, ...], select: str, baselines: str | None, fmt: str) -> None:
+    """Print the grid's means over seeds, then the classes of each stage's best setting beside the published."""
+    from bench.baselines import published_for
+    from bench.commands.show_ import render_all
+    from bench.paths import search_path
+    from bench.report.render import render
+    from bench.report.tables import best_setting, class_table, grid_table
+
+    stored = [found for cell in cells if (found := store.find(cell)) is not None and found.ok]
+    if not stored:
+        return
+    tables = [grid_table([found.record for found in stored], select)]
+    baseline = published_for(cells[0].task, search_path("baselines", baselines))
+    for stage in dict.fromkeys(cell.stage for cell in cells):
+        mine = [found for found in stored if found.record["cell"]["stage"] == stage]
+        if mine:
+            best = best_setting([found.record for found in mine], select)
+            chosen = next(found for found in mine if found.id == best)
+            tables.append(class_table(chosen.result, baseline))
+    click.echo(render_all([render(table, fmt) for table in tables], fmt))

@@ -1,0 +1,62 @@
+"""The process that trains: reads an order from standard input, reports one JSON line per event.
+
+It is a process of its own so that the command line never imports TensorFlow, and so that a job that
+runs out of memory or crashes takes only its own cells with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.plan import Request, make_plan, open_task
+
+
+def main() -> None:
+    """Run the cells of the order on standard input; libraries that print do so on standard error."""
+    order = json.loads(sys.stdin.read())
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+
+    def emit(kind: str, **fields: Any) -> None:
+        try:
+            events.write(json.dumps({"event": kind, **fields}) + "\n")
+        except BrokenPipeError:
+            # Nobody listens any more: the command line was killed, and so the run is over.
+            os._exit(1)
+
+    try:
+        run_order(order, emit)
+    except BenchError as error:
+        emit("error", text=str(error), exit_code=error.exit_code)
+
+
+def run_order(order: dict[str, Any], emit: Any) -> None:
+    """Plan the order's request again, keep the cells it names, and run them job by job.
+
+    Raises BenchError when the plan no longer holds a named cell: the data changed in between.
+    """
+    from bench.env import make_deterministic
+    from bench.run import Context, run_job
+
+    request = Request.from_json(order["request"])
+    cache = Path(order["cache"])
+    card, examples = open_task(request, [Path(folder) for folder in order["tasks"]], cache)
+    plan = make_plan(card, request, examples)
+    wanted = set(order["cells"])
+    if not wanted <= {cell.id for cell in plan.cells}:
+        raise BenchError("the data changed while the run was being planned; run the same command again")
+    make_deterministic()
+    context = Context(card, examples, cache, Path(order["results"]), order["command"], emit)
+    for job in plan.jobs:
+        mine = job.only(wanted)
+        if mine.cells:
+            run_job(context, mine)
+
+
+if __name__ == "__main__":
+    main()
