@@ -36,7 +36,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class TaskCard:
-    """A task as its card states it. `select` is the validation metric that choices are made by.
+    """A task as its card states it.
 
     protocol: common values, then those of each regime. grids: for the drawn sample and for real data.
     """
@@ -47,7 +47,6 @@ class TaskCard:
     title: str
     source: str
     label: str
-    select: str
     split_rule: str
     split_column: str
     stages: tuple[Stage, ...]
@@ -93,7 +92,7 @@ class _Reader:
         self.where = where
 
     def card(self, raw: Mapping[str, Any], path: Path) -> TaskCard:
-        required = ("name", "version", "kind", "title", "source", "label", "select", "split", "stage", "grid")
+        required = ("name", "version", "kind", "title", "source", "label", "split", "stage", "grid")
         self.keys(raw, required, ("protocol",), "the card")
         if raw["name"] != path.parent.name:
             raise BenchError(f"{self.where}: name is {raw['name']!r}, but its folder is {path.parent.name!r}")
@@ -106,7 +105,6 @@ class _Reader:
             title=self.typed(raw, "title", str),
             source=self.typed(raw, "source", str),
             label=self.typed(raw, "label", str),
-            select=self.typed(raw, "select", str),
             split_rule=self.typed(split, "rule", str),
             split_column=self.typed(split, "column", str),
             stages=self.stages(self.typed(raw, "stage", list)),

@@ -61,7 +61,7 @@ def command(fmt: str, rerun: bool, quiet: bool, **options: Any) -> int:
                 execute(plan, missing, orders, progress.on_event)
             say(f"done in {time.monotonic() - began:.1f} s; stored in {store.root}")
     if not quiet:
-        print_tables(store, plan.cells, card.select, options["baselines"], fmt)
+        print_tables(store, plan.cells, card.kind, options["baselines"], fmt)
     found = [store.find(cell) for cell in plan.cells]
     failed = [stored for stored in found if stored is None or not stored.ok]
     if failed:
@@ -75,23 +75,25 @@ def _measured(store: Store, cell: Cell) -> bool:
     return stored is not None and stored.ok
 
 
-def print_tables(store: Store, cells: tuple[Cell, ...], select: str, baselines: str | None, fmt: str) -> None:
+def print_tables(store: Store, cells: tuple[Cell, ...], kind: str, baselines: str | None, fmt: str) -> None:
     """Print the grid's means over seeds, then the classes of each stage's best setting beside the published."""
     from bench.baselines import published_for
     from bench.commands.show_ import render_all
+    from bench.kinds.base import get_kind
     from bench.paths import search_path
     from bench.report.render import render
     from bench.report.tables import best_setting, class_table, grid_table
 
+    selection = get_kind(kind).selection
     stored = [found for cell in cells if (found := store.find(cell)) is not None and found.ok]
     if not stored:
         return
-    tables = [grid_table([found.record for found in stored], select)]
+    tables = [grid_table([found.record for found in stored], selection)]
     baseline = published_for(cells[0].task, search_path("baselines", baselines))
     for stage in dict.fromkeys(cell.stage for cell in cells):
         mine = [found for found in stored if found.record["cell"]["stage"] == stage]
         if mine:
-            best = best_setting([found.record for found in mine], select)
+            best = best_setting([found.record for found in mine], selection)
             chosen = next(found for found in mine if found.id == best)
             tables.append(class_table(chosen.result, baseline))
     click.echo(render_all([render(table, fmt) for table in tables], fmt))

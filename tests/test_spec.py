@@ -1,0 +1,82 @@
+"""Identity: pinned, stable, and sensitive to everything that can change a prediction."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.spec import IDENTITY_VERSION, Cell, DataId, MethodSpec, Step, canonical_json, finite
+
+CELL = Cell(
+    task="fashion",
+    task_version=1,
+    kind="multiclass",
+    stage="top20",
+    regime="frozen",
+    backbone="mobilenet_025",
+    weights="imagenet",
+    method=MethodSpec((Step("focal", (("alpha", 1.0), ("gamma", 2.0))),), "focal"),
+    seed=0,
+    protocol=(("batch_size", 64), ("lr", 0.001)),
+    data=DataId("drawn-tiny", "0" * 64),
+)
+
+
+def test_identity_is_pinned() -> None:
+    """Do not edit the expected id: when the algorithm changes, bump IDENTITY_VERSION and pin the new pair."""
+    pinned = (1, "4418f062658e38c8cfc82db1e482a7191d13cafc2feb7de43a46a79712d2b943")
+    assert (IDENTITY_VERSION, CELL.id) == pinned
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"task": "other"},
+        {"task_version": 2},
+        {"kind": "multilabel"},
+        {"stage": "remaining"},
+        {"regime": "scratch"},
+        {"backbone": "lenet"},
+        {"weights": "random"},
+        {"method": MethodSpec((), "none")},
+        {"seed": 1},
+        {"protocol": (("batch_size", 64), ("lr", 0.002))},
+        {"data": DataId("drawn-tiny", "1" * 64)},
+        {"data": DataId("drawn-small", "0" * 64)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_part_changes_the_identity(change: dict[str, object]) -> None:
+    assert replace(CELL, **change).id != CELL.id  # type: ignore[arg-type]
+
+
+def test_the_spelling_of_a_method_does_not_change_the_identity() -> None:
+    assert replace(CELL, method=replace(CELL.method, text="focal(gamma=2)")).id == CELL.id
+
+
+def test_every_field_is_in_the_identity() -> None:
+    assert set(CELL.identity()) - {"identity_version"} == set(Cell.__dataclass_fields__)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(json_values)
+def test_finite_makes_strict_json_and_keeps_the_rest(value: object) -> None:
+    text = canonical_json(finite(value))
+    assert text.isascii()
+    assert canonical_json(json.loads(text)) == text
+
+
+def test_canonical_json_ignores_order_and_refuses_nan() -> None:
+    assert canonical_json({"b": 1, "a": [1.5, None]}) == canonical_json({"a": [1.5, None], "b": 1})
+    with pytest.raises(ValueError, match="Out of range|JSON"):
+        canonical_json(float("nan"))
