@@ -108,11 +108,16 @@ class PosthocStep(Protocol):
     """Fit on validation; return the new head and what was chosen (for the record).
 
     head: the trained head. features: (n, d) validation features as the head sees them, y: (n,) truth,
-    counts: (k,) training images per class.
+    counts: (k,) rows per class that the loss saw (after resampling): the prior the head has learned.
     """
 
     def __call__(
-        self, args: Mapping[str, Any], head: LinearHead, features: np.ndarray, y: np.ndarray, counts: np.ndarray
+        self,
+        args: Mapping[str, Any],
+        head: LinearHead,
+        features: np.ndarray,
+        y: np.ndarray,
+        counts: np.ndarray,
     ) -> tuple[LinearHead, dict[str, Any]]: ...
 
 
@@ -122,6 +127,9 @@ class StepInfo:
 
     stage: the stage, or a function of the resolved arguments that gives it.
     run: the step's function by stage, as "module:function", imported only when a cell trains.
+    also: functions it brings to other stages besides, in the same form (a loss with weights of its own);
+    it then occupies those stages too.
+    check: says why resolved arguments make no sense together, or None where they do.
     regimes: where it can be used. kinds: the task kinds that can use it.
     """
 
@@ -133,10 +141,17 @@ class StepInfo:
     params: tuple[Param, ...] = ()
     regimes: tuple[str, ...] = ("frozen", "scratch")
     kinds: tuple[str, ...] = ("multiclass",)
+    also: Mapping[str, str] = field(default_factory=dict)
+    check: Callable[[Mapping[str, Any]], str | None] | None = None
 
     def stage_of(self, args: Mapping[str, Any]) -> str:
         """Return the stage this step runs in with these arguments."""
         return self.stage if isinstance(self.stage, str) else self.stage(args)
+
+    def functions(self, args: Mapping[str, Any]) -> dict[str, str]:
+        """Return "module:function" by stage for every stage the step occupies with these arguments."""
+        stage = self.stage_of(args)
+        return {stage: self.run[stage], **self.also}
 
 
 STEPS: dict[str, StepInfo] = {}

@@ -1,0 +1,215 @@
+"""Which examples train, validate and test: the rules that cards name, and the parts of one stage."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.data.examples import Examples
+from bench.errors import BenchError, DataError, nearest, unknown
+
+if TYPE_CHECKING:
+    from bench.cards import Stage
+
+_YEAR = re.compile(r"\s*([0-9]{1,9})(?:\.0*)?\s*")
+
+
+def even_year(values: Sequence[str]) -> np.ndarray:
+    """Train on even years, test on everything else, a missing or unreadable year included.
+
+    >>> even_year(["2012", "2011", "2016.0", "", "soon"]).tolist()
+    [True, False, True, False, False]
+    """
+    years = (_YEAR.fullmatch(value) for value in values)
+    return np.array([year is not None and int(year[1]) % 2 == 0 for year in years], dtype=bool)
+
+
+RULES: dict[str, Callable[[Sequence[str]], np.ndarray]] = {"even_year": even_year}
+"""Split rules by name: n cells of a column -> (n,) bool, True where the example trains."""
+
+
+def base_split(examples: Examples, rule: str, column: str) -> np.ndarray:
+    """Return (n,) bool: True where an example trains, False where it tests.
+
+    Raises BenchError for an unknown rule, DataError where the column is missing or one side is empty.
+    """
+    if rule not in RULES:
+        raise unknown("split rule", rule, RULES, f"there are: {', '.join(RULES)}")
+    if column not in examples.columns:
+        guess = nearest(column, examples.columns)
+        raise DataError(f"the data has no column {column!r}, which the split rule {rule} needs{guess}")
+    train = RULES[rule](examples.columns[column])
+    for side, found in (("train", train.any()), ("test", not train.all())):
+        if not found:
+            raise DataError(f"the split rule {rule} on column {column!r} leaves no {side} row; add data")
+    return train
+
+
+@dataclass(frozen=True)
+class StageSplit:
+    """The classes and rows of one stage of a task.
+
+    classes: k names, most training images first, then by name. truth: (n,) int32 index into classes,
+    -1 where an example's label is not one of them. train, val, test: sorted int64 positions, disjoint;
+    val is cut from the training part. unseen: usable test rows whose class the whole training part
+    does not know, in any stage: they are counted, never scored. leaked: test rows of this stage whose
+    image is, byte for byte, also in its train or val; they are in `test` unless they were to be
+    dropped. None where no hashes were given.
+    """
+
+    classes: tuple[str, ...]
+    truth: np.ndarray
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+    unseen: int
+    leaked: int | None
+
+    @property
+    def train_counts(self) -> np.ndarray:
+        """(k,) int64: training images of each class, validation included."""
+        known = np.concatenate([self.truth[self.train], self.truth[self.val]])
+        return np.bincount(known, minlength=len(self.classes)).astype(np.int64)
+
+
+def stage_split(
+    labels: Sequence[str],
+    train: np.ndarray,
+    ok: np.ndarray,
+    stage: Stage,
+    *,
+    val_fraction: float,
+    seed: int,
+    groups: Sequence[str] | None = None,
+    hashes: Sequence[str] | None = None,
+    drop_leaked: bool = False,
+) -> StageSplit:
+    """Cut one stage into train, validation and test.
+
+    labels: n class names, "" for none. train: (n,) bool, the base split. ok: (n,) bool, the image can be
+    used; ranks and counts know only usable rows. groups, hashes: n ids; rows that share one are never
+    parted between train and val. Raises DataError where the stage has no class, no train or no test row.
+    """
+    usable = ok & np.array([label != "" for label in labels], dtype=bool)
+    ranked = _ranked(labels, train & usable)
+    classes = tuple(ranked[stage.first : stage.last])
+    if not classes:
+        begins = f"stage {stage.name!r} begins at class {stage.first + 1}"
+        raise DataError(f"{begins}, but train knows only {len(ranked)}; leave the stage out")
+    index = {label: number for number, label in enumerate(classes)}
+    truth = np.array([index.get(label, -1) for label in labels], dtype=np.int32)
+    known = np.flatnonzero(train & usable & (truth >= 0))
+    test = np.flatnonzero(~train & usable & (truth >= 0))
+    if len(test) == 0:
+        raise DataError(f"stage {stage.name!r} has no usable test row of its classes; add test data")
+    everywhere = set(ranked)
+    unseen = sum(labels[row] not in everywhere for row in np.flatnonzero(~train & usable).tolist())
+    leaks = _leaks(known, test, hashes)
+    if drop_leaked and leaks is not None:
+        test = test[~leaks]
+        if len(test) == 0:
+            raise DataError(f"stage {stage.name!r}: every test image is also in train; set duplicates=keep")
+    val = _validation(truth, known, _units(known, groups, hashes), val_fraction, seed)
+    return StageSplit(
+        classes=classes,
+        truth=truth,
+        train=np.setdiff1d(known, val, assume_unique=True),
+        val=val,
+        test=test,
+        unseen=unseen,
+        leaked=None if leaks is None else int(leaks.sum()),
+    )
+
+
+def _ranked(labels: Sequence[str], rows: np.ndarray) -> list[str]:
+    """Return the labels of the rows, most frequent first, then by name."""
+    counts = Counter(labels[row] for row in np.flatnonzero(rows).tolist())
+    if not counts:
+        raise DataError("no training row has both a label and a usable image; see `bench data check`")
+    return sorted(counts, key=lambda label: (-counts[label], label))
+
+
+def _leaks(known: np.ndarray, test: np.ndarray, hashes: Sequence[str] | None) -> np.ndarray | None:
+    """Return (len(test),) bool: the image is also among the known rows."""
+    if hashes is None:
+        return None
+    in_train = {hashes[row] for row in known.tolist()}
+    return np.array([hashes[row] in in_train for row in test.tolist()], dtype=bool)
+
+
+def _units(rows: np.ndarray, *ids: Sequence[str] | None) -> list[list[int]]:
+    """Partition rows into the smallest sets such that rows sharing any id share a set."""
+    parent = list(range(len(rows)))
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    for column in ids:
+        if column is None:
+            continue
+        first: dict[str, int] = {}
+        for node, row in enumerate(rows.tolist()):
+            parent[root(node)] = root(first.setdefault(column[row], node))
+    members: dict[int, list[int]] = {}
+    for node, row in enumerate(rows.tolist()):
+        members.setdefault(root(node), []).append(row)
+    return list(members.values())
+
+
+def _quotas(counts: np.ndarray, fraction: float) -> list[int]:
+    """Share round(fraction * n) validation rows out among classes by largest remainder.
+
+    Every class keeps a training row, so a class of one row gives none.
+    """
+    exact = counts * fraction
+    quotas = np.minimum(np.floor(exact).astype(np.int64), np.maximum(counts - 1, 0))
+    missing = round(fraction * counts.sum()) - quotas.sum()
+    by_remainder = np.argsort(np.floor(exact) - exact, kind="stable")
+    able = by_remainder[quotas[by_remainder] < counts[by_remainder] - 1]
+    quotas[able[: max(missing, 0)]] += 1
+    return [int(quota) for quota in quotas]
+
+
+def _validation(
+    truth: np.ndarray, known: np.ndarray, units: list[list[int]], fraction: float, seed: int
+) -> np.ndarray:
+    """Draw the validation rows: whole units in random order, while they bring classes nearer to their quota.
+
+    Where units are larger than the quotas of their classes, a second pass fills up to the total size.
+    """
+    if not 0.0 <= fraction < 1.0:
+        raise BenchError(f"val_fraction must be at least 0 and below 1, not {fraction:g}")
+    counts = np.bincount(truth[known])
+    quotas = _quotas(counts, fraction)
+    able = [int(count) - 1 for count in counts]
+    order = np.random.default_rng(seed).permutation(len(units))
+    shares = [Counter(truth[unit].tolist()) for unit in units]
+    drawn: list[int] = []
+    passed: list[int] = []
+    for number in order.tolist():
+        share = shares[number]
+        fits = all(able[label] >= size for label, size in share.items())
+        if fits and sum(abs(quotas[label] - size) - abs(quotas[label]) for label, size in share.items()) < 0:
+            drawn.append(number)
+            for label, size in share.items():
+                quotas[label] -= size
+                able[label] -= size
+        else:
+            passed.append(number)
+    missing = sum(quotas)
+    for number in passed:
+        share, size = shares[number], len(units[number])
+        if abs(missing - size) < abs(missing) and all(able[label] >= part for label, part in share.items()):
+            drawn.append(number)
+            missing -= size
+            for label, part in share.items():
+                able[label] -= part
+    return np.sort(np.array([row for number in drawn for row in units[number]], dtype=np.int64))
