@@ -1,0 +1,179 @@
+"""What the tables of one stored cell hold: its classes beside the published ones, and the cell whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.kinds.base import Average
+from bench.metrics.registry import COUNTS, METRICS
+from bench.report.table import Column, Table
+from bench.report.tables import TRIVIAL, Record, kind_of
+
+if TYPE_CHECKING:
+    from bench.baselines import Baseline, Number, PublishedResult
+
+PUBLISHED = (
+    Column("published_test", "their test", "int"),
+    Column("published_top1", "their top-1", "ratio"),
+    Column("published_top5", "their top-5", "ratio"),
+)
+
+
+def class_table(result: Record, published: Baseline | None = None) -> Table:
+    """Return a row for each class, then the averages, the groups of classes and the trivial answer.
+
+    result: a stored cell with its `per_class` rows. published: a baseline; of its results the first of the
+    cell's stage stands beside ours. The column `row` tells classes from what stands below them: `class`,
+    `average`, `group` or `trivial`.
+    """
+    kind, cell = kind_of(result), result["cell"]
+    theirs = _theirs(published, cell["stage"])
+    name = kind.class_columns[0].key
+    body = [{"row": "class", **row, **_their_class(theirs, row[name])} for row in result["per_class"]]
+    metrics = result["metrics"]
+    for average in kind.averages:
+        role = _role_columns(average, result["per_class"], name)
+        body.append(
+            {
+                "row": average.role,
+                **role,
+                **_picked(average, metrics.get("test", {})),
+                **_their_average(theirs, average),
+            }
+        )
+    body += [
+        {"row": TRIVIAL, name: f"{TRIVIAL}, {average.name}", **_picked(average, metrics[TRIVIAL])}
+        for average in kind.averages
+        if average.trivial and TRIVIAL in metrics
+    ]
+    columns = [Column("row", "row"), *kind.class_columns, *(PUBLISHED if theirs else ())]
+    title = f"{cell['task']} {cell['stage']}: {cell['backbone']}, {cell['method_text']}, seed {cell['seed']}"
+    return Table(f"{title} ({result['id'][:8]})", columns, body, _class_notes(result, published, theirs))
+
+
+def cell_tables(result: Record, history: Sequence[Mapping[str, Any]] = ()) -> tuple[Table, ...]:
+    """Return all that is stored of a cell but its predictions: identity, protocol, metrics, classes, record.
+
+    history: one row per epoch. Tables that would be empty are left out.
+    """
+    cell = result["cell"]
+    identity = {
+        "id": result["id"],
+        **{key: cell[key] for key in ("task", "task_version", "stage", "regime", "backbone", "weights")},
+        "method": cell["method_text"],
+        "seed": cell["seed"],
+        "data": f"{cell['data']['source']} {cell['data']['fingerprint']}",
+        "status": result["status"],
+        "reason": result.get("reason"),
+        "command": result.get("command"),
+    }
+    tables = [
+        _facts(f"Cell {result['id'][:8]}", identity),
+        _facts("Protocol", cell["protocol"]),
+        _metrics(result["metrics"]),
+        class_table(result) if result.get("per_class") else None,
+        *(_facts(key.capitalize(), result.get(key, {})) for key in ("counts", "choices", "timings")),
+        Table("History", [_epoch_column(key) for key in history[0]], history) if history else None,
+        _facts("Environment", result.get("environment", {})),
+    ]
+    return tuple(table for table in tables if table is not None and table.rows)
+
+
+def _theirs(published: Baseline | None, stage: str) -> PublishedResult | None:
+    found = (theirs for theirs in published.published if theirs.stage == stage) if published else iter(())
+    return next(found, None)
+
+
+def _their_class(theirs: PublishedResult | None, name: str) -> dict[str, Any]:
+    if theirs is None:
+        return {}
+    numbers = theirs.classes.get(name, {})
+    return {
+        "published_test": theirs.support.get(name),
+        **{f"published_{key}": _value(numbers.get(key)) for key in ("top1", "top5")},
+    }
+
+
+def _their_average(theirs: PublishedResult | None, average: Average) -> dict[str, Any]:
+    if theirs is None:
+        return {}
+    keys = (key for key in ("top1", "top5") if key in average.columns)
+    return {f"published_{key}": _value(theirs.metrics.get(average.columns[key])) for key in keys}
+
+
+def _value(number: Number | None) -> float | None:
+    return None if number is None else number.value
+
+
+def _picked(average: Average, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {column: metrics.get(metric) for column, metric in average.columns.items()}
+
+
+def _role_columns(average: Average, rows: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
+    """Return name and supports of a row below: over all classes, or over those of a group."""
+    rows = [row for row in rows if average.role != "group" or row.get("group") == average.name]
+    scored = sum(bool(row.get("test_support")) for row in rows)
+    totals = {key: sum(row[key] for row in rows if row.get(key)) for key in ("train_support", "test_support")}
+    return {name: f"{average.name} ({scored} {'class' if scored == 1 else 'classes'})", **totals}
+
+
+def _class_notes(result: Record, published: Baseline | None, theirs: PublishedResult | None) -> list[str]:
+    notes = []
+    if unscored := result.get("counts", {}).get("not_scored"):
+        notes.append(f"{unscored} test images are not scored: train has no image of their class.")
+    if any(not row.get("test_support") for row in result["per_class"]):
+        notes.append("Classes without a test image are in no average.")
+    if published is not None and theirs is not None:
+        label = f" ({theirs.label})" if theirs.label else ""
+        notes.append(
+            f"their: {published.name}{label}, {theirs.backbone}, {theirs.method}. {published.summary}."
+        )
+        notes += [f"their {flag.name}: {flag.why}." for flag in (*published.flags, *theirs.flags)]
+    return notes
+
+
+def _facts(title: str, values: Mapping[str, Any]) -> Table:
+    columns = [Column("name", "name"), Column("value", "value")]
+    return Table(title, columns, [{"name": key, "value": value} for key, value in _flat(values)])
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", json.dumps(value) if isinstance(value, list | tuple) else value
+
+
+def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
+    splits = [split for split in ("test", "val", TRIVIAL) if split in metrics]
+    columns = [
+        Column("metric", "metric"),
+        *(Column(split, split, "ratio") for split in splits),
+        Column("better", "better"),
+        Column("meaning", "meaning"),
+    ]
+    rows: list[dict[str, Any]] = [
+        {
+            "metric": info.name,
+            **{split: metrics[split].get(info.name) for split in splits},
+            "better": info.direction,
+            "meaning": info.summary,
+        }
+        for info in METRICS.values()
+        if any(info.name in metrics[split] for split in splits)
+    ]
+    counts = {
+        f"{name} ({split})": metrics[split].get(name)
+        for name in COUNTS
+        for split in splits
+        if split != TRIVIAL
+    }
+    notes = [f"{name}: {value}" for name, value in counts.items() if value is not None]
+    return Table("Metrics", columns, rows, notes)
+
+
+def _epoch_column(key: str) -> Column:
+    return Column(key, key.replace("_", " "), "int" if key == "epoch" else "ratio")

@@ -1,0 +1,144 @@
+"""Turns a table into text: for a terminal, Markdown, CSV or JSON. The only place that rounds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bench.errors import unknown
+from bench.report.table import Column, Table
+from bench.report.text import Layout, markdown, spreadsheet, visible
+from bench.spec import finite
+
+MISSING = "–"
+EMPTY = "(no rows)"
+WIDEST = 72
+"""Columns of a terminal after which a text goes on in the next line of its cell."""
+
+
+def render(table: Table, fmt: str) -> str:
+    """Return the table as text without a newline at its end.
+
+    fmt: `table` and `md` round and show title and notes; `csv` and `json` (a list of objects, null where
+    undefined) carry the rows alone, numbers as they are. Raises BenchError for another format.
+    """
+    if fmt not in FORMATS:
+        raise unknown("format", fmt, FORMATS, f"one of {', '.join(FORMATS)}")
+    return FORMATS[fmt](table)
+
+
+def _table(table: Table) -> str:
+    from tabulate import tabulate
+
+    layout = Layout()
+    lines = [visible(table.title)] if table.title else []
+    if table.rows:
+        body = tabulate(
+            _cells(table, visible, layout),
+            # Narrow columns of numbers under long names would waste the width of a terminal.
+            headers=[layout.pack(_stacked(column)) for column in table.columns],
+            tablefmt="simple",
+            disable_numparse=True,
+            colalign=[_side(column) for column in table.columns],
+            maxcolwidths=WIDEST,
+        )
+        lines += [layout.unpack(line).rstrip() for line in body.split("\n")]
+    else:
+        lines.append(EMPTY)
+    return "\n".join([*lines, *(visible(note) for note in table.notes)])
+
+
+def _md(table: Table) -> str:
+    from tabulate import tabulate
+
+    blocks = [f"**{markdown(table.title)}**"] if table.title else []
+    if table.rows:
+        layout = Layout()
+        body = tabulate(
+            _cells(table, markdown, layout),
+            headers=[layout.pack(markdown(column.title)) for column in table.columns],
+            tablefmt="pipe",
+            disable_numparse=True,
+            colalign=[_side(column) for column in table.columns],
+        )
+        blocks.append(layout.unpack(body))
+    else:
+        blocks.append(EMPTY)
+    return "\n\n".join([*blocks, *(markdown(note) for note in table.notes)])
+
+
+def _cells(table: Table, safe: Callable[[str], str], layout: Layout) -> list[list[str]]:
+    def cell(column: Column, row: Mapping[str, Any]) -> str:
+        return layout.pack(safe(shown(column, row.get(column.key))))
+
+    return [[cell(column, row) for column in table.columns] for row in table.rows]
+
+
+def _csv(table: Table) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([spreadsheet(column.key) for column in table.columns])
+    for row in table.rows:
+        writer.writerow([_csv_cell(_plain(row.get(column.key))) for column in table.columns])
+    return out.getvalue().removesuffix("\n")
+
+
+def _csv_cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, int | float) else spreadsheet(str(value))
+
+
+def _json(table: Table) -> str:
+    rows = [{column.key: _plain(row.get(column.key)) for column in table.columns} for row in table.rows]
+    if not rows:
+        return "[]"
+    # ASCII alone, so that no terminal and no encoding can come between; a row a line, for people and diff.
+    lines = [json.dumps(row, allow_nan=False, ensure_ascii=True) for row in rows]
+    return "[\n" + ",\n".join(lines) + "\n]"
+
+
+FORMATS: dict[str, Callable[[Table], str]] = {"table": _table, "csv": _csv, "json": _json, "md": _md}
+
+
+def shown(column: Column, value: Any) -> str:
+    """Return a cell as people read it: rounded as its column says, a dash where undefined.
+
+    >>> shown(Column("top1", "top-1", "ratio"), 0.89449), shown(Column("d", "difference", "signed"), -0.0316)
+    ('0.894', '-.032')
+    """
+    value = _plain(value)
+    if value is None:
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, int | float):
+        return str(value)
+    if column.kind == "ratio":
+        return f"{value:.3f}"
+    if column.kind == "signed":
+        return f"{value:+.3f}".replace("0.", ".", 1) if abs(value) < 0.9995 else f"{value:+.3f}"
+    if column.kind == "seconds":
+        return f"{value:.1f}"
+    if isinstance(value, float):
+        return f"{value:.0f}" if column.kind == "int" else f"{value:.6g}"
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return a numpy number as Python's own, and NaN or an infinity as None."""
+    return finite(value.item() if hasattr(value, "item") else value)
+
+
+def _side(column: Column) -> str:
+    return "left" if column.kind in ("text", "bool") else "right"
+
+
+def _stacked(column: Column) -> str:
+    title = visible(column.title)
+    return title if _side(column) == "left" else title.replace(" ", "\n")
