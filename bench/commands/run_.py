@@ -81,8 +81,9 @@ def print_tables(store: Store, cells: tuple[Cell, ...], kind: str, baselines: st
     from bench.commands.show_ import render_all
     from bench.kinds.base import get_kind
     from bench.paths import search_path
+    from bench.report.cells import class_table
     from bench.report.render import render
-    from bench.report.tables import best_setting, class_table, grid_table
+    from bench.report.tables import best_setting, grid_table
 
     selection = get_kind(kind).selection
     stored = [found for cell in cells if (found := store.find(cell)) is not None and found.ok]

@@ -16,8 +16,8 @@ from bench.store import Store, Stored
 def command(cell: str, results: str | None, fmt: str) -> None:
     """Print one stored cell whole. CELL is the beginning of its id, or its folder."""
     from bench.paths import results_dir
+    from bench.report.cells import cell_tables
     from bench.report.render import render
-    from bench.report.tables import cell_tables
 
     stored = find(Store(results_dir(results)), cell)
     click.echo(render_all([render(table, fmt) for table in cell_tables(stored.result, stored.history)], fmt))
