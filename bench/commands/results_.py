@@ -25,7 +25,8 @@ def command(task: str | None, results: str | None, fmt: str) -> int:
         click.echo(f"bench: {problem}", err=True)
     if not cells and not problems:
         click.echo(f"bench: nothing is stored in {root}; `bench run --task fashion` fills it", err=True)
-    click.echo(render(results_table([stored.record for stored in cells]), fmt))
+    records = [stored.record for stored in cells]
+    click.echo(render(results_table(records, full=fmt in ("csv", "json")), fmt))
     if problems:
         return EXIT_SOME_FAILED
     return EXIT_DONE if cells else EXIT_NOTHING_MEASURED
