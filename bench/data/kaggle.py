@@ -1,0 +1,147 @@
+"""The Kaggle layout of Fashion Product Images: `styles.csv` and `images/<id>.jpg`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.data.examples import Examples, Problem
+from bench.data.files import DataFolder
+from bench.data.hashing import hash_files
+from bench.data.reader import FolderImages
+from bench.data.tables import CsvTable, printable, read_csv
+from bench.errors import DataError
+
+SOURCE = "kaggle-fashion"
+FORMAT_VERSION = 1
+"""Part of the fingerprint; raised when the same folder would be read differently."""
+
+TABLE = "styles.csv"
+IMAGES = "images"
+ID = "id"
+
+
+def open_kaggle(folder: Path, cache: Path, required_columns: Sequence[str]) -> Examples:
+    """Read the table, match it with the images, and hash those.
+
+    required_columns: must be in the table; the first of them is the label, and a row with an empty label
+    is left out. Every row that is left out and everything that was repaired is one of `problems`. An image
+    is not decoded here. cache: folder for the content hashes. Raises DataError when the folder, the table
+    or a column is missing, or no row is left.
+    """
+    root = _open_folder(folder)
+    table = read_csv(root, TABLE, (ID, *required_columns))
+    entries = _list_images(root)
+    chosen = _Choice(table, entries, required_columns[0] if required_columns else None)
+    names = {item: f"{IMAGES}/{item}.jpg" for item in chosen.rows}
+    hashes = hash_files(Path(root.root), tuple(names.values()), cache)
+    refused = {item: hashes.refused[name] for item, name in names.items() if name in hashes.refused}
+    problems = (
+        *table.problems,
+        *chosen.problems,
+        *(Problem(why.kind, names[item], f"{why}") for item, why in refused.items()),
+        *_without_row(entries, table, chosen.seen),
+    )
+    kept = [item for item in names if item not in refused]
+    if not kept:
+        first = next((problem for problem in problems if problem.fatal), None)
+        because = f" (the first problem: {first.where}: {first.why})" if first else ""
+        raise DataError(f"{root.root}: no row of {TABLE} can be used{because}")
+    columns = _columns(table, [chosen.rows[item] for item in kept])
+    content = tuple(hashes.found[names[item]] for item in kept)
+    return Examples(
+        items=tuple(kept),
+        columns=columns,
+        images=FolderImages(root, tuple(names[item] for item in kept), content),
+        fingerprint=_fingerprint(columns, content),
+        source=SOURCE,
+        problems=problems,
+    )
+
+
+def _open_folder(folder: Path) -> DataFolder:
+    layout = f"it must hold {TABLE} and {IMAGES}/<id>.jpg"
+    if not folder.exists():
+        raise DataError(f"data folder {str(folder)!r} does not exist; {layout}")
+    if not folder.is_dir():
+        raise DataError(f"{str(folder)!r} is not a folder; give the folder itself: {layout}")
+    return DataFolder(folder)
+
+
+def _list_images(root: DataFolder) -> Mapping[str, os.DirEntry[str]]:
+    """Return the entries of the images folder by name."""
+    path = f"{root.root}/{IMAGES}"
+    if not os.path.isdir(path):
+        raise DataError(f"{path}: no such folder; the data folder must hold {IMAGES}/<id>.jpg beside {TABLE}")
+    if not root.holds(IMAGES):
+        raise DataError(f"{path}: a link that leaves the data folder; put the images themselves there")
+    try:
+        with os.scandir(path) as entries:
+            return {entry.name: entry for entry in entries}
+    except OSError as error:
+        raise DataError(f"{path}: cannot be listed ({error.strerror}); make the folder readable") from None
+
+
+class _Choice:
+    """Which rows can be used, as far as can be told without opening an image.
+
+    rows: row number by id, in the table's order. seen: every id some row named, usable or not.
+    """
+
+    def __init__(self, table: CsvTable, entries: Mapping[str, os.DirEntry[str]], label: str | None) -> None:
+        self.rows: dict[str, int] = {}
+        self.problems: list[Problem] = []
+        self.table = table
+        place = table.header.index(ID)
+        self.seen = {fields[place].strip() for fields in table.dropped if len(fields) > place}
+        labels = table.columns[place] if label is None else table.column(label)
+        for row, (item, text) in enumerate(zip(table.columns[place], labels, strict=True)):
+            if not text and item:
+                problem = "empty_label", f"{label} of id {item} is empty"
+            elif item and f"{item}.jpg" in entries and item not in self.rows and "/" not in item:
+                self.rows[item] = row
+                continue
+            else:
+                problem = self._problem(item)
+            self.problems.append(Problem(problem[0], f"{table.name} line {table.lines[row]}", problem[1]))
+        self.seen.update(table.columns[place])
+
+    def _problem(self, item: str) -> tuple[str, str]:
+        if not item:
+            return "empty_id", "the id is empty"
+        if "/" in item or "\\" in item:
+            return "outside", f"id {item[:80]!r} is a path; images are looked for in {IMAGES}/ only"
+        if item in self.rows:
+            return "duplicate_id", f"id {item} was used by line {self.table.lines[self.rows[item]]}, which is kept"
+        return "no_image", f"there is no {IMAGES}/{item[:80]}.jpg"
+
+
+def _without_row(entries: Mapping[str, os.DirEntry[str]], table: CsvTable, seen: set[str]) -> list[Problem]:
+    """Return a note for every image that no row names; hidden files are the system's own."""
+    return [
+        Problem("no_row", f"{IMAGES}/{printable(name)}", f"no row of {table.name} names it", fatal=False)
+        for name in sorted(entries)
+        if not name.startswith(".") and not (name.endswith(".jpg") and name[:-4] in seen)
+    ]
+
+
+def _columns(table: CsvTable, rows: Sequence[int]) -> dict[str, tuple[str, ...]]:
+    """Return the named columns at these rows; of two with one name the first."""
+    columns: dict[str, tuple[str, ...]] = {}
+    for name, cells in zip(table.header, table.columns, strict=True):
+        if name and name not in columns:
+            columns[name] = cells if len(rows) == len(cells) else tuple([cells[row] for row in rows])
+    return columns
+
+
+def _fingerprint(columns: Mapping[str, Sequence[str]], content: Sequence[str]) -> str:
+    """Return the sha256 over the way of reading, the kept rows and their images' bytes.
+
+    Cells hold no control characters, so these can separate them.
+    """
+    digest = hashlib.sha256(f"{SOURCE}\x1f{FORMAT_VERSION}".encode())
+    for name, cells in (*columns.items(), ("", content)):
+        digest.update(("\x1d" + "\x1f".join((name, *cells))).encode())
+    return digest.hexdigest()

@@ -1,0 +1,44 @@
+"""The images of a data folder by position; what decodes them is imported when the first one is read."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.data.examples import ImageError
+from bench.data.files import DataFolder, Refused
+from bench.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class FolderImages:
+    """Implements `ImageReader`. names: files of the folder. hashes: their sha256 when they were listed."""
+
+    folder: DataFolder
+    names: tuple[str, ...]
+    hashes: tuple[str, ...]
+
+    def read(self, index: int) -> np.ndarray:
+        """Return (height, width, 3) uint8 RGB.
+
+        Raises ImageError, and DataError when the file is not the one that was listed: its pixels would
+        be kept under the fingerprint of another.
+        """
+        from bench.data.images import decode
+
+        name = self.names[index]
+        try:
+            data = self.folder.read(name)
+        except Refused as why:
+            raise ImageError(f"{why.kind.replace('_', ' ')}: {why}") from None
+        if hashlib.sha256(data).hexdigest() != self.hashes[index]:
+            raise DataError(f"{self.folder.root}/{name} changed while it was in use: run the command again")
+        return decode(data)
+
+    def content_hashes(self) -> tuple[str, ...]:
+        """Return the sha256 of every file's bytes."""
+        return self.hashes

@@ -1,0 +1,176 @@
+"""Reading a CSV table that may hold anything: what cannot be read is listed, the rest is kept."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, repeat
+
+from bench.data.examples import Problem
+from bench.data.files import DataFolder, Refused
+from bench.errors import DataError, nearest
+
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Characters that break lines, terminals or the order of writing; shown and kept as U+FFFD."""
+
+REPLACEMENT = "\ufffd"
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """The m records of a file that have as many fields as its header, and what was wrong with it.
+
+    header: names of the columns. columns: as many tuples of m stripped cells. lines: m line numbers, from 1,
+    where the records start. dropped: the raw fields of the records that were left out.
+    """
+
+    name: str
+    header: tuple[str, ...]
+    columns: tuple[tuple[str, ...], ...]
+    lines: tuple[int, ...]
+    dropped: tuple[tuple[str, ...], ...]
+    problems: tuple[Problem, ...]
+
+    def column(self, name: str) -> tuple[str, ...]:
+        """Return the cells of the first column of this name."""
+        return self.columns[self.header.index(name)]
+
+
+def printable(text: str) -> str:
+    """Return the text with control characters and undecodable bytes replaced by U+FFFD."""
+    return CONTROL.sub(REPLACEMENT, text).encode("utf-8", "replace").decode("utf-8")
+
+
+def read_csv(folder: DataFolder, name: str, required: Sequence[str]) -> CsvTable:
+    """Read a comma-separated file of the data folder, with a header line.
+
+    UTF-8 with or without a byte order mark, any line ends, quoted fields over several lines. A record
+    with too many fields (`stray_comma`) or too few (`too_few_fields`) is left out; bytes that are not
+    UTF-8 (`undecodable`) and control characters (`control_character`) are replaced by U+FFFD. A quote
+    that never closes costs its own line, not the lines after it (`unreadable_row`). Raises DataError when there
+    is no such table or one of the required columns is missing.
+    """
+    where = f"{folder.root}/{name}"
+    try:
+        raw = folder.read(name)
+    except Refused as why:
+        raise DataError(f"{where}: {why}; the data folder must hold {name}") from None
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(f"{where}: is UTF-16; save it as UTF-8")
+    lines = list(io.StringIO(raw.decode("utf-8-sig", "replace"), newline=""))
+    records = _records(lines)
+    names = next(records, (1, [], True))[1]
+    header = tuple(printable(cell.strip()) for cell in names)
+    _check_header(header, required, where)
+    return _collect(name, header, records)
+
+
+def _check_header(header: tuple[str, ...], required: Sequence[str], where: str) -> None:
+    if not any(header):
+        raise DataError(f"{where}: is empty; its first line must name the columns")
+    for column in required:
+        if column not in header:
+            has = ", ".join(header)
+            guess = nearest(column, header)
+            raise DataError(f"{where}: has no column {column!r}{guess} (it has: {has[:200]}{'…' * (len(has) > 200)})")
+        if header.count(column) > 1:
+            raise DataError(f"{where}: names the column {column!r} more than once; keep one")
+
+
+def _collect(name: str, header: tuple[str, ...], records: Iterator[Record]) -> CsvTable:
+    width = len(header)
+    lines: list[int] = []
+    good: list[list[str]] = []
+    dropped: list[tuple[str, ...]] = []
+    problems: dict[int, list[Problem]] = {}
+    for line, fields, intact in records:
+        if len(fields) == width and intact:
+            lines.append(line)
+            good.append(fields)
+        elif fields:
+            problems[line] = [_misfit(f"{name} line {line}", fields, intact, width)]
+            dropped.append(tuple(fields))
+    columns = []
+    for title, cells in zip(header, zip(*good, strict=True) if good else ((),) * width, strict=True):
+        stripped = tuple(map(str.strip, cells))
+        if not _plain("".join(stripped)):
+            for line, cell in zip(lines, stripped, strict=True):
+                problems.setdefault(line, []).extend(_odd_characters(f"{name} line {line}", title, cell))
+            stripped = tuple(map(printable, stripped))
+        columns.append(stripped)
+    ordered = tuple(problem for line in sorted(problems) for problem in problems[line])
+    return CsvTable(name, header, tuple(columns), tuple(lines), tuple(dropped), ordered)
+
+
+def _plain(text: str) -> bool:
+    """Whether there is certainly nothing to replace; all that has to be is unprintable in Python's eyes."""
+    return text.isprintable() and REPLACEMENT not in text
+
+
+Record = tuple[int, list[str], bool]
+"""The line it starts on (from 1), its fields, whether its quotes make sense."""
+
+
+def _records(lines: Sequence[str]) -> Iterator[Record]:
+    """Return every record, blank lines as records without fields.
+
+    A record over several lines is believed when it has as many fields as the header. If it has not, its
+    open quote has swallowed other lines: it counts as one line, and reading starts again after it.
+    """
+    reader = csv.reader(lines)
+    try:
+        fields = list(reader)
+    except csv.Error:
+        return _careful_records(lines)
+    if len(fields) != len(lines):
+        return _careful_records(lines)
+    return zip(count(1), fields, repeat(True), strict=False)
+
+
+def _careful_records(lines: Sequence[str]) -> Iterator[Record]:
+    """Read records that may take several lines or none.
+
+    No line is read more than twice: a line that opens a quote also ends what an earlier one swallows.
+    """
+    start, width = 0, -1
+    while start < len(lines):
+        reader = csv.reader(lines[number] for number in range(start, len(lines)))
+        before = 0
+        for fields in _until_error(reader):
+            taken, before = reader.line_num - before, reader.line_num
+            line = start + before - taken
+            if fields is None or (taken > 1 and len(fields) != width):
+                yield line + 1, lines[line].rstrip("\r\n").split(","), False
+                start = line + 1
+                break
+            width = len(fields) if width < 0 else width
+            yield line + 1, fields, True
+        else:
+            return
+
+
+def _until_error(reader: Iterator[list[str]]) -> Iterator[list[str] | None]:
+    """Yield the reader's records; None in place of the first one it cannot read, and then no more."""
+    try:
+        yield from reader
+    except csv.Error:
+        yield None
+
+
+def _misfit(where: str, fields: Sequence[str], intact: bool, width: int) -> Problem:
+    if not intact:
+        return Problem("unreadable_row", where, "a quote that is not closed, or a field of more than 131,072 characters")
+    kind = "stray_comma" if len(fields) > width else "too_few_fields"
+    return Problem(kind, where, f"{len(fields)} fields where the header has {width}")
+
+
+def _odd_characters(where: str, column: str, cell: str) -> list[Problem]:
+    found = []
+    if REPLACEMENT in cell:
+        found.append(Problem("undecodable", where, f"{column}: bytes that are not UTF-8, replaced", fatal=False))
+    if CONTROL.search(cell):
+        found.append(Problem("control_character", where, f"{column}: control characters, replaced", fatal=False))
+    return found
