@@ -21,7 +21,7 @@ MAX_LIST = 20_000
 NONE = MethodSpec(steps=(), text="none")
 """The method that does nothing about the imbalance."""
 
-_STEP = re.compile(r"([^\s()=]+)\s*(?:\((.*)\))?", re.DOTALL)
+_STEP = re.compile(r"([^\s()=]+)\s*(?:\(([^()]*)\))?")
 _WORD = re.compile(r"[A-Za-z0-9_.-]+")
 _INT = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")

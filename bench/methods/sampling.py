@@ -64,7 +64,7 @@ def smote(args: Mapping[str, Any], y: np.ndarray, features: np.ndarray | None, s
     return Resampled(
         rows=np.concatenate([np.arange(len(y) + len(synthetic)), *repeated]).astype(np.int64),
         synthetic=synthetic,
-        labels=np.repeat(np.array([*grown], np.int32), [*grown.values()]),
+        labels=np.repeat(np.array([*grown], np.int32), np.array([*grown.values()], np.int64)),
     )
 
 

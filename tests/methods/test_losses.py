@@ -1,0 +1,199 @@
+"""Every loss family against an independent computation, its gradient against finite differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import expit, log_softmax, softmax
+from sklearn.metrics import log_loss
+
+from bench.methods import losses
+from bench.methods.losses import DEFAULTS, FAMILIES
+from bench.methods.registry import LossSpec
+
+tf = pytest.importorskip("tensorflow")
+
+CASES: list[tuple[str, dict[str, float]]] = [
+    ("softmax", {}),
+    ("softmax", {"smoothing": 0.1}),
+    ("focal", {"gamma": 2.0, "alpha": 1.0}),
+    ("focal", {"gamma": 0.5, "alpha": 0.25}),
+    ("focal", {}),
+    ("sigmoid", {}),
+    ("sigmoid_focal", {"gamma": 2.0}),
+    ("sigmoid_focal", {"gamma": 0.5}),
+]
+
+
+def _batch(n: int = 12, k: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(scale=3.0, size=(n, k)), np.eye(k)[rng.integers(k, size=n)]
+
+
+def _loss(family: str, logits: np.ndarray, onehot: np.ndarray, params: dict[str, Any]) -> np.ndarray:
+    out = FAMILIES[family](tf.constant(logits), tf.constant(onehot), params)
+    return np.asarray(out)
+
+
+def _by_hand(family: str, logits: np.ndarray, onehot: np.ndarray, params: dict[str, float]) -> np.ndarray:
+    """Compute the same from the papers' formulae, naively, in double precision."""
+    numbers = {**DEFAULTS[family], **params}
+    k = logits.shape[-1]
+    if family == "softmax":
+        targets = (1 - numbers["smoothing"]) * onehot + numbers["smoothing"] / k
+        losses_of_classes = -targets * log_softmax(logits, axis=-1)
+    elif family == "focal":
+        p = (softmax(logits, axis=-1) * onehot).sum(-1, keepdims=True)
+        losses_of_classes = -numbers["alpha"] * onehot * (1 - p) ** numbers["gamma"] * np.log(p)
+    else:
+        p_t = np.where(onehot == 1, expit(logits), 1 - expit(logits))
+        losses_of_classes = -((1 - p_t) ** numbers.get("gamma", 0.0)) * np.log(p_t)
+    out: np.ndarray = np.sum(losses_of_classes, axis=-1)
+    return out
+
+
+@pytest.mark.parametrize(("family", "params"), CASES)
+def test_family_is_its_formula(family: str, params: dict[str, float]) -> None:
+    logits, onehot = _batch()
+    np.testing.assert_allclose(
+        _loss(family, logits, onehot, params), _by_hand(family, logits, onehot, params), rtol=1e-6
+    )
+
+
+def test_every_family_is_covered() -> None:
+    assert {family for family, _ in CASES} == set(FAMILIES) == set(DEFAULTS)
+
+
+def test_softmax_is_scikit_learns_log_loss() -> None:
+    logits, onehot = _batch()
+    expected = log_loss(onehot.argmax(1), softmax(logits, axis=1), labels=range(4))
+    assert _loss("softmax", logits, onehot, {}).mean() == pytest.approx(expected)
+
+
+def test_families_agree_with_keras() -> None:
+    import keras
+
+    logits, onehot = (array.astype(np.float32) for array in _batch())
+    smoothed = keras.losses.CategoricalCrossentropy(True, label_smoothing=0.1, reduction=None)
+    focal = keras.losses.CategoricalFocalCrossentropy(alpha=0.25, gamma=1.5, from_logits=True, reduction=None)
+    binary = keras.losses.BinaryFocalCrossentropy(gamma=1.5, from_logits=True, reduction=None)
+    for theirs, ours in (
+        (smoothed(onehot, logits), _loss("softmax", logits, onehot, {"smoothing": 0.1})),
+        (focal(onehot, logits), _loss("focal", logits, onehot, {"alpha": 0.25, "gamma": 1.5})),
+        (4 * np.asarray(binary(onehot, logits)), _loss("sigmoid_focal", logits, onehot, {"gamma": 1.5})),
+    ):
+        np.testing.assert_allclose(ours, np.asarray(theirs), rtol=2e-4, atol=1e-5)
+
+
+def test_gamma_zero_is_the_loss_without_focus() -> None:
+    logits, onehot = _batch()
+    for focused, plain in (("focal", "softmax"), ("sigmoid_focal", "sigmoid")):
+        np.testing.assert_allclose(
+            _loss(focused, logits, onehot, {"gamma": 0.0}), _loss(plain, logits, onehot, {}), rtol=1e-12
+        )
+
+
+@pytest.mark.parametrize(("family", "params"), CASES)
+def test_gradient_against_finite_differences(family: str, params: dict[str, float]) -> None:
+    logits, onehot = _batch(n=5, k=3)
+    analytic, numeric = tf.test.compute_gradient(
+        lambda z: FAMILIES[family](z, tf.constant(onehot), params), [tf.constant(logits)], delta=1e-5
+    )
+    np.testing.assert_allclose(analytic[0], numeric[0], rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize(("family", "params"), CASES)
+@pytest.mark.parametrize("size", [0.0, 60.0, 1e4])
+def test_extreme_logits_stay_finite(family: str, params: dict[str, float], size: float) -> None:
+    logits = tf.constant(np.array([[size, -size, 0.0], [-size, size, size], [size, size, size]], np.float32))
+    onehot = tf.constant(np.eye(3, dtype=np.float32)[[0, 0, 2]])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = FAMILIES[family](logits, onehot, params)
+    assert np.isfinite(loss).all()
+    assert np.isfinite(tape.gradient(loss, logits)).all()
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_a_single_class_stays_finite(family: str) -> None:
+    assert np.isfinite(_loss(family, np.array([[3.0], [-3.0]]), np.ones((2, 1)), {})).all()
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_stacked_heads_are_each_their_own(family: str) -> None:
+    rng = np.random.default_rng(1)
+    logits, onehot = rng.normal(size=(3, 6, 4)), np.eye(4)[rng.integers(4, size=(3, 6))]
+    numbers = {name: np.array([0.3, 0.6, 0.9]) for name in DEFAULTS[family]}
+    stacked = _loss(family, logits, onehot, {name: value[:, None] for name, value in numbers.items()})
+    assert stacked.shape == (3, 6)
+    for head in range(3):
+        alone = _loss(
+            family, logits[head], onehot[head], {name: value[head] for name, value in numbers.items()}
+        )
+        np.testing.assert_allclose(stacked[head], alone, rtol=1e-12)
+    shared = _loss(family, logits, onehot[0], {name: value[:, None] for name, value in numbers.items()})
+    np.testing.assert_allclose(shared[0], stacked[0], rtol=1e-12)
+
+
+def _adjusted(spec: LossSpec, logits: np.ndarray, onehot: np.ndarray) -> np.ndarray:
+    assert spec.offset is not None
+    return _loss(spec.family, logits + spec.offset, onehot, dict(spec.params))
+
+
+def test_logit_adjustment_by_hand() -> None:
+    # Menon et al. 2021, eq. 10: log(1 + sum over y' of (pi_y' / pi_y)^tau exp(f_y' - f_y))
+    logits, onehot = _batch(n=6, k=3)
+    pi, tau = np.array([0.6, 0.3, 0.1]), 1.5
+    truth = onehot.argmax(1)
+    expected = [
+        np.log(sum((pi[c] / pi[t]) ** tau * np.exp(f[c] - f[t]) for c in range(3)))
+        for f, t in zip(logits, truth, strict=True)
+    ]
+    spec = losses.logit_adjust({"tau": tau}, np.array([6, 3, 1]))
+    np.testing.assert_allclose(_adjusted(spec, logits, onehot), expected, rtol=1e-6)
+
+
+def test_balanced_softmax_by_hand() -> None:
+    # Ren et al. 2020, eq. 4: -log(n_y exp(z_y) / sum over c of n_c exp(z_c))
+    logits, onehot = _batch(n=6, k=3)
+    counts = np.array([60, 30, 1])
+    scaled = counts * np.exp(logits)
+    expected = -np.log((scaled * onehot).sum(1) / scaled.sum(1))
+    np.testing.assert_allclose(
+        _adjusted(losses.balanced_softmax({}, counts), logits, onehot), expected, rtol=1e-6
+    )
+
+
+def test_class_balanced_focal_is_the_papers_batch_loss() -> None:
+    from bench.methods.weights import class_balanced
+
+    logits, onehot = _batch(n=8, k=3)
+    args = {"beta": 0.99, "loss": "focal", "gamma": 1.0}
+    counts = np.array([100, 10, 2])
+    alpha = class_balanced(args, counts)[onehot.argmax(1)]
+    z_t = np.where(onehot == 1, logits, -logits)
+    paper = (alpha[:, None] * (1 - expit(z_t)) * -np.log(expit(z_t))).sum() / onehot.sum()
+    spec = losses.class_balanced(args, counts)
+    assert (spec.family, spec.link) == ("sigmoid_focal", "sigmoid")
+    assert spec.bias == pytest.approx(-np.log(2))
+    assert (alpha * _loss(spec.family, logits, onehot, dict(spec.params))).mean() == pytest.approx(paper)
+
+
+def test_class_balanced_picks_its_loss() -> None:
+    counts = np.array([5, 1])
+    softmax_spec = losses.class_balanced({"loss": "softmax", "gamma": 2.0}, counts)
+    sigmoid_spec = losses.class_balanced({"loss": "sigmoid", "gamma": 2.0}, counts)
+    assert (softmax_spec.family, softmax_spec.link, softmax_spec.bias) == ("softmax", "softmax", 0.0)
+    assert (sigmoid_spec.family, sigmoid_spec.link, sigmoid_spec.bias) == ("sigmoid", "sigmoid", 0.0)
+    assert losses.class_balanced({"loss": "sigmoid", "gamma": 2.0}, np.array([5])).bias == 0.0
+
+
+def test_alpha_of_a_quarter_is_a_quarter_of_the_loss() -> None:
+    logits, onehot = _batch()
+    whole, quarter = (
+        _loss(spec.family, logits, onehot, dict(spec.params))
+        for spec in (losses.focal({"gamma": 2.0, "alpha": alpha}, np.ones(4)) for alpha in (1.0, 0.25))
+    )
+    np.testing.assert_allclose(quarter, whole / 4)

@@ -1,0 +1,84 @@
+"""Post-hoc steps: by hand, against scikit-learn's macro recall, and without validation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score
+
+from bench.errors import BenchError
+from bench.methods.posthoc import logit_adjust, tau_norm
+from bench.methods.registry import LinearHead, PosthocStep
+
+COUNTS = np.array([6, 3, 1])
+
+
+def _problem(n: int = 300, d: int = 6, seed: int = 0) -> tuple[LinearHead, np.ndarray, np.ndarray]:
+    """Return a head biased towards frequent classes, and validation rows."""
+    rng = np.random.default_rng(seed)
+    kernel = rng.normal(size=(d, 3)).astype(np.float32)
+    y = rng.choice(3, size=n, p=[0.6, 0.3, 0.1]).astype(np.int32)
+    features = (kernel.T[y] + rng.normal(scale=2.0, size=(n, d))).astype(np.float32)
+    sizes = np.array([3.0, 1.0, 0.4], np.float32)
+    return LinearHead(kernel * sizes, np.array([2.0, 0.0, -2.0], np.float32)), features, y
+
+
+def test_logit_adjustment_subtracts_tau_log_prior() -> None:
+    head, features, y = _problem()
+    adjusted, choices = logit_adjust({"tau": 0.7}, head, features, y, COUNTS)
+    expected = features @ head.kernel + head.bias - 0.7 * np.log([0.6, 0.3, 0.1])
+    np.testing.assert_allclose(adjusted.logits(features), expected, rtol=1e-4, atol=1e-4)
+    assert choices == {}
+    assert adjusted.bias.dtype == np.float32
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.5, 1.0])
+def test_tau_norm_rescales_each_class_and_drops_the_bias(tau: float) -> None:
+    head, features, y = _problem()
+    scaled, _ = tau_norm({"tau": tau}, head, features, y, COUNTS)
+    for label in range(3):
+        w = head.kernel[:, label]
+        np.testing.assert_allclose(scaled.kernel[:, label], w / np.sqrt((w * w).sum()) ** tau, rtol=1e-5)
+    assert not scaled.bias.any()
+    assert scaled.kernel.dtype == np.float32
+    if tau == 1.0:
+        np.testing.assert_allclose(np.linalg.norm(scaled.kernel, axis=0), 1.0, rtol=1e-5)
+
+
+def test_tau_norm_of_a_class_that_learned_nothing_is_finite() -> None:
+    head = LinearHead(np.array([[1.0, 0.0], [2.0, 0.0]], np.float32), np.zeros(2, np.float32))
+    scaled, _ = tau_norm(
+        {"tau": 1.0}, head, np.empty((0, 2), np.float32), np.empty(0, np.int32), np.array([1, 0])
+    )
+    assert np.isfinite(scaled.kernel).all()
+    assert not scaled.kernel[:, 1].any()
+
+
+@pytest.mark.parametrize(("step", "most"), [(logit_adjust, 20), (tau_norm, 10)])
+def test_auto_takes_the_smallest_tau_of_the_best_macro_top1(step: PosthocStep, most: int) -> None:
+    head, features, y = _problem()
+    scores = []
+    for tenth in range(most + 1):
+        tried, _ = step({"tau": tenth / 10}, head, features, y, COUNTS)
+        scores.append(balanced_accuracy_score(y, tried.logits(features).argmax(1)))
+    fitted, choices = step({"tau": "auto"}, head, features, y, COUNTS)
+    assert choices["tau"] == int(np.argmax(np.round(scores, 9))) / 10
+    assert choices["val_top1_macro"] == pytest.approx(max(scores), abs=1e-9)
+    assert choices["tau"] > 0, "the problem is made so that adjusting helps"
+    expected, _ = step({"tau": choices["tau"]}, head, features, y, COUNTS)
+    np.testing.assert_array_equal(fitted.kernel, expected.kernel)
+    np.testing.assert_array_equal(fitted.bias, expected.bias)
+
+
+@pytest.mark.parametrize("step", [logit_adjust, tau_norm])
+def test_equal_scores_go_to_the_smallest_tau(step: PosthocStep) -> None:
+    head = LinearHead(np.eye(2, dtype=np.float32) * 50, np.zeros(2, np.float32))
+    features, y = np.eye(2, dtype=np.float32), np.array([0, 1], np.int32)
+    assert step({"tau": "auto"}, head, features, y, np.array([2, 1]))[1]["tau"] == 0.0
+
+
+@pytest.mark.parametrize("step", [logit_adjust, tau_norm])
+def test_auto_without_validation_is_an_error(step: PosthocStep) -> None:
+    head, features, y = _problem()
+    with pytest.raises(BenchError, match="no images"):
+        step({"tau": "auto"}, head, features[:0], y[:0], COUNTS)
