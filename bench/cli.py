@@ -9,7 +9,7 @@ import sys
 import click
 
 import bench
-from bench.errors import EXIT_INTERRUPTED, EXIT_USAGE, BenchError, nearest
+from bench.errors import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_USAGE, BenchError, nearest
 
 COMMANDS = {
     "run": "Train what is missing of a grid, then print its tables.",
@@ -83,6 +83,12 @@ def main() -> None:
         # The reader (head, less) has closed; keep Python from complaining again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception as error:
+        if os.environ.get("BENCH_DEBUG"):
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        _complain(f"a fault of messybench, please report it ({what}); BENCH_DEBUG=1 shows where it happened")
+        sys.exit(EXIT_FAULT)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 EXIT_DONE = 0
+EXIT_FAULT = 1
 EXIT_USAGE = 2
 EXIT_REGRESSION = 3
 EXIT_SOME_FAILED = 4
