@@ -1,13 +1,18 @@
-"""The statistics of a comparison in numpy alone: intervals, exact tests, the bootstrap, false discovery."""
+"""The statistics of a comparison: intervals, exact tests, false discovery, the bootstrap.
+
+Written out here, because importing scipy or statsmodels takes longer than a whole comparison may; the tests
+hold every function against them. Only the bootstrap imports numpy.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 CONFIDENCE = 0.95
 """Of every interval, unless a caller says otherwise."""
@@ -43,7 +48,8 @@ def wilson(hits: float, n: float, confidence: float = CONFIDENCE) -> Interval:
     centre = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))
     # At 0 and n hits an end is 0 or 1 exactly; the formula misses it by a rounding error.
-    return Interval(0.0 if hits == 0 else max(0.0, centre - half), 1.0 if hits == n else min(1.0, centre + half))
+    low = 0.0 if hits == 0 else max(0.0, centre - half)
+    return Interval(low, 1.0 if hits == n else min(1.0, centre + half))
 
 
 def newcombe(
@@ -129,7 +135,8 @@ def mcnemar(only_ours: int, only_theirs: int) -> float:
     tosses = only_ours + only_theirs
     if only_ours < 0 or only_theirs < 0:
         raise ValueError(f"counts of items cannot be negative: {only_ours}, {only_theirs}")
-    tail = math.fsum(math.exp(_log_choose(tosses, i) - tosses * math.log(2)) for i in range(min(only_ours, only_theirs) + 1))
+    fewer = min(only_ours, only_theirs)
+    tail = math.fsum(math.exp(_log_choose(tosses, i) - tosses * math.log(2)) for i in range(fewer + 1))
     return min(1.0, 2 * tail)
 
 
@@ -159,6 +166,8 @@ def bootstrap_weights(n: int, draws: int, seed: int, groups: Sequence[str] | Non
     groups: n ids of what belongs together (a listing, a person); whole groups are drawn then, as many
     as there are, so the rows need not add up to n. Equal arguments give equal bits.
     """
+    import numpy as np
+
     return np.concatenate(list(bootstrap_chunks(n, draws, seed, groups)))
 
 
@@ -169,12 +178,15 @@ def bootstrap_chunks(
 
     Raises ValueError for n < 1, draws < 1, or groups that are not n ids.
     """
+    import numpy as np
+
     if n < 1 or draws < 1:
         raise ValueError(f"a bootstrap needs items and draws, not n={n}, draws={draws}")
     if groups is not None and len(groups) != n:
         raise ValueError(f"{len(groups)} group ids for {n} items")
-    member = None if groups is None else np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)[1]
-    units = n if member is None else int(member.max()) + 1
+    index = {group: i for i, group in enumerate(dict.fromkeys(groups or ()))}
+    member = None if groups is None else np.array([index[group] for group in groups])
+    units = n if member is None else len(index)
     rng = np.random.Generator(np.random.PCG64(seed))
     for start in range(0, draws, chunk):
         size = min(chunk, draws - start)
@@ -189,6 +201,8 @@ def percentile_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> I
     Resamples in which the metric is undefined (NaN) are left out; with more than 5% of them there is
     no interval.
     """
+    import numpy as np
+
     defined = values[np.isfinite(values)]
     if defined.size == 0 or defined.size < _DEFINED * values.size:
         return UNDEFINED
@@ -212,11 +226,13 @@ def bootstrap_p(differences: np.ndarray) -> float:
     Twice the share of resamples on the far side of 0, counting the observed sample itself (Davison &
     Hinkley 1997, section 4.4), so it is never below 2 / (draws + 1). NaN if no resample is defined.
     """
+    import numpy as np
+
     defined = differences[np.isfinite(differences)]
     if defined.size == 0:
         return math.nan
     far = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
-    return min(1.0, 2 * (far + 1) / (defined.size + 1))
+    return min(1.0, 2 * (far + 1) / (int(defined.size) + 1))
 
 
 def nested_means(values: np.ndarray, seed: int) -> np.ndarray:
@@ -226,6 +242,8 @@ def nested_means(values: np.ndarray, seed: int) -> np.ndarray:
     drawn with replacement, which makes the variance of the mean unbiased for small S (Rao & Wu 1988,
     JASA 83:231). One seed is returned as it is: its own luck cannot be seen from it.
     """
+    import numpy as np
+
     seeds, draws = values.shape
     if seeds == 1:
         return np.asarray(values[0])

@@ -52,7 +52,12 @@ def test_benjamini_hochberg_is_scipys(p_values: list[float]) -> None:
 
 
 def test_untested_hypotheses_stay_untested_and_are_not_counted() -> None:
-    assert stats.benjamini_hochberg([None, 0.02, math.nan, 0.03]) == [None, pytest.approx(0.03), None, pytest.approx(0.03)]
+    assert stats.benjamini_hochberg([None, 0.02, math.nan, 0.03]) == [
+        None,
+        pytest.approx(0.03),
+        None,
+        pytest.approx(0.03),
+    ]
 
 
 def test_wilson_takes_the_mean_hits_of_several_seeds() -> None:
@@ -80,13 +85,17 @@ def test_what_is_no_proportion_is_refused(hits: float, n: float) -> None:
 def test_the_macro_interval_by_hand() -> None:
     # Jeffreys' shares 3.5 / 5 and 0.5 / 2: variances .21 / 4 and .1875 / 1, over 2 squared.
     half = 1.959964 * math.sqrt((0.21 / 4 + 0.1875 / 1) / 4)
-    assert stats.macro_interval([3, 0], [4, 1]) == pytest.approx((max(0, 0.375 - half), 0.375 + half), abs=1e-6)
+    assert stats.macro_interval([3, 0], [4, 1]) == pytest.approx(
+        (max(0, 0.375 - half), 0.375 + half), abs=1e-6
+    )
     low, high = stats.macro_difference([3, 0], [4, 1], [3, 0], [4, 1])
     assert (low, high) == pytest.approx((-half * math.sqrt(2), half * math.sqrt(2)), abs=1e-6)
 
 
 @given(st.integers(1, 40), st.integers(1, 30), st.integers(0, 5), st.integers(1, 12))
-def test_weights_draw_n_items_and_do_not_depend_on_the_chunk(n: int, draws: int, seed: int, chunk: int) -> None:
+def test_weights_draw_n_items_and_do_not_depend_on_the_chunk(
+    n: int, draws: int, seed: int, chunk: int
+) -> None:
     whole = stats.bootstrap_weights(n, draws, seed)
     assert whole.shape == (draws, n) and whole.dtype == np.float32
     assert (whole.sum(axis=1) == n).all()
@@ -155,7 +164,10 @@ def test_the_macro_difference_covers_with_small_and_large_classes() -> None:
     inside = 0
     for _ in range(600):
         low, high = stats.macro_difference(
-            rng.binomial(sizes, ours).tolist(), sizes.tolist(), rng.binomial(sizes, theirs).tolist(), sizes.tolist()
+            rng.binomial(sizes, ours).tolist(),
+            sizes.tolist(),
+            rng.binomial(sizes, theirs).tolist(),
+            sizes.tolist(),
         )
         inside += bool(low <= truth <= high)
     assert 0.925 <= inside / 600 <= 0.985
@@ -169,7 +181,9 @@ def test_the_paired_bootstrap_covers_as_often_as_it_says(grouped: bool) -> None:
     weights = stats.bootstrap_weights(n, 400, 0, groups)
     inside = 0
     for _ in range(500):
-        difficulty = np.repeat(rng.normal(0, 1, n // per_group), per_group) if grouped else rng.normal(0, 1, n)
+        difficulty = (
+            np.repeat(rng.normal(0, 1, n // per_group), per_group) if grouped else rng.normal(0, 1, n)
+        )
         ours = difficulty + rng.normal(0, 0.5, n) < 1.0
         theirs = difficulty + rng.normal(0, 0.5, n) < 0.7
         low, high = stats.paired_interval(weights @ ours / n, weights @ theirs / n)

@@ -1,0 +1,233 @@
+"""Baselines: numbers to compare with, and how to find them (`baselines/<task>/<name>.json`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError, unknown
+from bench.spec import Value
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bench.spec import Predictions
+
+FLAGS = {
+    "test-selected": "a choice was made by looking at the test images",
+    "leaked": "test images, or copies of them, were trained on",
+    "different-data": "measured on data that cannot be had the same way",
+    "different-protocol": "split, classes or scoring are not the task's",
+    "not-reproducible": "the published number does not follow from what else is published",
+}
+"""What can be wrong with a baseline or with one number of it."""
+
+INCOMPARABLE = ("leaked", "different-data", "different-protocol", "not-reproducible")
+"""Flags that forbid a verdict: better or worse would be about something else than the models."""
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One thing to know before believing a number. name: key of FLAGS. why: a sentence."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Number:
+    """A published number, as precisely as it is known.
+
+    hits of n: where it is a proportion whose counts are known. low..high: the values it may have had,
+    where only digits were printed (then `value` is what was printed); both equal `value` otherwise.
+    printed: what the source says, where it differs from what its counts give, `note` may say why.
+    """
+
+    value: float
+    low: float
+    high: float
+    hits: int | None = None
+    n: int | None = None
+    printed: float | None = None
+    flags: tuple[Flag, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class PublishedResult:
+    """What one published model reached on one stage.
+
+    label: tells apart results of one baseline on one stage; may be empty.
+    support: test images by class, empty where no class is listed. classes: class -> "top1", "top5" -> number.
+    """
+
+    stage: str
+    label: str
+    regime: str
+    backbone: str
+    method: str
+    flags: tuple[Flag, ...]
+    metrics: Mapping[str, Number]
+    support: Mapping[str, int]
+    classes: Mapping[str, Mapping[str, Number]]
+
+
+@dataclass(frozen=True)
+class PinnedStage:
+    """What all pinned runs of a stage were scored on, items sorted by id.
+
+    items: `sha256:<hex>` over classes, item ids and their true classes. packed_truth: see `bench.pin`.
+    """
+
+    classes: tuple[str, ...]
+    train_support: tuple[int, ...]
+    items: str
+    n: int
+    packed_truth: str
+
+
+@dataclass(frozen=True)
+class PinnedRun:
+    """One pinned cell: its id, its test metrics, and what it answered item by item (packed)."""
+
+    cell: str
+    metrics: Mapping[str, float | None]
+    packed_answers: str
+    packed_top5: str | None
+
+
+@dataclass(frozen=True)
+class PinnedResult:
+    """The pinned cells of one setting, by seed."""
+
+    stage: str
+    regime: str
+    backbone: str
+    weights: str
+    method: str
+    protocol: Mapping[str, Value]
+    runs: Mapping[int, PinnedRun]
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """What a run of messybench left to be compared with, item by item."""
+
+    task_version: int
+    source: str
+    fingerprint: str
+    stages: Mapping[str, PinnedStage]
+    results: tuple[PinnedResult, ...]
+
+    def truth(self, stage: str) -> np.ndarray:
+        """Return the true class of every item of a stage: (n,) int32, items sorted by id."""
+        from bench.pin import unpack
+
+        of = self.stages[stage]
+        return unpack(of.packed_truth, of.n, len(of.classes))
+
+    def predictions(self, result: PinnedResult, seed: int) -> Predictions:
+        """Return predictions with the answers and top-5 hits of a pinned run, items sorted by id.
+
+        The scores are made up to give these and nothing else, so ROC areas, log loss and calibration of
+        them mean nothing; the item ids are positions.
+        """
+        import numpy as np
+
+        from bench.pin import unpack, unpack_bits
+        from bench.spec import Predictions
+
+        stage, run = self.stages[result.stage], result.runs[seed]
+        truth, rows = self.truth(result.stage), np.arange(stage.n)
+        answers = unpack(run.packed_answers, stage.n, len(stage.classes))
+        scores = np.zeros((stage.n, len(stage.classes)), np.float32)
+        if run.packed_top5 is not None:
+            scores[rows, truth] = np.where(unpack_bits(run.packed_top5, stage.n), 1, -1)
+        scores[rows, answers] = 2
+        return Predictions(
+            items=tuple(map(str, range(stage.n))),
+            groups=None,
+            truth=truth,
+            scores=scores,
+            classes=stage.classes,
+            train_support=np.asarray(stage.train_support, np.int64),
+        )
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A named set of numbers with what is known about where they come from.
+
+    type: `published` (then `published` holds results) or `pinned` (then `pinned` does).
+    provenance: JSON-like; for published ones topic -> sentence.
+    """
+
+    name: str
+    task: str
+    type: str
+    summary: str
+    flags: tuple[Flag, ...]
+    provenance: Mapping[str, Any]
+    published: tuple[PublishedResult, ...] = ()
+    pinned: Pinned | None = field(default=None, repr=False)
+
+
+def check_name(name: str, what: str = "baseline") -> str:
+    """Return the name if it can be a file's. Raises BenchError for a path, a blank, or an odd character."""
+    if not _NAME.fullmatch(name) or ".." in name or name.endswith(".json"):
+        raise BenchError(
+            f"{what} name {name!r}: take at most 64 letters, digits, '-', '_' and '.', no path and no ending"
+        )
+    return name
+
+
+def find_baselines(folders: Iterable[Path], task: str | None = None) -> dict[tuple[str, str], Path]:
+    """Return the file of every (task, name) in the folders; what is found twice is the first folder's."""
+    found: dict[tuple[str, str], Path] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*/*.json")):
+            if task is None or path.parent.name == task:
+                found.setdefault((path.parent.name, path.stem), path)
+    return found
+
+
+def load_baseline(task: str, name: str, folders: Iterable[Path]) -> Baseline:
+    """Return a baseline by name. Raises BenchError if there is none (nearest named) or it is faulty."""
+    from bench.baseline_files import read_baseline
+
+    found = {key[1]: path for key, path in find_baselines(folders, task).items()}
+    if name not in found:
+        raise unknown("baseline", name, found, f"task {task} has {', '.join(found) or 'none'}")
+    return read_baseline(found[name])
+
+
+def published_for(task: str, folders: Iterable[Path]) -> Baseline | None:
+    """Return the task's published baseline that a run can be compared with, the first by name, or None."""
+    from bench.baseline_files import read_baseline
+
+    for path in find_baselines(folders, task).values():
+        baseline = read_baseline(path)
+        if baseline.type == "published" and not any(flag.name in INCOMPARABLE for flag in baseline.flags):
+            return baseline
+    return None
+
+
+def list_baselines(folders: Iterable[Path]) -> list[dict[str, Any]]:
+    """Return a row for each baseline: task, baseline, type, flags, summary. A faulty file says so there."""
+    from bench.baseline_files import read_baseline
+
+    rows = []
+    for (task, name), path in find_baselines(folders).items():
+        try:
+            baseline = read_baseline(path)
+            rest = {"type": baseline.type, "summary": baseline.summary}
+            rest["flags"] = ", ".join(flag.name for flag in baseline.flags)
+        except BenchError as error:
+            rest = {"type": "faulty", "summary": str(error), "flags": ""}
+        rows.append({"task": task, "baseline": name, **rest})
+    return rows

@@ -1,0 +1,98 @@
+"""Stored cells made up in memory, for tests of what reads results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bench.metrics import multiclass
+from bench.spec import Cell, DataId, MethodSpec, Predictions
+
+
+@dataclass(frozen=True)
+class FakeStored:
+    """What `bench.store.Stored` offers, without a file."""
+
+    result: Mapping[str, Any]
+    test: Predictions = field(repr=False)
+
+    def predictions(self, split: str = "test") -> Predictions:
+        """Return the test predictions."""
+        assert split == "test"
+        return self.test
+
+
+def stored(
+    test: Predictions,
+    seed: int = 0,
+    *,
+    task: str = "fashion",
+    stage: str = "top20",
+    backbone: str = "lenet",
+    method: str = "none",
+    source: str = "drawn-small",
+    fingerprint: str = "f" * 64,
+    version: int = 1,
+    status: str = "ok",
+    protocol: Mapping[str, Any] | None = None,
+) -> FakeStored:
+    """Return a stored cell with these test predictions, its metrics and rows computed from them."""
+    settings = {"engine": "tensorflow", "epochs": 30, **(protocol or {})}
+    cell = Cell(
+        task=task,
+        task_version=version,
+        kind="multiclass",
+        stage=stage,
+        regime="scratch",
+        backbone=backbone,
+        weights="random",
+        method=MethodSpec((), method),
+        seed=seed,
+        protocol=tuple(sorted(settings.items())),
+        data=DataId(source, fingerprint),
+    )
+    result = {
+        "id": cell.id,
+        "cell": {**cell.identity(), "method_text": method},
+        "status": status,
+        "reason": None if status == "ok" else "loss became NaN in epoch 3",
+        "metrics": {"test": multiclass.summary(test)} if status == "ok" else {},
+        "per_class": list(multiclass.per_class(test)) if status == "ok" else [],
+        "environment": {"python": "3.11"},
+        "command": "bench run --task fashion",
+    }
+    return FakeStored(result, test)
+
+
+def predictions(
+    truth: Sequence[int], answers: Sequence[int], k: int, top5: Sequence[bool] | None = None, **changes: Any
+) -> Predictions:
+    """Return predictions with these answers, and with these top-5 hits where the answer is wrong."""
+    truth_, answers_ = np.asarray(truth, np.int32), np.asarray(answers)
+    rows = np.arange(len(truth_))
+    scores = np.zeros((len(truth_), k), np.float32)
+    scores[rows, truth_] = np.where(top5, 1, -1) if top5 is not None else 1
+    scores[rows, answers_] = 2
+    fields: dict[str, Any] = {
+        "items": tuple(f"item{i:05d}" for i in rows),
+        "groups": None,
+        "truth": truth_,
+        "scores": scores,
+        "classes": tuple(f"class {i}" for i in range(k)),
+        "train_support": np.full(k, 50),
+    }
+    return Predictions(**{**fields, **changes})
+
+
+def noisy(
+    n: int, k: int, accuracy: float, seed: int, like: Predictions | None = None, **changes: Any
+) -> Predictions:
+    """Return predictions of n items over k classes, right with this chance; on the items of `like` if given."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    truth = rng.integers(0, k, n) if like is None else like.truth
+    wrong = (truth + rng.integers(1, k, n)) % k
+    answers = np.where(rng.random(n) < accuracy, truth, wrong)
+    return predictions(truth, answers, k, rng.random(n) < 0.7, **changes)
