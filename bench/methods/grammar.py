@@ -80,10 +80,19 @@ def problems_for(method: MethodSpec, kind: str, regime: str) -> str | None:
         if kind not in info.kinds:
             return f"{step.name} is for {' and '.join(info.kinds)} tasks, not for {kind}"
         if regime not in info.regimes:
-            if info.regimes == ("frozen",):
+            if _works_on_features(info):
                 return f"{step.name} works on features; the {regime} regime has none"
             return f"{step.name} runs in the {' and '.join(info.regimes)} regime, not in {regime}"
     return None
+
+
+def needs_features(method: MethodSpec) -> bool:
+    """Tell whether a step works on feature rows, so that `resolve` must be given them."""
+    return any(_works_on_features(STEPS[step.name]) for step in method.steps)
+
+
+def _works_on_features(info: StepInfo) -> bool:
+    return info.regimes == ("frozen",)
 
 
 def needs_validation(method: MethodSpec) -> bool:

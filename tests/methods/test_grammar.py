@@ -14,6 +14,7 @@ from bench.methods.grammar import (
     MAX_LIST,
     NONE,
     functions_of,
+    needs_features,
     needs_validation,
     parse_method,
     parse_methods,
@@ -156,6 +157,12 @@ def test_a_loss_with_weights_of_its_own_takes_both_stages() -> None:
 )
 def test_problems_for(text: str, kind: str, regime: str, reason: str | None) -> None:
     assert problems_for(parse_method(text), kind, regime) == reason
+
+
+def test_needs_features() -> None:
+    assert needs_features(parse_method("smote+focal"))
+    assert not needs_features(parse_method("oversample+focal"))
+    assert not needs_features(NONE)
 
 
 def test_needs_validation() -> None:
