@@ -72,7 +72,8 @@ def backbone_table() -> Table:
 
 def method_table() -> Table:
     """Return the registered method steps with their arguments at their defaults."""
-    from bench.methods.grammar import STEPS
+    import bench.methods.steps  # noqa: F401  (fills the registry)
+    from bench.methods.registry import STEPS
 
     rows = [{"method": "none", "stage": "", "arguments": "", "summary": "The plain loss on the rows as they are.", "paper": ""}]
     for info in STEPS.values():

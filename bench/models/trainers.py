@@ -11,6 +11,7 @@ import numpy as np
 from bench.data.pixels import Pixels
 from bench.data.splits import StageSplit
 from bench.methods.apply import Resolved, resolve
+from bench.methods.grammar import needs_features
 from bench.methods.registry import LinearHead
 from bench.models.backbones import BackboneInfo
 from bench.models.lanes import Lane, Trained, TrainSetting
@@ -119,7 +120,7 @@ class HeadTrainer:
         size = len(self.rows)
         for order in orders:
             rows = np.searchsorted(self.rows, order.rows)
-            inputs = self.table[rows] if any(step.name == "smote" for step in order.method.steps) else None
+            inputs = self.table[rows] if needs_features(order.method) else None
             made = resolve(order.method, labels[rows], inputs, self.classes, order.seed)
             places = np.concatenate([rows, size + np.arange(len(made.resampled.labels))])
             val_rows = np.searchsorted(self.rows, order.val_rows)
@@ -127,9 +128,10 @@ class HeadTrainer:
             size += len(made.resampled.labels)
             resolved.append(made)
         table, y = self.table, labels
-        if size > len(labels):
-            table = np.concatenate([table, *[made.resampled.synthetic for made in resolved]])
-            y = np.concatenate([labels, *[made.resampled.labels for made in resolved]])
+        added = [made.resampled for made in resolved if len(made.resampled.labels)]
+        if added:
+            table = np.concatenate([table, *[part.synthetic for part in added]])
+            y = np.concatenate([labels, *[part.labels for part in added]])
         trained = train_heads(
             table, y.astype(np.int32), self.classes, lanes, train_setting(self.setting), self.progress
         )
