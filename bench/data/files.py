@@ -39,7 +39,7 @@ class DataFolder:
         self._inside: dict[str, bool] = {}
 
     def holds(self, parent: str) -> bool:
-        """Whether the sub-folder `parent` ("" for the folder itself) really lies inside; asked of the disk once."""
+        """Whether folder `parent` ("" is the folder itself) really lies inside; asked of the disk once."""
         known = self._inside.get(parent)
         if known is None:
             parts = parent.replace("\\", "/").split("/")
@@ -69,7 +69,9 @@ class DataFolder:
         if not stat.S_ISREG(status.st_mode):
             raise Refused("not_a_file", f"{_sort_of(status.st_mode)}, not a file")
         if status.st_size > MAX_FILE_BYTES:
-            raise Refused("too_large", f"{status.st_size / 2**20:,.0f} MiB, more than {MAX_FILE_BYTES // 2**20}")
+            raise Refused(
+                "too_large", f"{status.st_size / 2**20:,.0f} MiB, more than {MAX_FILE_BYTES // 2**20}"
+            )
         return path, status
 
     def open(self, name: str) -> BinaryIO:
@@ -95,7 +97,7 @@ class DataFolder:
 
 
 def _refusal(error: Exception) -> Refused:
-    """Return the refusal for a failed system call. Raises the error itself when it is not the file's fault."""
+    """Return the refusal for a failed system call. Raises the error itself if it is not the file's fault."""
     if isinstance(error, FileNotFoundError):
         return Refused("no_file", "no such file")
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""Content hashes of a folder's files, remembered by size and times so that a second look only asks for those."""
+"""Content hashes of a folder's files, remembered so that a second look only asks for sizes and times."""
 
 from __future__ import annotations
 
@@ -137,10 +137,14 @@ def _load(path: Path) -> dict[str, tuple[Stamp, str]]:
 
 
 def _save(path: Path, known: dict[str, tuple[Stamp, str]]) -> None:
-    """Replace the cache file whole; whichever of two processes is last wins, and neither is ever half there."""
+    """Replace the cache file whole; of two processes the last one wins, and neither is ever half there."""
     columns = [stamp[part] for part in range(3) for stamp, _ in known.values()]
     digests = bytes.fromhex("".join(digest for _, digest in known.values()))
-    body = struct.pack(f"<qq{len(columns)}q", CACHE_VERSION, len(known), *columns) + digests + os.fsencode("\0".join(known))
+    body = (
+        struct.pack(f"<qq{len(columns)}q", CACHE_VERSION, len(known), *columns)
+        + digests
+        + os.fsencode("\0".join(known))
+    )
     mine = path.with_name(f"{path.stem}.{os.getpid()}-{time.monotonic_ns()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

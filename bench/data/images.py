@@ -24,7 +24,7 @@ MAX_PIXELS = 64_000_000
 RESIZE_MODES = ("squash", "crop", "pad")
 
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
-"""What is taken for an image. Never all that Pillow knows: it would start Ghostscript on a PostScript file."""
+"""What is taken for an image. Never all that Pillow knows: on PostScript it would start Ghostscript."""
 
 _LARGE_PIXELS = 8_000_000
 _large_one_at_a_time = threading.Lock()
@@ -52,7 +52,12 @@ def _decode_plain_jpeg(data: bytes) -> np.ndarray | None:
     is Pillow's to judge.
     """
     turbo = _simplejpeg()
-    if turbo is None or not data.startswith(b"\xff\xd8\xff") or b"Exif\0" in data or b"tiff:Orientation" in data:
+    if (
+        turbo is None
+        or not data.startswith(b"\xff\xd8\xff")
+        or b"Exif\0" in data
+        or b"tiff:Orientation" in data
+    ):
         return None
     try:
         height, width, space, _ = turbo.decode_jpeg_header(data)
@@ -79,7 +84,7 @@ def _decode_any(data: bytes) -> np.ndarray:
         raise
     except (library.DecompressionBombError, library.DecompressionBombWarning):
         raise ImageError(f"too many pixels: more than {MAX_PIXELS // 10**6} million") from None
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         # Pillow's readers raise whatever a broken file makes them stumble over, so all of it is caught.
         raise ImageError(_reason(data, error)) from None
 
@@ -98,7 +103,9 @@ def _reason(data: bytes, error: Exception) -> str:
         known = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
         return "broken: its header cannot be read" if data.startswith(known) else "not an image"
     text = " ".join(str(error).split())
-    return "truncated" if "truncated" in text.lower() or isinstance(error, EOFError) else f"broken: {text[:80]}"
+    return (
+        "truncated" if "truncated" in text.lower() or isinstance(error, EOFError) else f"broken: {text[:80]}"
+    )
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -119,7 +126,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_wide(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey to 8 bits: 65535 becomes 255. (Of 16-bit colour Pillow itself keeps the high byte.)"""
+    """Scale 16-bit grey to 8 bits: 65535 becomes 255. Of 16-bit colour Pillow itself keeps the high byte."""
     values = np.asarray(image).astype(np.int64)
     if values.size and (values.min() < 0 or values.max() > 65535):
         raise ImageError("unsupported pixels: integers beyond 16 bits")
@@ -131,7 +138,7 @@ def _turned(picture: Image.Image, source: Image.Image) -> Image.Image:
     """Turn the picture as the EXIF orientation of its source says; unreadable EXIF turns nothing."""
     try:
         orientation = source.getexif().get(_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001
+    except Exception:
         return picture
     turn = _turns().get(orientation) if isinstance(orientation, int) else None
     return picture if turn is None else picture.transpose(turn)

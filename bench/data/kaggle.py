@@ -114,7 +114,10 @@ class _Choice:
         if "/" in item or "\\" in item:
             return "outside", f"id {item[:80]!r} is a path; images are looked for in {IMAGES}/ only"
         if item in self.rows:
-            return "duplicate_id", f"id {item} was used by line {self.table.lines[self.rows[item]]}, which is kept"
+            return (
+                "duplicate_id",
+                f"id {item} was used by line {self.table.lines[self.rows[item]]}, which is kept",
+            )
         return "no_image", f"there is no {IMAGES}/{item[:80]}.jpg"
 
 

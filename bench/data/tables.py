@@ -50,8 +50,8 @@ def read_csv(folder: DataFolder, name: str, required: Sequence[str]) -> CsvTable
     UTF-8 with or without a byte order mark, any line ends, quoted fields over several lines. A record
     with too many fields (`stray_comma`) or too few (`too_few_fields`) is left out; bytes that are not
     UTF-8 (`undecodable`) and control characters (`control_character`) are replaced by U+FFFD. A quote
-    that never closes costs its own line, not the lines after it (`unreadable_row`). Raises DataError when there
-    is no such table or one of the required columns is missing.
+    that never closes costs its own line, not the lines after it (`unreadable_row`). Raises DataError when
+    there is no such table or one of the required columns is missing.
     """
     where = f"{folder.root}/{name}"
     try:
@@ -75,7 +75,9 @@ def _check_header(header: tuple[str, ...], required: Sequence[str], where: str) 
         if column not in header:
             has = ", ".join(header)
             guess = nearest(column, header)
-            raise DataError(f"{where}: has no column {column!r}{guess} (it has: {has[:200]}{'…' * (len(has) > 200)})")
+            raise DataError(
+                f"{where}: has no column {column!r}{guess} (it has: {has[:200]}{'…' * (len(has) > 200)})"
+            )
         if header.count(column) > 1:
             raise DataError(f"{where}: names the column {column!r} more than once; keep one")
 
@@ -162,7 +164,9 @@ def _until_error(reader: Iterator[list[str]]) -> Iterator[list[str] | None]:
 
 def _misfit(where: str, fields: Sequence[str], intact: bool, width: int) -> Problem:
     if not intact:
-        return Problem("unreadable_row", where, "a quote that is not closed, or a field of more than 131,072 characters")
+        return Problem(
+            "unreadable_row", where, "a quote that is not closed, or a field of more than 131,072 characters"
+        )
     kind = "stray_comma" if len(fields) > width else "too_few_fields"
     return Problem(kind, where, f"{len(fields)} fields where the header has {width}")
 
@@ -170,7 +174,11 @@ def _misfit(where: str, fields: Sequence[str], intact: bool, width: int) -> Prob
 def _odd_characters(where: str, column: str, cell: str) -> list[Problem]:
     found = []
     if REPLACEMENT in cell:
-        found.append(Problem("undecodable", where, f"{column}: bytes that are not UTF-8, replaced", fatal=False))
+        found.append(
+            Problem("undecodable", where, f"{column}: bytes that are not UTF-8, replaced", fatal=False)
+        )
     if CONTROL.search(cell):
-        found.append(Problem("control_character", where, f"{column}: control characters, replaced", fatal=False))
+        found.append(
+            Problem("control_character", where, f"{column}: control characters, replaced", fatal=False)
+        )
     return found

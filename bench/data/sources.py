@@ -1,0 +1,61 @@
+"""Where a task's examples come from: the sources by name, each with its reader and its drawn sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.data.examples import Examples
+from bench.errors import DataError, nearest, unknown
+
+
+@dataclass(frozen=True)
+class Source:
+    """read: opens a data folder, given the cache folder and the needed columns, the label first.
+
+    draw: makes the sample of a size. Both import what they need when they are called.
+    """
+
+    read: Callable[[Path, Path, Sequence[str]], Examples]
+    draw: Callable[[str], Examples]
+
+
+def _read_kaggle(data: Path, cache: Path, needed_columns: Sequence[str]) -> Examples:
+    from bench.data.kaggle import open_kaggle
+
+    return open_kaggle(data, cache, needed_columns)
+
+
+def _draw_garments(size: str) -> Examples:
+    from bench.data.drawn.garments import draw_garments
+
+    return draw_garments(size)
+
+
+SOURCES: Mapping[str, Source] = {
+    "kaggle-fashion": Source(_read_kaggle, _draw_garments),
+}
+"""A new source is one entry; task cards name it as `source`."""
+
+
+def open_source(
+    source: str, data: Path | None, sample: str, cache: Path, needed_columns: Sequence[str]
+) -> Examples:
+    """Return the examples of a data folder, or of the drawn sample where `data` is None.
+
+    needed_columns: what the task cannot do without, the label first; rows with an empty label are left
+    out. Raises BenchError for an unknown source or sample, DataError for a folder that cannot be used.
+    """
+    if source not in SOURCES:
+        raise unknown("source", source, SOURCES, f"known: {', '.join(SOURCES)}")
+    if data is not None:
+        return SOURCES[source].read(data, cache, needed_columns)
+    examples = SOURCES[source].draw(sample)
+    for column in needed_columns:
+        if column not in examples.columns:
+            guess = nearest(column, examples.columns)
+            raise DataError(
+                f"the drawn sample has no column {column!r}{guess} (it has: {', '.join(examples.columns)})"
+            )
+    return examples
