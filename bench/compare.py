@@ -157,7 +157,7 @@ def compare_table(
     if not every_column:
         columns, notes = _without_repeats(columns, rows)
     notes.append(_tally(shown))
-    notes += [f"{flag.name}: {flag.why}" for flag in baseline.flags]
+    notes += _flag_notes(baseline, {row.stage for row in shown})
     if any(row.verdict in (BETTER, WORSE, SAME) for row in shown):
         notes.append(_PINNED_NOTE if baseline.pinned else _PUBLISHED_NOTE)
     title = f"{baseline.task} against {baseline.name} ({baseline.type}): {baseline.summary}"
@@ -230,6 +230,19 @@ def _without_repeats(
         else:
             kept.append(column)
     return kept, notes
+
+
+def _flag_notes(baseline: Baseline, stages: Collection[str]) -> list[str]:
+    """Return what each flag of the baseline, and of its results and numbers for these stages, says."""
+    flags = list(baseline.flags)
+    for result in baseline.published:
+        if result.stage in stages:
+            flags += result.flags
+            flags += [flag for number in result.metrics.values() for flag in number.flags]
+            flags += [
+                flag for row in result.classes.values() for number in row.values() for flag in number.flags
+            ]
+    return list(dict.fromkeys(f"{flag.name}: {flag.why}" for flag in flags))
 
 
 def _tally(rows: Sequence[Comparison]) -> str:

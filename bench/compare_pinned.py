@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from bench import stats
 from bench.baselines import Baseline, PinnedResult
 from bench.comparison import (
+    FEW_ITEMS,
     INCOMPARABLE,
     MISSING,
     SAME,
@@ -23,24 +23,12 @@ from bench.comparison import (
     judged,
     judged_classes,
 )
-from bench.metrics import multiclass
+from bench.paired import FEW_CHANGES, METRICS, Draws, Pair, draw, taken
 from bench.pin import by_item, items_hash
 from bench.spec import Predictions
 
 if TYPE_CHECKING:
     from bench.baselines import Pinned
-
-DRAWN = (
-    "top1_micro",
-    "top1_macro",
-    "top5_micro",
-    "top5_macro",
-    "f1_macro",
-    "many_top1",
-    "medium_top1",
-    "few_top1",
-)
-"""Metrics that are compared with an interval: all that follow from answers and top-5 hits."""
 
 SHARES = {"top1_micro": "top1", "top5_micro": "top5"}
 """Metrics that are a share of hits: with one seed they have McNemar's exact p."""
@@ -48,35 +36,8 @@ SHARES = {"top1_micro": "top1", "top5_micro": "top5"}
 UNDRAWN = ("auc_macro", "log_loss", "ece")
 """Metrics that need the baseline's scores, which a pinned file does not hold: a difference, no verdict."""
 
-FEW_CHANGES = 6
-"""With fewer items answered differently no test can tell: 5 of 5 in one direction have p = .0625."""
-
 HARMLESS = ("engine",)
 """Protocol keys that choose how the same numbers are computed."""
-
-_WEIGHTS_AT_ONCE = 1 << 23
-
-
-@dataclass(frozen=True)
-class Paired:
-    """One seed's predictions on both sides, items in the same order."""
-
-    ours: Predictions
-    theirs: Predictions
-
-    @cached_property
-    def hits(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Who hit which item, ours and theirs, (n,) bool each: `top1`, and `top5` where it is defined."""
-        ours, theirs = multiclass.hits(self.ours), multiclass.hits(self.theirs)
-        sides = zip(("top1", "top5"), ours, theirs, strict=True)
-        return {name: (a, b) for name, a, b in sides if a is not None and b is not None}
-
-    def changed(self) -> np.ndarray:
-        """Return which items are answered differently, in the answer or in the top five: (n,) bool."""
-        changed: np.ndarray = self.ours.scores.argmax(axis=1) != self.theirs.scores.argmax(axis=1)
-        for ours, theirs in self.hits.values():
-            changed |= ours != theirs
-        return changed
 
 
 def compare_pinned(
@@ -108,7 +69,7 @@ def compare_pinned(
         ]
     setting = replace(setting, cells={s: setting.cells[s] for s in seeds})
     stage = baseline.pinned.stages[setting.stage]
-    rows = [_stored_row(template, setting, result, metric, stage.n) for metric in (*DRAWN, *UNDRAWN)]
+    rows = [_stored_row(template, setting, result, metric, stage.n) for metric in (*METRICS, *UNDRAWN)]
     rows = [row for row in rows if row.ours is not None or row.theirs is not None]
     obstacle = _obstacle(setting, baseline.pinned, result)
     if not obstacle:
@@ -117,12 +78,10 @@ def compare_pinned(
             obstacle = "data: other test images are scored"
     if obstacle:
         return [replace(row, verdict=INCOMPARABLE, why=obstacle) for row in rows]
-    order = by_item(mine[seeds[0]])
-    groups = mine[seeds[0]].groups
-    pairs = [Paired(_sorted(mine[s]), baseline.pinned.predictions(result, s)) for s in seeds]
-    draw = _Draws(pairs, None if groups is None else [groups[i] for i in order], draws, seed)
-    rows = [draw.decide(row) if row.metric in DRAWN else _undecided(row) for row in rows]
-    return rows + judged_classes([draw.decide_class(row) for row in _class_rows(template, pairs)])
+    pairs = [Pair(taken(mine[s], by_item(mine[s])), baseline.pinned.predictions(result, s)) for s in seeds]
+    judge = _Judge(pairs, _sorted_groups(mine[seeds[0]]), draws, seed)
+    rows = [judge.summary(row) if row.metric in METRICS else _undecided(row) for row in rows]
+    return rows + judged_classes([judge.class_row(row) for row in _class_rows(template, pairs)])
 
 
 def _stored_row(
@@ -160,7 +119,7 @@ def _obstacle(setting: Setting, pinned: Pinned, result: PinnedResult) -> str:
     return f"protocol: {'; '.join(differing)}" if differing else ""
 
 
-def _class_rows(template: Comparison, pairs: Sequence[Paired]) -> list[Comparison]:
+def _class_rows(template: Comparison, pairs: Sequence[Pair]) -> list[Comparison]:
     """Return a row for each class with test items and each of top-1 and top-5, without interval."""
     rows = []
     truth, classes = pairs[0].ours.truth, pairs[0].ours.classes
@@ -175,77 +134,46 @@ def _class_rows(template: Comparison, pairs: Sequence[Paired]) -> list[Compariso
     return rows
 
 
-class _Draws:
-    """The resampled differences of every metric and class, all on the same resamples of the items."""
+class _Judge:
+    """Gives rows their interval and p from the paired predictions of all seeds."""
 
-    def __init__(self, pairs: Sequence[Paired], groups: Sequence[str] | None, draws: int, seed: int) -> None:
+    def __init__(self, pairs: Sequence[Pair], groups: Sequence[str] | None, draws: int, seed: int) -> None:
         self.pairs, self.seed = pairs, seed
         self.truth = pairs[0].ours.truth
         self.classes = {name: i for i, name in enumerate(pairs[0].ours.classes)}
         self.changed = np.any([pair.changed() for pair in pairs], axis=0)
-        # (n, seeds): 1 where we alone hit, -1 where they alone did.
-        self.gaps: dict[str, np.ndarray] = {
-            metric: np.stack([np.subtract(*pair.hits[metric], dtype=np.float32) for pair in pairs], axis=1)
-            for metric in pairs[0].hits
-        }
-        self.metrics: Mapping[str, np.ndarray] = {}
-        self.by_class: Mapping[tuple[str, int], np.ndarray] = {}
-        if self.changed.sum() >= FEW_CHANGES:
-            self._draw(groups, draws)
+        enough = self.changed.sum() >= FEW_CHANGES
+        self.draws = draw(pairs, self.changed, groups, draws, seed) if enough else Draws({}, {})
 
-    def _draw(self, groups: Sequence[str] | None, draws: int) -> None:
-        """Fill `metrics`, name -> (seeds, draws), and `by_class`, (metric, class) -> (seeds, draws)."""
-        n = len(self.truth)
-        metrics: dict[str, list[np.ndarray]] = {name: [] for name in DRAWN}
-        by_class: dict[tuple[str, int], list[np.ndarray]] = {}
-        columns = [(index, np.flatnonzero(self.truth == index)) for index in self.classes.values()]
-        for weights in stats.bootstrap_chunks(n, draws, self.seed, groups, max(1, _WEIGHTS_AT_ONCE // n)):
-            sides = [
-                (
-                    multiclass.weighted_summary(pair.ours, weights),
-                    multiclass.weighted_summary(pair.theirs, weights),
-                )
-                for pair in self.pairs
-            ]
-            for name, parts in metrics.items():
-                parts.append(np.stack([ours[name] - theirs[name] for ours, theirs in sides]))
-            for index, items in columns:
-                if self.changed[items].sum() < FEW_CHANGES:
-                    continue
-                part = weights[:, items]
-                with np.errstate(invalid="ignore"):
-                    for metric, gap in self.gaps.items():
-                        mean = (part @ gap[items]) / part.sum(axis=1, keepdims=True)
-                        by_class.setdefault((metric, index), []).append(mean.T)
-        self.metrics = {name: np.concatenate(parts, axis=1) for name, parts in metrics.items()}
-        self.by_class = {key: np.concatenate(parts, axis=1) for key, parts in by_class.items()}
-
-    def decide(self, row: Comparison) -> Comparison:
-        """Return a summary row with interval, p and verdict."""
+    def summary(self, row: Comparison) -> Comparison:
+        """Return a row of the whole stage with interval, p and verdict."""
         if row.difference is None:
             return _undecided(row, "undefined on one side")
-        everything = np.ones(len(self.truth), bool)
-        return judged(self._decide(row, self.metrics.get(row.metric), everything, SHARES.get(row.metric)))
+        drawn = self.draws.metrics.get(row.metric)
+        return judged(self._decided(row, drawn, np.ones(len(self.truth), bool), SHARES.get(row.metric)))
 
-    def decide_class(self, row: Comparison) -> Comparison:
-        """Return a class row with interval and p; its verdict waits for the other classes."""
+    def class_row(self, row: Comparison) -> Comparison:
+        """Return a row of a class with interval and p; its verdict waits for the other classes."""
         index = self.classes[str(row.class_name)]
-        return self._decide(row, self.by_class.get((row.metric, index)), self.truth == index, row.metric)
+        return self._decided(
+            row, self.draws.classes.get((row.metric, index)), self.truth == index, row.metric
+        )
 
-    def _decide(
+    def _decided(
         self, row: Comparison, drawn: np.ndarray | None, items: np.ndarray, hits: str | None
     ) -> Comparison:
         """Add interval and p. hits: `top1` or `top5` where the metric is a share of hits among `items`."""
         changes = int((self.changed & items).sum())
         if not changes:
             return replace(row, verdict=SAME, why="same answers")
+        if row.class_name is not None and items.sum() < FEW_ITEMS:
+            return row
         if changes < FEW_CHANGES or drawn is None:
             return replace(row, verdict=SAME, why=f"only {counted(changes, 'item')} answered differently")
         values = stats.nested_means(drawn, self.seed + 1)
-        interval = stats.percentile_interval(values)
-        p = stats.bootstrap_p(values)
+        interval, p = stats.percentile_interval(values), stats.bootstrap_p(values)
         if len(self.pairs) == 1 and hits is not None:
-            gap = self.gaps[hits][items, 0]
+            gap = self.pairs[0].gap(hits)[items]
             p = stats.mcnemar(int((gap > 0).sum()), int((gap < 0).sum()))
         return replace(row, low=defined(interval.low), high=defined(interval.high), p=defined(p))
 
@@ -254,16 +182,8 @@ def _undecided(row: Comparison, why: str = "a pinned file holds no scores to dra
     return replace(row, verdict=None, why=why)
 
 
-def _sorted(pred: Predictions) -> Predictions:
-    """Return the predictions with their items sorted by id."""
-    order = by_item(pred)
-    return replace(
-        pred,
-        items=tuple(pred.items[i] for i in order),
-        groups=None,
-        truth=pred.truth[order],
-        scores=pred.scores[order],
-    )
+def _sorted_groups(pred: Predictions) -> list[str] | None:
+    return None if pred.groups is None else [pred.groups[i] for i in by_item(pred)]
 
 
 def _listed(seeds: Sequence[int] | Mapping[int, object]) -> str:

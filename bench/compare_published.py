@@ -82,7 +82,7 @@ class _OurClasses:
 
 
 def _flagged(flags: tuple[Flag, ...]) -> str:
-    return "; ".join(f"{flag.name}: {flag.why}" for flag in flags if flag.name in FORBIDDING)
+    return ", ".join(flag.name for flag in flags if flag.name in FORBIDDING)
 
 
 def _data_obstacle(ours: Mapping[str, int], theirs: Mapping[str, int]) -> str:
@@ -145,7 +145,8 @@ def _with_intervals(
 ) -> Comparison:
     """Add the published number's Wilson interval, and Newcombe's of the difference where we have hits.
 
-    Where only digits were printed, the intervals hold for every value that prints so.
+    Where only digits were printed, the intervals hold for every value that prints so, and p is of the one
+    nearest to ours.
     """
     low, high = number.low * published, number.high * published
     row = replace(
@@ -155,9 +156,9 @@ def _with_intervals(
         return row
     ends = stats.newcombe(hits, n, high, published).low, stats.newcombe(hits, n, low, published).high
     row = replace(row, low=ends[0], high=ends[1])
-    if low < high:
-        return replace(row, why="only the digits of the published number are known")
-    return replace(row, p=defined(stats.score_test(hits, n, low, published)))
+    nearest = min(max(hits / n * published, low), high)
+    why = "published digits only" if low < high else ""
+    return replace(row, p=defined(stats.score_test(hits, n, nearest, published)), why=why)
 
 
 def _with_macro_intervals(

@@ -172,11 +172,17 @@ def bootstrap_weights(n: int, draws: int, seed: int, groups: Sequence[str] | Non
 
 
 def bootstrap_chunks(
-    n: int, draws: int, seed: int, groups: Sequence[str] | None = None, chunk: int = _CHUNK
+    n: int,
+    draws: int,
+    seed: int,
+    groups: Sequence[str] | None = None,
+    columns: np.ndarray | None = None,
+    chunk: int = _CHUNK,
 ) -> Iterator[np.ndarray]:
     """Yield the rows of `bootstrap_weights`, at most `chunk` of them at a time; the rows do not depend on it.
 
-    Raises ValueError for n < 1, draws < 1, or groups that are not n ids.
+    columns: (n,) the column that each item counts in, so that items alike can share one; each its own
+    without it. Raises ValueError for n < 1, draws < 1, or groups that are not n ids.
     """
     import numpy as np
 
@@ -185,14 +191,21 @@ def bootstrap_chunks(
     if groups is not None and len(groups) != n:
         raise ValueError(f"{len(groups)} group ids for {n} items")
     index = {group: i for i, group in enumerate(dict.fromkeys(groups or ()))}
-    member = None if groups is None else np.array([index[group] for group in groups])
-    units = n if member is None else len(index)
+    member = np.array([index[group] for group in groups]) if groups else np.arange(n)
+    units = len(index) or n
+    places = np.arange(n) if columns is None else columns
+    width = int(places.max()) + 1
     rng = np.random.Generator(np.random.PCG64(seed))
     for start in range(0, draws, chunk):
-        size = min(chunk, draws - start)
-        picks = rng.integers(0, units, size=(size, units))
-        counts = np.stack([np.bincount(row, minlength=units) for row in picks]).astype(np.float32)
-        yield counts if member is None else counts[:, member]
+        rows = np.empty((min(chunk, draws - start), width), np.float32)
+        for row in rows:
+            picks = rng.integers(0, units, size=units)
+            if groups:
+                times = np.bincount(picks, minlength=units)[member]
+                row[:] = np.bincount(places, weights=times, minlength=width)
+            else:
+                row[:] = np.bincount(places[picks], minlength=width)
+        yield rows
 
 
 def percentile_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
@@ -233,6 +246,22 @@ def bootstrap_p(differences: np.ndarray) -> float:
         return math.nan
     far = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
     return min(1.0, 2 * (far + 1) / (int(defined.size) + 1))
+
+
+def completed(values: np.ndarray, observed: float, missing: float) -> np.ndarray:
+    """Return per-resample values, (draws,), around the observed one and with the variance they lack added.
+
+    A mean over classes is drawn too narrowly, and off its place, where classes have few items: resampling
+    n items shows (n - 1) / n of their variance, nothing of a class with one, and drops that class from a
+    third of the resamples. missing: the variance to add. Nothing changes where all values are equal.
+    """
+    import numpy as np
+
+    spread = float(np.nanvar(values)) if np.isfinite(values).any() else 0.0
+    if not spread:
+        return values
+    out: np.ndarray = observed + (values - np.nanmean(values)) * math.sqrt(1 + missing / spread)
+    return out
 
 
 def nested_means(values: np.ndarray, seed: int) -> np.ndarray:

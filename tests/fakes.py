@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bench.metrics import multiclass
 from bench.spec import Cell, DataId, MethodSpec, Predictions
@@ -68,7 +69,7 @@ def stored(
 
 
 def predictions(
-    truth: Sequence[int], answers: Sequence[int], k: int, top5: Sequence[bool] | None = None, **changes: Any
+    truth: ArrayLike, answers: ArrayLike, k: int, top5: ArrayLike | None = None, **changes: Any
 ) -> Predictions:
     """Return predictions with these answers, and with these top-5 hits where the answer is wrong."""
     truth_, answers_ = np.asarray(truth, np.int32), np.asarray(answers)
@@ -90,7 +91,7 @@ def predictions(
 def noisy(
     n: int, k: int, accuracy: float, seed: int, like: Predictions | None = None, **changes: Any
 ) -> Predictions:
-    """Return predictions of n items over k classes, right with this chance; on the items of `like` if given."""
+    """Return predictions of n items over k classes, right with this chance; on the items of `like`."""
     rng = np.random.Generator(np.random.PCG64(seed))
     truth = rng.integers(0, k, n) if like is None else like.truth
     wrong = (truth + rng.integers(1, k, n)) % k

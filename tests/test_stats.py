@@ -102,6 +102,16 @@ def test_weights_draw_n_items_and_do_not_depend_on_the_chunk(
     assert np.array_equal(np.concatenate(list(stats.bootstrap_chunks(n, draws, seed, chunk=chunk))), whole)
 
 
+@pytest.mark.parametrize("groups", [None, ["b", "a", "b", "c", "a", "b"]])
+def test_items_that_share_a_column_are_counted_together(groups: list[str] | None) -> None:
+    columns = np.array([2, 0, 1, 0, 2, 2])
+    weights = stats.bootstrap_weights(6, 20, 1, groups)
+    together = np.concatenate(list(stats.bootstrap_chunks(6, 20, 1, groups, columns)))
+    assert np.array_equal(
+        together, np.stack([weights[:, columns == c].sum(axis=1) for c in range(3)], axis=1)
+    )
+
+
 def test_items_of_a_group_are_drawn_together() -> None:
     groups = ["b", "a", "b", "c", "a", "b"]
     weights = stats.bootstrap_weights(6, 50, 1, groups)
