@@ -30,24 +30,32 @@ class Average:
 
 
 class Kind(Protocol):
-    """Turns predictions into numbers, and says which of them matter. Planning reads only the properties.
-
-    headline: metrics that tables of results show, most telling first.
-    selection: the metric that every choice on validation goes by.
-    class_columns: what a per-class table shows of `per_class` rows; the first is the class's name.
-    averages: the rows below it.
-    """
+    """Turns predictions into numbers, and says which of them matter. Planning reads only the properties."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What task cards call it."""
+        ...
+
     @property
-    def headline(self) -> Sequence[str]: ...
+    def headline(self) -> Sequence[str]:
+        """The metrics that tables of results show, most telling first."""
+        ...
+
     @property
-    def selection(self) -> str: ...
+    def selection(self) -> str:
+        """The metric that every choice on validation goes by."""
+        ...
+
     @property
-    def class_columns(self) -> Sequence[Column]: ...
+    def class_columns(self) -> Sequence[Column]:
+        """What a table of classes shows of `per_class` rows; the first is the class's name."""
+        ...
+
     @property
-    def averages(self) -> Sequence[Average]: ...
+    def averages(self) -> Sequence[Average]:
+        """The rows below the classes."""
+        ...
 
     def summary(self, pred: Predictions) -> dict[str, float | None]:
         """Return every overall metric, None where undefined."""

@@ -33,20 +33,16 @@ def class_table(result: Record, published: Baseline | None = None) -> Table:
     name = kind.class_columns[0].key
     body = [{"row": "class", **row, **_their_class(theirs, row[name])} for row in result["per_class"]]
     metrics = result["metrics"]
+    ours, trivial = metrics.get("test", {}), metrics.get(TRIVIAL)
     for average in kind.averages:
-        role = _role_columns(average, result["per_class"], name)
+        whose = _whose(average, result["per_class"], name)
         body.append(
-            {
-                "row": average.role,
-                **role,
-                **_picked(average, metrics.get("test", {})),
-                **_their_average(theirs, average),
-            }
+            {"row": average.role, **whose, **_picked(average, ours), **_their_average(theirs, average)}
         )
     body += [
-        {"row": TRIVIAL, name: f"{TRIVIAL}, {average.name}", **_picked(average, metrics[TRIVIAL])}
+        {"row": TRIVIAL, **_whose(average, result["per_class"], name), **_picked(average, trivial)}
         for average in kind.averages
-        if average.trivial and TRIVIAL in metrics
+        if average.trivial and trivial is not None
     ]
     columns = [Column("row", "row"), *kind.class_columns, *(PUBLISHED if theirs else ())]
     title = f"{cell['task']} {cell['stage']}: {cell['backbone']}, {cell['method_text']}, seed {cell['seed']}"
@@ -111,7 +107,7 @@ def _picked(average: Average, metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {column: metrics.get(metric) for column, metric in average.columns.items()}
 
 
-def _role_columns(average: Average, rows: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
+def _whose(average: Average, rows: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
     """Return name and supports of a row below: over all classes, or over those of a group."""
     rows = [row for row in rows if average.role != "group" or row.get("group") == average.name]
     scored = sum(bool(row.get("test_support")) for row in rows)
@@ -127,9 +123,10 @@ def _class_notes(result: Record, published: Baseline | None, theirs: PublishedRe
         notes.append("Classes without a test image are in no average.")
     if published is not None and theirs is not None:
         label = f" ({theirs.label})" if theirs.label else ""
-        notes.append(
-            f"their: {published.name}{label}, {theirs.backbone}, {theirs.method}. {published.summary}."
-        )
+        notes += [
+            f"their: {published.name}{label}, {theirs.backbone}, {theirs.method}. {published.summary}.",
+            "bench compare says how far theirs and ours can be compared.",
+        ]
         notes += [f"their {flag.name}: {flag.why}." for flag in (*published.flags, *theirs.flags)]
     return notes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.errors import unknown
@@ -39,7 +39,7 @@ def _table(table: Table) -> str:
         body = tabulate(
             _cells(table, visible, layout),
             # Narrow columns of numbers under long names would waste the width of a terminal.
-            headers=[layout.pack(_stacked(column)) for column in table.columns],
+            headers=[_stacked(column, layout) for column in table.columns],
             tablefmt="simple",
             disable_numparse=True,
             colalign=[_side(column) for column in table.columns],
@@ -78,12 +78,15 @@ def _cells(table: Table, safe: Callable[[str], str], layout: Layout) -> list[lis
 
 
 def _csv(table: Table) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([spreadsheet(column.key) for column in table.columns])
-    for row in table.rows:
-        writer.writerow([_csv_cell(_plain(row.get(column.key))) for column in table.columns])
-    return out.getvalue().removesuffix("\n")
+    rows = [[_csv_cell(_plain(row.get(column.key))) for column in table.columns] for row in table.rows]
+    return "\n".join(map(_csv_line, [[spreadsheet(column.key) for column in table.columns], *rows]))
+
+
+def _csv_line(values: Sequence[Any]) -> str:
+    # The writer quotes a carriage return only where its own line end has one.
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\r\n").writerow(values)
+    return out.getvalue().removesuffix("\r\n")
 
 
 def _csv_cell(value: Any) -> Any:
@@ -120,9 +123,10 @@ def shown(column: Column, value: Any) -> str:
     if not isinstance(value, int | float):
         return str(value)
     if column.kind == "ratio":
-        return f"{value:.3f}"
+        return f"{value:z.3f}"
     if column.kind == "signed":
-        return f"{value:+.3f}".replace("0.", ".", 1) if abs(value) < 0.9995 else f"{value:+.3f}"
+        text = f"{value:+.3f}" if value else f"{0:.3f}"
+        return text.replace("0.", ".", 1) if abs(value) < 0.9995 else text
     if column.kind == "seconds":
         return f"{value:.1f}"
     if isinstance(value, float):
@@ -139,6 +143,6 @@ def _side(column: Column) -> str:
     return "left" if column.kind in ("text", "bool") else "right"
 
 
-def _stacked(column: Column) -> str:
-    title = visible(column.title)
+def _stacked(column: Column, layout: Layout) -> str:
+    title = layout.pack(visible(column.title))
     return title if _side(column) == "left" else title.replace(" ", "\n")

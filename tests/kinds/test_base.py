@@ -1,0 +1,80 @@
+"""Every registered kind keeps the protocol, and planning can read it without numpy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from bench.errors import BenchError
+from bench.kinds.base import KINDS, Kind, get_kind
+from bench.metrics.registry import METRICS
+from bench.spec import Predictions
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return get_kind(request.param)
+
+
+@pytest.fixture
+def pred() -> Predictions:
+    rng = np.random.default_rng(0)
+    return Predictions(
+        items=tuple(str(i) for i in range(60)),
+        groups=None,
+        truth=rng.integers(0, 7, 60).astype(np.int32),
+        scores=rng.dirichlet(np.ones(7), 60).astype(np.float32),
+        classes=tuple("abcdefg"),
+        train_support=np.array([300, 150, 60, 30, 10, 5, 2]),
+    )
+
+
+def test_it_goes_by_its_name(kind: Kind) -> None:
+    assert KINDS[kind.name].startswith("bench.kinds.")
+
+
+def test_what_it_shows_and_chooses_by_are_metrics(kind: Kind, pred: Predictions) -> None:
+    summary = kind.summary(pred)
+    assert {*kind.headline, kind.selection} <= set(METRICS) & set(summary)
+
+
+def test_its_tables_show_what_it_gives(kind: Kind, pred: Predictions) -> None:
+    rows, summary = kind.per_class(pred), kind.summary(pred)
+    keys = [column.key for column in kind.class_columns]
+    assert len(set(keys)) == len(keys)
+    assert all(set(keys) <= set(row) for row in rows)
+    for average in kind.averages:
+        assert set(average.columns) <= set(keys)
+        assert set(average.columns.values()) <= set(summary)
+        assert average.role in ("average", "group")
+    groups = {average.name for average in kind.averages if average.role == "group"}
+    assert {row.get("group") for row in rows} <= groups | {None}
+
+
+def test_its_trivial_answer_is_scored_on_the_same_items(kind: Kind, pred: Predictions) -> None:
+    trivial = kind.trivial(pred)
+    assert trivial.items == pred.items and np.array_equal(trivial.truth, pred.truth)
+    assert set(kind.summary(trivial)) == set(kind.summary(pred))
+
+
+def test_its_draws_agree_with_its_summary(kind: Kind, pred: Predictions) -> None:
+    summary = kind.summary(pred)
+    for name, values in kind.weighted_summary(pred, np.ones((2, 60))).items():
+        assert values == pytest.approx([np.nan if summary[name] is None else summary[name]] * 2, nan_ok=True)
+
+
+def test_an_unknown_kind_is_one_line() -> None:
+    with pytest.raises(BenchError, match="unknown kind 'multiclas'; did you mean 'multiclass'"):
+        get_kind("multiclas")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_planning_reads_a_kind_without_numpy(name: str) -> None:
+    code = (
+        f"import sys; from bench.kinds.base import get_kind; get_kind({name!r});"
+        "sys.exit('numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
