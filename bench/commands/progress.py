@@ -47,15 +47,16 @@ class Progress:
         elif event["event"] == "cell":
             self._cell(event)
         elif event["event"] == "progress":
-            self._step(event["what"], event["done"], event["total"])
+            self.step(event["done"], event["total"], event["what"])
 
     def _cell(self, event: dict[str, Any]) -> None:
         self.done += 1
         if event["status"] != "ok":
             self._line(f"cell {event['id'][:8]} {event['status']}: {event['reason']}")
-        self._step("cells", self.done, self.cells)
+        self.step(self.done, self.cells, "cells")
 
-    def _step(self, what: str, done: int, total: int) -> None:
+    def step(self, done: int, total: int, what: str) -> None:
+        """Show how far a long step has come."""
         if self.bars is not None:
             if what not in self.tasks:
                 self.tasks[what] = self.bars.add_task(what, total=total)
