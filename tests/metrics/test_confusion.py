@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import classification_report, confusion_matrix
 
@@ -74,7 +74,6 @@ def test_its_accuracy_and_macro_f1_unrounded() -> None:
     assert found["f1_macro"] == pytest.approx(0.626, abs=5e-4)
 
 
-@settings(deadline=None)
 @given(st.integers(2, 6), st.integers(0, 2**32))
 def test_there_and_back(k: int, seed: int) -> None:
     matrix = np.random.default_rng(seed).integers(0, 4, (k, k))

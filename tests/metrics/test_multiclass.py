@@ -159,7 +159,6 @@ def test_the_majority_answer_without_training_counts_scores_all_alike() -> None:
     assert np.unique(answer.scores).tolist() == [np.float32(1 / 3)]
 
 
-@settings(deadline=None)
 @given(coarse())
 def test_equals_scikit_learn(pred: Predictions) -> None:
     answers, k = pred.scores.argmax(axis=1), len(pred.classes)
@@ -200,7 +199,6 @@ def test_groups_by_training_images(count: int, group: str) -> None:
     assert m.group_of(count) == group
 
 
-@settings(deadline=None)
 @given(coarse())
 def test_groups_are_means_of_their_classes(pred: Predictions) -> None:
     found, rows = m.summary(pred), m.per_class(pred)
@@ -336,7 +334,7 @@ def repeated(pred: Predictions, times: np.ndarray) -> Predictions:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(coarse(), st.integers(0, 2**32))
 def test_weights_are_items_drawn_again(pred: Predictions, seed: int) -> None:
     n = len(pred.items)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.metrics import roc_auc_score
@@ -31,7 +31,6 @@ def probabilities(n: int, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.dirichlet(np.ones(k), n).astype(np.float32), rng.integers(0, k, n).astype(np.int32)
 
 
-@settings(deadline=None)
 @given(scored())
 def test_ranks_are_the_place_in_a_stable_sort(case: tuple[np.ndarray, np.ndarray]) -> None:
     scores, truth = case
@@ -42,7 +41,6 @@ def test_ranks_are_the_place_in_a_stable_sort(case: tuple[np.ndarray, np.ndarray
     assert on_scores.ranks(scores, truth).tolist() == places
 
 
-@settings(deadline=None)
 @given(scored())
 def test_rank_zero_is_argmax(case: tuple[np.ndarray, np.ndarray]) -> None:
     scores, truth = case
@@ -54,7 +52,6 @@ def test_infinite_scores_have_a_rank() -> None:
     assert on_scores.ranks(scores, np.array([0, 1])).tolist() == [2, 2]
 
 
-@settings(deadline=None)
 @given(scored())
 def test_auc_is_scikit_learns(case: tuple[np.ndarray, np.ndarray]) -> None:
     scores, truth = case

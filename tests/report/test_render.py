@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -135,8 +135,7 @@ def at(line: str, column: int) -> str:
     return " "
 
 
-@settings(deadline=None)
-@given(st.lists(st.text(st.characters(), max_size=12), min_size=1, max_size=6))
+@given(st.lists(st.text(st.characters(), max_size=7), min_size=1, max_size=6))
 def test_numbers_stand_under_each_other_whatever_the_names(names: list[str]) -> None:
     table = Table("", COLUMNS[:2], [{"class": name, "test_support": 5} for name in names])
     text = render(table, "table")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -80,7 +80,6 @@ def test_markdown(text: str, escaped: str) -> None:
     assert markdown(text) == escaped
 
 
-@settings(deadline=None)
 @given(ANY)
 def test_markdown_stays_in_its_cell(text: str) -> None:
     escaped = markdown(text)
