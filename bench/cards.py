@@ -113,7 +113,9 @@ class _Reader:
             path=path,
         )
 
-    def keys(self, table: Mapping[str, Any], required: Iterable[str], optional: Iterable[str], what: str) -> None:
+    def keys(
+        self, table: Mapping[str, Any], required: Iterable[str], optional: Iterable[str], what: str
+    ) -> None:
         required = tuple(required)
         allowed = (*required, *optional)
         for key in table:
@@ -134,8 +136,14 @@ class _Reader:
         for table in tables:
             self.keys(table, ("name",), ("first", "last"), "[[stage]]")
             first, last = table.get("first", 0), table.get("last")
-            if type(first) is not int or first < 0 or (last is not None and (type(last) is not int or last <= first)):
-                raise BenchError(f"{self.where}: stage {table['name']!r} needs whole numbers 0 <= first < last")
+            if (
+                type(first) is not int
+                or first < 0
+                or (last is not None and (type(last) is not int or last <= first))
+            ):
+                raise BenchError(
+                    f"{self.where}: stage {table['name']!r} needs whole numbers 0 <= first < last"
+                )
             stages.append(Stage(self.typed(table, "name", str), first, last))
         if not stages or len({stage.name for stage in stages}) != len(stages):
             raise BenchError(f"{self.where}: a card has one or more stages with names of their own")
@@ -147,7 +155,9 @@ class _Reader:
             if isinstance(value, dict):
                 if key not in REGIMES:
                     raise unknown("regime", key, REGIMES, f"in {self.where}")
-                layers[key] = {name: check(name, item, f"{self.where} [protocol.{key}]") for name, item in value.items()}
+                layers[key] = {
+                    name: check(name, item, f"{self.where} [protocol.{key}]") for name, item in value.items()
+                }
             else:
                 layers["common"][key] = check(key, value, f"{self.where} [protocol]")
         return layers

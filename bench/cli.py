@@ -43,7 +43,9 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Name the nearest command where one is not known."""
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            raise BenchError(f"unknown command {args[0]!r}{nearest(args[0], COMMANDS)} (bench --help lists them)")
+            raise BenchError(
+                f"unknown command {args[0]!r}{nearest(args[0], COMMANDS)} (bench --help lists them)"
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -10,7 +10,16 @@ from typing import Any
 
 import bench
 
-PACKAGES = ("tensorflow", "keras", "keras-cv", "numpy", "scikit-learn", "imbalanced-learn", "pillow", "openvino")
+PACKAGES = (
+    "tensorflow",
+    "keras",
+    "keras-cv",
+    "numpy",
+    "scikit-learn",
+    "imbalanced-learn",
+    "pillow",
+    "openvino",
+)
 """What can change a prediction; their versions go into every result."""
 
 

@@ -14,7 +14,7 @@ from bench.errors import BenchError, unknown
 from bench.methods.grammar import parse_methods, problems_for
 from bench.models.backbones import get_backbone, problem_of, weights_id
 from bench.protocol import resolve
-from bench.spec import Cell, DataId, MethodSpec, Value
+from bench.spec import Cell, DataId, Value
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def open_task(request: Request, tasks: Sequence[Path], cache: Path) -> tuple[TaskCard, Examples]:
-    """Read the task's card and open its data. Raises BenchError for an unknown task, DataError for bad data."""
+    """Read the task's card and open its data. Raises BenchError (unknown task) or DataError (bad data)."""
     from bench.data.sources import open_source
 
     card = load_card(request.task, tasks)
@@ -127,7 +127,8 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
     """
     grid = card.grids["drawn" if request.data is None else "data"]
     backbones = _unique(request.backbones or grid.backbones, "backbone")
-    methods = _unique_methods([method for text in request.methods or grid.methods for method in parse_methods(text)])
+    asked = [method for text in request.methods or grid.methods for method in parse_methods(text)]
+    methods = tuple(dict.fromkeys(asked))
     seeds = parse_seeds(request.seeds or grid.seeds)
     stages = _stages(card, request.stages)
     if request.regime is not None and request.regime not in REGIMES:
@@ -151,7 +152,19 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
             continue
         identity = weights_id(info, weights)
         cells = tuple(
-            Cell(card.name, card.version, card.kind, stage, regime, name, identity, method, seed, protocol, data)
+            Cell(
+                card.name,
+                card.version,
+                card.kind,
+                stage,
+                regime,
+                name,
+                identity,
+                method,
+                seed,
+                protocol,
+                data,
+            )
             for stage in stages
             for method in runnable
             for seed in seeds
@@ -165,10 +178,6 @@ def _unique(names: Sequence[str], what: str) -> tuple[str, ...]:
     if "" in split:
         raise BenchError(f"--{what}: a name is empty")
     return tuple(dict.fromkeys(split))
-
-
-def _unique_methods(methods: Sequence[MethodSpec]) -> tuple[MethodSpec, ...]:
-    return tuple({method.text: method for method in methods}.values())
 
 
 def _stages(card: TaskCard, asked: Sequence[str]) -> tuple[str, ...]:

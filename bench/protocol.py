@@ -36,9 +36,19 @@ KEYS: dict[str, Key] = {
         Key("optimizer", str, "adam", "adam or sgd", choices=("adam", "sgd")),
         Key("momentum", float, 0.9, "of sgd", low=0.0, high=1.0),
         Key("l2", float, 0.0, "weight decay of the kernels: l2 * kernel is added to the gradient", low=0.0),
-        Key("patience", int, 8, "epochs without a better validation loss before stopping; 0 never stops", low=0),
-        Key("val_fraction", float, 0.15, "share of the training part kept for validation", low=0.01, high=0.9),
-        Key("refit", bool, False, "after every choice, train again on train + validation for the best epochs"),
+        Key(
+            "patience",
+            int,
+            8,
+            "epochs without a better validation loss before stopping; 0 never stops",
+            low=0,
+        ),
+        Key(
+            "val_fraction", float, 0.15, "share of the training part kept for validation", low=0.01, high=0.9
+        ),
+        Key(
+            "refit", bool, False, "after every choice, train again on train + validation for the best epochs"
+        ),
         Key("standardize", bool, True, "frozen features: zero mean, unit variance over the training part"),
         Key("input_size", str, "native", "pixels fed to the backbone: native, N or HxW", pattern=_SIZE),
         Key("resize", str, "squash", "how an image gets that size", choices=("squash", "crop", "pad")),
@@ -108,7 +118,9 @@ def parse_set(text: str) -> tuple[str, Value]:
 
 def _literal(raw: str, kind: type) -> Value:
     if kind is bool:
-        return {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}.get(raw.lower(), raw)
+        return {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}.get(
+            raw.lower(), raw
+        )
     if kind in (int, float):
         try:
             return int(raw) if kind is int else float(raw)

@@ -129,7 +129,9 @@ def _run_stage(
 ) -> None:
     """Train the cells of one stage together and commit each as it is ready."""
     try:
-        splits = {seed: _split(context, stage, cells[0], pixels, seed) for seed in {cell.seed for cell in cells}}
+        splits = {
+            seed: _split(context, stage, cells[0], pixels, seed) for seed in {cell.seed for cell in cells}
+        }
         trainer = _trainer(context, job, cells[0], features, pixels, splits[cells[0].seed])
     except BenchError as error:
         _fail(context, cells, str(error))
@@ -189,7 +191,9 @@ def train_cells(
         else:
             test = link(fitted.link, head.logits(fitted.embed(split.test)))
             yield cell, replace(outcome, test=test)
-    for (cell, _, outcome), fitted in zip(pending, trainer.fit([order for _, order, _ in pending]), strict=True):
+    for (cell, _, outcome), fitted in zip(
+        pending, trainer.fit([order for _, order, _ in pending]), strict=True
+    ):
         split = splits[cell.seed]
         if fitted.head is None:
             yield cell, replace(outcome, reason=f"refit: {fitted.trained.failed}")
@@ -199,7 +203,12 @@ def train_cells(
 
 
 def _commit(
-    context: Context, cell: Cell, split: StageSplit, outcome: Outcome, pixels: Pixels, timings: Mapping[str, float]
+    context: Context,
+    cell: Cell,
+    split: StageSplit,
+    outcome: Outcome,
+    pixels: Pixels,
+    timings: Mapping[str, float],
 ) -> None:
     kind = get_kind(cell.kind)
     result = CellResult(

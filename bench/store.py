@@ -1,10 +1,10 @@
 """Results on disk: a cell's folder is there whole or not at all.
 
-    results/<task>/<backbone>/<method>/s<seed>-<id8>/
-        result.json          identity, status, metrics, counts, timings, environment
-        per_class.csv        one row per class
-        history.csv          one row per epoch
-        predictions.parquet  every score of validation and test
+results/<task>/<backbone>/<method>/s<seed>-<id8>/
+    result.json          identity, status, metrics, counts, timings, environment
+    per_class.csv        one row per class
+    history.csv          one row per epoch
+    predictions.parquet  every score of validation and test
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Stored:
     @property
     def ok(self) -> bool:
         """Whether the cell was measured."""
-        return self.record["status"] == "ok"
+        return bool(self.record["status"] == "ok")
 
     @cached_property
     def result(self) -> dict[str, Any]:
@@ -105,7 +105,10 @@ def _read_csv(path: Path, text: Sequence[str]) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
-        return [{key: value if key in text else _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        return [
+            {key: value if key in text else _number(value) for key, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
 
 
 def _number(text: str) -> int | float | None:
@@ -199,7 +202,7 @@ def _storing(root: Path) -> Iterator[None]:
             errno.ENOTDIR: "a part of its path is a file",
             errno.EEXIST: "a file is in its place",
         }.get(error.errno or 0, error.strerror or str(error))
-        raise StoreError(f"results folder {str(root)!r}: {why}; free it or choose another with --results DIR") from None
+        raise StoreError(f"results folder {str(root)!r}: {why}; choose another with --results DIR") from None
 
 
 def _load(folder: Path) -> Stored | str | None:
@@ -208,7 +211,7 @@ def _load(folder: Path) -> Stored | str | None:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["format_version"] > FORMAT_VERSION:
-            return f"{path}: written by a newer messybench (format {record['format_version']}); upgrade to read it"
+            return f"{path}: of a newer messybench (format {record['format_version']}); upgrade to read it"
         if not {"id", "cell", "status", "metrics"} <= record.keys():
             return f"{path}: not a result of messybench; move it away"
     except FileNotFoundError:
@@ -218,7 +221,9 @@ def _load(folder: Path) -> Stored | str | None:
     return Stored(folder, record)
 
 
-def _write_cell(work: Path, result: CellResult, parts: Mapping[str, Predictions], history: Sequence[Epoch]) -> None:
+def _write_cell(
+    work: Path, result: CellResult, parts: Mapping[str, Predictions], history: Sequence[Epoch]
+) -> None:
     some = next(iter(parts.values()), None)
     record = {
         "format_version": FORMAT_VERSION,
@@ -252,7 +257,9 @@ def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
-        writer.writerows({key: "" if value is None else value for key, value in finite(row).items()} for row in rows)
+        writer.writerows(
+            {key: "" if value is None else value for key, value in finite(row).items()} for row in rows
+        )
 
 
 def _write_predictions(path: Path, parts: Mapping[str, Predictions]) -> None:

@@ -32,7 +32,9 @@ def plan_of(card: TaskCard, examples: Examples, **asked: object) -> Plan:
 
 
 def test_the_grid_is_every_combination(card: TaskCard, examples: Examples) -> None:
-    plan = plan_of(card, examples, backbones=("lenet,mobilenet_025",), methods=("none,focal", "oversample"), seeds="0-2")
+    plan = plan_of(
+        card, examples, backbones=("lenet,mobilenet_025",), methods=("none,focal", "oversample"), seeds="0-2"
+    )
     assert len(plan.jobs) == 2 and len(plan.cells) == 2 * 3 * 3 * 2
     assert len({cell.id for cell in plan.cells}) == len(plan.cells)
     assert {cell.regime for cell in plan.jobs[0].cells} == {"scratch"}
@@ -54,7 +56,9 @@ def test_one_method_spelt_twice_is_one(card: TaskCard, examples: Examples) -> No
 
 
 def test_settings_and_stage_filter_reach_the_cells(card: TaskCard, examples: Examples) -> None:
-    plan = plan_of(card, examples, stages=("remaining",), settings={"epochs": 3}, methods=("none",), seeds="4")
+    plan = plan_of(
+        card, examples, stages=("remaining",), settings={"epochs": 3}, methods=("none",), seeds="4"
+    )
     (cell,) = plan.cells
     assert (cell.stage, cell.seed, cell.setting["epochs"]) == ("remaining", 4, 3)
 
@@ -66,8 +70,12 @@ def test_what_cannot_run_is_skipped_with_its_reason(card: TaskCard, examples: Ex
     assert {cell.method.text for cell in plan.cells} == {"none"}
 
 
-def test_a_backbone_that_cannot_run_gives_its_reason_for_every_method(card: TaskCard, examples: Examples) -> None:
-    plan = plan_of(card, examples, backbones=("mobilenet_025",), settings={"input_size": "8"}, methods=("none,focal",))
+def test_a_backbone_that_cannot_run_gives_its_reason_for_every_method(
+    card: TaskCard, examples: Examples
+) -> None:
+    plan = plan_of(
+        card, examples, backbones=("mobilenet_025",), settings={"input_size": "8"}, methods=("none,focal",)
+    )
     assert not plan.cells and len(plan.skipped) == 2
     assert "32" in plan.skipped[0].reason
     lenet = plan_of(card, examples, regime="frozen", methods=("none",))
@@ -87,7 +95,9 @@ def test_a_backbone_that_cannot_run_gives_its_reason_for_every_method(card: Task
         ({"backbones": ("mobilenet_025",), "weights": "/no/such/file.h5"}, "/no/such/file.h5"),
     ],
 )
-def test_a_wrong_name_is_one_line(card: TaskCard, examples: Examples, asked: dict[str, object], says: str) -> None:
+def test_a_wrong_name_is_one_line(
+    card: TaskCard, examples: Examples, asked: dict[str, object], says: str
+) -> None:
     with pytest.raises(BenchError, match=says) as error:
         plan_of(card, examples, **asked)
     assert "\n" not in str(error.value)
@@ -105,11 +115,24 @@ def test_the_data_is_part_of_the_identity(card: TaskCard, examples: Examples) ->
 
 
 def test_a_request_survives_json() -> None:
-    request = Request("fashion", Path("/data"), None, ("lenet",), ("none",), "0-1", ("top20",), "frozen", "random", {"lr": 0.1})
+    request = Request(
+        "fashion",
+        Path("/data"),
+        None,
+        ("lenet",),
+        ("none",),
+        "0-1",
+        ("top20",),
+        "frozen",
+        "random",
+        {"lr": 0.1},
+    )
     assert Request.from_json(request.to_json()) == request
 
 
-@pytest.mark.parametrize("text", ["", "x", "1-", "-1", "3-1", "1,,2", "0,0", "0-5,3", "0-99999", "1.5", "0-999999999"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "1-", "-1", "3-1", "1,,2", "0,0", "0-5,3", "0-99999", "1.5", "0-999999999"]
+)
 def test_faulty_seeds_are_one_line(text: str) -> None:
     with pytest.raises(BenchError, match="--seed"):
         parse_seeds(text)

@@ -59,7 +59,9 @@ def test_a_cell_comes_back_as_it_was_stored(tmp_path: Path) -> None:
         np.testing.assert_array_equal(back.scores, part.scores)
         np.testing.assert_array_equal(back.train_support, part.train_support)
     assert stored.record["metrics"]["test"] == {"top1_micro": 1 / 3, "top5_micro": None}
-    assert stored.per_class == [{"class": n, "test_support": 1, "top1": 0.1 + 0.2, "auc": None} for n in HOSTILE]
+    assert stored.per_class == [
+        {"class": n, "test_support": 1, "top1": 0.1 + 0.2, "auc": None} for n in HOSTILE
+    ]
     assert stored.history[0] == {"epoch": 1, "loss": 2.0, "val_loss": 1.5, "val_top1": 0.25}
     assert stored.history[1]["loss"] is None
 
@@ -74,7 +76,12 @@ def test_groups_survive(tmp_path: Path) -> None:
 def test_files_are_strict_json_and_names_are_portable(tmp_path: Path) -> None:
     folder = Store(tmp_path).commit(some_result(), {"test": some_predictions()}, HISTORY)
     json.loads((folder / RESULT).read_text(), parse_constant=lambda name: pytest.fail(f"{name} in {RESULT}"))
-    assert {path.name for path in folder.iterdir()} == {RESULT, "per_class.csv", "history.csv", "predictions.parquet"}
+    assert {path.name for path in folder.iterdir()} == {
+        RESULT,
+        "per_class.csv",
+        "history.csv",
+        "predictions.parquet",
+    }
     assert not set(':*?"<>|() ') & set(str(folder.relative_to(tmp_path)))
     assert slug("../../x y:z") == ".._.._x_y_z"
 
@@ -177,7 +184,8 @@ def test_kill_between_the_two_renames_loses_nothing(tmp_path: Path) -> None:
     store.commit(some_result(), {"test": some_predictions()}, ())
     root = Path(__file__).resolve().parent.parent
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED_WHILE_REPLACING, str(tmp_path)], env={**os.environ, "PYTHONPATH": str(root)}
+        [sys.executable, "-c", KILLED_WHILE_REPLACING, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(root)},
     )
     assert killed.returncode == -9
     assert store.find(CELL) is None
@@ -193,7 +201,8 @@ def test_the_lock_keeps_a_second_run_waiting(tmp_path: Path) -> None:
     with store.lock("fashion"):
         program = (
             "import sys; from pathlib import Path; from bench.store import Store\n"
-            "with Store(Path(sys.argv[1])).lock('fashion', lambda: print('waiting', flush=True)): print('mine')"
+            "say = lambda: print('waiting', flush=True)\n"
+            "with Store(Path(sys.argv[1])).lock('fashion', say): print('mine')"
         )
         root = Path(__file__).resolve().parent.parent
         second = subprocess.Popen(

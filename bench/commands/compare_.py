@@ -12,10 +12,14 @@ from bench.store import Stored
 @click.command()
 @click.option("--task", required=True, help="The task whose stored cells are compared.")
 @click.option("--baseline", help="Baseline to compare with [the task's published one].")
-@click.option("--all", "everything", is_flag=True, help="Every setting, not just each stage's best on validation.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Every setting, not just each stage's best on validation."
+)
 @click.option("--no-classes", is_flag=True, help="No row per class.")
 @click.option("--fail-on-regression", is_flag=True, help="Exit 3 when a metric is worse beyond its interval.")
-@click.option("--metric", multiple=True, help="Only these metrics can be a regression, e.g. top1_macro [all of them].")
+@click.option(
+    "--metric", multiple=True, help="Only these metrics can be a regression, e.g. top1_macro [all of them]."
+)
 @results_option
 @baselines_option
 @format_option
@@ -49,14 +53,18 @@ def command(
     folders = search_path("baselines", baselines)
     against = load_baseline(task, baseline, folders) if baseline else published_for(task, folders)
     if against is None:
-        raise BenchError(f"task {task!r} has no published baseline; name one with --baseline (bench list baselines)")
+        raise BenchError(
+            f"task {task!r} has no published baseline; name one with --baseline (bench list baselines)"
+        )
     root = results_dir(results)
     cells, problems = Store(root).load(task)
     for problem in problems:
         click.echo(f"bench: {problem}", err=True)
     measured = [stored for stored in cells if stored.ok]
     if not measured:
-        click.echo(f"bench: no measured cell of {task} in {root}; `bench run --task {task}` makes some", err=True)
+        click.echo(
+            f"bench: no measured cell of {task} in {root}; `bench run --task {task}` makes some", err=True
+        )
         return EXIT_NOTHING_MEASURED
     if against.pinned is None and not everything:
         measured = best_of_each_stage(measured)
@@ -87,7 +95,9 @@ def best_of_each_stage(measured: list[Stored]) -> list[Stored]:
     for part in parts.values():
         records = [stored.record for stored in part]
         best = best_setting(records)
-        (setting,) = [found for found in settings_of(records) if best in {record["id"] for record in found.records}]
+        (setting,) = [
+            found for found in settings_of(records) if best in {record["id"] for record in found.records}
+        ]
         ids = {record["id"] for record in setting.records}
         kept += [stored for stored in part if stored.id in ids]
     return kept

@@ -21,7 +21,9 @@ def command() -> None:
 @command.command()
 @data_options
 @format_option
-def check(task: str, data: str | None, sample: str | None, tasks: str | None, cache: str | None, fmt: str) -> int:
+def check(
+    task: str, data: str | None, sample: str | None, tasks: str | None, cache: str | None, fmt: str
+) -> int:
     """Read every row, decode every image, and list what is left out, odd or leaked.
 
     Exit code 4 says that rows or images would be left out.

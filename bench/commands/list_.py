@@ -47,7 +47,9 @@ def task_table(tasks: str | None) -> Table:
         for card in cards
     ]
     names = ("task", "version", "kind", "source", "stages", "title")
-    return Table("Tasks", [Column(name, name, "int" if name == "version" else "text") for name in names], rows)
+    return Table(
+        "Tasks", [Column(name, name, "int" if name == "version" else "text") for name in names], rows
+    )
 
 
 def backbone_table() -> Table:
@@ -75,12 +77,26 @@ def method_table() -> Table:
     import bench.methods.steps  # noqa: F401  (fills the registry)
     from bench.methods.registry import STEPS
 
-    rows = [{"method": "none", "stage": "", "arguments": "", "summary": "The plain loss on the rows as they are.", "paper": ""}]
+    rows = [
+        {
+            "method": "none",
+            "stage": "",
+            "arguments": "",
+            "summary": "The plain loss on the rows as they are.",
+            "paper": "",
+        }
+    ]
     for info in STEPS.values():
         arguments = ", ".join(f"{param.name}={param.default}" for param in info.params)
         stage = info.stage_of({param.name: param.default for param in info.params})
         rows.append(
-            {"method": info.name, "stage": stage, "arguments": arguments, "summary": info.summary, "paper": info.paper}
+            {
+                "method": info.name,
+                "stage": stage,
+                "arguments": arguments,
+                "summary": info.summary,
+                "paper": info.paper,
+            }
         )
     names = ("method", "stage", "arguments", "summary", "paper")
     notes = ("Compose with +, for example oversample+class_weight or focal(gamma=1)+undersample.",)

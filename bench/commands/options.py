@@ -18,7 +18,7 @@ SAMPLES = ("tiny", "small")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Word(click.ParamType):
+class Word(click.ParamType[str]):
     """One of a few words; an unknown one is answered with the nearest."""
 
     name = "word"
@@ -46,16 +46,28 @@ def _stack(*options: Callable[[Command], Command]) -> Callable[[Command], Comman
     return add
 
 
-format_option = click.option("--format", "fmt", type=Word("format", FORMATS), default="table", show_default=True,
-                             help="How tables are written to standard output.")
+format_option = click.option(
+    "--format",
+    "fmt",
+    type=Word("format", FORMATS),
+    default="table",
+    show_default=True,
+    help="How tables are written to standard output.",
+)
 results_option = click.option("--results", metavar="DIR", help="Results folder [BENCH_RESULTS, ./results].")
 cache_option = click.option("--cache", metavar="DIR", help="Cache of pixels and features [BENCH_CACHE].")
-tasks_option = click.option("--tasks", metavar="DIR", help="A folder with task cards of your own [BENCH_TASKS].")
-baselines_option = click.option("--baselines", metavar="DIR", help="A folder with baselines of your own [BENCH_BASELINES].")
+tasks_option = click.option(
+    "--tasks", metavar="DIR", help="A folder with task cards of your own [BENCH_TASKS]."
+)
+baselines_option = click.option(
+    "--baselines", metavar="DIR", help="A folder with baselines of your own [BENCH_BASELINES]."
+)
 
 data_options = _stack(
     click.option("--task", required=True, help="The task (see `bench list tasks`)."),
-    click.option("--data", metavar="DIR", help="Folder with the task's data; without it the drawn sample is used."),
+    click.option(
+        "--data", metavar="DIR", help="Folder with the task's data; without it the drawn sample is used."
+    ),
     click.option("--sample", type=Word("sample", SAMPLES), help="Size of the drawn sample [the card's]."),
     tasks_option,
     cache_option,
@@ -64,12 +76,20 @@ data_options = _stack(
 grid_options = _stack(
     data_options,
     click.option("--backbone", multiple=True, help="Backbones, separated by commas [the card's]."),
-    click.option("--method", multiple=True, help="Methods, separated by commas: none,focal(gamma=2)+oversample [the card's]."),
+    click.option(
+        "--method",
+        multiple=True,
+        help="Methods, separated by commas: none,focal(gamma=2)+oversample [the card's].",
+    ),
     click.option("--seed", help="Seeds: 0-2 or 0,3,5 [the card's]."),
     click.option("--stage", multiple=True, help="Only these stages of the task."),
     click.option("--regime", help="frozen (heads on features) or scratch (end to end) [the backbone's]."),
-    click.option("--weights", metavar="imagenet|random|PATH", help="Backbone weights [imagenet; scratch: random]."),
-    click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any protocol value, e.g. --set epochs=5."),
+    click.option(
+        "--weights", metavar="imagenet|random|PATH", help="Backbone weights [imagenet; scratch: random]."
+    ),
+    click.option(
+        "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any protocol value, e.g. --set epochs=5."
+    ),
     results_option,
 )
 

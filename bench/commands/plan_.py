@@ -35,7 +35,13 @@ def plan_table(plan: Plan, store: Store) -> Table:
     rows: list[dict[str, Any]] = []
     for cell in plan.cells:
         stored = store.find(cell)
-        state = "to run" if stored is None else "stored" if stored.ok else f"to run again ({stored.record['status']})"
+        state = (
+            "to run"
+            if stored is None
+            else "stored"
+            if stored.ok
+            else f"to run again ({stored.record['status']})"
+        )
         reason = None if stored is None else stored.record["reason"]
         rows.append(
             {
@@ -62,5 +68,7 @@ def plan_table(plan: Plan, store: Store) -> Table:
     names = ("cell", "stage", "regime", "backbone", "method", "seed", "state", "reason")
     columns = [Column(name, name, "int" if name == "seed" else "text") for name in names]
     to_run = sum(str(row["state"]).startswith("to run") for row in rows)
-    notes = (f"{to_run} to run, {len(plan.cells) - to_run} stored, {len(plan.skipped)} combinations cannot run",)
+    notes = (
+        f"{to_run} to run, {len(plan.cells) - to_run} stored, {len(plan.skipped)} combinations cannot run",
+    )
     return Table(f"Plan of {plan.card.name}", columns, rows, notes)

@@ -37,8 +37,8 @@ def command(fmt: str, rerun: bool, quiet: bool, **options: Any) -> int:
     card, examples = open_task(request, tasks, cache)
     if request.data is None:
         say(
-            f"no --data given: this is the drawn sample ({len(examples)} images made by code), not real photographs; "
-            f"for real data: bench run --task {card.name} --data DIR (tasks/{card.name}/README.md says what DIR holds)"
+            f"no --data given: this is the drawn sample, {len(examples)} images made by code; "
+            f"for photographs: bench run --task {card.name} --data DIR (tasks/{card.name}/README.md)"
         )
     plan = make_plan(card, request, examples)
     for skip in plan.skipped:
@@ -76,7 +76,7 @@ def _measured(store: Store, cell: Cell) -> bool:
 
 
 def print_tables(store: Store, cells: tuple[Cell, ...], kind: str, baselines: str | None, fmt: str) -> None:
-    """Print the grid's means over seeds, then the classes of each stage's best setting beside the published."""
+    """Print the grid's means over seeds, then each stage's best setting by class beside the published one."""
     from bench.baselines import published_for
     from bench.commands.show_ import render_all
     from bench.kinds.base import get_kind
@@ -86,15 +86,16 @@ def print_tables(store: Store, cells: tuple[Cell, ...], kind: str, baselines: st
     from bench.report.tables import best_setting, grid_table
 
     selection = get_kind(kind).selection
-    stored = [found for cell in cells if (found := store.find(cell)) is not None and found.ok]
-    if not stored:
+    found = [stored for cell in cells if (stored := store.find(cell)) is not None]
+    measured = [stored for stored in found if stored.ok]
+    if not measured:
         return
-    tables = [grid_table([found.record for found in stored], selection)]
+    tables = [grid_table([stored.record for stored in found], selection)]
     baseline = published_for(cells[0].task, search_path("baselines", baselines))
     for stage in dict.fromkeys(cell.stage for cell in cells):
-        mine = [found for found in stored if found.record["cell"]["stage"] == stage]
+        mine = [stored for stored in measured if stored.record["cell"]["stage"] == stage]
         if mine:
-            best = best_setting([found.record for found in mine], selection)
-            chosen = next(found for found in mine if found.id == best)
+            best = best_setting([stored.record for stored in mine], selection)
+            chosen = next(stored for stored in mine if stored.id == best)
             tables.append(class_table(chosen.result, baseline))
     click.echo(render_all([render(table, fmt) for table in tables], fmt))

@@ -115,7 +115,7 @@ def _death(code: int, log: IO[str]) -> str:
     said = [line.strip() for line in log if line.strip()]
     last = f": {said[-1]}" if said else ""
     if code == -signal.SIGKILL:
-        return "the training process was killed, most likely because memory ran out; try a smaller batch_size or input_size"
+        return "the training process was killed, most likely for memory; try a smaller batch_size"
     if code < 0:
         return f"the training process died of {signal.Signals(-code).name}{last}"
     return f"the training process ended with code {code}{last}"
