@@ -111,6 +111,7 @@ def _headline(setting: Setting, baseline: Baseline) -> Comparison:
         backbone=setting.backbone,
         method=setting.method,
         regime=setting.regime,
+        setting=setting.differs,
         seeds=setting.seeds,
         ours=setting.mean("top1_micro"),
         verdict=MISSING,
@@ -145,20 +146,17 @@ def compare_table(
 ) -> Table:
     """Return the comparison as a table: settings in order, whole-stage metrics first, large classes first.
 
-    classes: whether to show a row per class. A column that says the same in every row is left out and said
-    once in a note, an empty one is left out, unless `every_column` (for machines) is set.
+    classes: whether to show a row per class. every_column: for machines; without it an empty column is left
+    out, and one that says the same in every row is said once in a note.
     """
     places = {key: i for i, key in enumerate(dict.fromkeys(map(_place, comparisons)))}
     shown = [row for row in comparisons if classes or row.class_name is None]
     shown.sort(key=lambda row: (places[_place(row)], row.class_name is not None, *_by_size(row)))
-    rows = [_cells(row) for row in shown]
-    notes: list[str] = []
-    columns = list(_COLUMNS)
-    if not every_column:
-        columns, notes = _without_repeats(columns, rows)
+    rows = [_cells(row, baseline) for row in shown]
+    columns, notes = ([*_FOR_MACHINES, *_COLUMNS], []) if every_column else _without_repeats(_COLUMNS, rows)
     notes.append(_tally(shown))
     notes += _flag_notes(baseline, {row.stage for row in shown})
-    if any(row.verdict in (BETTER, WORSE, SAME) for row in shown):
+    if any(row.low is not None or row.theirs_low is not None for row in shown):
         notes.append(_PINNED_NOTE if baseline.pinned else _PUBLISHED_NOTE)
     title = f"{baseline.task} against {baseline.name} ({baseline.type}): {baseline.summary}"
     return Table(title, columns, rows, tuple(notes))
@@ -180,6 +178,7 @@ _COLUMNS = (
     Column("regime", "regime"),
     Column("backbone", "backbone"),
     Column("method", "method"),
+    Column("setting", "setting"),
     Column("seeds", "seeds"),
     Column("against", "against"),
     Column("what", "what"),
@@ -198,11 +197,19 @@ _COLUMNS = (
     Column("why", "why"),
 )
 
-_SAID_ONCE = ("stage", "regime", "backbone", "method", "seeds", "against", "why")
+_FOR_MACHINES = (
+    Column("task", "task"),
+    Column("baseline", "baseline"),
+    Column("flags", "flags"),
+    Column("metric", "metric"),
+    Column("class_name", "class"),
+)
+
+_SAID_ONCE = ("stage", "regime", "backbone", "method", "setting", "seeds", "against", "why")
 
 
 def _place(row: Comparison) -> tuple[Any, ...]:
-    return (row.stage, row.regime, row.backbone, row.method, row.seeds, row.against)
+    return (row.stage, row.regime, row.backbone, row.method, row.setting, row.seeds, row.against)
 
 
 def _by_size(row: Comparison) -> tuple[Any, ...]:
@@ -210,26 +217,26 @@ def _by_size(row: Comparison) -> tuple[Any, ...]:
     return (-row.size, row.class_name, row.metric) if row.class_name is not None else ()
 
 
-def _cells(row: Comparison) -> dict[str, Any]:
-    cells = {column.key: getattr(row, column.key) for column in _COLUMNS}
-    cells["seeds"] = ", ".join(map(str, row.seeds))
+def _cells(row: Comparison, baseline: Baseline) -> dict[str, Any]:
+    cells = {**vars(row), "what": row.what, "seeds": ", ".join(map(str, row.seeds))}
+    cells["flags"] = ", ".join(flag.name for flag in baseline.flags)
     return {key: None if value == "" else value for key, value in cells.items()}
 
 
 def _without_repeats(
     columns: Sequence[Column], rows: Sequence[dict[str, Any]]
 ) -> tuple[list[Column], list[str]]:
-    """Return the columns worth their room, and a note for each that says one thing only."""
-    kept, notes = [], []
+    """Return the columns worth their room, and a note of what the others say in every row."""
+    kept, once = [], []
     for column in columns:
         values = {row[column.key] for row in rows}
         if values <= {None}:
             continue
         if column.key in _SAID_ONCE and len(values) == 1:
-            notes.append(f"{column.title}: {next(iter(values))}")
+            once.append(f"{column.title}: {next(iter(values))}")
         else:
             kept.append(column)
-    return kept, notes
+    return kept, ["; ".join(once)] if once else []
 
 
 def _flag_notes(baseline: Baseline, stages: Collection[str]) -> list[str]:

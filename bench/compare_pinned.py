@@ -59,6 +59,7 @@ def compare_pinned(
         backbone=setting.backbone,
         method=setting.method,
         regime=setting.regime,
+        setting=setting.differs,
         seeds=seeds,
         verdict=None,
     )

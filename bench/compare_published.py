@@ -43,6 +43,7 @@ def compare_published(setting: Setting, baseline: Baseline, result: PublishedRes
         backbone=setting.backbone,
         method=setting.method,
         regime=setting.regime,
+        setting=setting.differs,
         seeds=setting.seeds,
         against=against,
         verdict=None,

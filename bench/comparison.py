@@ -9,7 +9,8 @@ from typing import Any
 
 from bench.metrics.registry import METRICS
 from bench.pin import StoredCell
-from bench.spec import Value, canonical_json
+from bench.report import tables
+from bench.spec import Value
 from bench.stats import benjamini_hochberg
 
 BETTER, WORSE, SAME = "better", "worse", "same"
@@ -34,10 +35,11 @@ _CLASS_TITLES = {"top1": "top-1", "top5": "top-5"}
 class Comparison:
     """One number of ours beside the baseline's.
 
-    metric: a registered metric, or `top1` / `top5` of the class `class_name`. seeds: ours, of whose values
-    `ours` is the mean. against: which of the baseline's results, where it has several for the stage.
-    theirs_low..theirs_high: interval of the baseline's own number. low..high: of the difference
-    ours - theirs. p: of no difference; q: the same among all classes (Benjamini-Hochberg).
+    metric: a registered metric, or `top1` / `top5` of the class `class_name`. setting: what tells ours from
+    others of the same name. seeds: ours, of whose values `ours` is the mean. against: which of the baseline's
+    results, where it has several for the stage. theirs_low..theirs_high: interval of the baseline's own
+    number. low..high: of the difference ours - theirs. p: of no difference; q: the same among all classes
+    (Benjamini-Hochberg).
     n_ours, n_theirs: test images. None stands for what does not exist or is undefined.
     verdict: one of VERDICTS, or None where there is a difference but no ground to judge it; why: says so,
     or what stands in the way.
@@ -53,6 +55,7 @@ class Comparison:
     why: str = ""
     class_name: str | None = None
     regime: str = ""
+    setting: str = ""
     seeds: tuple[int, ...] = ()
     against: str = ""
     ours: float | None = None
@@ -82,7 +85,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Setting:
-    """Our measured cells that differ in nothing but the seed, by seed in rising order."""
+    """Our measured cells that differ in nothing but the seed, by seed in rising order.
+
+    differs: the values that tell it from others of the same name, "epochs=5"; mostly empty.
+    """
 
     task: str
     task_version: int
@@ -94,6 +100,7 @@ class Setting:
     protocol: Mapping[str, Value]
     source: str
     fingerprint: str
+    differs: str
     cells: Mapping[int, StoredCell]
 
     @property
@@ -113,25 +120,26 @@ class Setting:
 
 def settings_of(cells: Iterable[StoredCell], task: str) -> list[Setting]:
     """Group a task's measured cells, keeping the order in which settings first appear."""
-    groups: dict[str, dict[int, StoredCell]] = {}
-    for cell in cells:
-        identity = cell.result["cell"]
-        if identity["task"] == task and cell.result["status"] == "ok":
-            key = canonical_json({name: value for name, value in identity.items() if name != "seed"})
-            groups.setdefault(key, {})[int(identity["seed"])] = cell
-    return [_setting({seed: group[seed] for seed in sorted(group)}) for group in groups.values()]
-
-
-def _setting(cells: Mapping[int, StoredCell]) -> Setting:
-    identity = next(iter(cells.values())).result["cell"]
-    same = ("task", "task_version", "stage", "regime", "backbone", "weights", "protocol")
-    return Setting(
-        **{name: identity[name] for name in same},
-        method=identity["method_text"],
-        source=identity["data"]["source"],
-        fingerprint=identity["data"]["fingerprint"],
-        cells=cells,
-    )
+    by_id = {
+        cell.result["id"]: cell
+        for cell in cells
+        if cell.result["cell"]["task"] == task and cell.result["status"] == "ok"
+    }
+    out = []
+    for group in tables.settings_of([cell.result for cell in by_id.values()]):
+        identity = group.cell
+        same = ("task", "task_version", "stage", "regime", "backbone", "weights", "protocol")
+        by_seed = sorted((int(record["cell"]["seed"]), str(record["id"])) for record in group.records)
+        setting = Setting(
+            **{name: identity[name] for name in same},
+            method=identity["method_text"],
+            source=identity["data"]["source"],
+            fingerprint=identity["data"]["fingerprint"],
+            differs=group.differs,
+            cells={seed: by_id[key] for seed, key in by_seed},
+        )
+        out.append(setting)
+    return out
 
 
 def difference(ours: float | None, theirs: float | None) -> float | None:

@@ -145,18 +145,14 @@ def _kinds(pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray]:
 def _completed(name: str, values: np.ndarray, pairs: Sequence[Pair], observed: Sequence[float]) -> np.ndarray:
     """Return drawn differences, (seeds, draws), with what a mean over small classes lacks.
 
-    observed: each seed's difference on the items themselves. See `stats.completed`. A class of n items lacks v / n^2, where v is the variance of an item's difference
-    about the mean of its class, pooled over all classes.
+    observed: each seed's difference on the items themselves. See `stats.completed`; a class of n items lacks
+    v / n^2, where v is the variance of an item's difference about its class's mean, pooled over all classes.
     """
     truth, support = pairs[0].ours.truth, pairs[0].ours.train_support
     counts = np.bincount(truth, minlength=len(support))
     group = name.removesuffix("_top1") if name.endswith("_top1") else None
-    scored = (
-        counts > 0
-        if group is None
-        else (counts > 0) & [multiclass.group_of(int(n)) == group for n in support]
-    )
-    hits, sizes = CLASS_MEANS.get(name), counts[scored]
+    in_group = np.array([group in (None, multiclass.group_of(int(n))) for n in support])
+    hits, sizes = CLASS_MEANS.get(name), counts[in_group & (counts > 0)]
     if hits not in pairs[0].hits or not len(sizes):
         return values
     share = float((1.0 / sizes**2).sum()) / len(sizes) ** 2

@@ -103,8 +103,8 @@ def items_hash(pred: Predictions) -> str:
 def pin(cells: Sequence[StoredCell], name: str, summary: str = "") -> dict[str, Any]:
     """Return the document of a pinned baseline that holds every measured cell given.
 
-    Raises BenchError if they are not one grid: cells of several tasks, task versions or data, one setting with
-    several protocols, or a stage scored on different images; NothingMeasured if none was measured.
+    Raises BenchError if they are not one grid: several tasks, task versions or data, one setting with several
+    protocols, or a stage scored on different images; NothingMeasured if none was measured.
     """
     measured = [cell for cell in cells if cell.result["status"] == "ok"]
     if not measured:

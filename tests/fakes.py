@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bench.metrics import multiclass
-from bench.spec import Cell, DataId, MethodSpec, Predictions
+from bench.spec import Cell, DataId, MethodSpec, Predictions, Step
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def stored(
         regime="scratch",
         backbone=backbone,
         weights="random",
-        method=MethodSpec((), method),
+        method=MethodSpec(() if method == "none" else (Step(method),), method),
         seed=seed,
         protocol=tuple(sorted(settings.items())),
         data=DataId(source, fingerprint),

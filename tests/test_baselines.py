@@ -1,4 +1,4 @@
-"""Baseline files: the shipped hold what their source says, faulty ones are one-line errors, pins come back."""
+"""Baseline files: the shipped say what their source says, faulty ones are one-line errors, pins come back."""
 
 from __future__ import annotations
 
