@@ -36,8 +36,9 @@ def stride(size: tuple[int, int]) -> int:
 
 
 def workers() -> int:
-    """Return how many threads decode: one per core this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many threads decode: one per core this process may use, until Python itself is the limit."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, 16)
 
 
 def decode_all(

@@ -58,23 +58,15 @@ def hash_files(root: Path, names: Sequence[str], cache: Path) -> Hashes:
     todo: dict[str, Stamp] = {}
     for name in names:
         try:
-            # Most files are plain and known: those cost this one system call, all others the full check.
-            status = os.lstat(f"{folder.root}/{name}")
-            stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-            old = known.get(name)
-            plain = stat.S_ISREG(status.st_mode) and folder.holds(name.rpartition("/")[0])
-            if not plain or old is None or old[0] != stamp:
-                status = folder.locate(name)[1]
-                stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            stamp = _stamp(folder, name)
         except Refused as why:
             refused[name] = why
-        except (OSError, ValueError):
-            refused[name] = Refused("no_file", "no such file")
+            continue
+        old = known.get(name)
+        if old is not None and old[0] == stamp:
+            found[name] = old[1]
         else:
-            if old is not None and old[0] == stamp:
-                found[name] = old[1]
-            else:
-                todo[name] = stamp
+            todo[name] = stamp
     if not todo:
         return Hashes(found, refused)
     started = time.time_ns()
@@ -87,6 +79,18 @@ def hash_files(root: Path, names: Sequence[str], cache: Path) -> Hashes:
             known[name] = (stamp, result)
     _save(path, known)
     return Hashes({name: found[name] for name in names if name in found}, refused)
+
+
+def _stamp(folder: DataFolder, name: str) -> Stamp:
+    try:
+        # Most files are plain: they cost this one system call, all others the full check.
+        status = os.lstat(f"{folder.root}/{name}")
+        plain = stat.S_ISREG(status.st_mode) and folder.holds(name.rpartition("/")[0])
+    except (OSError, ValueError):
+        plain = False
+    if not plain:
+        status = folder.locate(name)[1]
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _hash_all(folder: DataFolder, names: Sequence[str]) -> list[str | Refused]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from bench.data.examples import ImageError
+from bench.data.tables import printable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,7 +24,7 @@ MAX_PIXELS = 64_000_000
 
 RESIZE_MODES = ("squash", "crop", "pad")
 
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 """What is taken for an image. Never all that Pillow knows: on PostScript it would start Ghostscript."""
 
 _LARGE_PIXELS = 8_000_000
@@ -102,7 +103,7 @@ def _reason(data: bytes, error: Exception) -> str:
     if type(error).__name__ == "UnidentifiedImageError":
         known = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
         return "broken: its header cannot be read" if data.startswith(known) else "not an image"
-    text = " ".join(str(error).split())
+    text = printable(" ".join(str(error).split()))
     return (
         "truncated" if "truncated" in text.lower() or isinstance(error, EOFError) else f"broken: {text[:80]}"
     )
@@ -166,8 +167,8 @@ def _pillow() -> Any:
 
     for name in ("Jpeg", "Mpo", "Png", "Gif", "WebP", "Bmp", "Tiff", "Ppm"):
         importlib.import_module(f"PIL.{name}ImagePlugin")
-    # Pillow warns between its limit and twice that; ours is lower, and said in our own words.
-    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    # What Pillow warns of (faulty EXIF, many pixels) is either harmless here or said in our own words.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     return Image
 
 

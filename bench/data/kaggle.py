@@ -63,9 +63,9 @@ def open_kaggle(folder: Path, cache: Path, required_columns: Sequence[str]) -> E
 
 def _open_folder(folder: Path) -> DataFolder:
     layout = f"it must hold {TABLE} and {IMAGES}/<id>.jpg"
-    if not folder.exists():
-        raise DataError(f"data folder {str(folder)!r} does not exist; {layout}")
-    if not folder.is_dir():
+    if not os.path.exists(folder):
+        raise DataError(f"data folder {str(folder)!r} does not exist or may not be entered; {layout}")
+    if not os.path.isdir(folder):
         raise DataError(f"{str(folder)!r} is not a folder; give the folder itself: {layout}")
     return DataFolder(folder)
 
@@ -99,7 +99,7 @@ class _Choice:
         labels = table.columns[place] if label is None else table.column(label)
         for row, (item, text) in enumerate(zip(table.columns[place], labels, strict=True)):
             if not text and item:
-                problem = "empty_label", f"{label} of id {item} is empty"
+                problem = "empty_label", f"{label} of id {item[:80]} is empty"
             elif item and f"{item}.jpg" in entries and item not in self.rows and "/" not in item:
                 self.rows[item] = row
                 continue

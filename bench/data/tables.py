@@ -13,8 +13,8 @@ from bench.data.examples import Problem
 from bench.data.files import DataFolder, Refused
 from bench.errors import DataError, nearest
 
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Characters that break lines, terminals or the order of writing; shown and kept as U+FFFD."""
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What breaks lines, terminals, encodings or the order of writing; shown and kept as U+FFFD."""
 
 REPLACEMENT = "\ufffd"
 
@@ -41,7 +41,7 @@ class CsvTable:
 
 def printable(text: str) -> str:
     """Return the text with control characters and undecodable bytes replaced by U+FFFD."""
-    return CONTROL.sub(REPLACEMENT, text).encode("utf-8", "replace").decode("utf-8")
+    return CONTROL.sub(REPLACEMENT, text)
 
 
 def read_csv(folder: DataFolder, name: str, required: Sequence[str]) -> CsvTable:
@@ -74,7 +74,7 @@ def _check_header(header: tuple[str, ...], required: Sequence[str], where: str) 
     for column in required:
         if column not in header:
             has = ", ".join(header)
-            guess = nearest(column, header)
+            guess = nearest(column, header[:1000])
             raise DataError(
                 f"{where}: has no column {column!r}{guess} (it has: {has[:200]}{'…' * (len(has) > 200)})"
             )
@@ -119,8 +119,9 @@ Record = tuple[int, list[str], bool]
 def _records(lines: Sequence[str]) -> Iterator[Record]:
     """Return every record, blank lines as records without fields.
 
-    A record over several lines is believed when it has as many fields as the header. If it has not, its
-    open quote has swallowed other lines: it counts as one line, and reading starts again after it.
+    A record over several lines is believed when its quotes are in order and it has as many fields as the
+    header. Otherwise an open quote has swallowed other lines: it costs its own line, and reading starts
+    again after that.
     """
     reader = csv.reader(lines)
     try:
@@ -135,7 +136,7 @@ def _records(lines: Sequence[str]) -> Iterator[Record]:
 def _careful_records(lines: Sequence[str]) -> Iterator[Record]:
     """Read records that may take several lines or none.
 
-    No line is read more than twice: a line that opens a quote also ends what an earlier one swallows.
+    No line is read more than a few times: one that opens a quote also ends what an earlier one swallows.
     """
     start, width = 0, -1
     while start < len(lines):
@@ -144,7 +145,7 @@ def _careful_records(lines: Sequence[str]) -> Iterator[Record]:
         for fields in _until_error(reader):
             taken, before = reader.line_num - before, reader.line_num
             line = start + before - taken
-            if fields is None or (taken > 1 and len(fields) != width):
+            if fields is None or (taken > 1 and not _believable(lines[line : line + taken], width)):
                 yield line + 1, lines[line].rstrip("\r\n").split(","), False
                 start = line + 1
                 break
@@ -152,6 +153,14 @@ def _careful_records(lines: Sequence[str]) -> Iterator[Record]:
             yield line + 1, fields, True
         else:
             return
+
+
+def _believable(lines: Sequence[str], width: int) -> bool:
+    """Whether these lines are one record: the right number of fields, and quotes only around whole fields."""
+    try:
+        return [len(fields) for fields in csv.reader(lines, strict=True)] == [width]
+    except csv.Error:
+        return False
 
 
 def _until_error(reader: Iterator[list[str]]) -> Iterator[list[str] | None]:
