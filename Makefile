@@ -73,7 +73,8 @@ pin-sample: .venv/.ready
 	  --force --summary "The tiny drawn sample: CI holds every change against it."
 
 bench: .venv/.ready-dev
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(PY) "$$script" || exit; done
+	@failed=0; for script in benchmarks/*.py; do \
+	  echo "== $$script"; PYTHONPATH=. $(PY) "$$script" || failed=1; done; exit $$failed
 
 wheel-check: .venv/.ready-dev
 	$(PY) .ci/check_wheel.py
