@@ -24,7 +24,7 @@ from bench.spec import Predictions
 BASELINES = Path(__file__).resolve().parent.parent / "baselines"
 DRAWS = 400
 SEED_SPREAD = 0.01
-"""Standard deviation of a model's accuracy from one training seed to the next, where several are simulated."""
+"""Standard deviation of a model's accuracy from one seed to the next, where several are simulated."""
 
 
 def main() -> None:
