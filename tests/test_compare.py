@@ -25,7 +25,8 @@ from bench.compare import (
     regressions,
 )
 from bench.pin import pin, write_baseline
-from bench.spec import Predictions
+from bench.spec import Cell, CellResult, DataId, MethodSpec, Predictions, Step
+from bench.store import Store
 from tests.fakes import FakeStored, noisy, predictions, stored
 
 SHIPPED = Path(__file__).resolve().parent.parent / "baselines"
@@ -35,6 +36,36 @@ def named(rows: Sequence[Comparison], what: str) -> Comparison:
     """Return the one row of one of our settings with this `what`."""
     (row,) = [row for row in rows if row.what == what and row.backbone]
     return row
+
+
+# Stored cells
+
+
+def test_cells_read_back_from_a_results_folder_compare_like_those_in_memory(tmp_path: Path) -> None:
+    store = Store(tmp_path / "results")
+    cells = runs(0.8, (0, 1)) + runs(0.8, (0, 1), method="focal")
+    for fake in cells:
+        identity = fake.result["cell"]
+        steps = () if identity["method_text"] == "none" else (Step("focal"),)
+        cell = Cell(
+            **{key: identity[key] for key in ("task", "task_version", "kind", "stage", "regime", "backbone")},
+            weights=identity["weights"],
+            method=MethodSpec(steps, identity["method_text"]),
+            seed=identity["seed"],
+            protocol=tuple(sorted(identity["protocol"].items())),
+            data=DataId(**identity["data"]),
+        )
+        assert cell.id == fake.result["id"]
+        metrics, rows = fake.result["metrics"], tuple(fake.result["per_class"])
+        store.commit(CellResult(cell, "ok", metrics=metrics, per_class=rows), {"test": fake.test}, ())
+    read, problems = store.load("fashion")
+    assert len(read) == 4 and not problems
+    baseline = pinned(tmp_path, cells)
+    assert {row.verdict for row in compare(read, baseline)} == {SAME, None}
+    other = pinned(tmp_path, runs(0.7, (0, 1), first=90) + runs(0.7, (0, 1), first=80, method="focal"))
+    ours, again = compare(cells, other), compare(read, other)
+    assert {(row.method, row.what): row for row in ours} == {(row.method, row.what): row for row in again}
+    assert pin(read, "mine")["stages"] == pin(cells, "mine")["stages"]
 
 
 # Published
