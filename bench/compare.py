@@ -102,20 +102,7 @@ def _key(setting: Any) -> tuple[str, ...]:
 
 
 def _headline(setting: Setting, baseline: Baseline) -> Comparison:
-    """Return a row that names our setting and its micro top-1."""
-    return Comparison(
-        task=setting.task,
-        baseline=baseline.name,
-        stage=setting.stage,
-        metric="top1_micro",
-        backbone=setting.backbone,
-        method=setting.method,
-        regime=setting.regime,
-        setting=setting.differs,
-        seeds=setting.seeds,
-        ours=setting.mean("top1_micro"),
-        verdict=MISSING,
-    )
+    return replace(setting.row(baseline.name), ours=setting.mean("top1_micro"))
 
 
 def _missing(row: Comparison, why: str) -> Comparison:

@@ -51,18 +51,7 @@ def compare_pinned(
     """
     assert baseline.pinned is not None
     seeds = tuple(s for s in setting.seeds if s in result.runs)
-    template = Comparison(
-        task=setting.task,
-        baseline=baseline.name,
-        stage=setting.stage,
-        metric="top1_micro",
-        backbone=setting.backbone,
-        method=setting.method,
-        regime=setting.regime,
-        setting=setting.differs,
-        seeds=seeds,
-        verdict=None,
-    )
+    template = replace(setting.row(baseline.name), seeds=seeds)
     if not seeds:
         why = f"no seed in common (ours {_listed(setting.seeds)}, pinned {_listed(result.runs)})"
         return [

@@ -35,19 +35,7 @@ def compare_published(setting: Setting, baseline: Baseline, result: PublishedRes
     against = " · ".join(
         part for part in (result.backbone, result.method, result.label) if part != "none" and part
     )
-    template = Comparison(
-        task=setting.task,
-        baseline=baseline.name,
-        stage=setting.stage,
-        metric="top1_micro",
-        backbone=setting.backbone,
-        method=setting.method,
-        regime=setting.regime,
-        setting=setting.differs,
-        seeds=setting.seeds,
-        against=against,
-        verdict=None,
-    )
+    template = replace(setting.row(baseline.name), against=against)
     mine = _OurClasses(setting)
     obstacle = _flagged(baseline.flags + result.flags) or _data_obstacle(mine.support, result.support)
     summary = [_summary_row(template, setting, mine, result, name, obstacle) for name in result.metrics]

@@ -108,6 +108,21 @@ class Setting:
         """The seeds, rising."""
         return tuple(self.cells)
 
+    def row(self, baseline: str) -> Comparison:
+        """Return a row that names this setting and the baseline, on micro top-1, without numbers."""
+        return Comparison(
+            task=self.task,
+            baseline=baseline,
+            stage=self.stage,
+            metric="top1_micro",
+            backbone=self.backbone,
+            method=self.method,
+            regime=self.regime,
+            setting=self.differs,
+            seeds=self.seeds,
+            verdict=None,
+        )
+
     def results(self) -> list[Mapping[str, Any]]:
         """Return the record of every cell."""
         return [cell.result for cell in self.cells.values()]
