@@ -40,7 +40,7 @@ def command(
     `not comparable`; the column `why` says what differs.
     """
     from bench.baselines import load_baseline, published_for
-    from bench.compare import compare, compare_table, judgements, regressions
+    from bench.compare import MISSING, compare, compare_table, judgements, regressions
     from bench.errors import BenchError
     from bench.metrics.registry import get_metric
     from bench.paths import results_dir, search_path
@@ -76,6 +76,11 @@ def command(
         if worse:
             listed = "; ".join(f"{row.stage} {row.backbone} {row.method}: {row.what}" for row in worse[:5])
             click.echo(f"bench: {len(worse)} regressions against {against.name}: {listed}", err=True)
+            return EXIT_REGRESSION
+        gone = [row for row in rows if row.verdict == MISSING and row.theirs is not None] if against.pinned else []
+        if gone:
+            listed = "; ".join(f"{row.stage} {row.backbone} {row.method}" for row in gone[:5])
+            click.echo(f"bench: {len(gone)} settings of {against.name} have no measured cell: {listed}", err=True)
             return EXIT_REGRESSION
         if not judgements(rows):
             click.echo(f"bench: nothing in {root} could be judged against {against.name}", err=True)
