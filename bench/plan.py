@@ -12,8 +12,8 @@ from bench.cards import REGIMES, TaskCard, load_card
 from bench.data.examples import Examples
 from bench.errors import BenchError, unknown
 from bench.methods.grammar import parse_methods, problems_for
-from bench.models.backbones import BackboneInfo, get_backbone, weights_id
-from bench.protocol import image_size, resolve
+from bench.models.backbones import get_backbone, problem_of, weights_id
+from bench.protocol import resolve
 from bench.spec import Cell, DataId, Value
 
 
@@ -140,7 +140,7 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
         regime = request.regime or info.regime
         weights = request.weights or ("imagenet" if regime == "frozen" else "random")
         protocol = resolve(*card.layers(regime), request.settings)
-        reason = _problem(info, weights, dict(protocol))
+        reason = problem_of(info, regime, weights, dict(protocol))
         runnable = []
         for method in methods:
             why = reason or problems_for(method, card.kind, regime)
@@ -171,20 +171,6 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
         )
         jobs.append(Job(name, regime, weights, cells))
     return Plan(card, tuple(jobs), tuple(skipped))
-
-
-def _problem(info: BackboneInfo, weights: str, setting: Mapping[str, Value]) -> str | None:
-    """Return why a backbone cannot run with these weights and this input size, or None where it can."""
-    if weights in ("imagenet", "random") and weights not in info.weights:
-        return f"{info.name} has no {weights} weights: use --weights {' or '.join(info.weights)} or a file"
-    height, width = image_size(setting["input_size"], info.input_size)
-    if min(height, width) < info.min_size:
-        return f"{info.name} needs images of at least {info.min_size}x{info.min_size}, not {height}x{width}"
-    if height % info.multiple or width % info.multiple:
-        return f"{info.name} needs a height and width that {info.multiple} divides, not {height}x{width}"
-    if info.square and height != width:
-        return f"{info.name} needs square images, not {height}x{width}"
-    return None
 
 
 def _unique(names: Sequence[str], what: str) -> tuple[str, ...]:

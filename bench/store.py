@@ -85,7 +85,7 @@ class Stored:
 
         path = self.folder / "predictions.parquet"
         try:
-            # Not read_table: its filters import pyarrow.dataset and with it pandas, half a second.
+            # Neither a filter nor ChunkedArray.to_numpy: both import pandas, half a second.
             whole = pq.ParquetFile(path).read()
         except (OSError, ValueError) as error:
             raise StoreError(f"{path}: cannot be read ({error}); run the cell again with --rerun") from None
@@ -97,7 +97,7 @@ class Stored:
         return Predictions(
             items=tuple(table["item"].to_pylist()),
             groups=None if not groups or groups[0] is None else tuple(groups),
-            truth=table["truth"].to_numpy().astype(np.int32),
+            truth=np.asarray(table["truth"].combine_chunks(), np.int32),
             scores=np.asarray(scores.flatten(), np.float32).reshape(len(table), len(classes)),
             classes=classes,
             train_support=np.asarray(self.record["train_support"], np.int64),

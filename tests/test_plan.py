@@ -79,7 +79,7 @@ def test_a_backbone_that_cannot_run_gives_its_reason_for_every_method(
     assert not plan.cells and len(plan.skipped) == 2
     assert "32" in plan.skipped[0].reason
     lenet = plan_of(card, examples, regime="frozen", methods=("none",))
-    assert not lenet.cells and "imagenet" in lenet.skipped[0].reason
+    assert not lenet.cells and "ImageNet" in lenet.skipped[0].reason
 
 
 @pytest.mark.parametrize(
