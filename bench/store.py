@@ -85,7 +85,7 @@ class Stored:
 
         path = self.folder / "predictions.parquet"
         try:
-            # Neither a filter nor ChunkedArray.to_numpy: both import pandas, half a second.
+            # Without a filter: that imports pandas, half a second.
             whole = pq.ParquetFile(path).read()
         except (OSError, ValueError) as error:
             raise StoreError(f"{path}: cannot be read ({error}); run the cell again with --rerun") from None
@@ -97,11 +97,18 @@ class Stored:
         return Predictions(
             items=tuple(table["item"].to_pylist()),
             groups=None if not groups or groups[0] is None else tuple(groups),
-            truth=np.asarray(table["truth"].combine_chunks(), np.int32),
-            scores=np.asarray(scores.flatten(), np.float32).reshape(len(table), len(classes)),
+            truth=_values(table["truth"].combine_chunks(), np.int32),
+            scores=_values(scores.flatten(), np.float32).reshape(len(table), len(classes)),
             classes=classes,
             train_support=np.asarray(self.record["train_support"], np.int64),
         )
+
+
+def _values(array: Any, dtype: Any) -> Any:
+    """Return a copy of an arrow array of fixed width without nulls; its own to_numpy imports pandas."""
+    import numpy as np
+
+    return np.frombuffer(array.buffers()[-1], dtype)[array.offset : array.offset + len(array)].copy()
 
 
 def _read_csv(path: Path, text: Sequence[str]) -> list[dict[str, Any]]:
