@@ -21,7 +21,7 @@ HEAVY = {
     *("tensorflow", "keras", "keras_cv", "openvino", "numpy", "pandas", "scipy", "sklearn", "imblearn"),
     *("statsmodels", "pyarrow", "PIL"),
 }
-UNNAMED = {"keras-cv", "scikit-learn", "simplejpeg"}
+UNNAMED = {"scikit-learn", "simplejpeg"}
 """Required though no import statement names them: loaded by name, or what imbalanced-learn computes with."""
 
 CONFIG = ConfigParser()
