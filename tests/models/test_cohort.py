@@ -1,0 +1,324 @@
+"""Stacked heads: what they converge to, whom they do not depend on, when they stop, how they fail."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.methods.registry import LossSpec
+from bench.models.cohort import tiles, train_heads
+from bench.models.lanes import Lane, Trained, TrainSetting
+from bench.models.schedule import epoch_order, initial_kernel
+
+pytest.importorskip("tensorflow")
+
+N, D, K = 260, 13, 5
+FAST = TrainSetting(batch_size=32, lr=0.01, patience=0)
+
+
+def _data(
+    n: int = N, d: int = D, k: int = K, seed: int = 0, spread: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    y = rng.choice(k, size=n, p=np.arange(1, k + 1) / (k * (k + 1) / 2)).astype(np.int32)
+    x = rng.normal(size=(n, d)) + spread * rng.normal(size=(k, d))[y]
+    return x.astype(np.float32), y
+
+
+def _lane(
+    rows: Any = range(200), val: Any = range(200, N), loss: LossSpec | None = None, **changes: Any
+) -> Lane:
+    rows, val = np.asarray(rows, np.int64), np.asarray(val, np.int64)
+    return replace(Lane(rows, val, loss or LossSpec(), None, seed=0, epochs=4), **changes)
+
+
+def _company() -> list[Lane]:
+    """Lanes of every family, with equal and different rows, seeds, lengths, weights and caps."""
+    rng = np.random.default_rng(5)
+    weights = np.array([5.0, 2.0, 1.5, 1.0, 0.7], np.float32)
+    offset = np.log(np.arange(1, K + 1) / 15).astype(np.float32)
+    over = rng.integers(0, 200, 333)
+    lanes = []
+    for seed in (0, 1):
+        lanes += [
+            _lane(seed=seed),
+            _lane(seed=seed, weights=weights),
+            _lane(seed=seed, loss=LossSpec(offset=offset), epochs=2),
+            _lane(seed=seed, loss=LossSpec(params={"smoothing": 0.1})),
+            _lane(seed=seed, loss=LossSpec("focal", {"gamma": 2.0, "alpha": 1.0})),
+            _lane(seed=seed, loss=LossSpec("sigmoid", bias=-1.0, link="sigmoid")),
+            _lane(over, seed=seed),
+            _lane(over, seed=seed, loss=LossSpec("sigmoid_focal", {"gamma": 1.5}, link="sigmoid")),
+            _lane(range(7), seed=seed),
+            _lane(val=[], seed=seed),
+        ]
+    return lanes
+
+
+def _same(one: Trained, other: Trained) -> bool:
+    if one.head is None or other.head is None:
+        return one == other
+    return (
+        one.head.kernel.tobytes() == other.head.kernel.tobytes()
+        and one.head.bias.tobytes() == other.head.bias.tobytes()
+        and (one.best_epoch, one.history, one.failed) == (other.best_epoch, other.history, other.failed)
+    )
+
+
+def _loss(trained: Trained, x: np.ndarray, y: np.ndarray) -> float:
+    assert trained.head is not None
+    logits = trained.head.logits(x).astype(np.float64)
+    logits -= logits.max(1, keepdims=True)
+    return float(np.mean(np.log(np.exp(logits).sum(1)) - logits[np.arange(len(y)), y]))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_long_training_with_decay_reaches_the_optimum_of_logistic_regression(optimizer: str) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    x, y = _data()
+    setting = TrainSetting(N, {"adam": 0.03, "sgd": 0.3}[optimizer], optimizer, l2=0.05, patience=0)
+    [trained] = train_heads(x, y, K, [_lane(range(N), [], epochs=500)], setting)
+    best = LogisticRegression(C=1 / (0.05 * N), tol=1e-8, max_iter=2000).fit(x.astype(np.float64), y)
+    assert trained.head is not None
+    np.testing.assert_allclose(trained.head.kernel, best.coef_.T, atol=2e-3)
+    bias = trained.head.bias - trained.head.bias.mean()
+    np.testing.assert_allclose(bias, best.intercept_ - best.intercept_.mean(), atol=5e-3)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_equals_a_keras_model_trained_on_the_same_batches(optimizer: str, weighted: bool) -> None:
+    keras = pytest.importorskip("keras")
+    x, y = _data()
+    weights = np.array([5.0, 2.0, 1.5, 1.0, 0.7], np.float32) if weighted else None
+    lane = _lane(weights=weights, seed=3)
+    setting = TrainSetting(32, 0.01, optimizer, momentum=0.8, patience=0)
+    [ours] = train_heads(x, y, K, [lane], setting)
+
+    model = keras.Sequential([keras.Input((D,)), keras.layers.Dense(K)])
+    model.layers[0].set_weights([initial_kernel(3, D, K), np.zeros(K, np.float32)])
+    rules = {"adam": keras.optimizers.Adam(0.01), "sgd": keras.optimizers.SGD(0.01, momentum=0.8)}
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
+    model.compile(rules[optimizer], loss)
+    for epoch in range(1, 5):
+        order = epoch_order(lane.rows, 3, epoch)
+        for start in range(0, len(order), 32):
+            rows = order[start : start + 32]
+            share = None if weights is None else weights[y[rows]]
+            model.train_on_batch(x[rows], y[rows], sample_weight=share)
+    val = np.arange(200, N)
+    logits = np.asarray(model(x[val]))
+    assert ours.head is not None
+    assert ours.best_epoch == 4
+    np.testing.assert_allclose(ours.head.logits(x[val]), logits, atol=1e-4)
+    share = weights[y[val]] if weights is not None else np.ones(len(val))
+    theirs = np.average(np.asarray(loss.call(y[val], logits)), weights=share)
+    assert ours.history[-1].val_loss == pytest.approx(theirs, abs=1e-5)
+    assert ours.history[-1].val_top1 == pytest.approx(np.mean(logits.argmax(1) == y[val]), abs=1e-6)
+
+
+def test_a_lane_alone_has_the_bits_it_has_in_company() -> None:
+    x, y = _data()
+    lanes = _company()
+    together = train_heads(x, y, K, lanes, FAST)
+    for lane, trained in zip(lanes, together, strict=True):
+        [alone] = train_heads(x, y, K, [lane], FAST)
+        assert _same(alone, trained)
+    backwards = train_heads(x, y, K, lanes[::-1], FAST)[::-1]
+    assert all(_same(*pair) for pair in zip(backwards, together, strict=True))
+
+
+@pytest.mark.parametrize(("n", "d", "k", "batch"), [(300, 256, 20, 64), (90, 33, 2, 10), (40, 3, 7, 128)])
+def test_company_leaves_the_bits_alone_in_other_shapes(n: int, d: int, k: int, batch: int) -> None:
+    x, y = _data(n, d, k)
+    rows, val = range(n // 2), range(n // 2, n)
+    lanes = [_lane(rows, val, LossSpec(params={"smoothing": s / 10}), seed=s % 2) for s in range(7)]
+    setting = TrainSetting(batch, 0.003)
+    together = train_heads(x, y, k, lanes, setting)
+    for lane, trained in zip(lanes, together, strict=True):
+        assert _same(train_heads(x, y, k, [lane], setting)[0], trained)
+
+
+def test_the_budget_changes_nothing_but_the_stacks() -> None:
+    x, y = _data()
+    lanes = _company()
+    wide, narrow = (train_heads(x, y, K, lanes, FAST, budget=budget) for budget in (2**30, 1))
+    assert all(_same(*pair) for pair in zip(wide, narrow, strict=True))
+
+
+def test_tiles_hold_every_lane_once_and_are_full() -> None:
+    lanes = dict(enumerate(_company()))
+    for most, unit in ((1, 2), (4, 2), (1000, 4), (1000, 1)):
+        parts = list(tiles(lanes, most, unit))
+        assert sorted(index for tile, _ in parts for index in tile) == sorted(lanes)
+        assert all(len(tile) <= max(most, unit) for tile, _ in parts)
+        assert all(len(tile) % unit == 0 for tile, shared in parts if shared)
+
+
+def _digest() -> str:
+    digest = hashlib.sha256()
+    lanes = [lane for lane in _company() if lane.loss.link == "softmax"]
+    for trained in train_heads(*_data(), K, lanes, FAST):
+        assert trained.head is not None
+        digest.update(trained.head.kernel.tobytes() + trained.head.bias.tobytes())
+        digest.update(repr(trained.history).encode())
+    return digest.hexdigest()
+
+
+def test_another_process_gives_the_same_bits() -> None:
+    root = Path(__file__).parents[2]
+    run = subprocess.run(
+        [sys.executable, "-c", "from tests.models.test_cohort import _digest; print(_digest())"],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split()[-1] == _digest() == _digest()
+
+
+def test_a_lane_that_breaks_does_not_touch_the_others() -> None:
+    x, y = _data()
+    x = np.concatenate([x, np.full((1, D), np.nan, np.float32)])
+    y = np.append(y, np.int32(0))
+    broken = _lane([*range(200), N])
+    others = [_lane(), _lane(seed=1), _lane(loss=LossSpec("focal")), _lane(range(201))]
+    answers = train_heads(x, y, K, [others[0], broken, *others[1:]], FAST)
+    assert answers[1].head is None
+    assert answers[1].failed == "loss became NaN in epoch 1"
+    assert answers[1].history == ()
+    without = train_heads(x, y, K, others, FAST)
+    assert all(_same(*pair) for pair in zip([answers[0], *answers[2:]], without, strict=True))
+
+
+def test_a_broken_lane_in_a_shared_stack_is_alone_in_failing() -> None:
+    x, y = _data()
+    weights = np.ones(K, np.float32)
+    weights[4] = np.inf
+    lanes = [_lane(), _lane(weights=weights), _lane(loss=LossSpec(params={"smoothing": 0.1}))]
+    answers = train_heads(x, y, K, lanes, FAST)
+    assert [trained.failed for trained in answers] == [None, "loss became NaN in epoch 1", None]
+    assert _same(answers[0], train_heads(x, y, K, lanes[:1], FAST)[0])
+
+
+def test_validation_that_is_not_finite_fails_the_lane() -> None:
+    x, y = _data()
+    x[N - 1] = np.inf
+    [trained] = train_heads(x, y, K, [_lane()], FAST)
+    assert trained.failed is not None
+    assert trained.failed.startswith("validation loss became ")
+    assert trained.failed.endswith(" in epoch 1")
+
+
+def test_training_stops_patience_epochs_after_the_best_and_keeps_it() -> None:
+    x, y = _data(spread=0.1)
+    setting = TrainSetting(32, 0.05, patience=3)
+    lane = _lane(epochs=60)
+    [trained] = train_heads(x, y, K, [lane], setting)
+    losses = [line.val_loss for line in trained.history]
+    assert trained.best_epoch == int(np.argmin(losses)) + 1  # type: ignore[arg-type]
+    assert len(losses) == trained.best_epoch + 3 < 60
+    [cut] = train_heads(x, y, K, [replace(lane, epochs=trained.best_epoch)], setting)
+    assert trained.head is not None and cut.head is not None
+    assert trained.head.kernel.tobytes() == cut.head.kernel.tobytes()
+    val = np.arange(200, N)
+    assert _loss(trained, x[val], y[val]) == pytest.approx(min(losses), abs=1e-5)  # type: ignore[type-var]
+
+
+def test_a_lane_that_stops_early_leaves_its_stack_and_the_others_go_on() -> None:
+    x, y = _data(spread=0.1)
+    weights = np.array([30.0, 1.0, 1.0, 1.0, 1.0], np.float32)
+    lanes = [_lane(epochs=60, weights=w, seed=seed) for seed in range(3) for w in (None, weights)]
+    setting = TrainSetting(32, 0.05, patience=2)
+    together = train_heads(x, y, K, lanes, setting)
+    assert len({len(trained.history) for trained in together}) > 1
+    for lane, trained in zip(lanes, together, strict=True):
+        assert _same(train_heads(x, y, K, [lane], setting)[0], trained)
+
+
+def test_without_validation_rows_every_epoch_is_trained_and_the_last_is_kept() -> None:
+    x, y = _data()
+    [trained] = train_heads(x, y, K, [_lane(val=[], epochs=7)], replace(FAST, patience=2))
+    assert (trained.best_epoch, len(trained.history)) == (7, 7)
+    assert {(line.val_loss, line.val_top1) for line in trained.history} == {(None, None)}
+    [validated] = train_heads(x, y, K, [_lane(epochs=7)], FAST)
+    assert [line.loss for line in trained.history] == [line.loss for line in validated.history]
+
+
+def test_equal_lanes_get_equal_heads() -> None:
+    x, y = _data()
+    first, second, other = train_heads(x, y, K, [_lane(), _lane(), _lane(epochs=5)], FAST)
+    assert _same(first, second)
+    assert len(other.history) == 5
+
+
+def test_weights_that_differ_by_a_factor_train_alike() -> None:
+    x, y = _data()
+    weights = np.array([5.0, 2.0, 1.5, 1.0, 0.5], np.float32)
+    one, other = train_heads(x, y, K, [_lane(weights=weights), _lane(weights=weights * 1000)], FAST)
+    assert one.head is not None and other.head is not None
+    np.testing.assert_allclose(one.head.kernel, other.head.kernel, atol=1e-5)
+
+
+def test_classes_of_weight_zero_teach_nothing() -> None:
+    x, y = _data()
+    weights = np.zeros(K, np.float32)
+    [still] = train_heads(x, y, K, [_lane(val=[], weights=weights, epochs=1)], FAST)
+    assert still.failed == "loss became NaN in epoch 1"
+    weights[2] = 1.0
+    [trained] = train_heads(x, y, K, [_lane(weights=weights, epochs=100)], FAST)
+    assert trained.head is not None
+    assert (trained.head.logits(x[:200])[y[:200] == 2].argmax(1) == 2).all()
+
+
+def test_two_classes_a_single_row_and_batches_larger_than_the_data() -> None:
+    x, y = _data(k=2)
+    lanes = [_lane([5], []), _lane([5], [6]), _lane(range(3)), _lane([]), _lane(epochs=0)]
+    answers = train_heads(x, y, 2, lanes, replace(FAST, batch_size=10_000))
+    assert [trained.failed for trained in answers[:3]] == [None] * 3
+    assert [trained.failed for trained in answers[3:]] == ["no training rows", "no epochs to train for"]
+    assert all(trained.head is not None and trained.head.kernel.shape == (D, 2) for trained in answers[:3])
+
+
+def test_repeated_rows_weigh_as_often_as_they_are_named() -> None:
+    x, y = _data()
+    counts = 1 + (y[:200] == 0) * 2
+    over = np.repeat(np.arange(200), counts)
+    weights = np.array([3.0, 1, 1, 1, 1], np.float32)
+    setting = TrainSetting(1000, 0.05, patience=0)
+    twice, weighted = train_heads(
+        x, y, K, [_lane(over, [], epochs=50), _lane(val=[], weights=weights, epochs=50)], setting
+    )
+    assert twice.head is not None and weighted.head is not None
+    np.testing.assert_allclose(twice.head.kernel, weighted.head.kernel, atol=1e-4)
+
+
+def test_features_may_be_a_read_only_memory_map(tmp_path: Path) -> None:
+    x, y = _data()
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    assert _same(train_heads(mapped, y, K, [_lane()], FAST)[0], train_heads(x, y, K, [_lane()], FAST)[0])
+
+
+def test_progress_ends_at_its_total() -> None:
+    x, y = _data(spread=0.1)
+    told: list[tuple[int, int]] = []
+    lanes = [_lane(epochs=50), _lane(seed=1, epochs=3), _lane([])]
+    setting = TrainSetting(32, 0.05, patience=2)
+    train_heads(x, y, K, lanes, setting, lambda done, total, _: told.append((done, total)))
+    assert told[-1][0] == told[-1][1]
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_no_lanes_no_outcomes() -> None:
+    assert train_heads(*_data(), K, [], FAST) == []
