@@ -39,8 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
         NO_COLOR="1",
         TZ="UTC",
     )
-    if "KERAS_HOME" not in os.environ:
-        os.environ["KERAS_HOME"] = str(place / "keras")
+    for name in ("KERAS_HOME", "KAGGLEHUB_CACHE"):
+        os.environ.setdefault(name, str(place / name.lower()))
 
 
 @pytest.fixture(scope="session")

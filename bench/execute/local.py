@@ -20,6 +20,14 @@ from bench.store import Store, failed
 
 Event = dict[str, Any]
 
+WORKER = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from bench.execute.worker import main
+main()
+"""
+"""Finds modules where this process does: with `-m`, a bench.py in the current directory would be imported."""
+
 
 @dataclass(frozen=True)
 class Orders:
@@ -77,7 +85,7 @@ def _one_worker(
     Returns its exit code and, where it died, a line that says how.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        command = [sys.executable, "-m", "bench.execute.worker"]
+        command = [sys.executable, "-P", "-c", WORKER, json.dumps(sys.path)]
         worker = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8"
         )
