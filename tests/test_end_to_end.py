@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bench.store import Store
@@ -134,11 +137,21 @@ def test_pin_then_compare_then_a_regression(place: Place) -> None:
     place.bench("baseline", "pin", "mine", "--task", "fashion")
     against = ("compare", "--task", "fashion", "--baselines", "baselines", "--baseline", "mine")
     out, _ = place.bench(*against, "--fail-on-regression", "--format", "json")
-    assert {row["verdict"] for row in json.loads(out)} == {"same"}
+    assert {row["verdict"] for row in json.loads(out)} == {"same", None}
     path = place.folder / "baselines" / "fashion" / "mine.json"
     assert path.is_file()
     _, err = place.bench("baseline", "pin", "mine", "--task", "fashion", code=2)
     assert "--force" in err
+    shutil.copytree(place.folder / "results", place.folder / "worse")
+    for answers in (place.folder / "worse").rglob("predictions.parquet"):
+        table = pq.ParquetFile(answers).read()
+        worse = pa.concat_arrays([table["scores"].combine_chunks()[7:], table["scores"].combine_chunks()[:7]])
+        pq.write_table(table.set_column(table.column_names.index("scores"), "scores", worse), answers)
+    _, err = place.bench(*against, "--results", "worse", "--fail-on-regression", code=3)
+    assert "regressions against mine" in err
+    shutil.rmtree(next((place.folder / "worse").glob("fashion/lenet/class_weight")))
+    _, err = place.bench(*against, "--results", "worse", "--metric", "f1_macro", "--fail-on-regression", code=3)
+    place.bench(*against, "--results", "worse")
 
 
 def test_lists_and_help(place: Place) -> None:
@@ -171,7 +184,7 @@ def test_lists_and_help(place: Place) -> None:
 def test_a_mistake_is_one_line_and_exit_2(place: Place, args: tuple[str, ...], says: str) -> None:
     out, err = place.bench(*args, code=2)
     assert says in err and not out
-    assert len([line for line in err.splitlines() if "drawn sample" not in line]) == 1
+    assert len([line for line in err.splitlines() if "no --data given" not in line]) == 1
 
 
 def test_a_cell_that_fails_is_stored_and_the_others_go_on(tmp_path: Path) -> None:
