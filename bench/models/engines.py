@@ -1,0 +1,137 @@
+"""What runs a backbone over batches of pixels: a frozen TensorFlow graph, or OpenVINO."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from threading import local
+from typing import Any
+
+import numpy as np
+
+from bench.errors import BenchError
+from bench.models.backbones import NO_OPENVINO
+
+Extract = Callable[[np.ndarray], np.ndarray]
+"""(b, h, w, 3) uint8 -> (b, d) float32; safe to call from STREAMS threads at a time."""
+
+STREAMS = 2
+"""Batches at work side by side: small nets do not keep all cores busy with one."""
+
+_PIXELS = 16 * 224 * 224
+_FREEZE_LIMIT = 150_000_000
+"""Nets with more parameters run unfrozen: their constants would not fit into one graph file."""
+
+
+def batch_for(size: tuple[int, int]) -> int:
+    """Return how many images of this (height, width) make a batch.
+
+    16 at 224x224, about as many pixels at any other size: measured best or within noise of it between 8 and
+    64 on CPUs, and memory is bounded for nets with large inputs. It depends on nothing else, so that an
+    image's features never do.
+    """
+    return max(2, min(128, _PIXELS // (size[0] * size[1])))
+
+
+def load_engine(name: str, net: Any, scale: Callable[[Any], Any], size: tuple[int, int]) -> Extract:
+    """Return what computes a net's features of batches of exactly `batch_for(size)` images.
+
+    name: `tensorflow` or `openvino`. net: a built backbone. scale: its preprocessing. Raises BenchError
+    when OpenVINO is not installed.
+    """
+    return {"tensorflow": _tensorflow, "openvino": _openvino}[name](net, scale, size)
+
+
+def run_engine(
+    extract: Extract, batches: Iterable[tuple[np.ndarray, np.ndarray]], batch: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (positions, features) for every (positions, images), in order.
+
+    The last batch is filled up with zeros, so that no image's features depend on how many there are.
+    """
+    waiting: deque[tuple[np.ndarray, Future[np.ndarray]]] = deque()
+    with ThreadPoolExecutor(STREAMS) as pool:
+        for positions, images in batches:
+            waiting.append((positions, pool.submit(extract, _filled(images, batch))))
+            if len(waiting) > STREAMS:
+                yield _next_of(waiting)
+        while waiting:
+            yield _next_of(waiting)
+
+
+def _filled(images: np.ndarray, batch: int) -> np.ndarray:
+    if len(images) == batch:
+        return images
+    whole = np.zeros((batch, *images.shape[1:]), np.uint8)
+    whole[: len(images)] = images
+    return whole
+
+
+def _next_of(waiting: deque[tuple[np.ndarray, Future[np.ndarray]]]) -> tuple[np.ndarray, np.ndarray]:
+    positions, answer = waiting.popleft()
+    return positions, answer.result()[: len(positions)]
+
+
+def _graph(net: Any, scale: Callable[[Any], Any], size: tuple[int, int]) -> Any:
+    """Return the net with its preprocessing as one TensorFlow function of a fixed shape."""
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec((batch_for(size), *size, 3), tf.uint8)]
+    # Never jit_compile: XLA runs depthwise convolutions at 0.06x on CPUs.
+    forward = tf.function(
+        lambda pixels: net(scale(pixels), training=False), input_signature=signature, autograph=False
+    )
+    return forward.get_concrete_function()
+
+
+def _frozen(graph: Any) -> Any:
+    """Return the graph with its variables as constants: batch normalisation is folded into convolutions."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    return convert_variables_to_constants_v2(graph)
+
+
+def _tensorflow(net: Any, scale: Callable[[Any], Any], size: tuple[int, int]) -> Extract:
+    import tensorflow as tf
+
+    graph = _graph(net, scale, size)
+    if net.count_params() > _FREEZE_LIMIT:
+        return lambda images: np.asarray(graph(tf.constant(images)).numpy())
+    frozen = _frozen(graph)
+    return lambda images: np.asarray(frozen(tf.constant(images))[0].numpy())
+
+
+def _openvino(net: Any, scale: Callable[[Any], Any], size: tuple[int, int]) -> Extract:
+    try:
+        import openvino
+    except ImportError:
+        raise BenchError(NO_OPENVINO) from None
+    import tensorflow as tf
+
+    core = openvino.Core()
+    # Read from a file, as `openvino.convert_model` reports every use to its makers.
+    with tempfile.TemporaryDirectory(prefix="bench-openvino-") as folder:
+        tf.io.write_graph(
+            _frozen(_graph(net, scale, size)).graph.as_graph_def(), folder, "net.pb", as_text=False
+        )
+        model = core.compile_model(
+            core.read_model(str(Path(folder) / "net.pb")),
+            "CPU",
+            {
+                "PERFORMANCE_HINT": "THROUGHPUT",
+                "INFERENCE_PRECISION_HINT": "f32",
+                "NUM_STREAMS": str(STREAMS),
+            },
+        )
+    own = local()
+
+    def extract(images: np.ndarray) -> np.ndarray:
+        if not hasattr(own, "request"):
+            own.request = model.create_infer_request()
+        own.request.infer({0: images})
+        return np.array(own.request.get_output_tensor(0).data, np.float32)
+
+    return extract
