@@ -36,6 +36,15 @@ def loss_terms(losses: Sequence[LossSpec], weights: Sequence[np.ndarray | None],
     return {name: tf.constant(np.asarray(column, np.float32)) for name, column in columns.items()}
 
 
+def terms_spec(family: str) -> dict[str, Any]:
+    """Return the signature of what `loss_terms` gives, for compiled functions."""
+    import tensorflow as tf
+
+    numbers = {name: tf.TensorSpec([None, 1], tf.float32) for name in DEFAULTS[family]}
+    weights, offset = (tf.TensorSpec(shape, tf.float32) for shape in ([None, None], [None, 1, None]))
+    return {"weights": weights, "offset": offset, **numbers}
+
+
 def weighted_loss(
     family: str, logits: Tensor, labels: Tensor, real: Tensor, terms: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor]:

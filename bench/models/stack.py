@@ -18,10 +18,9 @@ from functools import cache
 
 import numpy as np
 
-from bench.methods.losses import DEFAULTS
 from bench.methods.registry import LinearHead
 from bench.models.lanes import Lane, TrainSetting
-from bench.models.objective import SLOTS, Tensor, descend, loss_terms, weighted_loss
+from bench.models.objective import SLOTS, Tensor, descend, loss_terms, terms_spec, weighted_loss
 from bench.models.schedule import epoch_order, initial_kernel
 
 ROW_MULTIPLE = 16
@@ -172,11 +171,6 @@ def compiled(family: str, optimizer: str, decays: bool) -> Callable[..., Tensor]
 
     copies = 1 + SLOTS[optimizer]
     rows, sizes = tf.TensorSpec([None, None, None], tf.int32), tf.TensorSpec([None], tf.int32)
-    terms_spec = {name: tf.TensorSpec([None, 1], tf.float32) for name in DEFAULTS[family]}
-    terms_spec |= {
-        "weights": tf.TensorSpec([None, None], tf.float32),
-        "offset": tf.TensorSpec([None, 1, None], tf.float32),
-    }
 
     @tf.function(
         input_signature=[
@@ -187,7 +181,7 @@ def compiled(family: str, optimizer: str, decays: bool) -> Callable[..., Tensor]
             rows,
             sizes,
             [tf.TensorSpec([], tf.resource)] * (2 * copies),
-            terms_spec,
+            terms_spec(family),
             tf.TensorSpec([], tf.float32),
             tf.TensorSpec([3], tf.float32),
         ]

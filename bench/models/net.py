@@ -1,0 +1,150 @@
+"""One net with a linear head: built and compiled once, started anew for each lane that trains on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from bench.methods.registry import LinearHead
+from bench.models.lanes import TrainSetting
+from bench.models.objective import SLOTS, Tensor, descend, terms_spec, weighted_loss
+from bench.models.schedule import initial_kernel
+
+
+class Net:
+    """A keras.Model that gives features, a head on them, and their optimizer.
+
+    build: seed -> the model, its weights drawn from the seed. preprocess: a batch of pixels, inside a
+    graph -> what the model is fed. turn: counts the restarts.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[int], Any],
+        preprocess: Callable[[Any], Any],
+        classes: int,
+        setting: TrainSetting,
+    ) -> None:
+        import tensorflow as tf
+
+        self.build, self.preprocess, self.classes, self.setting = build, preprocess, classes, setting
+        self.model = build(0)
+        self.width = int(self.model.output_shape[-1])
+        self.kernel = tf.Variable(tf.zeros([self.width, classes]))
+        self.bias = tf.Variable(tf.zeros([classes]))
+        self.variables = [*(held.value for held in self.model.variables), self.kernel, self.bias]
+        self.learned = [*(held.value for held in self.model.trainable_variables), self.kernel, self.bias]
+        self.slots = [
+            [tf.Variable(tf.zeros_like(variable)) for _ in range(SLOTS[setting.optimizer])]
+            for variable in self.learned
+        ]
+        self.turn = self.step = 0
+        images = tf.TensorSpec([None, *self.model.input_shape[1:]], tf.uint8)
+        self._training = cache(lambda family: self._compile_training(images, family))
+        self._features = self._compile_features(images)
+
+    def restart(self, seed: int, bias: float) -> None:
+        """Set every variable, random state and optimizer slot to what the seed says."""
+        fresh = self.build(seed)
+        for held, new in zip(self.model.variables, fresh.variables, strict=True):
+            held.assign(new)
+        self.kernel.assign(initial_kernel(seed, self.width, self.classes))
+        self.bias.assign(np.full(self.classes, bias, np.float32))
+        for slots in self.slots:
+            for slot in slots:
+                slot.assign(np.zeros(slot.shape, np.float32))
+        self.turn, self.step = self.turn + 1, 0
+
+    def train(
+        self, images: np.ndarray, labels: np.ndarray, family: str, terms: Mapping[str, Tensor]
+    ) -> np.ndarray:
+        """Take the steps that (n, h, w, 3) images make: (steps, 2) sums of weight * loss and of weight."""
+        import tensorflow as tf
+
+        setting, before = self.setting, tf.constant(float(self.step))
+        rates = tf.constant([setting.lr, setting.momentum, setting.l2], tf.float32)
+        sums: np.ndarray = self._training(family)(
+            tf.constant(images), tf.constant(labels, tf.int32), terms, before, rates
+        ).numpy()
+        self.step += -(-len(images) // setting.batch_size)
+        return sums
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Return (n, d) float32 features of (n, h, w, 3) uint8 images."""
+        import tensorflow as tf
+
+        features: np.ndarray = self._features(tf.constant(images)).numpy()
+        return features
+
+    def head(self) -> LinearHead:
+        """Return a copy of the head."""
+        return LinearHead(self.kernel.numpy().copy(), self.bias.numpy().copy())
+
+    def state(self) -> list[np.ndarray]:
+        """Return a copy of every variable of model and head."""
+        return [variable.numpy().copy() for variable in self.variables]
+
+    def restore(self, state: list[np.ndarray]) -> None:
+        """Put every variable of model and head back to a copy."""
+        for variable, value in zip(self.variables, state, strict=True):
+            variable.assign(value)
+
+    def _compile_training(self, images_spec: Any, family: str) -> Callable[..., Tensor]:
+        import tensorflow as tf
+
+        @tf.function(
+            input_signature=[
+                images_spec,
+                tf.TensorSpec([None], tf.int32),
+                terms_spec(family),
+                tf.TensorSpec([], tf.float32),
+                tf.TensorSpec([3], tf.float32),
+            ]
+        )
+        def train(images, labels, terms, before, rates):  # type: ignore[no-untyped-def]
+            batch = self.setting.batch_size
+            steps = (tf.shape(images)[0] + batch - 1) // batch
+            sums = tf.TensorArray(tf.float32, steps, element_shape=[2])
+            for i in tf.range(steps):
+                part = images[i * batch : (i + 1) * batch]
+                truth = labels[i * batch : (i + 1) * batch]
+                with tf.GradientTape() as tape:
+                    features = self.model(self.preprocess(part), training=True)
+                    logits = tf.matmul(features, self.kernel) + self.bias
+                    real = tf.ones(tf.shape(truth))
+                    loss, weight = weighted_loss(family, logits[None], truth[None], real, terms)
+                    mean = tf.math.divide_no_nan(loss, weight)
+                gradients = tape.gradient(
+                    mean, self.learned, unconnected_gradients=tf.UnconnectedGradients.ZERO
+                )
+                self._descend(gradients, before + tf.cast(i + 1, tf.float32), rates)
+                sums = sums.write(i, tf.concat([loss, weight], axis=0))
+            return sums.stack()
+
+        return train.get_concrete_function()  # type: ignore[no-any-return]
+
+    def _descend(self, gradients: list[Tensor], step: Tensor, rates: Tensor) -> None:
+        """Move every learned variable; kernels, not biases and the like, decay."""
+        for variable, slots, gradient in zip(self.learned, self.slots, gradients, strict=True):
+            if self.setting.l2 and variable.shape.rank > 1:
+                gradient += rates[2] * variable
+            handles = [held.handle for held in (variable, *slots)]
+            descend(self.setting.optimizer, handles, gradient, step, rates[0], rates[1])
+
+    def _compile_features(self, images_spec: Any) -> Callable[..., Tensor]:
+        import tensorflow as tf
+
+        @tf.function(input_signature=[images_spec])
+        def features(images):  # type: ignore[no-untyped-def]
+            batch = self.setting.batch_size
+            steps = (tf.shape(images)[0] + batch - 1) // batch
+            parts = tf.TensorArray(tf.float32, steps, infer_shape=False, element_shape=[None, self.width])
+            for i in tf.range(steps):
+                part = images[i * batch : (i + 1) * batch]
+                parts = parts.write(i, self.model(self.preprocess(part), training=False))
+            return parts.concat()
+
+        return features.get_concrete_function()  # type: ignore[no-any-return]
