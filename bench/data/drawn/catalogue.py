@@ -1,0 +1,193 @@
+"""The article types of the embedded fashion sample: how many there are, and what each tends to look like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from bench.data.drawn import colours
+
+Weights = Mapping[str, int]
+
+MEN: Weights = {"Men": 83, "Women": 12, "Unisex": 2, "Boys": 3}
+WOMEN: Weights = {"Women": 97, "Girls": 3}
+BOTH: Weights = {"Men": 52, "Women": 40, "Unisex": 8}
+SHARED: Weights = {"Unisex": 72, "Men": 18, "Women": 10}
+CASUAL: Weights = {"Casual": 96, "Sports": 3, "NA": 1}
+FORMAL: Weights = {"Formal": 88, "Casual": 12}
+SPORTY: Weights = {"Sports": 72, "Casual": 28}
+ETHNIC: Weights = {"Ethnic": 94, "Casual": 6}
+MIXED: Weights = {"Casual": 66, "Formal": 32, "Smart Casual": 2}
+
+ANY: Weights = {"solid": 66, "striped": 12, "checked": 5, "printed": 17}
+JERSEY: Weights = {"solid": 70, "striped": 13, "checked": 1, "printed": 16}
+SHIRTING: Weights = {"solid": 26, "striped": 32, "checked": 40, "printed": 2}
+ETHNIC_PRINT: Weights = {"solid": 42, "striped": 8, "checked": 4, "printed": 46}
+PLAIN: Weights = {"solid": 88, "striped": 5, "checked": 3, "printed": 4}
+WOVEN: Weights = {"solid": 40, "striped": 32, "checked": 16, "printed": 12}
+
+
+class Article(NamedTuple):
+    """One article type.
+
+    master, sub: masterCategory and subCategory. small, tiny: rows in (even, odd) years.
+    alike: the types that its rows are at times taken for when someone types in the label.
+    passes: another type that some of its rows look like and are sold beside, and how many percent do.
+    """
+
+    master: str
+    sub: str
+    small: tuple[int, int]
+    tiny: tuple[int, int]
+    genders: Weights
+    colours: Weights
+    patterns: Weights
+    usages: Weights
+    alike: tuple[str, ...]
+    passes: tuple[str, int] | None = None
+
+
+_C = colours
+
+ARTICLES: Mapping[str, Article] = {
+    "Tshirts": Article(
+        "Apparel", "Topwear", (150, 160), (9, 5),
+        MEN, _C.MENSWEAR, JERSEY, CASUAL, ("Tops", "Shirts"), ("Tops", 24),
+    ),
+    "Casual Shoes": Article(
+        "Footwear", "Shoes", (78, 76), (5, 3),
+        MEN, _C.SHOES, PLAIN, CASUAL, ("Sports Shoes", "Formal Shoes", "Flats"), ("Formal Shoes", 28),
+    ),
+    "Watches": Article(
+        "Accessories", "Watches", (70, 50), (5, 2),
+        BOTH, _C.METALS, PLAIN, CASUAL, ("Belts",),
+    ),
+    "Shirts": Article(
+        "Apparel", "Topwear", (62, 84), (5, 3),
+        MEN, _C.MENSWEAR, SHIRTING, MIXED, ("Tshirts", "Kurtas"),
+    ),
+    "Kurtas": Article(
+        "Apparel", "Topwear", (46, 32), (4, 1),
+        WOMEN, _C.FESTIVE, ETHNIC_PRINT, ETHNIC, ("Tops", "Dresses"), ("Dresses", 30),
+    ),
+    "Sports Shoes": Article(
+        "Footwear", "Shoes", (34, 36), (4, 2),
+        MEN, _C.TRAINERS, PLAIN, SPORTY, ("Casual Shoes",),
+    ),
+    "Tops": Article(
+        "Apparel", "Topwear", (30, 34), (4, 2),
+        WOMEN, _C.WOMENSWEAR, ANY, CASUAL, ("Tshirts", "Kurtas"),
+    ),
+    "Handbags": Article(
+        "Accessories", "Bags", (34, 36), (4, 2),
+        WOMEN, _C.LEATHER, PLAIN, CASUAL, ("Clutches", "Backpacks"),
+    ),
+    "Heels": Article(
+        "Footwear", "Shoes", (36, 28), (4, 1),
+        WOMEN, _C.LADIES, PLAIN, CASUAL, ("Flats", "Sandals"), ("Flats", 42),
+    ),
+    "Sunglasses": Article(
+        "Accessories", "Eyewear", (30, 24), (3, 1),
+        BOTH, _C.METALS, PLAIN, CASUAL, ("Watches",),
+    ),
+    "Briefs": Article(
+        "Apparel", "Innerwear", (20, 14), (3, 1),
+        MEN, _C.MENSWEAR, WOVEN, CASUAL, ("Trunk", "Shorts"),
+    ),
+    "Wallets": Article(
+        "Accessories", "Wallets", (18, 16), (3, 1),
+        BOTH, _C.LEATHER, PLAIN, CASUAL, ("Handbags", "Clutches"),
+    ),
+    "Flip Flops": Article(
+        "Footwear", "Flip Flops", (24, 18), (3, 1),
+        BOTH, _C.SHOES, PLAIN, CASUAL, ("Sandals",), ("Sandals", 32),
+    ),
+    "Socks": Article(
+        "Accessories", "Socks", (17, 12), (3, 1),
+        MEN, _C.MENSWEAR, WOVEN, CASUAL, ("Briefs",),
+    ),
+    "Belts": Article(
+        "Accessories", "Belts", (16, 14), (3, 1),
+        BOTH, _C.LEATHER, PLAIN, MIXED, ("Watches",),
+    ),
+    "Sandals": Article(
+        "Footwear", "Sandal", (13, 16), (3, 1),
+        MEN, _C.SHOES, PLAIN, CASUAL, ("Flip Flops", "Flats"),
+    ),
+    "Formal Shoes": Article(
+        "Footwear", "Shoes", (14, 18), (3, 1),
+        {"Men": 1}, {"Black": 66, "Brown": 30, "Tan": 4}, {"solid": 1}, FORMAL, ("Casual Shoes",),
+    ),
+    "Dresses": Article(
+        "Apparel", "Dress", (13, 14), (3, 1),
+        WOMEN, _C.WOMENSWEAR, ANY, CASUAL, ("Kurtas", "Tops"),
+    ),
+    "Sarees": Article(
+        "Apparel", "Saree", (13, 0), (3, 0),
+        {"Women": 1}, _C.FESTIVE, ANY, ETHNIC, ("Kurtas",),
+    ),
+    "Flats": Article(
+        "Footwear", "Shoes", (12, 14), (3, 1),
+        WOMEN, _C.LADIES, PLAIN, CASUAL, ("Heels", "Sandals"),
+    ),
+    "Backpacks": Article(
+        "Accessories", "Bags", (11, 12), (2, 2),
+        SHARED, _C.SOBER, PLAIN, CASUAL, ("Handbags",),
+    ),
+    "Jeans": Article(
+        "Apparel", "Bottomwear", (10, 13), (2, 1),
+        MEN, _C.DENIM, {"solid": 1}, CASUAL, ("Trousers",),
+    ),
+    "Trousers": Article(
+        "Apparel", "Bottomwear", (10, 11), (2, 1),
+        MEN, _C.SOBER, WOVEN, MIXED, ("Track Pants", "Jeans"),
+    ),
+    "Caps": Article(
+        "Accessories", "Headwear", (9, 8), (2, 1),
+        SHARED, _C.CLOTHES, PLAIN, CASUAL, ("Backpacks",),
+    ),
+    "Shorts": Article(
+        "Apparel", "Bottomwear", (8, 9), (2, 1),
+        MEN, _C.SOBER, WOVEN, SPORTY, ("Trunk", "Trousers"),
+    ),
+    "Track Pants": Article(
+        "Apparel", "Bottomwear", (7, 6), (0, 0),
+        MEN, _C.SOBER, PLAIN, SPORTY, ("Trousers",),
+    ),
+    "Sweatshirts": Article(
+        "Apparel", "Topwear", (7, 11), (0, 0),
+        MEN, _C.MENSWEAR, PLAIN, CASUAL, ("Tshirts",),
+    ),
+    "Trunk": Article(
+        "Apparel", "Innerwear", (6, 5), (0, 0),
+        {"Men": 1}, _C.CLOTHES, WOVEN, CASUAL, ("Briefs", "Shorts"),
+    ),
+    "Ties": Article(
+        "Accessories", "Ties", (5, 5), (0, 0),
+        {"Men": 1}, _C.CLOTHES, WOVEN, FORMAL, ("Scarves",),
+    ),
+    "Scarves": Article(
+        "Accessories", "Scarves", (4, 5), (0, 0),
+        BOTH, _C.CLOTHES, WOVEN, CASUAL, ("Ties",),
+    ),
+    "Skirts": Article(
+        "Apparel", "Bottomwear", (4, 3), (0, 0),
+        WOMEN, _C.WOMENSWEAR, ANY, CASUAL, ("Dresses",),
+    ),
+    "Clutches": Article(
+        "Accessories", "Bags", (3, 5), (0, 0),
+        {"Women": 1}, _C.LEATHER, PLAIN, CASUAL, ("Wallets",),
+    ),
+    "Gloves": Article(
+        "Accessories", "Gloves", (0, 4), (0, 1),
+        BOTH, _C.SOBER, PLAIN, CASUAL, ("Socks",),
+    ),
+    "Mufflers": Article(
+        "Accessories", "Mufflers", (0, 4), (0, 0),
+        BOTH, _C.CLOTHES, WOVEN, CASUAL, ("Scarves",),
+    ),
+    "Umbrellas": Article(
+        "Accessories", "Umbrellas", (0, 3), (0, 0),
+        SHARED, _C.CLOTHES, ANY, CASUAL, ("Caps",),
+    ),
+}  # fmt: skip
