@@ -57,6 +57,12 @@ def _pixels(count: int, size: int = 32, seed: int = 0) -> Any:
     return FakePixels(images[:count])
 
 
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test here cuts the power, and on a busy disk a sync takes seconds."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A net of numpy in the place of every engine; the list grows by one with each batch it sees."""
@@ -83,18 +89,19 @@ def _ensure(pixels: Any, cache: Path, **changes: Any) -> np.ndarray:
     return ensure_features(pixels, wanted.pop("info", LENET), **wanted)
 
 
-@pytest.mark.parametrize("engine", ["tensorflow", "openvino"])
+ENGINES = ("tensorflow", "openvino") if find_spec("openvino") else ("tensorflow",)
+
+
 @pytest.mark.parametrize(("name", "mode"), [("mobilenet_025", "backbone"), ("mobilenetv2_035", "unit")])
-def test_features_are_those_of_predict(name: str, mode: str, engine: str, tmp_path: Path) -> None:
-    if engine == "openvino":
-        pytest.importorskip("openvino")
+def test_features_are_those_of_predict(name: str, mode: str, tmp_path: Path) -> None:
     info, pixels = get_backbone(name), _pixels(100, 96)
     assert 1 < len(pixels) / batch_for((96, 96)) < 2
-    found = _ensure(pixels, tmp_path, info=info, preprocess=mode, engine=engine)
     net = build_backbone(info, (96, 96))
-    expected = net.predict(preprocess(info, mode)(pixels.images), batch_size=32, verbose=0)
-    assert found.shape == (100, info.features) and found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=1e-4 if engine == "tensorflow" else 1e-3)
+    expected = net.predict(preprocess(info, mode)(pixels.images), verbose=0)
+    for engine in ENGINES:
+        found = _ensure(pixels, tmp_path, info=info, preprocess=mode, engine=engine)
+        assert found.shape == (100, info.features) and found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, atol=1e-4 if engine == "tensorflow" else 1e-3)
 
 
 def test_features_of_real_weights(tmp_path: Path, imagenet: Callable[[str], Path]) -> None:
@@ -122,7 +129,7 @@ def test_every_family_freezes(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     net = build_backbone(info, size)
     images = np.random.default_rng(3).integers(0, 256, (batch_for(size), *size, 3), dtype=np.uint8)
     expected = np.asarray(net(preprocess(info)(images), training=False))
-    for engine in ("tensorflow", "openvino") if find_spec("openvino") else ("tensorflow",):
+    for engine in ENGINES:
         found = load_engine(engine, net, preprocess(info), size)(images)
         np.testing.assert_allclose(found, expected, atol=1e-3, rtol=1e-3, err_msg=engine)
 
@@ -254,6 +261,7 @@ def test_killed_build_leaves_nothing_that_is_taken_for_whole(tmp_path: Path) -> 
         from tests.models.test_features import _ensure, _pixels
 
         features.SAVE_SECONDS = 0.0
+        os.fsync = lambda _: None
 
         def progress(done, total, what):
             if done >= 256:
