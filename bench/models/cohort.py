@@ -20,6 +20,13 @@ Progress = Callable[[int, int, str], None]
 BUDGET = 64 * 2**20
 """Bytes of the heads that train at a time, optimizer slots, gradients and minibatches included."""
 
+SHARING = 8
+"""Lanes from which on those that share their minibatches train in a stack of their own.
+
+Fewer are faster together with others of their length, each gathering its own: what a step costs beside
+the products (dispatching its operations) is the same for two lanes as for ten.
+"""
+
 
 def train_heads(
     features: np.ndarray,
@@ -88,8 +95,8 @@ def tiles(lanes: Mapping[int, Lane], most: int, unit: int) -> Iterator[tuple[lis
     """Yield which lanes train in one stack, and whether they share their minibatches.
 
     A stack holds lanes of one loss family, about `most` of them; what it costs depends on their number
-    rounded up to a multiple of `unit`. Lanes with equal rows, validation rows and seed share. Those left
-    over from whole units go with others of their family that have as many rows.
+    rounded up to a multiple of `unit`. Lanes with equal rows, validation rows and seed share where they are
+    SHARING or more. The others, and those left over from whole units, go with others of their family that have as many rows.
     """
     most = max(unit, most // unit * unit)
     sharing: dict[Hashable, list[int]] = {}
@@ -97,7 +104,7 @@ def tiles(lanes: Mapping[int, Lane], most: int, unit: int) -> Iterator[tuple[lis
     for index, lane in lanes.items():
         sharing.setdefault((lane.loss.family, *_minibatches(lane)), []).append(index)
     for group in sharing.values():
-        lane, whole = lanes[group[0]], len(group) // unit * unit
+        lane, whole = lanes[group[0]], len(group) // unit * unit if len(group) >= SHARING else 0
         yield from ((group[start : min(start + most, whole)], True) for start in range(0, whole, most))
         left.setdefault((lane.loss.family, len(lane.rows), len(lane.val_rows)), []).extend(group[whole:])
     for group in left.values():
