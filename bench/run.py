@@ -246,7 +246,7 @@ def _predictions(context: Context, split: StageSplit, rows: np.ndarray, scores: 
     )
 
 
-def _counts(context: Context, split: StageSplit, pixels: Pixels) -> dict[str, int]:
+def _counts(context: Context, split: StageSplit, pixels: Pixels) -> dict[str, int | None]:
     """Count what was used and what was left out."""
     fatal = sum(problem.fatal for problem in context.examples.problems)
     return {

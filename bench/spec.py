@@ -162,7 +162,7 @@ class CellResult:
     reason: str | None = None
     metrics: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     per_class: tuple[Mapping[str, Any], ...] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int | None] = field(default_factory=dict)
     timings: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, Any] = field(default_factory=dict)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bench.models.backbones import BACKBONES
 
 from bench.cards import find_cards, load_card, read_card
 from bench.data.sources import SOURCES
@@ -13,6 +12,7 @@ from bench.data.splits import RULES
 from bench.errors import BenchError
 from bench.kinds.base import KINDS
 from bench.methods.grammar import parse_method, problems_for
+from bench.models.backbones import BACKBONES
 from bench.paths import search_path
 from bench.plan import parse_seeds
 

@@ -27,6 +27,9 @@ RUN = ("run", "--task", "fashion", "--sample", "tiny", "--set", "epochs=3")
 class Place:
     """A folder to type commands in, with its own results and cache."""
 
+    out = err = ""
+    """What the run of the fixture printed."""
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.env = {
@@ -64,16 +67,15 @@ class Place:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A place where a small grid has run."""
     place = Place(tmp_path_factory.mktemp("place"))
-    place.out, place.err = place.bench(
-        *RUN, "--backbone", "lenet", "--method", "none,class_weight", "--seed", "0"
-    )  # type: ignore[attr-defined]
+    grid = ("--backbone", "lenet", "--method", "none,class_weight", "--seed", "0")
+    place.out, place.err = place.bench(*RUN, *grid)
     return place
 
 
 def test_a_run_says_it_is_the_drawn_sample_and_prints_its_tables(place: Place) -> None:
-    assert "drawn sample" in place.err and "--data DIR" in place.err  # type: ignore[attr-defined]
+    assert "drawn sample" in place.err and "--data DIR" in place.err
     for word in ("top20", "remaining", "none", "class_weight", "micro", "macro", "trivial"):
-        assert word in place.out  # type: ignore[attr-defined]
+        assert word in place.out
     cells, problems = place.store.load("fashion")
     assert len(cells) == 4 and not problems and all(stored.ok for stored in cells)
     for stored in cells:
@@ -93,7 +95,7 @@ def test_a_second_run_does_nothing_and_imports_no_tensorflow(place: Place) -> No
     finally:
         (place.folder / "tensorflow.py").unlink()
     assert "nothing to do" in err
-    assert out == place.out  # type: ignore[attr-defined]
+    assert out == place.out
 
 
 def test_results_in_every_format(place: Place) -> None:
@@ -150,7 +152,9 @@ def test_pin_then_compare_then_a_regression(place: Place) -> None:
     _, err = place.bench(*against, "--results", "worse", "--fail-on-regression", code=3)
     assert "regressions against mine" in err
     shutil.rmtree(next((place.folder / "worse").glob("fashion/lenet/class_weight")))
-    _, err = place.bench(*against, "--results", "worse", "--metric", "f1_macro", "--fail-on-regression", code=3)
+    _, err = place.bench(
+        *against, "--results", "worse", "--metric", "f1_macro", "--fail-on-regression", code=3
+    )
     place.bench(*against, "--results", "worse")
 
 

@@ -77,10 +77,11 @@ def command(
             listed = "; ".join(f"{row.stage} {row.backbone} {row.method}: {row.what}" for row in worse[:5])
             click.echo(f"bench: {len(worse)} regressions against {against.name}: {listed}", err=True)
             return EXIT_REGRESSION
-        gone = [row for row in rows if row.verdict == MISSING and row.theirs is not None] if against.pinned else []
-        if gone:
+        gone = [row for row in rows if row.verdict == MISSING and row.theirs is not None]
+        if gone and against.pinned:
             listed = "; ".join(f"{row.stage} {row.backbone} {row.method}" for row in gone[:5])
-            click.echo(f"bench: {len(gone)} settings of {against.name} have no measured cell: {listed}", err=True)
+            text = f"{len(gone)} settings of {against.name} have no measured cell: {listed}"
+            click.echo(f"bench: {text}", err=True)
             return EXIT_REGRESSION
         if not judgements(rows):
             click.echo(f"bench: nothing in {root} could be judged against {against.name}", err=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
 from bench.commands.options import Word, baselines_option, format_option, tasks_option
@@ -19,14 +21,14 @@ def command(what: str, fmt: str, tasks: str | None, baselines: str | None) -> No
     """List tasks, backbones, methods, metrics or baselines."""
     from bench.report.render import render
 
-    table = {
+    tables: dict[str, Callable[[], Table]] = {
         "tasks": lambda: task_table(tasks),
         "backbones": backbone_table,
         "methods": method_table,
         "metrics": metric_table,
         "baselines": lambda: baseline_table(baselines),
-    }[what]()
-    click.echo(render(table, fmt))
+    }
+    click.echo(render(tables[what](), fmt))
 
 
 def task_table(tasks: str | None) -> Table:

@@ -13,7 +13,7 @@ from bench.data.splits import StageSplit
 from bench.methods.apply import Resolved, resolve
 from bench.methods.grammar import needs_features
 from bench.methods.registry import LinearHead
-from bench.models.backbones import BackboneInfo
+from bench.models.backbone_info import BackboneInfo
 from bench.models.lanes import Lane, Trained, TrainSetting
 from bench.spec import MethodSpec, Value
 
@@ -72,7 +72,8 @@ def link(name: str, logits: np.ndarray) -> np.ndarray:
     if name == "sigmoid":
         return (1.0 / (1.0 + np.exp(-np.clip(wide, -500.0, 500.0)))).astype(np.float32)
     powers = np.exp(wide - wide.max(axis=1, keepdims=True))
-    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
+    return shares.astype(np.float32)
 
 
 def train_setting(setting: Mapping[str, Value]) -> TrainSetting:

@@ -215,7 +215,7 @@ def test_the_real_fashion_table() -> None:
     if not (folder / "styles.csv").is_file():
         pytest.skip("BENCH_DATA names no folder with fashion/styles.csv")
     with (folder / "styles.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.reader(file)][1:]
+        rows = list(csv.reader(file))[1:]
     labels, train = [row[4] for row in rows], even_year([row[7] for row in rows])
     assert train.sum() == 1869
     ok = np.ones(len(rows), bool)
