@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from bench.errors import BenchError, DataError, unknown
-from bench.plan import Request
-from bench.protocol import parse_set
+
+if TYPE_CHECKING:
+    from bench.plan import Request
 
 FORMATS = ("table", "csv", "json", "md")
 SAMPLES = ("tiny", "small")
@@ -96,6 +97,9 @@ grid_options = _stack(
 
 def request_from(options: dict[str, Any]) -> Request:
     """Build the request from the values of `grid_options`. Raises BenchError or DataError."""
+    from bench.plan import Request
+    from bench.protocol import parse_set
+
     settings = {}
     for text in options["sets"]:
         key, value = parse_set(text)

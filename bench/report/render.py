@@ -36,14 +36,17 @@ def _table(table: Table) -> str:
     layout = Layout()
     lines = [visible(table.title)] if table.title else []
     if table.rows:
+        cells = _cells(table, visible, layout)
+        # Wrapping costs tabulate more than all the rest, so only columns that need it are wrapped.
+        wide = [any(len(cell) > WIDEST for cell in column) for column in zip(*cells, strict=True)]
         body = tabulate(
-            _cells(table, visible, layout),
+            cells,
             # Narrow columns of numbers under long names would waste the width of a terminal.
             headers=[_stacked(column, layout) for column in table.columns],
             tablefmt="simple",
             disable_numparse=True,
             colalign=[_side(column) for column in table.columns],
-            maxcolwidths=WIDEST,
+            maxcolwidths=[WIDEST if wrap else None for wrap in wide] if any(wide) else None,
         )
         lines += [layout.unpack(line).rstrip() for line in body.split("\n")]
     else:
