@@ -22,6 +22,7 @@ class Cut(NamedTuple):
     sleeves: length -> weight. necks: round, vee, wide, band, collar, hood -> weight.
     fronts: plain, logo, pocket, half (placket), buttons, zip, ruffle, border -> weight.
     worn: percent shown on a figure. band: whether the hem is ribbed.
+    legs: what such a figure has on them, `trousers` or nothing (`bare`).
     """
 
     sleeves: Mapping[int, int]
@@ -33,6 +34,7 @@ class Cut(NamedTuple):
     fronts: Mapping[str, int]
     worn: int = 50
     band: bool = False
+    legs: str = "trousers"
 
 
 CUTS: Mapping[str, Cut] = {
@@ -56,6 +58,7 @@ CUTS: Mapping[str, Cut] = {
     "Dresses": Cut(
         {0: 64, 16: 26, 32: 10}, (80, 102), (33, 39), (62, 76), (132, 175),
         {"wide": 34, "vee": 33, "round": 33}, {"plain": 74, "ruffle": 14, "border": 12}, worn=85,
+        legs="bare",
     ),
     "Sweatshirts": Cut(
         {58: 4, 100: 96}, (52, 68), (42, 50), (88, 98), (80, 92),
@@ -65,16 +68,20 @@ CUTS: Mapping[str, Cut] = {
 }  # fmt: skip
 
 
-def _figure(d: Dice, shoulder: int, spread: int) -> list[Part]:
-    """Return head, neck, arms and legs, to be covered by what is worn."""
+def _figure(d: Dice, shoulder: int, spread: int, legs: str) -> list[Part]:
+    """Return head, neck, arms and legs (`trousers`, `bare` or `none`), to be covered by what is worn."""
     parts = [
         Part(oval(0, -106, 15, 20), HAIR),
         Part(oval(0, -102, 12, 17), SKIN),
         Part(box(-7, -90, 7, -64), SKIN),
-        Part([(-shoulder + 6, 30), (shoulder - 6, 30), (shoulder - 8, 170), (-shoulder + 8, 170)], OTHER),
     ]
-    if d.chance(40):
-        parts.append(Part([(d.between(-3, 3), 60), (6, 170), (-6, 170)], DARK))
+    if legs == "trousers":
+        outer = shoulder - 8
+        parts.append(Part([(-outer - 2, 30), (outer + 2, 30), (outer, 170), (-outer, 170)], OTHER))
+        if d.chance(40):
+            parts.append(Part([(d.between(-3, 3), 60), (6, 170), (-6, 170)], DARK))
+    elif legs == "bare":
+        parts += (Part([(s * 3, 50), (s * 22, 50), (s * 16, 170), (s * 6, 170)], SKIN) for s in (1, -1))
     parts += (Part(arm, SKIN) for arm in _arms(shoulder, 104, spread, 7))
     return parts
 
@@ -133,7 +140,7 @@ def _front(d: Dice, kind: str, half_width: int, hem: int) -> list[Part]:
 def topwear(d: Dice, cut: Cut) -> list[Part]:
     """Return an upper garment or a dress."""
     worn = d.chance(cut.worn)
-    spread = d.between(4, 34) if worn else d.between(14, 78)
+    spread = d.between(8, 26) if worn else d.between(30, 60)
     shoulder, hem = d.between(*cut.shoulder), d.between(*cut.hem)
     half_waist = shoulder * d.between(*cut.waist) // 100
     half_hem = shoulder * d.between(*cut.flare) // 100
@@ -144,7 +151,7 @@ def topwear(d: Dice, cut: Cut) -> list[Part]:
         [(0, -73 + depth)] if kind == "vee" else [(0, -73 + depth), (neck * 2 // 3, -74 + depth * 3 // 4)]
     )
 
-    parts = _figure(d, shoulder, spread) if worn else []
+    parts = _figure(d, shoulder, spread, cut.legs) if worn else []
     if sleeve:
         flare = d.between(9, 15)
         parts += (
@@ -235,7 +242,7 @@ def saree(d: Dice) -> list[Part]:
     fall = [(s * 30, -66), (s * 12, -66), (-s * 30, 6), (-s * 34, 34), (s * 6, 10), (s * 40, -40)]
     tail = [(s * 30, -64), (s * 44, -50), (s * d.between(48, 62), 50), (s * 36, 62)]
     parts = [
-        *_figure(d, 36, d.between(6, 24)),
+        *_figure(d, 36, d.between(6, 24), "none"),
         Part(mirror([(12, -70), (36, -62), (26, -10), (0, -8)]), TRIM),
     ]
     parts += [

@@ -52,11 +52,11 @@ _C = colours
 ARTICLES: Mapping[str, Article] = {
     "Tshirts": Article(
         "Apparel", "Topwear", (150, 160), (9, 5),
-        MEN, _C.MENSWEAR, JERSEY, CASUAL, ("Tops", "Shirts"), ("Tops", 24),
+        MEN, _C.MENSWEAR, JERSEY, CASUAL, ("Tops", "Shirts"), ("Tops", 28),
     ),
     "Casual Shoes": Article(
         "Footwear", "Shoes", (78, 76), (5, 3),
-        MEN, _C.SHOES, PLAIN, CASUAL, ("Sports Shoes", "Formal Shoes", "Flats"), ("Formal Shoes", 28),
+        MEN, _C.SHOES, PLAIN, CASUAL, ("Sports Shoes", "Formal Shoes", "Flats"), ("Formal Shoes", 34),
     ),
     "Watches": Article(
         "Accessories", "Watches", (70, 50), (5, 2),
@@ -68,14 +68,14 @@ ARTICLES: Mapping[str, Article] = {
     ),
     "Kurtas": Article(
         "Apparel", "Topwear", (46, 32), (4, 1),
-        WOMEN, _C.FESTIVE, ETHNIC_PRINT, ETHNIC, ("Tops", "Dresses"), ("Dresses", 30),
+        WOMEN, _C.FESTIVE, ETHNIC_PRINT, ETHNIC, ("Tops", "Dresses"), ("Dresses", 45),
     ),
     "Sports Shoes": Article(
         "Footwear", "Shoes", (34, 36), (4, 2),
         MEN, _C.TRAINERS, PLAIN, SPORTY, ("Casual Shoes",),
     ),
     "Tops": Article(
-        "Apparel", "Topwear", (30, 34), (4, 2),
+        "Apparel", "Topwear", (24, 32), (4, 2),
         WOMEN, _C.WOMENSWEAR, ANY, CASUAL, ("Tshirts", "Kurtas"),
     ),
     "Handbags": Article(
@@ -84,7 +84,7 @@ ARTICLES: Mapping[str, Article] = {
     ),
     "Heels": Article(
         "Footwear", "Shoes", (36, 28), (4, 1),
-        WOMEN, _C.LADIES, PLAIN, CASUAL, ("Flats", "Sandals"), ("Flats", 42),
+        WOMEN, _C.LADIES, PLAIN, CASUAL, ("Flats", "Sandals"), ("Flats", 52),
     ),
     "Sunglasses": Article(
         "Accessories", "Eyewear", (30, 24), (3, 1),
@@ -99,8 +99,8 @@ ARTICLES: Mapping[str, Article] = {
         BOTH, _C.LEATHER, PLAIN, CASUAL, ("Handbags", "Clutches"),
     ),
     "Flip Flops": Article(
-        "Footwear", "Flip Flops", (24, 18), (3, 1),
-        BOTH, _C.SHOES, PLAIN, CASUAL, ("Sandals",), ("Sandals", 32),
+        "Footwear", "Flip Flops", (26, 20), (3, 1),
+        BOTH, _C.SHOES, PLAIN, CASUAL, ("Sandals",), ("Sandals", 45),
     ),
     "Socks": Article(
         "Accessories", "Socks", (17, 12), (3, 1),
@@ -111,47 +111,47 @@ ARTICLES: Mapping[str, Article] = {
         BOTH, _C.LEATHER, PLAIN, MIXED, ("Watches",),
     ),
     "Sandals": Article(
-        "Footwear", "Sandal", (13, 16), (3, 1),
+        "Footwear", "Sandal", (12, 16), (3, 1),
         MEN, _C.SHOES, PLAIN, CASUAL, ("Flip Flops", "Flats"),
     ),
     "Formal Shoes": Article(
-        "Footwear", "Shoes", (14, 18), (3, 1),
+        "Footwear", "Shoes", (13, 18), (3, 1),
         {"Men": 1}, {"Black": 66, "Brown": 30, "Tan": 4}, {"solid": 1}, FORMAL, ("Casual Shoes",),
     ),
     "Dresses": Article(
-        "Apparel", "Dress", (13, 14), (3, 1),
+        "Apparel", "Dress", (12, 14), (3, 1),
         WOMEN, _C.WOMENSWEAR, ANY, CASUAL, ("Kurtas", "Tops"),
     ),
     "Sarees": Article(
-        "Apparel", "Saree", (13, 0), (3, 0),
+        "Apparel", "Saree", (12, 0), (3, 0),
         {"Women": 1}, _C.FESTIVE, ANY, ETHNIC, ("Kurtas",),
     ),
     "Flats": Article(
-        "Footwear", "Shoes", (12, 14), (3, 1),
+        "Footwear", "Shoes", (11, 14), (3, 1),
         WOMEN, _C.LADIES, PLAIN, CASUAL, ("Heels", "Sandals"),
     ),
     "Backpacks": Article(
-        "Accessories", "Bags", (11, 12), (2, 2),
+        "Accessories", "Bags", (9, 12), (2, 2),
         SHARED, _C.SOBER, PLAIN, CASUAL, ("Handbags",),
     ),
     "Jeans": Article(
-        "Apparel", "Bottomwear", (10, 13), (2, 1),
+        "Apparel", "Bottomwear", (9, 13), (2, 1),
         MEN, _C.DENIM, {"solid": 1}, CASUAL, ("Trousers",),
     ),
     "Trousers": Article(
-        "Apparel", "Bottomwear", (10, 11), (2, 1),
+        "Apparel", "Bottomwear", (8, 11), (2, 1),
         MEN, _C.SOBER, WOVEN, MIXED, ("Track Pants", "Jeans"),
     ),
     "Caps": Article(
-        "Accessories", "Headwear", (9, 8), (2, 1),
+        "Accessories", "Headwear", (8, 8), (2, 1),
         SHARED, _C.CLOTHES, PLAIN, CASUAL, ("Backpacks",),
     ),
     "Shorts": Article(
-        "Apparel", "Bottomwear", (8, 9), (2, 1),
+        "Apparel", "Bottomwear", (7, 9), (2, 1),
         MEN, _C.SOBER, WOVEN, SPORTY, ("Trunk", "Trousers"),
     ),
     "Track Pants": Article(
-        "Apparel", "Bottomwear", (7, 6), (0, 0),
+        "Apparel", "Bottomwear", (6, 6), (0, 0),
         MEN, _C.SOBER, PLAIN, SPORTY, ("Trousers",),
     ),
     "Sweatshirts": Article(
@@ -159,7 +159,7 @@ ARTICLES: Mapping[str, Article] = {
         MEN, _C.MENSWEAR, PLAIN, CASUAL, ("Tshirts",),
     ),
     "Trunk": Article(
-        "Apparel", "Innerwear", (6, 5), (0, 0),
+        "Apparel", "Innerwear", (5, 5), (0, 0),
         {"Men": 1}, _C.CLOTHES, WOVEN, CASUAL, ("Briefs", "Shorts"),
     ),
     "Ties": Article(

@@ -92,7 +92,7 @@ def cover(polygons: Sequence[np.ndarray], side: int) -> np.ndarray:
     edge = np.repeat(np.arange(len(owner)), crossings)
     row = np.arange(len(edge)) - np.repeat(np.cumsum(crossings) - crossings, crossings) + first[edge]
     run, rise = (x1 - x0)[edge], (y1 - y0)[edge]
-    x = x0[edge] + (row * SUB + half - y0[edge]) * run // rise
+    x = x0[edge] - (y0[edge] - row * SUB - half) * run // rise  # rounded up, as the columns are
     column = np.clip(-((half - x) // SUB), 0, side)
 
     inside = np.zeros((side + 1, count, side), np.uint8)

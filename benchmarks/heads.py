@@ -1,0 +1,174 @@
+"""What training all heads of a stage together saves beside `keras.Model.fit`, one head after the other.
+
+    python benchmarks/heads.py [--rounds 3] [--epochs 40]
+
+12 methods x 3 seeds on 5,000 x 1,280 drawn features, 40 classes with a long tail, batches of 128, and
+1,000 rows for validation. A head's twin is a keras.Sequential with one Dense layer on the same arrays:
+the same initial weights, rows, loss, class weights and optimizer, validated every epoch, the epoch with
+the best validation loss counted; only the order of its rows is its own.
+
+One round trains all 36 heads together three times and, in between, every method's twin for one seed;
+the next round takes the next seed. So three rounds train every twin once. The ratio of a round is the
+time of its 12 twins, times three, over the median time of the 36 heads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.env import quiet
+from bench.methods.apply import resolve
+from bench.methods.grammar import parse_methods
+from bench.models.lanes import Lane, Trained, TrainSetting
+from bench.models.schedule import initial_kernel
+
+METHODS = parse_methods(
+    "none, class_weight, class_balanced, balanced_softmax, logit_adjust, label_smoothing, focal, "
+    "focal+class_weight, oversample(median), oversample(median)+class_weight, undersample(median), smote(target=median)"
+)
+SEEDS = (0, 1, 2)
+TRAIN, VAL, WIDTH, CLASSES = 5_000, 1_000, 1_280, 40
+SETTING = TrainSetting(batch_size=128, lr=1e-3, patience=0)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All rows that any head sees, and one lane per method and seed."""
+
+    features: np.ndarray
+    y: np.ndarray
+    lanes: dict[tuple[str, int], Lane]
+
+
+def draw(epochs: int) -> Inputs:
+    """Draw features: one Gaussian per class, class sizes falling geometrically by a factor of 60."""
+    rng = np.random.default_rng(0)
+    shares = 60.0 ** -np.linspace(0, 1, CLASSES)
+    y = rng.choice(CLASSES, size=TRAIN + VAL, p=shares / shares.sum()).astype(np.int32)
+    centres = rng.normal(size=(CLASSES, WIDTH))
+    features = (rng.normal(size=(len(y), WIDTH)) + 0.15 * centres[y]).astype(np.float32)
+    rows, val_rows = np.arange(TRAIN), np.arange(TRAIN, TRAIN + VAL)
+    tables, labels, lanes = [features], [y], {}
+    for method in METHODS:
+        for seed in SEEDS:
+            made = resolve(method, y[rows], features[rows], CLASSES, seed)
+            start = sum(map(len, labels))
+            places = np.concatenate([rows, start + np.arange(len(made.resampled.labels))])
+            own = places[made.resampled.rows]
+            lanes[method.text, seed] = Lane(own, val_rows, made.loss, made.weights, seed, epochs)
+            tables.append(made.resampled.synthetic)
+            labels.append(made.resampled.labels)
+    return Inputs(np.concatenate(tables), np.concatenate(labels).astype(np.int32), lanes)
+
+
+def together(inputs: Inputs) -> tuple[float, list[Trained]]:
+    """Train every head in one cohort; return seconds and outcomes."""
+    from bench.models.cohort import train_heads
+
+    began = time.perf_counter()
+    outcomes = train_heads(inputs.features, inputs.y, CLASSES, list(inputs.lanes.values()), SETTING)
+    return time.perf_counter() - began, outcomes
+
+
+def twin(inputs: Inputs, lane: Lane) -> tuple[float, float]:
+    """Train one head by fit; return seconds and validation top-1 of its best epoch."""
+    import keras
+    import tensorflow as tf
+
+    from bench.methods.losses import FAMILIES
+
+    offset = np.zeros(CLASSES, np.float32) if lane.loss.offset is None else lane.loss.offset
+    weights = np.ones(CLASSES, np.float32) if lane.weights is None else lane.weights
+
+    class Loss(keras.losses.Loss):  # type: ignore[misc]
+        def call(self, truth: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+            onehot = tf.one_hot(tf.cast(tf.reshape(truth, [-1]), tf.int32), CLASSES)
+            return FAMILIES[lane.loss.family](logits + offset, onehot, dict(lane.loss.params))
+
+    keras.backend.clear_session()
+    x, y = inputs.features[lane.rows], inputs.y[lane.rows]
+    val_x, val_y = inputs.features[lane.val_rows], inputs.y[lane.val_rows]
+    began = time.perf_counter()
+    keras.utils.set_random_seed(lane.seed)
+    model = keras.Sequential([keras.Input((WIDTH,)), keras.layers.Dense(CLASSES)])
+    model.layers[0].set_weights([initial_kernel(lane.seed, WIDTH, CLASSES), np.zeros(CLASSES, np.float32)])
+    model.compile(
+        keras.optimizers.Adam(SETTING.lr),
+        Loss(reduction="mean_with_sample_weight"),
+        metrics=["sparse_categorical_accuracy"],
+    )
+    history = model.fit(
+        x,
+        y,
+        sample_weight=weights[y],
+        batch_size=SETTING.batch_size,
+        epochs=lane.epochs,
+        verbose=0,
+        validation_data=(val_x, val_y, weights[val_y]),
+        validation_batch_size=VAL,
+    ).history
+    seconds = time.perf_counter() - began
+    best = int(np.argmin(history["val_loss"]))
+    return seconds, float(history["val_sparse_categorical_accuracy"][best])
+
+
+def score(trained: Trained) -> float:
+    """Return validation top-1 of the best epoch."""
+    line = trained.history[trained.best_epoch - 1]
+    assert line.val_top1 is not None
+    return line.val_top1
+
+
+def main() -> None:
+    """Print ratios round by round, then each method's scores beside its twin's."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=40)
+    asked = parser.parse_args()
+    quiet()
+    inputs = draw(asked.epochs)
+    warm = draw(1)
+    together(warm)
+    twin(warm, warm.lanes["none", 0])
+    print(
+        f"{len(inputs.lanes)} heads, {sum(len(lane.rows) for lane in inputs.lanes.values()) / 36:.0f} rows each"
+    )
+    ratios, theirs = [], {}
+    outcomes: list[Trained] = []
+    for number in range(asked.rounds):
+        ours, fits = [], 0.0
+        for place, method in enumerate(METHODS):
+            if place % 4 == 0:
+                seconds, outcomes = together(inputs)
+                ours.append(seconds)
+            key = method.text, SEEDS[(place + number) % len(SEEDS)]
+            seconds, theirs[key] = twin(inputs, inputs.lanes[key])
+            fits += seconds
+        ratios.append(len(SEEDS) * fits / statistics.median(ours))
+        print(
+            f"round {number + 1}: 12 twins {fits:.1f} s; 36 heads {statistics.median(ours):.1f} s "
+            f"({', '.join(f'{value:.1f}' for value in ours)}); ratio {ratios[-1]:.1f}",
+            flush=True,
+        )
+    scores = {key: score(trained) for key, trained in zip(inputs.lanes, outcomes, strict=True)}
+    print(f"\n{'method':40}{'together':>9}{'twins':>8}{'difference':>12}")
+    worst = 0.0
+    for method in METHODS:
+        keys = [(method.text, seed) for seed in SEEDS if (method.text, seed) in theirs]
+        mine, other = (statistics.mean(table[key] for key in keys) for table in (scores, theirs))
+        worst = max(worst, abs(mine - other))
+        print(f"{method.text:40}{mine:9.4f}{other:8.4f}{mine - other:+12.4f}")
+    print(
+        f"\nmedian of {asked.rounds} rounds: {statistics.median(ratios):.1f} times faster than fit on "
+        f"{os.cpu_count()} cores; largest difference of a method's mean validation top-1: {worst:.4f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
