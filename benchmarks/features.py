@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -148,9 +149,7 @@ def measure(name: str, paths: list[Path], rounds: int) -> list[Round]:
     for number in range(rounds):
         row = Round()
         with tempfile.TemporaryDirectory() as cache:
-            row.decode = rate(
-                len(paths), lambda cache=cache: ensure_pixels(examples, SIZE, "squash", Path(cache))
-            )
+            row.decode = rate(len(paths), partial(ensure_pixels, examples, SIZE, "squash", Path(cache)))
             row.pipeline = rate(len(paths), lambda: net.predict(pipeline(paths, info, best), verbose=0))
             pixels = ensure_pixels(examples, SIZE, "squash", Path(cache))
             sample = pixels.read(np.arange(batch_for(SIZE)))
