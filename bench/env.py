@@ -37,9 +37,6 @@ def make_deterministic() -> None:
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()
-    # The epoch loop of the heads is a chain of small operations: handing them between threads costs a
-    # sixth of its time. Each operation still uses every core.
-    tf.config.threading.set_inter_op_parallelism_threads(1)
     keras.utils.set_random_seed(0)
 
 
