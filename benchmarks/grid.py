@@ -51,22 +51,10 @@ def timed(command: list[str]) -> float:
 
 def grid(data: Path, folder: Path, methods: str) -> float:
     """Run a grid of both backbones and three seeds; return its wall seconds."""
-    return timed(
-        [
-            sys.executable,
-            "-m",
-            "bench",
-            "run",
-            "--task",
-            "fashion",
-            "--data",
-            str(data),
-            "--backbone",
-            BACKBONES,
-        ]
-        + ["--method", methods, "--seed", "0-2", "--quiet"]
-        + ["--cache", str(folder / "cache"), "--results", str(folder / "results")]
-    )
+    command = [sys.executable, "-m", "bench", "run", "--task", "fashion", "--data", str(data)]
+    command += ["--backbone", BACKBONES, "--method", methods, "--seed", "0-2", "--quiet"]
+    command += ["--cache", str(folder / "cache"), "--results", str(folder / "results")]
+    return timed(command)
 
 
 def inputs(folder: Path) -> dict[str, int]:

@@ -30,7 +30,8 @@ from bench.models.schedule import initial_kernel
 
 METHODS = parse_methods(
     "none, class_weight, class_balanced, balanced_softmax, logit_adjust, label_smoothing, focal, "
-    "focal+class_weight, oversample(median), oversample(median)+class_weight, undersample(median), smote(target=median)"
+    "focal+class_weight, oversample(median), oversample(median)+class_weight, undersample(median), "
+    "smote(target=median)"
 )
 SEEDS = (0, 1, 2)
 TRAIN, VAL, WIDTH, CLASSES = 5_000, 1_000, 1_280, 40
@@ -137,7 +138,8 @@ def main() -> None:
     together(warm)
     twin(warm, warm.lanes["none", 0])
     print(
-        f"{len(inputs.lanes)} heads, {sum(len(lane.rows) for lane in inputs.lanes.values()) / 36:.0f} rows each"
+        f"{len(inputs.lanes)} heads, "
+        f"{sum(len(lane.rows) for lane in inputs.lanes.values()) / 36:.0f} rows each"
     )
     ratios, theirs = [], {}
     outcomes: list[Trained] = []

@@ -96,7 +96,8 @@ def tiles(lanes: Mapping[int, Lane], most: int, unit: int) -> Iterator[tuple[lis
 
     A stack holds lanes of one loss family, about `most` of them; what it costs depends on their number
     rounded up to a multiple of `unit`. Lanes with equal rows, validation rows and seed share where they are
-    SHARING or more. The others, and those left over from whole units, go with others of their family that have as many rows.
+    SHARING or more. The others, and those left over from whole units, go with others of their family that
+    have as many rows.
     """
     most = max(unit, most // unit * unit)
     sharing: dict[Hashable, list[int]] = {}
