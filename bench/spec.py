@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-IDENTITY_VERSION = 1
+IDENTITY_VERSION = 2
 """Bumped when the same identity would no longer give the same predictions."""
 
 FORMAT_VERSION = 1

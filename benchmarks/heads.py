@@ -82,15 +82,21 @@ def twin(inputs: Inputs, lane: Lane) -> tuple[float, float]:
     import keras
     import tensorflow as tf
 
-    from bench.methods.losses import FAMILIES
-
     offset = np.zeros(CLASSES, np.float32) if lane.loss.offset is None else lane.loss.offset
     weights = np.ones(CLASSES, np.float32) if lane.weights is None else lane.weights
 
     class Loss(keras.losses.Loss):  # type: ignore[misc]
         def call(self, truth: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
             onehot = tf.one_hot(tf.cast(tf.reshape(truth, [-1]), tf.int32), CLASSES)
-            return FAMILIES[lane.loss.family](logits + offset, onehot, dict(lane.loss.params))
+            numbers = lane.loss.params
+            if lane.loss.family == "focal":
+                return keras.losses.categorical_focal_crossentropy(
+                    onehot, logits + offset, numbers["alpha"], numbers["gamma"], from_logits=True
+                )
+            assert lane.loss.family == "softmax"
+            return keras.losses.categorical_crossentropy(
+                onehot, logits + offset, from_logits=True, label_smoothing=numbers.get("smoothing", 0.0)
+            )
 
     keras.backend.clear_session()
     x, y = inputs.features[lane.rows], inputs.y[lane.rows]

@@ -18,9 +18,6 @@ from bench.plan import Request, make_plan, open_task
 
 def main() -> None:
     """Run the cells of the order on standard input; libraries that print do so on standard error."""
-    # The epoch loop of the heads is a chain of small operations: handing them between threads costs a
-    # sixth of its time. Each operation still uses every core. TensorFlow reads this when it starts.
-    os.environ["TF_NUM_INTEROP_THREADS"] = "1"
     order = json.loads(sys.stdin.read())
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
@@ -43,7 +40,6 @@ def run_order(order: dict[str, Any], emit: Any) -> None:
 
     Raises BenchError when the plan no longer holds a named cell: the data changed in between.
     """
-    from bench.env import make_deterministic
     from bench.run import Context, run_job
 
     request = Request.from_json(order["request"])
@@ -53,7 +49,6 @@ def run_order(order: dict[str, Any], emit: Any) -> None:
     wanted = set(order["cells"])
     if not wanted <= {cell.id for cell in plan.cells}:
         raise BenchError("the data changed while the run was being planned; run the same command again")
-    make_deterministic()
     context = Context(card, examples, cache, Path(order["results"]), order["command"], emit)
     for job in plan.jobs:
         mine = job.only(wanted)

@@ -1,9 +1,10 @@
-"""Loss families as TensorFlow functions, and the loss steps that pick a family and its numbers.
+"""Loss families as NumPy functions, and the loss steps that pick a family and its numbers.
 
-A family takes logits (..., B, k), one-hot truth that broadcasts to it, and named parameters that
-broadcast to (..., B): with logits of g heads (g, B, k) each parameter is (g, 1). It gives the loss
-of every sample, (..., B). The offset of a LossSpec is already in the logits. Averaging belongs to
-the trainer: sum(w * loss) / sum(w), where w is the weight of the sample's class.
+A family takes logits (n, k), the classes (n,) and named numbers, and gives the loss of every row, (n,),
+and its slope with regard to that row's logits, (n, k): the one formula serves heads, which are trained
+without TensorFlow, and whole nets, whose gradients start from the slope. The offset of a LossSpec is
+already in the logits. Averaging belongs to the trainer: sum(w * loss) / sum(w), where w is the weight of
+the row's class. The logits lie row by row in memory (C order), and a family may overwrite them.
 
 Counts given to the loss steps are those the loss sees, after resampling.
 """
@@ -19,75 +20,113 @@ import numpy as np
 from bench.methods.registry import LossSpec
 from bench.methods.weights import log_prior
 
-Tensor = Any
-Family = Callable[[Tensor, Tensor, Mapping[str, Any]], Tensor]
+Family = Callable[[np.ndarray, np.ndarray, Mapping[str, float]], tuple[np.ndarray, np.ndarray]]
 
 _FAR = -1e9
-"""Stands for minus infinity where a real one would give 0 * inf in a gradient."""
+"""Stands for minus infinity where a real one would give 0 * inf."""
 
 
-def softmax_loss(logits: Tensor, onehot: Tensor, params: Mapping[str, Any]) -> Tensor:
+def softmax_loss(
+    logits: np.ndarray, truth: np.ndarray, params: Mapping[str, float]
+) -> tuple[np.ndarray, np.ndarray]:
     """Cross entropy against (1 - smoothing) * onehot + smoothing / k (Szegedy et al. 2016)."""
-    import tensorflow as tf
+    smoothing = params.get("smoothing", 0.0)
+    k, places = logits.shape[1], _places(logits, truth)
+    logits -= logits.max(axis=1, keepdims=True)
+    target = logits.ravel()[places]
+    if smoothing:
+        target = (1.0 - smoothing) * target + smoothing * logits.mean(axis=1)
+    slope = np.exp(logits, out=logits)
+    total = slope.sum(axis=1)
+    slope /= total[:, None]
+    slope.ravel()[places] -= 1.0 - smoothing
+    if smoothing:
+        slope -= smoothing / k
+    return np.log(total) - target, slope
 
-    targets = tf.broadcast_to(tf.cast(onehot, logits.dtype), tf.shape(logits))
-    if "smoothing" in params:
-        smoothing = tf.expand_dims(_parameter("softmax", "smoothing", params, logits), -1)
-        classes = tf.cast(tf.shape(logits)[-1], logits.dtype)
-        targets = (1.0 - smoothing) * targets + smoothing / classes
-    return tf.nn.softmax_cross_entropy_with_logits(labels=targets, logits=logits)
 
-
-def focal_loss(logits: Tensor, onehot: Tensor, params: Mapping[str, Any]) -> Tensor:
+def focal_loss(
+    logits: np.ndarray, truth: np.ndarray, params: Mapping[str, float]
+) -> tuple[np.ndarray, np.ndarray]:
     """Focal loss of the true class's softmax probability p: -alpha (1 - p)^gamma log p (Lin et al. 2017).
 
-    log(1 - p) is taken from the other classes' logits, so that neither the loss nor its gradient
+    log(1 - p) is taken from the other classes' logits, so that neither the loss nor its slope
     overflows for p near 1 and gamma below 1.
     """
-    import tensorflow as tf
+    gamma, alpha = params.get("gamma", 2.0), params.get("alpha", 1.0)
+    places = _places(logits, truth)
+    logits -= logits.max(axis=1, keepdims=True)
+    true = logits.ravel()[places]
+    logits.ravel()[places] = _FAR
+    top = logits.max(axis=1, keepdims=True)
+    others = np.exp(logits - top)
+    rest = others.sum(axis=1, keepdims=True)
+    others /= rest
+    # Logarithms of 1 - p and p, less the log of what both are divided by.
+    log_rest, total = (np.log(rest) + top)[:, 0], np.empty_like(true)
+    np.logaddexp(log_rest, true, out=total)
+    log_rest, log_p = log_rest - total, true - total
+    focus = alpha * np.exp(gamma * log_rest)
+    # With p_j of class j and q_j its share among the others, the slope of log(1 - p) is q_j - p_j and
+    # that of log p is onehot_j - p_j.
+    p = others * np.exp(log_rest)[:, None]
+    p.ravel()[places] = np.exp(log_p)
+    others.ravel()[places] = 0.0
+    slope = (gamma * log_p)[:, None] * (others - p) - p
+    slope.ravel()[places] += 1.0
+    slope *= -focus[:, None]
+    return -focus * log_p, slope
 
-    others = tf.reduce_logsumexp(logits + tf.cast(onehot, logits.dtype) * _FAR, axis=-1)
-    log_rest = others - tf.reduce_logsumexp(logits, axis=-1)
-    gamma = _parameter("focal", "gamma", params, logits)
-    alpha = _parameter("focal", "alpha", params, logits)
-    return alpha * tf.exp(gamma * log_rest) * softmax_loss(logits, onehot, {})
 
-
-def sigmoid_loss(logits: Tensor, onehot: Tensor, params: Mapping[str, Any]) -> Tensor:
+def sigmoid_loss(
+    logits: np.ndarray, truth: np.ndarray, params: Mapping[str, float]
+) -> tuple[np.ndarray, np.ndarray]:
     """Binary cross entropy of every class against the rest, summed over classes.
 
     Cui et al. 2019 divide the sum over a batch by its number of positives: one per image here, so
     the batch mean of this sum is theirs.
     """
-    import tensorflow as tf
+    against, places = _against(logits, truth)
+    slope, surprise = _logistic(against)
+    slope.ravel()[places] *= -1.0
+    return surprise.sum(axis=1), slope
 
-    return tf.reduce_sum(tf.nn.softplus(_against(logits, onehot)), axis=-1)
 
-
-def sigmoid_focal_loss(logits: Tensor, onehot: Tensor, params: Mapping[str, Any]) -> Tensor:
+def sigmoid_focal_loss(
+    logits: np.ndarray, truth: np.ndarray, params: Mapping[str, float]
+) -> tuple[np.ndarray, np.ndarray]:
     """Focal loss of every class against the rest, summed over classes: -(1 - p_t)^gamma log p_t.
 
     p_t is sigmoid(logit) for the true class and 1 - sigmoid(logit) for the others (Lin et al. 2017;
     Cui et al. 2019, whose alpha is the class weight). For the division by positives see sigmoid_loss.
     """
-    import tensorflow as tf
-
-    against = _against(logits, onehot)
-    gamma = tf.expand_dims(_parameter("sigmoid_focal", "gamma", params, logits), -1)
-    return tf.reduce_sum(tf.exp(-gamma * tf.nn.softplus(-against)) * tf.nn.softplus(against), axis=-1)
-
-
-def _against(logits: Tensor, onehot: Tensor) -> Tensor:
-    """Return the logit of the wrong answer for every class, so that -log p_t is its softplus."""
-    import tensorflow as tf
-
-    return (1.0 - 2.0 * tf.cast(onehot, logits.dtype)) * logits
+    gamma = params.get("gamma", 2.0)
+    against, places = _against(logits, truth)
+    wrong, surprise = _logistic(against)
+    focus = np.exp(gamma * (against - surprise))
+    slope = focus * (gamma * (1.0 - wrong) * surprise + wrong)
+    slope.ravel()[places] *= -1.0
+    return (focus * surprise).sum(axis=1), slope
 
 
-def _parameter(family: str, name: str, params: Mapping[str, Any], logits: Tensor) -> Tensor:
-    import tensorflow as tf
+def _places(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return where in the flat logits each row's own class stands."""
+    places: np.ndarray = np.arange(0, logits.size, logits.shape[1]) + truth
+    return places
 
-    return tf.cast(params.get(name, DEFAULTS[family][name]), logits.dtype)
+
+def _against(logits: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the logit of the wrong answer for every class, and where each row's own class stands."""
+    places = _places(logits, truth)
+    logits.ravel()[places] *= -1.0
+    return logits, places
+
+
+def _logistic(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return sigmoid(logits) and its integral log(1 + exp(logits)), without overflow."""
+    powers = np.exp(-np.abs(logits))
+    share = np.where(logits < 0, powers, 1.0) / (1.0 + powers)
+    return share, np.maximum(logits, 0.0) + np.log1p(powers)
 
 
 FAMILIES: dict[str, Family] = {
@@ -97,13 +136,13 @@ FAMILIES: dict[str, Family] = {
     "sigmoid_focal": sigmoid_focal_loss,
 }
 
-DEFAULTS: dict[str, dict[str, float]] = {
-    "softmax": {"smoothing": 0.0},
-    "focal": {"gamma": 2.0, "alpha": 1.0},
-    "sigmoid": {},
-    "sigmoid_focal": {"gamma": 2.0},
+PARAMETERS: dict[str, tuple[str, ...]] = {
+    "softmax": ("smoothing",),
+    "focal": ("gamma", "alpha"),
+    "sigmoid": (),
+    "sigmoid_focal": ("gamma",),
 }
-"""The parameters of each family; one that a LossSpec leaves out has this value."""
+"""The names of the numbers that each family knows."""
 
 
 def focal(args: Mapping[str, Any], counts: np.ndarray) -> LossSpec:

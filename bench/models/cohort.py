@@ -1,31 +1,28 @@
-"""Many linear heads on shared features, trained side by side in stacks."""
+"""Many linear heads on shared features, trained side by side."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from threading import Event, Lock
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from bench.methods.registry import LinearHead
 from bench.models.lanes import Lane, Trained, TrainSetting
 from bench.models.schedule import Watch
-
-if TYPE_CHECKING:
-    from bench.models.stack import Stack
+from bench.models.stack import Stack
 
 Progress = Callable[[int, int, str], None]
 
 BUDGET = 64 * 2**20
-"""Bytes of the heads that train at a time, optimizer slots, gradients and minibatches included."""
+"""Bytes of the heads that train at a time, optimizer slots and gradients included."""
 
-SHARING = 8
-"""Lanes from which on those that share their minibatches train in a stack of their own.
-
-Fewer are faster together with others of their length, each gathering its own: what a step costs beside
-the products (dispatching its operations) is the same for two lanes as for ten.
-"""
+TEAM = 4
+"""Lanes in one stack at most: more share each gathered minibatch, fewer stay within the cores' caches."""
 
 
 def train_heads(
@@ -47,69 +44,82 @@ def train_heads(
     stops a lane and picks its best epoch is this same objective, weights and offset included, over all
     validation rows; val_top1 is the plain share of right answers, without offset. A lane whose loss is
     not finite is marked failed, and the others do not notice. Lanes that are equal are trained once.
+
+    Every core trains a stack of its own, each of its products on one thread: what a lane's numbers are
+    depends neither on the machine's other work nor on which lanes are trained beside it.
     """
-    import tensorflow as tf
-
-    from bench.models.stack import Stack, padded
-
     first = _first_equals(lanes)
     watches = {index: Watch(lanes[index], setting.patience) for index in first}
-    table = tf.convert_to_tensor(np.asarray(features, np.float32))
-    truth = tf.convert_to_tensor(np.asarray(y, np.int32))
     going = {index: lanes[index] for index, watch in watches.items() if not watch.stopped}
+    table, truth = np.asarray(features, np.float32), np.asarray(y, np.int32)
     heads: dict[int, LinearHead] = {}
-    # A kernel, two slots and a gradient, and the lane's minibatch.
-    each = 4 * (4 * classes + min(setting.batch_size, len(truth))) * (table.shape[1] + 1)
-    for tile, shared in tiles(going, budget // each, padded(1)):
-        stack = Stack(table, truth, classes, [lanes[index] for index in tile], shared, setting)
-        for _ in _train(stack, tile, watches, heads):
-            if progress:
-                done = sum(watch.done for watch in watches.values())
-                progress(
-                    done, sum(watch.epochs for watch in watches.values()), f"training {len(lanes)} heads"
-                )
+    telling, halt = Lock(), Event()
+
+    def tell() -> None:
+        with telling:
+            done = sum(watch.done for watch in watches.values())
+            total = sum(watch.epochs for watch in watches.values())
+            if progress and not halt.is_set():
+                progress(done, total, f"training {len(lanes)} heads")
+
+    def train(team: Sequence[int]) -> None:
+        stack = Stack(table, truth, classes, [lanes[index] for index in team], setting)
+        with np.errstate(all="ignore"):
+            for _ in _train(stack, team, watches, heads):
+                if halt.is_set():
+                    return
+                tell()
+
+    cores = _cores()
+    # Kernel, gradient, the optimizer's slots and its spare room, of every lane on every core.
+    most = budget // (4 * 5 * classes * (table.shape[1] + 1) * cores)
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores) as pool:
+        futures = [pool.submit(train, team) for team in teams(going, max(1, min(TEAM, most)), cores)]
+        try:
+            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                future.result()
+        finally:
+            halt.set()
+            pool.shutdown(cancel_futures=True)
     outcomes = {index: watch.trained(heads.get(index)) for index, watch in watches.items()}
     return [outcomes[index] for index in first]
 
 
 def _train(
-    stack: Stack, tile: Sequence[int], watches: Mapping[int, Watch], heads: dict[int, LinearHead]
+    stack: Stack, team: Sequence[int], watches: Mapping[int, Watch], heads: dict[int, LinearHead]
 ) -> Iterator[None]:
-    """Train a tile epoch by epoch, yielding after each; put the head of each lane's best epoch in `heads`."""
-    from bench.models.stack import padded
-
-    seated, number = list(tile), 0
+    """Train a team epoch by epoch, yielding after each; put the head of each lane's best epoch in `heads`."""
+    seated, number = list(team), 0
     while going := [index for index in seated if not watches[index].stopped]:
-        if padded(len(going)) < len(stack):
+        if len(going) < len(seated):
             stack.keep([seated.index(index) for index in going])
             seated = going
         number += 1
         numbers = stack.epoch(number)
         for place, index in enumerate(seated):
-            if not watches[index].stopped and watches[index].record(*numbers[:, place].tolist()):
+            if watches[index].record(*numbers[:, place].tolist()):
                 heads[index] = stack.head(place)
         yield
 
 
-def tiles(lanes: Mapping[int, Lane], most: int, unit: int) -> Iterator[tuple[list[int], bool]]:
-    """Yield which lanes train in one stack, and whether they share their minibatches.
+def teams(lanes: Mapping[int, Lane], most: int, cores: int) -> list[list[int]]:
+    """Return which lanes train in one stack: lanes that share minibatches, at most so many.
 
-    A stack holds lanes of one loss family, about `most` of them; what it costs depends on their number
-    rounded up to a multiple of `unit`. Lanes with equal rows, validation rows and seed share where they are
-    SHARING or more. The others, and those left over from whole units, go with others of their family that
-    have as many rows.
+    The costliest come first, and they are small enough that every core has one.
     """
-    most = max(unit, most // unit * unit)
     sharing: dict[Hashable, list[int]] = {}
-    left: dict[Hashable, list[int]] = {}
     for index, lane in lanes.items():
-        sharing.setdefault((lane.loss.family, *_minibatches(lane)), []).append(index)
-    for group in sharing.values():
-        lane, whole = lanes[group[0]], len(group) // unit * unit if len(group) >= SHARING else 0
-        yield from ((group[start : min(start + most, whole)], True) for start in range(0, whole, most))
-        left.setdefault((lane.loss.family, len(lane.rows), len(lane.val_rows)), []).extend(group[whole:])
-    for group in left.values():
-        yield from ((group[start : start + most], False) for start in range(0, len(group), most))
+        sharing.setdefault(_minibatches(lane), []).append(index)
+    most = max(1, min(most, -(-len(lanes) // cores)))
+    parts = [
+        group[start : start + most] for group in sharing.values() for start in range(0, len(group), most)
+    ]
+    return sorted(parts, key=lambda team: -sum(len(lanes[i].rows) * lanes[i].epochs for i in team))
+
+
+def _cores() -> int:
+    """Return how many threads may train."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _first_equals(lanes: Sequence[Lane]) -> list[int]:

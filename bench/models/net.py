@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from bench.methods.registry import LinearHead
+from bench.methods.registry import LinearHead, LossSpec
+from bench.models.descent import BETA1, BETA2, EPSILON
 from bench.models.lanes import TrainSetting
-from bench.models.objective import SLOTS, Tensor, descend, terms_spec, weighted_loss
+from bench.models.objective import Objective
 from bench.models.schedule import initial_kernel
+
+Tensor = Any
+
+SLOTS = {"adam": 2, "sgd": 1}
+"""How many arrays of its own size each optimizer keeps beside a variable."""
 
 
 class Net:
@@ -43,11 +48,12 @@ class Net:
         ]
         self.turn = self.step = 0
         images = tf.TensorSpec([None, *self.model.input_shape[1:]], tf.uint8)
-        self._training = cache(lambda family: self._compile_training(images, family))
+        self.objective = Objective(LossSpec(), None)
+        self._training = self._compile_training(images)
         self._features = self._compile_features(images)
 
-    def restart(self, seed: int, bias: float) -> None:
-        """Set every variable, random state and optimizer slot to what the seed says."""
+    def restart(self, seed: int, objective: Objective, bias: float) -> None:
+        """Set every variable, random state and optimizer slot to what the seed says; take up an objective."""
         fresh = self.build(seed)
         for held, new in zip(self.model.variables, fresh.variables, strict=True):
             held.assign(new)
@@ -56,18 +62,16 @@ class Net:
         for slots in self.slots:
             for slot in slots:
                 slot.assign(np.zeros(slot.shape, np.float32))
-        self.turn, self.step = self.turn + 1, 0
+        self.turn, self.step, self.objective = self.turn + 1, 0, objective
 
-    def train(
-        self, images: np.ndarray, labels: np.ndarray, family: str, terms: Mapping[str, Tensor]
-    ) -> np.ndarray:
+    def train(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Take the steps that (n, h, w, 3) images make: (steps, 2) sums of weight * loss and of weight."""
         import tensorflow as tf
 
         setting, before = self.setting, tf.constant(float(self.step))
         rates = tf.constant([setting.lr, setting.momentum, setting.l2], tf.float32)
-        sums: np.ndarray = self._training(family)(
-            tf.constant(images), tf.constant(labels, tf.int32), terms, before, rates
+        sums: np.ndarray = self._training(
+            tf.constant(images), tf.constant(labels, tf.int32), before, rates
         ).numpy()
         self.step += -(-len(images) // setting.batch_size)
         return sums
@@ -92,19 +96,18 @@ class Net:
         for variable, value in zip(self.variables, state, strict=True):
             variable.assign(value)
 
-    def _compile_training(self, images_spec: Any, family: str) -> Callable[..., Tensor]:
+    def _compile_training(self, images_spec: Any) -> Callable[..., Tensor]:
         import tensorflow as tf
 
         @tf.function(
             input_signature=[
                 images_spec,
                 tf.TensorSpec([None], tf.int32),
-                terms_spec(family),
                 tf.TensorSpec([], tf.float32),
                 tf.TensorSpec([3], tf.float32),
             ]
         )
-        def train(images, labels, terms, before, rates):  # type: ignore[no-untyped-def]
+        def train(images, labels, before, rates):  # type: ignore[no-untyped-def]
             batch = self.setting.batch_size
             steps = (tf.shape(images)[0] + batch - 1) // batch
             sums = tf.TensorArray(tf.float32, steps, element_shape=[2])
@@ -114,17 +117,24 @@ class Net:
                 with tf.GradientTape() as tape:
                     features = self.model(self.preprocess(part), training=True)
                     logits = tf.matmul(features, self.kernel) + self.bias
-                    real = tf.ones(tf.shape(truth))
-                    loss, weight = weighted_loss(family, logits[None], truth[None], real, terms)
-                    mean = tf.math.divide_no_nan(loss, weight)
+                lost, slope = tf.numpy_function(self._measure, [logits, truth], [tf.float32, tf.float32])
                 gradients = tape.gradient(
-                    mean, self.learned, unconnected_gradients=tf.UnconnectedGradients.ZERO
+                    logits,
+                    self.learned,
+                    output_gradients=tf.ensure_shape(slope, logits.shape),
+                    unconnected_gradients=tf.UnconnectedGradients.ZERO,
                 )
                 self._descend(gradients, before + tf.cast(i + 1, tf.float32), rates)
-                sums = sums.write(i, tf.concat([loss, weight], axis=0))
+                sums = sums.write(i, tf.ensure_shape(lost, [2]))
             return sums.stack()
 
         return train.get_concrete_function()  # type: ignore[no-any-return]
+
+    def _measure(self, logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return (2,) sums of weight * loss and of weight over a batch, and its slope (n, k)."""
+        with np.errstate(all="ignore"):
+            lost, seen, slope = self.objective(logits.copy(), labels)
+        return np.array([lost, seen], np.float32), slope
 
     def _descend(self, gradients: list[Tensor], step: Tensor, rates: Tensor) -> None:
         """Move every learned variable; kernels, not biases and the like, decay."""
@@ -148,3 +158,31 @@ class Net:
             return parts.concat()
 
         return features.get_concrete_function()  # type: ignore[no-any-return]
+
+
+def descend(
+    optimizer: str, handles: Sequence[Tensor], gradient: Tensor, step: Tensor, rate: Tensor, momentum: Tensor
+) -> None:
+    """Take one step of Keras's Adam or SGD with momentum, in one pass over the variable.
+
+    handles: of the variable and its slots. step: number of the step from 1, as a float.
+    """
+    import tensorflow as tf
+
+    if optimizer == "adam":
+        tf.raw_ops.ResourceApplyAdam(
+            var=handles[0],
+            m=handles[1],
+            v=handles[2],
+            beta1_power=tf.pow(BETA1, step),
+            beta2_power=tf.pow(BETA2, step),
+            lr=rate,
+            beta1=BETA1,
+            beta2=BETA2,
+            epsilon=EPSILON,
+            grad=gradient,
+        )
+    else:
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=handles[0], accum=handles[1], lr=rate, grad=gradient, momentum=momentum
+        )

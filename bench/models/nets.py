@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.models.lanes import Lane, Trained, TrainSetting
 from bench.models.net import Net
-from bench.models.objective import loss_terms, weighted_loss
+from bench.models.objective import Objective
 from bench.models.schedule import Watch, epoch_order
 
 Progress = Callable[[int, int, str], None]
@@ -73,15 +73,15 @@ class _Run:
     def __init__(self, net: Net, pixels: Images | np.ndarray, y: np.ndarray, lane: Lane) -> None:
         self.net, self.y, self.lane = net, y, lane
         self.read: Read = pixels.__getitem__ if isinstance(pixels, np.ndarray) else pixels.read
-        self.terms = loss_terms([lane.loss], [lane.weights], net.classes)
-        net.restart(lane.seed, lane.loss.bias)
+        self.objective = Objective(lane.loss, lane.weights)
+        net.restart(lane.seed, self.objective, lane.loss.bias)
         self.turn = net.turn
 
     def epoch(self, number: int) -> tuple[float, float, float]:
         """Train for one epoch (counted from 1): training loss, validation loss, validation top-1."""
         lane, sums = self.lane, np.zeros(2)
         for rows, images in self._blocks(epoch_order(lane.rows, lane.seed, number)):
-            steps = self.net.train(images, self.y[rows], lane.loss.family, self.terms)
+            steps = self.net.train(images, self.y[rows])
             sums += steps.sum(axis=0, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             loss = float(sums[0] / sums[1])
@@ -96,14 +96,12 @@ class _Run:
 
     def _validate(self) -> tuple[float, float]:
         """Return loss and top-1 over the validation rows."""
-        import tensorflow as tf
-
-        rows, family = self.lane.val_rows, self.lane.loss.family
+        rows = self.lane.val_rows
         logits, labels = self.net.head().logits(self.embed(rows)), self.y[rows]
-        loss, weight = weighted_loss(
-            family, tf.constant(logits[None]), tf.constant(labels[None]), tf.ones(len(rows)), self.terms
-        )
-        return float(loss[0] / weight[0]), float(np.mean(logits.argmax(axis=1) == labels))
+        top1 = float(np.mean(logits.argmax(axis=1) == labels))
+        with np.errstate(all="ignore"):
+            lost, seen, _ = self.objective(logits, labels)
+            return float(np.float64(lost) / seen), top1
 
     def _blocks(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield rows and their images, as many whole batches at a time as memory is meant for."""

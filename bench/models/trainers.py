@@ -156,9 +156,11 @@ class NetTrainer:
 
     def fit(self, orders: Sequence[Order]) -> Iterator[Fitted]:
         """Train every order's net, one after the other."""
+        from bench.env import make_deterministic
         from bench.models.backbones import build_backbone, preprocess
         from bench.models.nets import train_nets
 
+        make_deterministic()
         resolved, lanes = [], []
         for order in orders:
             made = resolve(order.method, self.truth[order.rows], None, self.classes, order.seed)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,9 @@ import numpy as np
 import pytest
 
 from bench.methods.registry import LossSpec
-from bench.models.cohort import tiles, train_heads
+from bench.models.cohort import teams, train_heads
 from bench.models.lanes import Lane, Trained, TrainSetting
 from bench.models.schedule import epoch_order, initial_kernel
-
-pytest.importorskip("tensorflow")
 
 N, D, K = 260, 13, 5
 FAST = TrainSetting(batch_size=32, lr=0.01, patience=0)
@@ -152,13 +152,36 @@ def test_the_budget_changes_nothing_but_the_stacks() -> None:
     assert all(_same(*pair) for pair in zip(wide, narrow, strict=True))
 
 
-def test_tiles_hold_every_lane_once_and_are_full() -> None:
+def test_teams_hold_every_lane_once_and_share_their_minibatches() -> None:
     lanes = dict(enumerate(_company()))
-    for most, unit in ((1, 2), (4, 2), (1000, 4), (1000, 1)):
-        parts = list(tiles(lanes, most, unit))
-        assert sorted(index for tile, _ in parts for index in tile) == sorted(lanes)
-        assert all(len(tile) <= max(most, unit) for tile, _ in parts)
-        assert all(len(tile) % unit == 0 for tile, shared in parts if shared)
+    for most, cores in ((1, 2), (3, 2), (1000, 4), (1000, 1)):
+        parts = teams(lanes, most, cores)
+        assert sorted(index for team in parts for index in team) == sorted(lanes)
+        assert len(parts) >= cores
+        for team in parts:
+            assert len(team) <= most
+            batches = {(lanes[i].seed, lanes[i].rows.tobytes(), lanes[i].val_rows.tobytes()) for i in team}
+            assert len(batches) == 1
+
+
+def test_a_fault_in_one_team_ends_all_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = _data()
+
+    def told(done: int, total: int, what: str) -> None:
+        raise OSError("the pipe is gone")
+
+    with pytest.raises(OSError, match="the pipe is gone"):
+        train_heads(x, y, K, [_lane(seed=seed, epochs=10_000) for seed in range(4)], FAST, told)
+
+
+def test_heads_train_without_tensorflow() -> None:
+    code = (
+        "import sys; from tests.models import test_cohort; test_cohort.digest(); "
+        "print('tensorflow' in sys.modules)"
+    )
+    root = Path(__file__).parents[2]
+    out = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"
 
 
 def digest() -> str:
