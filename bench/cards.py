@@ -38,6 +38,8 @@ class Grid:
 class TaskCard:
     """A task as its card states it.
 
+    not_classes: labels that say there is no label. confused: which classes a class is taken for.
+    truth: a column with the true label, for data that has one, or "".
     protocol: common values, then those of each regime. grids: for the drawn sample and for real data.
     """
 
@@ -49,6 +51,9 @@ class TaskCard:
     label: str
     split_rule: str
     split_column: str
+    not_classes: tuple[str, ...]
+    confused: Mapping[str, tuple[str, ...]]
+    truth: str
     stages: tuple[Stage, ...]
     protocol: Mapping[str, Mapping[str, Value]]
     grids: Mapping[str, Grid]
@@ -93,7 +98,7 @@ class _Reader:
 
     def card(self, raw: Mapping[str, Any], path: Path) -> TaskCard:
         required = ("name", "version", "kind", "title", "source", "label", "split", "stage", "grid")
-        self.keys(raw, required, ("protocol",), "the card")
+        self.keys(raw, required, ("protocol", "not_classes", "confused", "truth"), "the card")
         if raw["name"] != path.parent.name:
             raise BenchError(f"{self.where}: name is {raw['name']!r}, but its folder is {path.parent.name!r}")
         split = self.typed(raw, "split", dict)
@@ -107,6 +112,12 @@ class _Reader:
             label=self.typed(raw, "label", str),
             split_rule=self.typed(split, "rule", str),
             split_column=self.typed(split, "column", str),
+            not_classes=self.words(raw.get("not_classes", []), "not_classes"),
+            confused={
+                name: self.words(others, f"[confused] {name!r}")
+                for name, others in self.typed({"confused": {}, **raw}, "confused", dict).items()
+            },
+            truth=self.typed({"truth": "", **raw}, "truth", str),
             stages=self.stages(self.typed(raw, "stage", list)),
             protocol=self.protocol(raw.get("protocol", {})),
             grids={name: self.grid(table, name) for name, table in self.typed(raw, "grid", dict).items()},
@@ -130,6 +141,11 @@ class _Reader:
         if type(value) is not kind:
             raise BenchError(f"{self.where}: {key} must be a {kind.__name__}, not {value!r}")
         return value
+
+    def words(self, value: Any, what: str) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(word, str) and word for word in value):
+            raise BenchError(f"{self.where}: {what} must be a list of names, not {value!r}")
+        return tuple(value)
 
     def stages(self, tables: list[Any]) -> tuple[Stage, ...]:
         stages = []

@@ -13,7 +13,7 @@ from bench.data.examples import Examples
 from bench.errors import BenchError, unknown
 from bench.methods.grammar import parse_methods, problems_for
 from bench.models.backbones import get_backbone, problem_of, weights_id
-from bench.protocol import resolve
+from bench.protocol import GIVEN, resolve
 from bench.spec import Cell, DataId, Value
 
 
@@ -115,7 +115,13 @@ def open_task(request: Request, tasks: Sequence[Path], cache: Path) -> tuple[Tas
     card = load_card(request.task, tasks)
     sample = request.sample or card.grids["drawn"].sample
     needed = (card.label, card.split_column)
-    return card, open_source(card.source, request.data, sample, cache, needed)
+    examples = open_source(card.source, request.data, sample, cache, needed)
+    reviewed = str(request.settings.get("labels", GIVEN))
+    if reviewed != GIVEN:
+        from bench.data.corrections import corrected
+
+        examples = corrected(examples, card.label, Path(reviewed).expanduser())
+    return card, examples
 
 
 def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
@@ -139,7 +145,7 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
         info = get_backbone(name)
         regime = request.regime or info.regime
         weights = request.weights or ("imagenet" if regime == "frozen" else "random")
-        protocol = resolve(*card.layers(regime), request.settings)
+        protocol = resolve(*card.layers(regime), request.settings, _place_free(request.settings))
         reason = problem_of(info, regime, weights, dict(protocol))
         runnable = []
         for method in methods:
@@ -171,6 +177,11 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
         )
         jobs.append(Job(name, regime, weights, cells))
     return Plan(card, tuple(jobs), tuple(skipped))
+
+
+def _place_free(settings: Mapping[str, Value]) -> dict[str, Value]:
+    """Return what stands in a cell for settings that name a file; the data's fingerprint has its content."""
+    return {"labels": "reviewed"} if settings.get("labels", GIVEN) != GIVEN else {}
 
 
 def _unique(names: Sequence[str], what: str) -> tuple[str, ...]:

@@ -26,6 +26,10 @@ class Key:
 
 
 _SIZE = r"native|[1-9]\d{0,3}(x[1-9]\d{0,3})?"
+GIVEN = "given"
+"""The value of `labels` that means those of the data."""
+
+_COLUMN = r"[^\x00-\x1f]{1,200}"
 
 KEYS: dict[str, Key] = {
     key.name: key
@@ -60,6 +64,33 @@ KEYS: dict[str, Key] = {
             choices=("backbone", "unit", "tf", "torch", "caffe", "none"),
         ),
         Key("engine", str, "tensorflow", "what extracts features", choices=("tensorflow", "openvino")),
+        Key(
+            "split",
+            str,
+            "card",
+            "which examples test: the card's rule, or another",
+            choices=("card", "even_year", "stratified", "grouped"),
+        ),
+        Key("split_column", str, "card", "the column that the split rule looks at", pattern=_COLUMN),
+        Key("test_fraction", float, 0.2, "share that tests, where the rule draws it", low=0.01, high=0.5),
+        Key("split_seed", int, 0, "which examples test, where the rule draws them", low=0),
+        Key("labels", str, GIVEN, "a table of reviewed labels (bench clean writes one)", pattern=_COLUMN),
+        Key(
+            "noise",
+            str,
+            "none",
+            "wrong labels planted into train: any other class, the next one, or one taken for it",
+            choices=("none", "uniform", "pair", "confusion"),
+        ),
+        Key(
+            "noise_rate",
+            float,
+            0.0,
+            "share of the training labels that are planted wrong",
+            low=0.0,
+            high=0.95,
+        ),
+        Key("noise_seed", int, 0, "which labels are planted wrong", low=0),
         Key("duplicates", str, "keep", "test images whose bytes are also in train", choices=("keep", "drop")),
     )
 }

@@ -14,8 +14,10 @@ import numpy as np
 from bench import env
 from bench.cards import Stage, TaskCard
 from bench.data.examples import Examples
+from bench.data.parts import KEYS as PARTS_KEYS
+from bench.data.parts import Parts
 from bench.data.pixels import Pixels, ensure_pixels
-from bench.data.splits import StageSplit, base_split, stage_split
+from bench.data.splits import StageSplit, stage_split
 from bench.errors import BenchError, StoreError
 from bench.kinds.base import get_kind
 from bench.methods.apply import apply_posthoc, fit_posthoc
@@ -25,7 +27,7 @@ from bench.models.lanes import Trained
 from bench.models.trainers import HeadTrainer, NetTrainer, Order, Trainer, link
 from bench.plan import Job
 from bench.protocol import image_size
-from bench.spec import Cell, CellResult, Predictions
+from bench.spec import Cell, CellResult, Predictions, Value
 from bench.store import Store, failed
 
 Emit = Callable[..., None]
@@ -53,14 +55,15 @@ class Context:
         return env.record()
 
     @cached_property
-    def labels(self) -> tuple[str, ...]:
-        """The label of every example."""
-        return self.examples.columns[self.card.label]
+    def parts(self) -> Callable[[Cell], Parts]:
+        """Labels and base split for a cell; computed once for all cells that share them."""
+        known: dict[tuple[Value, ...], Parts] = {}
 
-    @cached_property
-    def train(self) -> np.ndarray:
-        """(n,) bool: which examples train; the others test."""
-        return base_split(self.examples, self.card.split_rule, self.card.split_column)
+        def parts(cell: Cell) -> Parts:
+            key = tuple(cell.setting[name] for name in PARTS_KEYS)
+            return known.setdefault(key, Parts(self.card, self.examples, cell.setting))
+
+        return parts
 
     def progress(self, done: int, total: int, what: str) -> None:
         """Report how far a long step has come."""
@@ -145,15 +148,15 @@ def _run_stage(
 
 
 def _split(context: Context, stage: Stage, cell: Cell, pixels: Pixels, seed: int) -> StageSplit:
-    setting = cell.setting
+    setting, parts = cell.setting, context.parts(cell)
     return stage_split(
-        context.labels,
-        context.train,
+        parts.labels,
+        parts.train,
         pixels.ok,
         stage,
         val_fraction=float(setting["val_fraction"] or 0.0),
         seed=seed,
-        groups=context.examples.groups,
+        groups=parts.units,
         hashes=context.examples.images.content_hashes(),
         drop_leaked=setting["duplicates"] == "drop",
     )
@@ -225,8 +228,9 @@ def _commit(
         result = failed(result, outcome.reason)
     else:
         assert outcome.val is not None and outcome.test is not None
-        parts["val"] = _predictions(context, split, split.val, outcome.val)
-        parts["test"] = _predictions(context, split, split.test, outcome.test)
+        groups = context.parts(cell).groups
+        parts["val"] = _predictions(context, groups, split, split.val, outcome.val)
+        parts["test"] = _predictions(context, groups, split, split.test, outcome.test)
         trivial = kind.trivial(parts["test"])
         metrics = {name: kind.summary(part) for name, part in (*parts.items(), ("trivial", trivial))}
         result = replace(result, metrics=metrics, per_class=kind.per_class(parts["test"]))
@@ -234,8 +238,9 @@ def _commit(
     context.emit("cell", id=cell.id, status=result.status, reason=result.reason)
 
 
-def _predictions(context: Context, split: StageSplit, rows: np.ndarray, scores: np.ndarray) -> Predictions:
-    groups = context.examples.groups
+def _predictions(
+    context: Context, groups: Sequence[str] | None, split: StageSplit, rows: np.ndarray, scores: np.ndarray
+) -> Predictions:
     return Predictions(
         items=tuple(context.examples.items[row] for row in rows),
         groups=None if groups is None else tuple(groups[row] for row in rows),

@@ -144,18 +144,29 @@ def test_pin_then_compare_then_a_regression(place: Place) -> None:
     assert path.is_file()
     _, err = place.bench("baseline", "pin", "mine", "--task", "fashion", code=2)
     assert "--force" in err
-    shutil.copytree(place.folder / "results", place.folder / "worse")
-    for answers in (place.folder / "worse").rglob("predictions.parquet"):
-        table = pq.ParquetFile(answers).read()
-        worse = pa.concat_arrays([table["scores"].combine_chunks()[7:], table["scores"].combine_chunks()[:7]])
-        pq.write_table(table.set_column(table.column_names.index("scores"), "scores", worse), answers)
+    _answer(place.folder, "better", 1.0)
+    _answer(place.folder, "worse", -1.0)
+    place.bench("baseline", "pin", "best", "--task", "fashion", "--results", "better")
+    against = (*against[:-1], "best")
+    place.bench(*against, "--results", "better", "--fail-on-regression")
     _, err = place.bench(*against, "--results", "worse", "--fail-on-regression", code=3)
-    assert "regressions against mine" in err
+    assert "regressions against best" in err
     shutil.rmtree(next((place.folder / "worse").glob("fashion/lenet/class_weight")))
     _, err = place.bench(
         *against, "--results", "worse", "--metric", "f1_macro", "--fail-on-regression", code=3
     )
     place.bench(*against, "--results", "worse")
+
+
+def _answer(folder: Path, name: str, score: float) -> None:
+    """Copy the results as if every true class had got this score and the others 0."""
+    shutil.copytree(folder / "results", folder / name)
+    for answers in (folder / name).rglob("predictions.parquet"):
+        table = pq.ParquetFile(answers).read()
+        width = len(table["scores"][0])
+        scores = score * np.eye(width, dtype=np.float32)[table["truth"].to_numpy()]
+        column = pa.array(scores.tolist(), table.schema.field("scores").type)
+        pq.write_table(table.set_column(table.column_names.index("scores"), "scores", column), answers)
 
 
 def test_lists_and_help(place: Place) -> None:

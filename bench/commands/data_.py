@@ -31,10 +31,11 @@ def check(
     from bench.commands.progress import Progress
     from bench.commands.show_ import render_all
     from bench.data.check import check_data, check_tables
+    from bench.data.parts import Parts
     from bench.data.pixels import ensure_pixels
-    from bench.data.splits import RULES
     from bench.paths import cache_dir, search_path
     from bench.plan import Request, open_task
+    from bench.protocol import resolve
     from bench.report.render import render
 
     place = cache_dir(cache).resolve()
@@ -42,8 +43,8 @@ def check(
     card, examples = open_task(request, search_path("tasks", tasks), place)
     with Progress(0) as progress:
         pixels = ensure_pixels(examples, PIXELS, "squash", place, progress.step)
-    train = RULES[card.split_rule](examples.columns[card.split_column])
-    report = check_data(examples, card.label, train, pixels)
+    parts = Parts(card, examples, dict(resolve(*card.layers("frozen"))))
+    report = check_data(examples, parts.given, parts.mask, pixels)
     click.echo(render_all([render(table, fmt) for table in check_tables(report)], fmt))
     return EXIT_SOME_FAILED if any(problem.fatal for problem in report.problems) else EXIT_DONE
 
@@ -55,16 +56,16 @@ def check(
 def draw(task: str, sample: str, out: str) -> None:
     """Write the drawn sample as a data folder: an example of the layout that --data reads."""
     from bench.cards import load_card
-    from bench.data.drawn.garments import draw_garments, write_kaggle
+    from bench.data.sources import SOURCES
     from bench.errors import BenchError, StoreError
     from bench.paths import search_path
 
-    load_card(task, search_path("tasks"))
+    source = SOURCES[load_card(task, search_path("tasks")).source]
     folder = Path(out).expanduser()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BenchError(f"--out {out}: is there already and not an empty folder; choose another")
     try:
-        write_kaggle(draw_garments(sample), folder)
+        source.write(source.draw(sample), folder)
     except OSError as error:
         raise StoreError(f"--out {out}: cannot be written ({error.strerror})") from None
     click.echo(f"bench: drew the {sample} sample into {folder}", err=True)

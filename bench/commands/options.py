@@ -12,6 +12,7 @@ from bench.errors import BenchError, DataError, unknown
 
 if TYPE_CHECKING:
     from bench.plan import Request
+    from bench.spec import Value
 
 FORMATS = ("table", "csv", "json", "md")
 SAMPLES = ("tiny", "small")
@@ -95,17 +96,39 @@ grid_options = _stack(
 )
 
 
-def request_from(options: dict[str, Any]) -> Request:
-    """Build the request from the values of `grid_options`. Raises BenchError or DataError."""
-    from bench.plan import Request
+def settings_from(sets: tuple[str, ...]) -> dict[str, Value]:
+    """Read the values of `--set`. Raises BenchError for a faulty one or a key given twice."""
     from bench.protocol import parse_set
 
-    settings = {}
-    for text in options["sets"]:
+    settings: dict[str, Value] = {}
+    for text in sets:
         key, value = parse_set(text)
         if key in settings:
             raise BenchError(f"--set {key} is given twice")
         settings[key] = value
+    return settings
+
+
+def request_options(
+    options: dict[str, Any], backbone: str | None, weights: str | None, sets: tuple[str, ...]
+) -> Request:
+    """Build a request for one backbone from the values of `data_options`. Raises BenchError or DataError."""
+    from bench.plan import Request
+
+    return Request(
+        task=options["task"],
+        data=data_folder(options["data"], options["sample"]),
+        sample=options["sample"],
+        backbones=() if backbone is None else (backbone,),
+        weights=weights,
+        settings=settings_from(sets),
+    )
+
+
+def request_from(options: dict[str, Any]) -> Request:
+    """Build the request from the values of `grid_options`. Raises BenchError or DataError."""
+    from bench.plan import Request
+
     return Request(
         task=options["task"],
         data=data_folder(options["data"], options["sample"]),
@@ -116,7 +139,7 @@ def request_from(options: dict[str, Any]) -> Request:
         stages=tuple(name for text in options["stage"] for name in text.split(",")),
         regime=options["regime"],
         weights=options["weights"],
-        settings=settings,
+        settings=settings_from(options["sets"]),
     )
 
 

@@ -80,15 +80,15 @@ class DataReport:
         )
 
 
-def check_data(examples: Examples, label: str, train: np.ndarray, pixels: Pixels) -> DataReport:
+def check_data(examples: Examples, labels: Sequence[str], train: np.ndarray, pixels: Pixels) -> DataReport:
     """Look at everything that can be known without training.
 
-    label: the column of the class. train: (n,) bool, the others are test. pixels: of the same examples;
+    labels: n class names, "" for none. train: (n,) bool, the others are test. pixels: of the same examples;
     making them has decoded every image.
     """
     train = np.asarray(train, bool)
-    labels = examples.columns[label]
-    train_rows, test_rows = np.flatnonzero(pixels.ok & train), np.flatnonzero(pixels.ok & ~train)
+    labelled = np.array([label != "" for label in labels], dtype=bool)
+    train_rows, test_rows = (np.flatnonzero(pixels.ok & labelled & part) for part in (train, ~train))
     in_train = Counter(labels[row] for row in train_rows)
     in_test = Counter(labels[row] for row in test_rows)
     names = sorted(in_train | in_test, key=lambda name: (-in_train[name] - in_test[name], name))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -45,8 +46,8 @@ class Examples:
     """All usable rows of a data set, in the source's order.
 
     items: n unique ids. columns: name -> n strings ("" where the cell is empty); the task card says
-    which column is the label. groups: n ids of what the split must keep together, or None.
-    fingerprint: hash over rows and image contents. source: `kaggle-fashion`, `drawn-small`, ...
+    which column is the label. fingerprint: hash over rows and image contents. source: `kaggle-fashion`,
+    `drawn-small`, ...
     problems: what was left out or repaired while reading the rows (undecodable images are found later,
     when pixels are read).
     """
@@ -56,8 +57,20 @@ class Examples:
     images: ImageReader
     fingerprint: str
     source: str
-    groups: tuple[str, ...] | None = None
     problems: tuple[Problem, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
+
+
+def fingerprint(
+    source: str, version: int, columns: Mapping[str, Sequence[str]], content: Sequence[str]
+) -> str:
+    """Return the sha256 over the way of reading, the kept rows and their images' content hashes.
+
+    Cells hold no control characters, so these can separate them.
+    """
+    digest = hashlib.sha256(f"{source}\x1f{version}".encode())
+    for name, cells in (*columns.items(), ("", content)):
+        digest.update(("\x1d" + "\x1f".join((name, *cells))).encode())
+    return digest.hexdigest()

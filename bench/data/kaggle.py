@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.data.examples import Examples, Problem
+from bench.data.examples import Examples, Problem, fingerprint
 from bench.data.files import DataFolder
 from bench.data.hashing import hash_files
 from bench.data.reader import FolderImages
@@ -55,7 +54,7 @@ def open_kaggle(folder: Path, cache: Path, required_columns: Sequence[str]) -> E
         items=tuple(kept),
         columns=columns,
         images=FolderImages(root, tuple(names[item] for item in kept), content),
-        fingerprint=_fingerprint(columns, content),
+        fingerprint=fingerprint(SOURCE, FORMAT_VERSION, columns, content),
         source=SOURCE,
         problems=problems,
     )
@@ -137,14 +136,3 @@ def _columns(table: CsvTable, rows: Sequence[int]) -> dict[str, tuple[str, ...]]
         if name and name not in columns:
             columns[name] = cells if len(rows) == len(cells) else tuple([cells[row] for row in rows])
     return columns
-
-
-def _fingerprint(columns: Mapping[str, Sequence[str]], content: Sequence[str]) -> str:
-    """Return the sha256 over the way of reading, the kept rows and their images' bytes.
-
-    Cells hold no control characters, so these can separate them.
-    """
-    digest = hashlib.sha256(f"{SOURCE}\x1f{FORMAT_VERSION}".encode())
-    for name, cells in (*columns.items(), ("", content)):
-        digest.update(("\x1d" + "\x1f".join((name, *cells))).encode())
-    return digest.hexdigest()

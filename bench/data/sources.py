@@ -14,11 +14,13 @@ from bench.errors import DataError, nearest, unknown
 class Source:
     """read: opens a data folder, given the cache folder and the needed columns, the label first.
 
-    draw: makes the sample of a size. Both import what they need when they are called.
+    draw: makes the sample of a size. write: puts a sample into a folder, as `read` reads it. All import
+    what they need when they are called.
     """
 
     read: Callable[[Path, Path, Sequence[str]], Examples]
     draw: Callable[[str], Examples]
+    write: Callable[[Examples, Path], None]
 
 
 def _read_kaggle(data: Path, cache: Path, needed_columns: Sequence[str]) -> Examples:
@@ -33,8 +35,33 @@ def _draw_garments(size: str) -> Examples:
     return draw_garments(size)
 
 
+def _write_kaggle(examples: Examples, folder: Path) -> None:
+    from bench.data.drawn.garments import write_kaggle
+
+    write_kaggle(examples, folder)
+
+
+def _read_listings(data: Path, cache: Path, needed_columns: Sequence[str]) -> Examples:
+    from bench.data.listings import open_listings
+
+    return open_listings(data, cache, needed_columns)
+
+
+def _draw_market(size: str) -> Examples:
+    from bench.data.drawn.market import draw_market
+
+    return draw_market(size)
+
+
+def _write_listings(examples: Examples, folder: Path) -> None:
+    from bench.data.drawn.market import write_listings
+
+    write_listings(examples, folder)
+
+
 SOURCES: Mapping[str, Source] = {
-    "kaggle-fashion": Source(_read_kaggle, _draw_garments),
+    "kaggle-fashion": Source(_read_kaggle, _draw_garments, _write_kaggle),
+    "listings": Source(_read_listings, _draw_market, _write_listings),
 }
 """A new source is one entry; task cards name it as `source`."""
 

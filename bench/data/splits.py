@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,21 +30,96 @@ def even_year(values: Sequence[str]) -> np.ndarray:
     return np.array([year is not None and int(year[1]) % 2 == 0 for year in years], dtype=bool)
 
 
-RULES: dict[str, Callable[[Sequence[str]], np.ndarray]] = {"even_year": even_year}
-"""Split rules by name: n cells of a column -> (n,) bool, True where the example trains."""
+@dataclass(frozen=True)
+class SplitPlan:
+    """How examples are parted into train and test.
 
-
-def base_split(examples: Examples, rule: str, column: str) -> np.ndarray:
-    """Return (n,) bool: True where an example trains, False where it tests.
-
-    Raises BenchError for an unknown rule, DataError where the column is missing or one side is empty.
+    rule: one of RULES. column: what the rule looks at (`even_year`: years; `grouped`: what must not be
+    parted; `stratified`: nothing). fraction: share of the labelled examples that tests, and seed: which,
+    for the rules that draw.
     """
+
+    rule: str
+    column: str
+    fraction: float = 0.2
+    seed: int = 0
+
+
+def _by_year(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> np.ndarray:
+    return even_year(cells)
+
+
+def stratified(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> np.ndarray:
+    """Test on a random share of every class; who took a picture is not asked."""
+    from sklearn.model_selection import StratifiedKFold
+
+    return _first_fold(StratifiedKFold, labels, None, plan)
+
+
+def grouped(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> np.ndarray:
+    """Test on whole groups, such that classes keep about their shares; an empty cell is its own group."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    alone = (f"\x00{row}" for row in range(len(cells)))
+    groups = [cell or own for cell, own in zip(cells, alone, strict=True)]
+    return _first_fold(StratifiedGroupKFold, labels, groups, plan)
+
+
+def _first_fold(
+    folds: Callable[..., Any], labels: Sequence[str], groups: Sequence[str] | None, plan: SplitPlan
+) -> np.ndarray:
+    """Return (n,) bool, False in the first fold of the labelled rows, True for rows without a label."""
+    train = np.ones(len(labels), bool)
+    rows = np.array([row for row, label in enumerate(labels) if label], dtype=np.int64)
+    number = max(2, round(1 / plan.fraction))
+    own = None if groups is None else [groups[row] for row in rows.tolist()]
+    if len(rows) < number or (own is not None and len(set(own)) < number):
+        what = "labelled rows" if own is None else f"groups in column {plan.column!r}"
+        raise DataError(
+            f"the split rule {plan.rule} cuts {number} parts, and there are fewer {what}; add data"
+        )
+    # Every distinct label is a number; classes with fewer rows than parts are spread as far as they go.
+    codes = np.unique(np.array([labels[row] for row in rows.tolist()]), return_inverse=True)[1]
+    cut = folds(number, shuffle=True, random_state=plan.seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            _, test = next(cut.split(rows, codes, own))
+        except ValueError:
+            raise DataError(
+                f"the split rule {plan.rule} cuts {number} parts, and no class has so many rows; add data"
+            ) from None
+    train[rows[test]] = False
+    return train
+
+
+RULES: dict[str, Callable[[Sequence[str], Sequence[str], SplitPlan], np.ndarray]] = {
+    "even_year": _by_year,
+    "stratified": stratified,
+    "grouped": grouped,
+}
+"""Split rules by name: n labels, n cells of the column, and the plan -> (n,) bool, True for train."""
+
+
+def train_mask(examples: Examples, labels: Sequence[str], plan: SplitPlan) -> np.ndarray:
+    """Return (n,) bool: True where an example trains, False where it tests; one side may be empty.
+
+    labels: n class names, "" for none. Raises BenchError for an unknown rule, DataError where the column
+    is missing or too few rows are there to be drawn from.
+    """
+    rule, column = plan.rule, plan.column
     if rule not in RULES:
         raise unknown("split rule", rule, RULES, f"there are: {', '.join(RULES)}")
-    if column not in examples.columns:
+    if column not in examples.columns and rule != "stratified":
         guess = nearest(column, examples.columns)
         raise DataError(f"the data has no column {column!r}, which the split rule {rule} needs{guess}")
-    train = RULES[rule](examples.columns[column])
+    return RULES[rule](labels, examples.columns.get(column, ()), plan)
+
+
+def base_split(examples: Examples, labels: Sequence[str], plan: SplitPlan) -> np.ndarray:
+    """Return `train_mask`, and raise DataError where train or test has no row."""
+    train = train_mask(examples, labels, plan)
+    rule, column = plan.rule, plan.column
     for side, found in (("train", train.any()), ("test", not train.all())):
         if not found:
             raise DataError(f"the split rule {rule} on column {column!r} leaves no {side} row; add data")

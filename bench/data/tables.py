@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, repeat
 
 from bench.data.examples import Problem
@@ -44,8 +44,14 @@ def printable(text: str) -> str:
     return CONTROL.sub(REPLACEMENT, text)
 
 
-def read_csv(folder: DataFolder, name: str, required: Sequence[str]) -> CsvTable:
-    """Read a comma-separated file of the data folder, with a header line.
+def read_csv(
+    folder: DataFolder, name: str, required: Sequence[str], delimiters: str = ",", encoding: str = ""
+) -> CsvTable:
+    """Read a separated file of the data folder, with a header line.
+
+    delimiters: which characters may separate; of several the one that the header holds most often, and
+    `other_delimiter` is noted where it is not the first. encoding: what a file that is not UTF-8 is taken
+    for (`other_encoding` is noted); "" reads it as UTF-8 with replacements.
 
     UTF-8 with or without a byte order mark, any line ends, quoted fields over several lines. A record
     with too many fields (`stray_comma`) or too few (`too_few_fields`) is left out; bytes that are not
@@ -60,12 +66,28 @@ def read_csv(folder: DataFolder, name: str, required: Sequence[str]) -> CsvTable
         raise DataError(f"{where}: {why}; the data folder must hold {name}") from None
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError(f"{where}: is UTF-16; save it as UTF-8")
-    lines = list(io.StringIO(raw.decode("utf-8-sig", "replace"), newline=""))
-    records = _records(lines)
+    text, notes = _decode(raw, encoding, name)
+    lines = list(io.StringIO(text, newline=""))
+    delimiter = max(delimiters, key=lambda mark: lines[0].count(mark) if lines else 0)
+    if delimiter != delimiters[0]:
+        notes.append(Problem("other_delimiter", name, f"fields are separated by {delimiter!r}", fatal=False))
+    records = _records(lines, delimiter)
     names = next(records, (1, [], True))[1]
     header = tuple(printable(cell.strip()) for cell in names)
     _check_header(header, required, where)
-    return _collect(name, header, records)
+    table = _collect(name, header, records)
+    return replace(table, problems=(*notes, *table.problems)) if notes else table
+
+
+def _decode(raw: bytes, encoding: str, name: str) -> tuple[str, list[Problem]]:
+    """Return the text of a file, and a note where it is not UTF-8 and another encoding may be tried."""
+    if encoding:
+        try:
+            return raw.decode("utf-8-sig"), []
+        except UnicodeDecodeError as fault:
+            why = f"not UTF-8 (byte {fault.start + 1}), read as {encoding}"
+            return raw.decode(encoding, "replace"), [Problem("other_encoding", name, why, fatal=False)]
+    return raw.decode("utf-8-sig", "replace"), []
 
 
 def _check_header(header: tuple[str, ...], required: Sequence[str], where: str) -> None:
@@ -116,37 +138,37 @@ Record = tuple[int, list[str], bool]
 """The line it starts on (from 1), its fields, whether its quotes make sense."""
 
 
-def _records(lines: Sequence[str]) -> Iterator[Record]:
+def _records(lines: Sequence[str], mark: str) -> Iterator[Record]:
     """Return every record, blank lines as records without fields.
 
     A record over several lines is believed when its quotes are in order and it has as many fields as the
     header. Otherwise an open quote has swallowed other lines: it costs its own line, and reading starts
     again after that.
     """
-    reader = csv.reader(lines)
+    reader = csv.reader(lines, delimiter=mark)
     try:
         fields = list(reader)
     except csv.Error:
-        return _careful_records(lines)
+        return _careful_records(lines, mark)
     if len(fields) != len(lines):
-        return _careful_records(lines)
+        return _careful_records(lines, mark)
     return zip(count(1), fields, repeat(True), strict=False)
 
 
-def _careful_records(lines: Sequence[str]) -> Iterator[Record]:
+def _careful_records(lines: Sequence[str], mark: str) -> Iterator[Record]:
     """Read records that may take several lines or none.
 
     No line is read more than a few times: one that opens a quote also ends what an earlier one swallows.
     """
     start, width = 0, -1
     while start < len(lines):
-        reader = csv.reader(lines[number] for number in range(start, len(lines)))
+        reader = csv.reader((lines[number] for number in range(start, len(lines))), delimiter=mark)
         before = 0
         for fields in _until_error(reader):
             taken, before = reader.line_num - before, reader.line_num
             line = start + before - taken
-            if fields is None or (taken > 1 and not _believable(lines[line : line + taken], width)):
-                yield line + 1, lines[line].rstrip("\r\n").split(","), False
+            if fields is None or (taken > 1 and not _believable(lines[line : line + taken], width, mark)):
+                yield line + 1, lines[line].rstrip("\r\n").split(mark), False
                 start = line + 1
                 break
             width = len(fields) if width < 0 else width
@@ -155,10 +177,10 @@ def _careful_records(lines: Sequence[str]) -> Iterator[Record]:
             return
 
 
-def _believable(lines: Sequence[str], width: int) -> bool:
+def _believable(lines: Sequence[str], width: int, mark: str) -> bool:
     """Whether these lines are one record: the right number of fields, and quotes only around whole fields."""
     try:
-        return [len(fields) for fields in csv.reader(lines, strict=True)] == [width]
+        return [len(fields) for fields in csv.reader(lines, delimiter=mark, strict=True)] == [width]
     except csv.Error:
         return False
 

@@ -40,7 +40,7 @@ def opened(tmp_path: Path) -> Examples:
 def report(examples: Examples, tmp_path: Path, train: np.ndarray | None = None) -> DataReport:
     even = np.array([year == "2012" for year in examples.columns["year"]])
     pixels = ensure_pixels(examples, (12, 12), "squash", tmp_path / "cache")
-    return check_data(examples, "articleType", even if train is None else train, pixels)
+    return check_data(examples, examples.columns["articleType"], even if train is None else train, pixels)
 
 
 def test_everything_is_counted(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_the_real_subset(real_data: Callable[[str], Path], tmp_path: Path) -> No
     )
     train = np.array([int(year) % 2 == 0 for year in few.columns["year"]])
     pixels = ensure_pixels(few, (32, 32), "squash", tmp_path)
-    got = check_data(few, "articleType", train, pixels)
+    got = check_data(few, few.columns["articleType"], train, pixels)
     assert got.sizes == {(224, 224): len(some)}
     assert got.unknown_to_train == ("Ties",)
     hashes, everyone = examples.images.content_hashes(), np.arange(len(examples))

@@ -84,7 +84,6 @@ def test_shape_of_the_sample(examples: Examples) -> None:
     assert tuple(examples.columns) == COLUMNS
     assert all(len(cells) == len(examples) for cells in examples.columns.values())
     assert all(item.isdecimal() for item in examples.items)
-    assert examples.groups is None
     assert not examples.problems
     image = examples.images.read(0)
     assert image.shape == (64, 64, 3) and image.dtype == np.uint8

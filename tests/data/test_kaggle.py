@@ -34,7 +34,7 @@ def test_a_clean_folder(tmp_path: Path) -> None:
     assert got.columns["articleType"] == ("Shirts", "Tops", "Shirts")
     assert got.columns["year"] == ("2012", "", "2011")
     assert set(got.columns) == set(HEADER.split(","))
-    assert (got.source, got.problems, got.groups) == ("kaggle-fashion", (), None)
+    assert (got.source, got.problems) == ("kaggle-fashion", ())
     assert len(set(got.images.content_hashes())) == 3
     np.testing.assert_allclose(got.images.read(1).astype(int), picture(3), atol=120)
 

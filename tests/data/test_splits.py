@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bench.cards import Stage
 from bench.data.examples import Examples
-from bench.data.splits import StageSplit, base_split, even_year, stage_split
+from bench.data.splits import SplitPlan, StageSplit, base_split, even_year, stage_split
 from bench.errors import BenchError, DataError
 
 ALL = Stage("all", 0, None)
@@ -43,7 +43,10 @@ def _split(labels: list[str], train: int, stage: Stage = ALL, **more: object) ->
 def test_even_years_train_and_all_else_tests() -> None:
     values = ["2012", "2011", " 2016.0 ", "", "2012a", "-2012", "٢٠١٢", "9" * 400, "0"]
     assert even_year(values).tolist() == [True, False, True, False, False, False, False, False, True]
-    assert base_split(_examples(values), "even_year", "year").tolist() == even_year(values).tolist()
+    assert (
+        base_split(_examples(values), values, SplitPlan("even_year", "year")).tolist()
+        == even_year(values).tolist()
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,7 +61,7 @@ def test_even_years_train_and_all_else_tests() -> None:
 )
 def test_base_split_errors(years: list[str], rule: str, column: str, message: str) -> None:
     with pytest.raises(BenchError, match=message):
-        base_split(_examples(years), rule, column)
+        base_split(_examples(years), years, SplitPlan(rule, column))
 
 
 def test_stages_by_hand() -> None:

@@ -43,15 +43,19 @@ _RELISTED = {"tiny": 1, "small": 6}  # rows that show the picture of an earlier 
 
 @dataclass(frozen=True)
 class DrawnImages:
-    """Draws image i whenever it is asked for; nothing is kept, so any thread may read."""
+    """Draws image i whenever it is asked for; nothing is kept, so any thread may read.
+
+    at_home: on the cluttered ground of a seller's home, not on the white one of a catalogue.
+    """
 
     drawings: tuple[Drawing, ...]
+    at_home: bool = False
 
     def read(self, index: int) -> np.ndarray:
         """Return the picture, (64, 64, 3) uint8 RGB."""
         from bench.data.drawn.picture import render
 
-        return render(self.drawings[index])
+        return render(self.drawings[index], self.at_home)
 
     def content_hashes(self) -> tuple[str, ...]:
         """Return one hash per image, from its description: nothing is drawn."""

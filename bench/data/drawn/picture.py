@@ -59,13 +59,13 @@ SHAPES: Mapping[str, Callable[[Dice], list[Part]]] = {
 }
 
 
-def render(drawing: Drawing) -> np.ndarray:
-    """Return the picture, (SIDE, SIDE, 3) uint8 RGB."""
+def render(drawing: Drawing, at_home: bool = False) -> np.ndarray:
+    """Return the picture, (SIDE, SIDE, 3) uint8 RGB: of a catalogue, or among the clutter of a home."""
     d = Dice("picture", *drawing.parts)
-    back = _background(d)
-    behind = _clutter(d)
+    back = _background(d, {"white": 8, "grey": 22, "tinted": 70} if at_home else _CATALOGUE)
+    behind = _clutter(d, 92 if at_home else 6, 9 if at_home else 5)
     garment = SHAPES[drawing.shape](d)
-    before = _occlusion(d)
+    before = _occlusion(d, 24 if at_home else 6)
     polygons = [_points(part) for part in behind]
     polygons += _posed(d, garment)
     polygons += [_points(part) for part in before]
@@ -77,9 +77,12 @@ def render(drawing: Drawing) -> np.ndarray:
     return _spoiled(d, palette.take(kinds, axis=0))
 
 
-def _background(d: Dice) -> Colour:
-    """Return the background's colour: mostly white or grey, at times tinted."""
-    style = d.pick({"white": 76, "grey": 17, "tinted": 7})
+_CATALOGUE = {"white": 76, "grey": 17, "tinted": 7}
+
+
+def _background(d: Dice, styles: Mapping[str, int]) -> Colour:
+    """Return the background's colour, of a style by its share of a hundred."""
+    style = d.pick(styles)
     if style == "white":
         level = d.between(236, 255)
         return level, level, level
@@ -89,12 +92,12 @@ def _background(d: Dice) -> Colour:
     return d.between(170, 250), d.between(170, 250), d.between(170, 250)
 
 
-def _clutter(d: Dice) -> list[Part]:
-    """Return what stands about behind the garment, in a third of the pictures."""
-    if not d.chance(6):
+def _clutter(d: Dice, percent: int, most: int) -> list[Part]:
+    """Return what stands about behind the garment, in so many percent of the pictures."""
+    if not d.chance(percent):
         return []
     parts = []
-    for k in range(d.between(1, 5)):
+    for k in range(d.between(1, most)):
         x, y, size = d.between(0, CANVAS), d.between(0, CANVAS), d.between(6, 34)
         shape = (
             oval(x, y, size, d.between(6, 34))
@@ -105,9 +108,9 @@ def _clutter(d: Dice) -> list[Part]:
     return parts
 
 
-def _occlusion(d: Dice) -> list[Part]:
-    """Return what hides a part of the garment, in a fifth of the pictures."""
-    if not d.chance(6):
+def _occlusion(d: Dice, percent: int) -> list[Part]:
+    """Return what hides a part of the garment, in so many percent of the pictures."""
+    if not d.chance(percent):
         return []
     x, y = d.between(0, CANVAS), d.between(0, CANVAS)
     long, wide = d.between(14, 60), d.between(6, 22)

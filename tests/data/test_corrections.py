@@ -1,0 +1,92 @@
+"""Reviewed labels: written, edited, read back; what does not fit is one line."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from bench.data.corrections import COLUMNS, Suspect, corrected, write_suspects
+from bench.data.drawn.market import draw_market
+from bench.data.examples import Examples
+from bench.errors import DataError, StoreError
+
+EXAMPLES = draw_market("tiny")
+LABEL = "category"
+
+
+def suspects(examples: Examples = EXAMPLES) -> list[Suspect]:
+    given = examples.columns[LABEL]
+    other = next(name for name in given if name != given[0])
+    return [
+        Suspect(examples.items[0], given[0], other, 0.01, "looks like another, they say", "/a b/c.jpg"),
+        Suspect(examples.items[5], given[5], given[5], 0.4, "price 1.00 where …", ""),
+    ]
+
+
+def edited(path: Path, **changes: str) -> Path:
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows[0].update(changes)
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_what_is_written_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "review.csv"
+    write_suspects(path, suspects())
+    got = corrected(EXAMPLES, LABEL, path)
+    assert got.columns[LABEL][0] == suspects()[0].suggested
+    assert got.columns[LABEL][1:] == EXAMPLES.columns[LABEL][1:]
+    assert got.fingerprint != EXAMPLES.fingerprint and got.items == EXAMPLES.items
+    assert corrected(EXAMPLES, LABEL, path) == got
+
+
+def test_a_person_decides(tmp_path: Path) -> None:
+    path = tmp_path / "review.csv"
+    write_suspects(path, suspects())
+    assert corrected(EXAMPLES, LABEL, edited(path, use=suspects()[0].given)) == EXAMPLES
+    left_out = corrected(EXAMPLES, LABEL, edited(path, use=""))
+    assert left_out.columns[LABEL][0] == ""
+    other = corrected(EXAMPLES, LABEL, edited(path, use="Wallet"))
+    assert other.columns[LABEL][0] == "Wallet"
+    assert len({EXAMPLES.fingerprint, left_out.fingerprint, other.fingerprint}) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"item": "nobody"}, "line 2: the data has no item 'nobody'"),
+        ({"given": "Wardrobe"}, "in the data, not 'Wardrobe'"),
+        ({"use": "Walet"}, "no example is 'Walet'; did you mean 'Wallet'"),
+        (
+            {"item": EXAMPLES.items[5], "given": EXAMPLES.columns[LABEL][5], "use": ""},
+            "line 3: item .* comes twice",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_one_line(tmp_path: Path, changes: dict[str, str], says: str) -> None:
+    path = tmp_path / "review.csv"
+    write_suspects(path, suspects())
+    with pytest.raises(DataError, match=says) as caught:
+        corrected(EXAMPLES, LABEL, edited(path, **changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_other_files(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="review.csv"):
+        corrected(EXAMPLES, LABEL, tmp_path / "review.csv")
+    (tmp_path / "x.csv").write_text("item,label\n1,2\n")
+    with pytest.raises(DataError, match="no column 'given'"):
+        corrected(EXAMPLES, LABEL, tmp_path / "x.csv")
+    write_suspects(tmp_path / "review.csv", suspects())
+    before = (tmp_path / "review.csv").read_bytes()
+    with pytest.raises(StoreError, match="is there already"):
+        write_suspects(tmp_path / "review.csv", [])
+    assert (tmp_path / "review.csv").read_bytes() == before
+    with pytest.raises(StoreError, match="cannot be written"):
+        write_suspects(tmp_path / "nowhere" / "review.csv", [])
