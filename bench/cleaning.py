@@ -61,6 +61,7 @@ def judge(
     card, examples = open_task(request, tasks, cache)
     setting = dict(resolve(*card.layers("frozen"), request.settings))
     parts = Parts(card, examples, setting)
+    trains = parts.train
     names = request.backbones or card.grids["data"].backbones[-1:]
     info, weights = get_backbone(names[0]), request.weights or "imagenet"
     if (why := problem_of(info, "frozen", weights, setting)) is not None:
@@ -71,7 +72,7 @@ def judge(
         pixels, info, weights, str(setting["preprocess"]), str(setting["engine"]), cache, progress
     )
     labels = np.array(parts.labels, dtype=object)
-    rows = np.flatnonzero(pixels.ok & (labels != "") & (parts.train | everything))
+    rows = np.flatnonzero(pixels.ok & (labels != "") & (trains | everything))
     classes = sorted(set(labels[rows].tolist()))
     if len(classes) < 2:
         raise DataError(f"the labels to judge are of {len(classes)} class; nothing can be wrong")
@@ -158,9 +159,7 @@ def judged_table(judged: Judged) -> Table:
     if judged.found is not None:
         found = judged.found
         shown = ", ".join(
-            f"{name} {found[key]:.3f}"
-            for key, name in _SCORES.items()
-            if found[key] is not None
+            f"{name} {found[key]:.3f}" for key, name in _SCORES.items() if found[key] is not None
         )
         share = f"{found['wrong']} of {found['n']} labels are wrong ({judged.truth})"
         notes.append(f"{share}; found: {found['hits']} of {found['suspect']} suspects. {shown}.")

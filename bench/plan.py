@@ -10,6 +10,8 @@ from typing import Any
 
 from bench.cards import REGIMES, TaskCard, load_card
 from bench.data.examples import Examples
+from bench.data.parts import Parts
+from bench.data.rules import check_plan
 from bench.errors import BenchError, unknown
 from bench.methods.grammar import parse_methods, problems_for
 from bench.models.backbones import get_backbone, problem_of, weights_id
@@ -146,6 +148,7 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
         regime = request.regime or info.regime
         weights = request.weights or ("imagenet" if regime == "frozen" else "random")
         protocol = resolve(*card.layers(regime), request.settings, _place_free(request.settings))
+        check_plan(examples, Parts(card, examples, dict(protocol)).plan)
         reason = problem_of(info, regime, weights, dict(protocol))
         runnable = []
         for method in methods:

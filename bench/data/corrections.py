@@ -66,6 +66,8 @@ def corrected(examples: Examples, label: str, path: Path) -> Examples:
     are other cells. Raises DataError, naming the line, for an item that the data does not have or that
     comes twice, a given label that is not the data's, and a label to use that no example has.
     """
+    if not path.is_file():
+        raise DataError(f"--set labels={path}: there is no such file (bench clean --out {path} makes one)")
     table = read_csv(DataFolder(path.parent), path.name, ("item", "given", "use"), ",;\t", "cp1252")
     fault = next((problem for problem in table.problems if problem.fatal), None)
     if fault is not None:

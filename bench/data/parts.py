@@ -8,9 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bench.cards import TaskCard
-from bench.data.corrupt import Noise, plant
 from bench.data.examples import Examples
-from bench.data.splits import SplitPlan, base_split, train_mask
+from bench.data.rules import SplitPlan
 from bench.spec import Value
 
 if TYPE_CHECKING:
@@ -51,17 +50,23 @@ class Parts:
     @cached_property
     def mask(self) -> np.ndarray:
         """(n,) bool: which examples train; the others test. Neither side need have any."""
+        from bench.data.splits import train_mask
+
         return train_mask(self.examples, self.given, self.plan)
 
     @cached_property
     def train(self) -> np.ndarray:
         """(n,) bool: which examples train; the others test. Raises DataError where one side is empty."""
+        from bench.data.splits import base_split
+
         return base_split(self.examples, self.given, self.plan)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """The labels that are trained and scored on: the given ones, but for noise planted into train."""
         import numpy as np
+
+        from bench.data.corrupt import Noise, plant
 
         setting = self.setting
         noise = Noise(

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.data.examples import Examples
-from bench.errors import BenchError, DataError, nearest, unknown
+from bench.data.rules import SplitPlan, check_plan
+from bench.errors import BenchError, DataError
 
 if TYPE_CHECKING:
     from bench.cards import Stage
@@ -28,21 +29,6 @@ def even_year(values: Sequence[str]) -> np.ndarray:
     """
     years = (_YEAR.fullmatch(value) for value in values)
     return np.array([year is not None and int(year[1]) % 2 == 0 for year in years], dtype=bool)
-
-
-@dataclass(frozen=True)
-class SplitPlan:
-    """How examples are parted into train and test.
-
-    rule: one of RULES. column: what the rule looks at (`even_year`: years; `grouped`: what must not be
-    parted; `stratified`: nothing). fraction: share of the labelled examples that tests, and seed: which,
-    for the rules that draw.
-    """
-
-    rule: str
-    column: str
-    fraction: float = 0.2
-    seed: int = 0
 
 
 def _by_year(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> np.ndarray:
@@ -107,13 +93,8 @@ def train_mask(examples: Examples, labels: Sequence[str], plan: SplitPlan) -> np
     labels: n class names, "" for none. Raises BenchError for an unknown rule, DataError where the column
     is missing or too few rows are there to be drawn from.
     """
-    rule, column = plan.rule, plan.column
-    if rule not in RULES:
-        raise unknown("split rule", rule, RULES, f"there are: {', '.join(RULES)}")
-    if column not in examples.columns and rule != "stratified":
-        guess = nearest(column, examples.columns)
-        raise DataError(f"the data has no column {column!r}, which the split rule {rule} needs{guess}")
-    return RULES[rule](labels, examples.columns.get(column, ()), plan)
+    check_plan(examples, plan)
+    return RULES[plan.rule](labels, examples.columns.get(plan.column, ()), plan)
 
 
 def base_split(examples: Examples, labels: Sequence[str], plan: SplitPlan) -> np.ndarray:

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.cards import Stage
+from bench.data import rules
 from bench.data.examples import Examples
-from bench.data.splits import SplitPlan, StageSplit, base_split, even_year, stage_split
+from bench.data.rules import SplitPlan
+from bench.data.splits import RULES, StageSplit, base_split, even_year, stage_split
 from bench.errors import BenchError, DataError
 
 ALL = Stage("all", 0, None)
@@ -38,6 +40,10 @@ def _split(labels: list[str], train: int, stage: Stage = ALL, **more: object) ->
     ok = more.pop("ok", np.ones(len(labels), bool))
     defaults: dict[str, object] = {"val_fraction": 0.25, "seed": 0}
     return stage_split(labels, np.arange(len(labels)) < train, ok, stage, **{**defaults, **more})  # type: ignore[arg-type]
+
+
+def test_planning_knows_every_rule() -> None:
+    assert tuple(RULES) == rules.RULES
 
 
 def test_even_years_train_and_all_else_tests() -> None:

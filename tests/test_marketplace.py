@@ -1,0 +1,159 @@
+"""The marketplace task as a user meets it: drawn, run, cleaned, reviewed, run again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.data.drawn.market import TRUTH, draw_market
+from bench.store import Store
+
+pytest.importorskip("cleanlab")
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = ("--task", "marketplace", "--sample", "tiny", "--backbone", "lenet")
+QUICK = ("--method", "none,gce", "--seed", "0", "--set", "epochs=2")
+FROZEN = ("--weights", "random")
+
+
+class Place:
+    """A folder to type commands in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def bench(self, *args: str, code: int = 0) -> tuple[str, str]:
+        env = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "BENCH_CACHE": str(self.folder / "cache"),
+            "BENCH_RESULTS": str(self.folder / "results"),
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", *args], cwd=self.folder, env=env, capture_output=True, text=True
+        )
+        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stdout + done.stderr
+        return done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A place where the task has run and its labels were judged."""
+    place = Place(tmp_path_factory.mktemp("market"))
+    place.bench("run", *TINY, *QUICK)
+    place.bench("clean", *TINY, *FROZEN, "--out", "review.csv")
+    return place
+
+
+def test_the_run_keeps_senders_apart_and_counts_them_as_one(place: Place) -> None:
+    cells, problems = Store(place.folder / "results").load("marketplace")
+    assert len(cells) == 2 and not problems
+    columns = draw_market("tiny").columns
+    sender = dict(zip(draw_market("tiny").items, columns["sender"], strict=True))
+    for stored in cells:
+        test, val = stored.predictions("test"), stored.predictions("val")
+        assert test.groups == tuple(sender[item] for item in test.items)
+        assert not set(test.groups) & set(val.groups or ())
+
+
+def test_the_reviewed_table_names_what_is_in_doubt(place: Place) -> None:
+    with open(place.folder / "review.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows
+    examples = draw_market("tiny")
+    given = dict(zip(examples.items, examples.columns["category"], strict=True))
+    assert all(row["given"] == given[row["item"]] for row in rows)
+    assert all(row["use"] == row["suggested"] for row in rows)
+    looks = [row for row in rows if "looks like" in row["reason"]]
+    assert all(row["suggested"] != row["given"] for row in looks)
+    assert all("price" in row["reason"] for row in rows if row["suggested"] == row["given"])
+    scores = [float(row["score"]) for row in rows]
+    assert scores == sorted(scores)
+
+
+def test_the_table_of_classes_adds_up_and_knows_the_truth(place: Place) -> None:
+    out, _ = place.bench("clean", *TINY, *FROZEN, "--out", "again.csv", "--format", "json")
+    assert (place.folder / "again.csv").read_bytes() == (place.folder / "review.csv").read_bytes()
+    rows = json.loads(out)
+    assert rows[-1]["class"] == "all"
+    for key in ("judged", "suspect", "suggested"):
+        assert rows[-1][key] == sum(row[key] for row in rows[:-1])
+    assert rows[-1]["suspect"] == rows[-1]["suggested"] > 0
+    out, _ = place.bench("clean", *TINY, *FROZEN, "--out", "third.csv")
+    assert f"column {TRUTH}" in out and "AUROC" in out
+
+
+def test_planted_labels_are_known_where_the_data_does_not_tell(place: Place) -> None:
+    planted = ("--set", "noise=uniform", "--set", "noise_rate=0.3")
+    tiny = ("--task", "fashion", "--sample", "tiny", "--backbone", "lenet")
+    out, _ = place.bench("clean", *tiny, *FROZEN, *planted, "--out", "planted.csv")
+    assert "the planted labels" in out
+
+
+def test_a_reviewed_table_makes_other_cells_and_an_unchanged_one_does_not(place: Place) -> None:
+    before, _ = place.bench("plan", *TINY, *QUICK, "--format", "json")
+    with_table, _ = place.bench("plan", *TINY, *QUICK, "--set", "labels=review.csv", "--format", "json")
+    ids = [{row["cell"] for row in json.loads(text)} for text in (before, with_table)]
+    assert not ids[0] & ids[1]
+    _, err = place.bench("run", *TINY, *QUICK, "--set", "labels=review.csv")
+    assert "2 of 2 cells to train" in err
+    _, err = place.bench("run", *TINY, *QUICK, "--set", "labels=review.csv")
+    assert "nothing to do" in err
+    moved = place.folder / "elsewhere.csv"
+    moved.write_bytes((place.folder / "review.csv").read_bytes())
+    _, err = place.bench("run", *TINY, *QUICK, "--set", f"labels={moved}")
+    assert "nothing to do" in err, "where the table lies is not part of a cell"
+
+
+def test_noise_in_train_leaves_the_scored_labels_as_they_are(place: Place) -> None:
+    noisy = ("--set", "noise=pair", "--set", "noise_rate=0.4")
+    place.bench("run", *TINY, "--method", "none", "--seed", "0", "--set", "epochs=2", *noisy)
+    cells, _ = Store(place.folder / "results").load("marketplace")
+    examples = draw_market("tiny")
+    given = dict(zip(examples.items, examples.columns["category"], strict=True))
+    for stored in cells:
+        if stored.record["cell"]["protocol"]["noise"] == "pair":
+            test = stored.predictions("test")
+            assert [test.classes[t] for t in test.truth] == [given[item] for item in test.items]
+            val = stored.predictions("val")
+            changed = np.mean([val.classes[t] != given[i] for t, i in zip(val.truth, val.items, strict=True)])
+            assert changed > 0
+            break
+    else:
+        raise AssertionError("the noisy cell is not stored")
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("clean", *TINY, *FROZEN, "--out", "review.csv"), "is there already"),
+        (("clean", *TINY, *FROZEN, "--out", "no/where.csv"), "there is no folder"),
+        (("clean", *TINY, "--out", "x.csv"), "no published ImageNet weights"),
+        (("clean", *TINY, *FROZEN, "--folds", "1", "--out", "x.csv"), "--folds"),
+        (("run", *TINY, *QUICK, "--set", "labels=none.csv"), "there is no such file"),
+        (("run", *TINY, *QUICK, "--set", "split_column=sendr"), "did you mean 'sender'"),
+        (("run", *TINY, *QUICK, "--set", "noise=unifrom"), "did you mean 'uniform'"),
+        (("run", *TINY, *QUICK, "--set", "noise_rate=2"), "at most 0.95"),
+    ],
+)
+def test_faults_are_one_line(place: Place, args: tuple[str, ...], says: str) -> None:
+    out, err = place.bench(*args, code=2)
+    assert out == "" and says in err
+    faults = [line for line in err.splitlines() if line.startswith("bench: ") and "drawn sample" not in line]
+    assert len(faults) == 1
+
+
+def test_the_drawn_folder_is_read_like_the_drawn_sample(place: Place) -> None:
+    place.bench("data", "draw", "--task", "marketplace", "--out", "drawn")
+    out, _ = place.bench("data", "check", "--task", "marketplace", "--data", "drawn", code=0)
+    assert "T-Shirt" in out
+    out, _ = place.bench("plan", "--task", "marketplace", "--data", "drawn", "--backbone", "lenet")
+    assert "to run" in out
