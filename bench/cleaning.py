@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench.data.corrections import Suspect
+from bench.data.examples import ImageReader
 from bench.data.parts import Parts
 from bench.errors import BenchError, DataError
 from bench.plan import Request, open_task
@@ -22,15 +23,18 @@ _SCORES = {"precision": "precision", "recall": "recall", "f1": "F1", "auprc": "A
 
 @dataclass(frozen=True)
 class Judged:
-    """What was found. rows: how many labels were judged.
+    """What was found. images: of the data. rows: how many labels were judged.
 
-    suspects: most doubtful first. found: how well wrong labels were found, where the truth is known
-    (`bench.metrics.detection`), else None; truth: where it is known from. by_class: judged and suspect rows.
+    suspects: most doubtful first; positions: of each of them among the examples. found: how well wrong labels
+    were found, where the truth is known (`bench.metrics.detection`), else None; truth: where it is known from.
+    by_class: judged and suspect rows.
     """
 
     title: str
+    images: ImageReader
     rows: int
     suspects: tuple[Suspect, ...]
+    positions: tuple[int, ...]
     found: dict[str, Any] | None
     truth: str
     by_class: tuple[dict[str, Any], ...]
@@ -82,7 +86,7 @@ def judge(
     answer = find_suspects(np.asarray(features[rows]), y, groups, len(classes), folds, seed)
     prices = examples.columns.get("price", ("",) * len(examples))
     odd = {o.row: o for o in odd_prices(labels[rows].tolist(), [prices[row] for row in rows.tolist()])}
-    suspects = []
+    suspects, positions = [], []
     for place in np.argsort(answer.score, kind="stable").tolist():
         price = odd.get(place)
         if not answer.suspect[place] and price is None:
@@ -93,6 +97,7 @@ def judge(
             reasons.append(f"looks like another: {answer.score[place]:.2f} against {chance:.2f}")
         if price is not None:
             reasons.append(f"price {price.price:.2f} where the category's median is {price.median:.2f}")
+        positions.append(int(rows[place]))
         suspects.append(
             Suspect(
                 examples.items[rows[place]],
@@ -119,7 +124,9 @@ def judge(
         for number, name in enumerate(classes)
     )
     title = f"{card.name}: suspect labels, judged by {info.name}, {folds} folds"
-    return Judged(title, len(rows), tuple(suspects), found, truth, by_class)
+    return Judged(
+        title, examples.images, len(rows), tuple(suspects), tuple(positions), found, truth, by_class
+    )
 
 
 def _file(images: Any, row: int) -> str:

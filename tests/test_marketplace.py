@@ -79,6 +79,20 @@ def test_the_reviewed_table_names_what_is_in_doubt(place: Place) -> None:
     assert scores == sorted(scores)
 
 
+def test_a_contact_sheet_shows_the_most_doubtful(place: Place) -> None:
+    from PIL import Image
+
+    place.bench("clean", *TINY, *FROZEN, "--out", "with.csv", "--sheet", "sheet.png")
+    with open(place.folder / "with.csv", encoding="utf-8", newline="") as file:
+        rows = len(list(csv.DictReader(file)))
+    sheet = Image.open(place.folder / "sheet.png")
+    assert sheet.width == 8 * 118 + 6 and sheet.height == -(-rows // 8) * 150 + 6
+    # The frame of the first picture holds the drawing itself.
+    first = np.asarray(sheet)[6:118, 6:118].astype(int)
+    assert first.std() > 10
+    place.bench("clean", *TINY, *FROZEN, "--out", "more.csv", "--sheet", "sheet.png", code=2)
+
+
 def test_the_table_of_classes_adds_up_and_knows_the_truth(place: Place) -> None:
     out, _ = place.bench("clean", *TINY, *FROZEN, "--out", "again.csv", "--format", "json")
     assert (place.folder / "again.csv").read_bytes() == (place.folder / "review.csv").read_bytes()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.commands.options import data_options, format_option, request_options
 from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.data.corrections import Suspect
 
 
 @click.command()
@@ -25,6 +28,7 @@ from bench.errors import BenchError
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Cuts the folds.")
 @click.option("--out", required=True, metavar="FILE", help="The table to review, a new .csv file.")
+@click.option("--sheet", metavar="FILE", help="A contact sheet of the most doubtful photos, a new .png file.")
 @format_option
 def command(
     backbone: str | None,
@@ -34,6 +38,7 @@ def command(
     folds: int,
     seed: int,
     out: str,
+    sheet: str | None,
     fmt: str,
     **options: Any,
 ) -> None:
@@ -46,14 +51,11 @@ def command(
     from bench.cleaning import judge, judged_table
     from bench.commands.progress import Progress
     from bench.data.corrections import write_suspects
+    from bench.data.sheet import write_sheet
     from bench.paths import cache_dir, search_path
     from bench.report.render import render
 
-    target = Path(out).expanduser()
-    if target.exists():
-        raise BenchError(f"--out {out}: is there already, perhaps edited; choose another file")
-    if not target.parent.is_dir():
-        raise BenchError(f"--out {out}: there is no folder {str(target.parent)!r}")
+    target, picture = _fresh("--out", out), None if sheet is None else _fresh("--sheet", sheet)
     request = request_options(options, backbone, weights, sets)
     cache = cache_dir(options["cache"]).resolve()
     with Progress(0) as progress:
@@ -61,8 +63,25 @@ def command(
             request, search_path("tasks", options["tasks"]), cache, part == "all", folds, seed, progress.step
         )
     write_suspects(target, judged.suspects)
+    if picture is not None:
+        texts = [(suspect.given, _second_line(suspect)) for suspect in judged.suspects]
+        write_sheet(picture, judged.images, [(p, *t) for p, t in zip(judged.positions, texts, strict=True)])
     click.echo(render(judged_table(judged), fmt))
     Progress.say(
         f"{len(judged.suspects)} suspects of {judged.rows} labels in {target}; edit its column `use`, "
         f"then bench run --task {request.task} --set labels={target}"
     )
+
+
+def _fresh(option: str, text: str) -> Path:
+    """Return the path of a file that is not there yet, in a folder that is."""
+    path = Path(text).expanduser()
+    if path.exists():
+        raise BenchError(f"{option} {text}: is there already, perhaps edited; choose another file")
+    if not path.parent.is_dir():
+        raise BenchError(f"{option} {text}: there is no folder {str(path.parent)!r}")
+    return path
+
+
+def _second_line(suspect: Suspect) -> str:
+    return f"> {suspect.suggested}" if suspect.suggested != suspect.given else "price"

@@ -50,6 +50,33 @@ def check(
 
 
 @command.command()
+@data_options
+@format_option
+def describe(
+    task: str, data: str | None, sample: str | None, tasks: str | None, cache: str | None, fmt: str
+) -> None:
+    """Show what a data folder holds: classes, sizes, prices, photos per listing, near twins."""
+    from bench.commands.progress import Progress
+    from bench.commands.show_ import render_all
+    from bench.data.describe import describe as tables_of
+    from bench.data.near import SIDE
+    from bench.data.parts import Parts
+    from bench.data.pixels import ensure_pixels
+    from bench.paths import cache_dir, search_path
+    from bench.plan import Request, open_task
+    from bench.protocol import resolve
+    from bench.report.render import render
+
+    place = cache_dir(cache).resolve()
+    request = Request(task, data_folder(data, sample), sample)
+    card, examples = open_task(request, search_path("tasks", tasks), place)
+    with Progress(0) as progress:
+        pixels = ensure_pixels(examples, (SIDE, SIDE), "squash", place, progress.step)
+    parts = Parts(card, examples, dict(resolve(*card.layers("frozen"))))
+    click.echo(render_all([render(table, fmt) for table in tables_of(parts, pixels)], fmt))
+
+
+@command.command()
 @click.option("--task", required=True, help="The task whose sample is drawn.")
 @click.option("--sample", default="tiny", show_default=True, help="tiny or small.")
 @click.option("--out", required=True, metavar="DIR", help="A new folder.")

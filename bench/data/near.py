@@ -1,0 +1,52 @@
+"""Pictures that are nearly the same: rescaled, recompressed or lightly edited copies."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from bench.data.pixels import Pixels
+
+SIDE = 32
+"""The size that images are compared at: what the perceptual hash works on."""
+
+MOST = 4
+"""Bits of 64 in which two pictures may differ and still count as nearly the same."""
+
+_BLOCK = 2048
+
+
+def perceptual_hashes(pixels: Pixels, rows: np.ndarray) -> np.ndarray:
+    """Return the pHash of images as (m, 64) bool (`imagehash.phash`: signs of low cosine frequencies).
+
+    pixels: at SIDE x SIDE. rows: (m,) positions.
+    """
+    import imagehash
+    from PIL import Image
+
+    hashes = np.zeros((len(rows), 64), bool)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for start in range(0, len(rows), _BLOCK):
+            for place, image in enumerate(pixels.read(rows[start : start + _BLOCK]), start):
+                hashes[place] = imagehash.phash(Image.fromarray(image)).hash.ravel()
+    return hashes
+
+
+def near_pairs(hashes: np.ndarray, most: int = MOST) -> np.ndarray:
+    """Return the pairs of hashes that differ in at most so many bits: (p, 2) places, the first one lower.
+
+    hashes: (m, 64) bool. Hashes with next to no pattern (a blank picture) are nobody's neighbour: all of
+    them would be each other's.
+    """
+    signs = np.where(hashes, np.float32(1), np.float32(-1))
+    blank = np.minimum(hashes.sum(axis=1), (~hashes).sum(axis=1)) <= most
+    pairs = []
+    for start in range(0, len(signs), _BLOCK):
+        # The product of two sign vectors is 64 less twice the bits in which they differ.
+        alike = signs[start : start + _BLOCK] @ signs.T >= 64 - 2 * most
+        alike &= ~blank[None, :] & ~blank[start : start + _BLOCK, None]
+        first, second = np.nonzero(np.triu(alike, start + 1))
+        pairs.append(np.stack([first + start, second], axis=1))
+    return np.concatenate(pairs) if pairs else np.empty((0, 2), np.int64)
