@@ -26,7 +26,7 @@ class Judged:
     """What was found. images: of the data. rows: how many labels were judged.
 
     suspects: most doubtful first; positions: of each of them among the examples. found: how well wrong labels
-    were found, where the truth is known (`bench.metrics.detection`), else None; truth: where it is known from.
+    were found, where the truth is known (`bench.metrics.detection`), else None; truth: from where that is.
     by_class: judged and suspect rows.
     """
 

@@ -17,8 +17,11 @@ COMMANDS = {
     "results": "Print a row for every stored cell.",
     "show": "Print one stored cell whole.",
     "compare": "Compare stored results with a baseline.",
+    "leaderboard": "Rank backbones and methods, with intervals and costs.",
+    "report": "Write one page with tables and plots of all stored results.",
     "baseline": "Pin a run's own result as a baseline.",
     "data": "Check a data folder before anything is trained on it.",
+    "clean": "Find labels that are probably wrong, as a table to review.",
     "list": "List tasks, backbones, methods, metrics or baselines.",
 }
 """Every subcommand, in the order of help; `bench.commands.<name>_` holds its click command `command`."""

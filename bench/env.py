@@ -17,6 +17,7 @@ PACKAGES = (
     "numpy",
     "scikit-learn",
     "imbalanced-learn",
+    "cleanlab",
     "pillow",
     "openvino",
 )

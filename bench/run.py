@@ -166,7 +166,7 @@ def _trainer(
     context: Context, job: Job, cell: Cell, features: np.ndarray | None, pixels: Pixels, split: StageSplit
 ) -> Trainer:
     if features is not None:
-        return HeadTrainer(features, split, cell.setting, context.progress)
+        return HeadTrainer(features, split, cell.setting, context.progress, context.parts(cell).groups)
     return NetTrainer(pixels, get_backbone(job.backbone), split, cell.setting, context.progress)
 
 
@@ -188,7 +188,8 @@ def train_cells(
             continue
         inputs = fitted.embed(split.val)
         head, choices = fit_posthoc(cell.method, fitted.head, inputs, split.truth[split.val], fitted.seen)
-        outcome = Outcome(fitted.trained, val=link(fitted.link, head.logits(inputs)), choices=choices)
+        val = link(fitted.link, head.logits(inputs))
+        outcome = Outcome(fitted.trained, val=val, choices={**fitted.found, **choices})
         if cell.setting["refit"]:
             pending.append((cell, order.refit(fitted.trained.best_epoch), outcome))
         else:

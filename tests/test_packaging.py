@@ -19,7 +19,7 @@ import bench
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {
     *("tensorflow", "keras", "keras_cv", "openvino", "numpy", "pandas", "scipy", "sklearn", "imblearn"),
-    *("statsmodels", "pyarrow", "PIL"),
+    *("statsmodels", "pyarrow", "PIL", "matplotlib", "jinja2", "cleanlab", "imagehash"),
 }
 UNNAMED = {"scikit-learn", "simplejpeg"}
 """Required though no import statement names them: loaded by name, or what imbalanced-learn computes with."""

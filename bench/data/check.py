@@ -88,7 +88,7 @@ def check_data(examples: Examples, labels: Sequence[str], train: np.ndarray, pix
     """
     train = np.asarray(train, bool)
     labelled = np.array([label != "" for label in labels], dtype=bool)
-    train_rows, test_rows = (np.flatnonzero(pixels.ok & labelled & part) for part in (train, ~train))
+    train_rows, test_rows = (np.flatnonzero(pixels.ok & labelled & part).tolist() for part in (train, ~train))
     in_train = Counter(labels[row] for row in train_rows)
     in_test = Counter(labels[row] for row in test_rows)
     names = sorted(in_train | in_test, key=lambda name: (-in_train[name] - in_test[name], name))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from bench.errors import BenchError
 from bench.methods.grammar import functions_of
-from bench.methods.registry import LinearHead, LossSpec, Resampled
+from bench.methods.losses import REMEMBERING
+from bench.methods.registry import Labelled, LinearHead, LossSpec, Resampled
 from bench.methods.sampling import all_rows
 from bench.spec import MethodSpec
 
@@ -19,33 +21,98 @@ from bench.spec import MethodSpec
 class Resolved:
     """What a method makes of n training rows of k classes.
 
-    resampled: the rows to train on. weights: (k,) float32, or None for all ones.
-    loss: the loss. seen: (k,) int64, rows per class that the loss sees, after resampling.
+    resampled: the rows to train on, of m; a row that got another label is among the synthetic ones.
+    weights: (k,) float32 by class, or None for all ones. loss: the loss. seen: (k,) int64, rows per class
+    that the loss sees, after cleaning and resampling. row_weights: (m,) float32, or None for all ones.
+    found: what each labels step found, by step, for the record. stop_by: how the best epoch is known, by
+    validation `loss`, or by `top1` where labels were cleaned or held out against (elr): validation labels
+    are as wrong as the others were, and cross entropy with them punishes a head that is right for being sure.
     """
 
     resampled: Resampled
     weights: np.ndarray | None
     loss: LossSpec
     seen: np.ndarray
+    row_weights: np.ndarray | None = None
+    found: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    stop_by: str = "loss"
 
 
-def resolve(method: MethodSpec, y: np.ndarray, features: np.ndarray | None, k: int, seed: int) -> Resolved:
-    """Run a method's sampling, weight and loss steps on the training rows.
+def resolve(
+    method: MethodSpec,
+    y: np.ndarray,
+    features: np.ndarray | None,
+    k: int,
+    seed: int,
+    groups: Sequence[str] | None = None,
+) -> Resolved:
+    """Run a method's labels, sampling, weight and loss steps on the training rows.
 
-    y: (n,) int32 classes below k. features: (n, d) float32, or None outside the frozen regime.
-    Weights are made of the counts before resampling, the loss of those after it. The seed decides
-    which rows are drawn.
+    y: (n,) int32 classes below k. features: (n, d) float32, or None outside the frozen regime. groups:
+    n ids of what belongs together, or None. Sampling and weights go by the labels after cleaning; weights
+    are made of the counts before resampling, the loss of those after it. The seed decides how folds are
+    cut and which rows are drawn.
     """
-    counts = np.bincount(y, minlength=k)
-    resampled, weights, loss, seen = all_rows(y, features), None, LossSpec(), counts
+    labelled = Labelled(np.arange(len(y)), y)
+    found: dict[str, Mapping[str, int]] = {}
+    for name, function, args in _functions(method, "labels"):
+        labelled = function(args, y, features, groups, k, seed)
+        found[name] = labelled.found
+    labels = labelled.labels[labelled.rows]
+    inputs = features if features is None or len(labels) == len(y) else features[labelled.rows]
+    counts = np.bincount(labels, minlength=k)
+    resampled, weights, loss, seen = all_rows(labels, inputs), None, LossSpec(), counts
     for _, function, args in _functions(method, "sampling"):
-        resampled = function(args, y, features, seed)
-        seen = np.bincount(np.concatenate([y, resampled.labels])[resampled.rows], minlength=k)
+        resampled = function(args, labels, inputs, seed)
+        seen = np.bincount(np.concatenate([labels, resampled.labels])[resampled.rows], minlength=k)
     for _, function, args in _functions(method, "weight"):
         weights = function(args, counts)
     for _, function, args in _functions(method, "loss"):
         loss = function(args, seen)
-    return Resolved(resampled, weights, loss, seen)
+    row_weights = None
+    if labelled.weights is not None:
+        row_weights = _row_weights(labelled.weights[labelled.rows], labels, resampled)
+    placed, stop_by = (
+        _placed(resampled, labelled, y, features),
+        "top1" if found or loss.family in REMEMBERING else "loss",
+    )
+    return Resolved(placed, weights, loss, seen, row_weights, found, stop_by)
+
+
+def _placed(
+    resampled: Resampled, labelled: Labelled, y: np.ndarray, features: np.ndarray | None
+) -> Resampled:
+    """Say the same of the n rows before cleaning, where rows with a new label are synthetic ones.
+
+    So a row can have one label for one lane and another for its neighbour. Raises BenchError for a new
+    label without features.
+    """
+    kept = labelled.rows
+    changed = kept[labelled.labels[kept] != y[kept]]
+    if len(kept) == len(y) and not len(changed):
+        return resampled
+    home = np.arange(len(y))
+    home[changed] = len(y) + np.arange(len(changed))
+    added = len(y) + len(changed) + np.arange(len(resampled.labels))
+    synthetic, labels = resampled.synthetic, resampled.labels
+    if len(changed):
+        if features is None:
+            raise BenchError("rows get another label only where there are features; this regime has none")
+        synthetic = np.concatenate([np.asarray(features[changed], np.float32), synthetic])
+        labels = np.concatenate([labelled.labels[changed], labels])
+    return Resampled(np.concatenate([home[kept], added])[resampled.rows], synthetic, labels)
+
+
+def _row_weights(weights: np.ndarray, y: np.ndarray, resampled: Resampled) -> np.ndarray:
+    """Return (m,) float32 weights of resampled rows; a synthetic one has the mean of its class.
+
+    weights: (n,) float32 of the real rows. y: (n,) their classes.
+    """
+    size = int(max(y.max(initial=0), resampled.labels.max(initial=0))) + 1
+    means = np.bincount(y, weights, size) / np.maximum(np.bincount(y, minlength=size), 1)
+    both = np.concatenate([weights, means[resampled.labels].astype(np.float32)])
+    out: np.ndarray = both[resampled.rows]
+    return out
 
 
 def fit_posthoc(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import bench.methods.steps  # noqa: F401  (fills the registry)
@@ -19,7 +20,7 @@ MAX_LIST = 20_000
 """Characters of a list of methods."""
 
 NONE = MethodSpec(steps=(), text="none")
-"""The method that does nothing about the imbalance."""
+"""The method that does nothing about imbalance or wrong labels."""
 
 _STEP = re.compile(r"([^\s()=]+)\s*(?:\(([^()]*)\))?")
 _WORD = re.compile(r"[A-Za-z0-9_.-]+")
@@ -80,19 +81,18 @@ def problems_for(method: MethodSpec, kind: str, regime: str) -> str | None:
         if kind not in info.kinds:
             return f"{step.name} is for {' and '.join(info.kinds)} tasks, not for {kind}"
         if regime not in info.regimes:
-            if _works_on_features(info):
+            if info.on_features:
                 return f"{step.name} works on features; the {regime} regime has none"
             return f"{step.name} runs in the {' and '.join(info.regimes)} regime, not in {regime}"
+        if info.needs and find_spec(info.needs[0]) is None:
+            package, extra = info.needs
+            return f"{step.name} needs {package}, which is not installed: pip install 'messybench[{extra}]'"
     return None
 
 
 def needs_features(method: MethodSpec) -> bool:
     """Tell whether a step works on feature rows, so that `resolve` must be given them."""
-    return any(_works_on_features(STEPS[step.name]) for step in method.steps)
-
-
-def _works_on_features(info: StepInfo) -> bool:
-    return info.regimes == ("frozen",)
+    return any(STEPS[step.name].on_features for step in method.steps)
 
 
 def needs_validation(method: MethodSpec) -> bool:
@@ -222,6 +222,7 @@ def _check_together(steps: list[Step]) -> None:
 
 
 _CLASH: Mapping[str, str] = {
+    "labels": "a method cleans its labels in one way",
     "sampling": "a method samples in one way",
     "weight": "both weight the classes",
     "loss": "a method has one loss",

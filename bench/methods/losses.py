@@ -4,7 +4,7 @@ A family takes logits (n, k), the classes (n,) and named numbers, and gives the 
 and its slope with regard to that row's logits, (n, k): the one formula serves heads, which are trained
 without TensorFlow, and whole nets, whose gradients start from the slope. The offset of a LossSpec is
 already in the logits. Averaging belongs to the trainer: sum(w * loss) / sum(w), where w is the weight of
-the row's class. The logits lie row by row in memory (C order), and a family may overwrite them.
+the row. The logits lie row by row in memory (C order), and a family may overwrite them.
 
 Counts given to the loss steps are those the loss sees, after resampling.
 """
@@ -17,10 +17,21 @@ from typing import Any
 
 import numpy as np
 
+from bench.methods.doubt import (
+    elr_loss,
+    gce_loss,
+    hard_bootstrap_loss,
+    sce_loss,
+    soft_bootstrap_loss,
+    true_places,
+)
 from bench.methods.registry import LossSpec
 from bench.methods.weights import log_prior
 
 Family = Callable[[np.ndarray, np.ndarray, Mapping[str, float]], tuple[np.ndarray, np.ndarray]]
+Remembering = Callable[
+    [np.ndarray, np.ndarray, Mapping[str, float], np.ndarray], tuple[np.ndarray, np.ndarray]
+]
 
 _FAR = -1e9
 """Stands for minus infinity where a real one would give 0 * inf."""
@@ -31,7 +42,7 @@ def softmax_loss(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cross entropy against (1 - smoothing) * onehot + smoothing / k (Szegedy et al. 2016)."""
     smoothing = params.get("smoothing", 0.0)
-    k, places = logits.shape[1], _places(logits, truth)
+    k, places = logits.shape[1], true_places(logits, truth)
     logits -= logits.max(axis=1, keepdims=True)
     target = logits.ravel()[places]
     if smoothing:
@@ -54,7 +65,7 @@ def focal_loss(
     overflows for p near 1 and gamma below 1.
     """
     gamma, alpha = params.get("gamma", 2.0), params.get("alpha", 1.0)
-    places = _places(logits, truth)
+    places = true_places(logits, truth)
     logits -= logits.max(axis=1, keepdims=True)
     true = logits.ravel()[places]
     logits.ravel()[places] = _FAR
@@ -109,15 +120,9 @@ def sigmoid_focal_loss(
     return (focus * surprise).sum(axis=1), slope
 
 
-def _places(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return where in the flat logits each row's own class stands."""
-    places: np.ndarray = np.arange(0, logits.size, logits.shape[1]) + truth
-    return places
-
-
 def _against(logits: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the logit of the wrong answer for every class, and where each row's own class stands."""
-    places = _places(logits, truth)
+    places = true_places(logits, truth)
     logits.ravel()[places] *= -1.0
     return logits, places
 
@@ -134,13 +139,27 @@ FAMILIES: dict[str, Family] = {
     "focal": focal_loss,
     "sigmoid": sigmoid_loss,
     "sigmoid_focal": sigmoid_focal_loss,
+    "gce": gce_loss,
+    "sce": sce_loss,
+    "soft_bootstrap": soft_bootstrap_loss,
+    "hard_bootstrap": hard_bootstrap_loss,
+    "elr": softmax_loss,
 }
+
+REMEMBERING: dict[str, Remembering] = {"elr": elr_loss}
+"""Families that keep an array (n, k) of what they made of a training row before, zeros at first, and update
+it in place; on rows that are not trained on they are what FAMILIES says."""
 
 PARAMETERS: dict[str, tuple[str, ...]] = {
     "softmax": ("smoothing",),
     "focal": ("gamma", "alpha"),
     "sigmoid": (),
     "sigmoid_focal": ("gamma",),
+    "gce": ("q",),
+    "sce": ("alpha", "beta", "log_zero"),
+    "soft_bootstrap": ("beta",),
+    "hard_bootstrap": ("beta",),
+    "elr": ("beta", "lam"),
 }
 """The names of the numbers that each family knows."""
 

@@ -2,6 +2,7 @@
 
 A step belongs to one stage. The stages run in this order:
 
+    labels    which labels are trained on, which are left out, doubted or replaced; sees training rows only
     sampling  which training rows are seen, how often; may add synthetic feature rows
     weight    one weight per class, applied to each sample's loss
     loss      what is minimised; at most one
@@ -12,7 +13,7 @@ Adding a step is adding one entry here (`register`), with its function in the mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 from bench.spec import Value
 
-STAGES = ("sampling", "weight", "loss", "posthoc")
+STAGES = ("labels", "sampling", "weight", "loss", "posthoc")
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,21 @@ class LossSpec:
 
 
 @dataclass(frozen=True)
+class Labelled:
+    """What a labels step makes of n training rows.
+
+    rows: (m,) int64 rising positions of the rows that are kept. labels: (n,) int32, the class each row is
+    trained as. weights: (n,) float32 factor of each row's loss, or None for all ones. found: what goes
+    into the cell's record ({"suspect": 12}).
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray | None = None
+    found: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Resampled:
     """What a sampling step makes of n training rows.
 
@@ -84,6 +100,23 @@ class LinearHead:
         return out
 
 
+class LabelsStep(Protocol):
+    """y: (n,) int32 classes below k; features: (n, d) float32, or None outside the frozen regime.
+
+    groups: n ids of what belongs together (photos of one listing), or None where nothing is known.
+    """
+
+    def __call__(
+        self,
+        args: Mapping[str, Any],
+        y: np.ndarray,
+        features: np.ndarray | None,
+        groups: Sequence[str] | None,
+        k: int,
+        seed: int,
+    ) -> Labelled: ...
+
+
 class SamplingStep(Protocol):
     """y: (n,) int32; features: (n, d) float32, or None outside the frozen regime."""
 
@@ -93,7 +126,7 @@ class SamplingStep(Protocol):
 
 
 class WeightStep(Protocol):
-    """counts: (k,) training images per class before any resampling -> (k,) float32 weights."""
+    """counts: (k,) training images per class, cleaned but not resampled -> (k,) float32 weights."""
 
     def __call__(self, args: Mapping[str, Any], counts: np.ndarray) -> np.ndarray: ...
 
@@ -130,7 +163,9 @@ class StepInfo:
     also: functions it brings to other stages besides, in the same form (a loss with weights of its own);
     it then occupies those stages too.
     check: says why resolved arguments make no sense together, or None where they do.
-    regimes: where it can be used. kinds: the task kinds that can use it.
+    needs: an optional package that it imports, and the extra of ours that installs it; () for none.
+    regimes: where it can be used. on_features: whether it must be given feature rows, which only a frozen
+    backbone has. kinds: the task kinds that can use it.
     """
 
     name: str
@@ -143,6 +178,8 @@ class StepInfo:
     kinds: tuple[str, ...] = ("multiclass",)
     also: Mapping[str, str] = field(default_factory=dict)
     check: Callable[[Mapping[str, Any]], str | None] | None = None
+    needs: tuple[()] | tuple[str, str] = ()
+    on_features: bool = False
 
     def stage_of(self, args: Mapping[str, Any]) -> str:
         """Return the stage this step runs in with these arguments."""

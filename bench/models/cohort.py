@@ -40,10 +40,11 @@ def train_heads(
     lanes use. progress is told (epochs done, epochs at most, what). budget: bytes for the state of the
     heads that train at a time; it changes the speed and nothing else.
 
-    A batch's loss is sum(w * loss) / sum(w), w the weight of the row's class. The validation loss that
-    stops a lane and picks its best epoch is this same objective, weights and offset included, over all
-    validation rows; val_top1 is the plain share of right answers, without offset. A lane whose loss is
-    not finite is marked failed, and the others do not notice. Lanes that are equal are trained once.
+    A batch's loss is sum(w * loss) / sum(w), w the weight of the row's class times its own. The
+    validation loss that stops a lane and picks its best epoch (or top-1 does, see `Lane`) is this same
+    objective, class weights and offset included, over all validation rows; val_top1 is the plain share of
+    right answers, without offset. A lane whose loss is not finite is marked failed, and the others do not
+    notice. Lanes that are equal are trained once.
 
     Every core trains a stack of its own, each of its products on one thread: what a lane's numbers are
     depends neither on the machine's other work nor on which lanes are trained beside it.
@@ -126,7 +127,7 @@ def _first_equals(lanes: Sequence[Lane]) -> list[int]:
     """Return for each lane the position of the first lane that is equal in all that training sees."""
     first: dict[Hashable, int] = {}
     return [
-        first.setdefault((*_minibatches(lane), *_objective(lane), lane.epochs), index)
+        first.setdefault((*_minibatches(lane), *_objective(lane), lane.epochs, lane.stop_by), index)
         for index, lane in enumerate(lanes)
     ]
 
@@ -138,7 +139,8 @@ def _minibatches(lane: Lane) -> tuple[Hashable, ...]:
 def _objective(lane: Lane) -> tuple[Hashable, ...]:
     loss = lane.loss
     numbers = tuple(sorted(loss.params.items()))
-    return loss.family, numbers, loss.bias, _digest(loss.offset), _digest(lane.weights)
+    arrays = (_digest(array) for array in (loss.offset, lane.weights, lane.row_weights))
+    return loss.family, numbers, loss.bias, *arrays
 
 
 def _digest(array: np.ndarray | None) -> bytes:

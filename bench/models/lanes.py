@@ -18,9 +18,11 @@ class Lane:
     rows: (m,) int64 training rows, repeats allowed, in no meaningful order.
     val_rows: (v,) int64; empty trains for exactly `epochs` and keeps the last epoch.
     weights: (k,) float32 per-class sample weights, or None for all ones.
+    row_weights: (m,) float32, what each training row's loss is multiplied by besides, or None for all
+    ones; validation rows have none. Heads know them, nets do not.
     seed: draws the initial weights and the order of rows in each epoch, and nothing else does.
-    epochs: at most so many; with validation rows training stops `patience` epochs after the best
-    validation loss and keeps the best epoch.
+    epochs: at most so many; with validation rows training stops `patience` epochs after the best one and
+    keeps that. stop_by: what is best, the lowest validation `loss` or the highest `top1`.
     """
 
     rows: np.ndarray
@@ -29,6 +31,8 @@ class Lane:
     weights: np.ndarray | None
     seed: int
     epochs: int
+    row_weights: np.ndarray | None = None
+    stop_by: str = "loss"
 
 
 @dataclass(frozen=True)

@@ -32,16 +32,16 @@ def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
 class Watch:
     """One lane in training: its history, its best epoch, and whether it goes on.
 
-    best_epoch: the epoch with the lowest validation loss, the first of equals; without validation rows
-    the last one. failed: why there will be no head, or None.
+    best_epoch: the epoch with the lowest validation loss, or the highest top-1 where the lane stops by that,
+    the first of equals; without validation rows the last one. failed: why there will be no head, or None.
     """
 
     def __init__(self, lane: Lane, patience: int) -> None:
-        self.epochs, self.patience = lane.epochs, patience
+        self.epochs, self.patience, self.by_top1 = lane.epochs, patience, lane.stop_by == "top1"
         self.validates = len(lane.val_rows) > 0
         self.history: list[Epoch] = []
         self.best_epoch = 0
-        self.best_loss = math.inf
+        self.best_cost = math.inf
         self.failed: str | None = None
         if not len(lane.rows) or lane.epochs < 1:
             self.failed = "no training rows" if lane.epochs >= 1 else "no epochs to train for"
@@ -75,9 +75,10 @@ class Watch:
             self.best_epoch = epoch
             return epoch == self.epochs
         self.history.append(Epoch(epoch, loss, val_loss, val_top1))
-        if not val_loss < self.best_loss:
+        cost = -val_top1 if self.by_top1 else val_loss
+        if not cost < self.best_cost:
             return False
-        self.best_epoch, self.best_loss = epoch, val_loss
+        self.best_epoch, self.best_cost = epoch, cost
         return True
 
     def trained(self, head: LinearHead | None) -> Trained:

@@ -30,7 +30,9 @@ class Stack:
         self.table, self.truth, self.setting = table, truth, setting
         self.rows, self.val_rows, self.seed = lanes[0].rows, lanes[0].val_rows, lanes[0].seed
         d = table.shape[1]
-        self.objectives = [Objective(lane.loss, lane.weights) for lane in lanes]
+        self.objectives = [
+            Objective(lane.loss, lane.weights, lane.row_weights, len(lane.rows)) for lane in lanes
+        ]
         self.kernels = np.stack([initial_kernel(lane.seed, d, k) for lane in lanes])
         self.biases = np.stack([np.full(k, lane.loss.bias, np.float32) for lane in lanes])
         descent = DESCENTS[setting.optimizer]
@@ -52,7 +54,8 @@ class Stack:
         The rows are training loss, validation loss and validation top-1, NaN where undefined.
         """
         size = max(1, self.setting.batch_size)
-        order = epoch_order(self.rows, self.seed, number)
+        # Positions are drawn as the rows themselves would be, so that a row's own weight can be found.
+        order = epoch_order(np.arange(len(self.rows)), self.seed, number)
         sums = np.zeros((2, len(self.objectives)))
         for start in range(0, len(order), size):
             sums += self._descend(order[start : start + size])
@@ -68,12 +71,15 @@ class Stack:
         rows = max(min(self.setting.batch_size, len(self.rows)), min(BLOCK, len(self.val_rows)))
         self.inputs = np.empty((rows, self.table.shape[1]), np.float32)
 
-    def _descend(self, rows: np.ndarray) -> np.ndarray:
-        """Move every lane by one minibatch; return (2, g) sums of weight * loss and of weight."""
-        inputs, labels, logits = self._forward(rows)
+    def _descend(self, places: np.ndarray) -> np.ndarray:
+        """Move every lane by the minibatch at these places of `rows`.
+
+        Returns (2, g) sums of weight * loss and of weight.
+        """
+        inputs, labels, logits = self._forward(self.rows[places])
         sums = np.empty((2, len(self.objectives)))
         for place, objective in enumerate(self.objectives):
-            sums[0, place], sums[1, place], slope = objective(logits[place], labels)
+            sums[0, place], sums[1, place], slope = objective(logits[place], labels, places)
             np.matmul(inputs.T, slope, out=self.falls[place])
             np.sum(slope, axis=0, out=self.leans[place])
         if self.setting.l2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -43,14 +43,15 @@ class Order:
 class Fitted:
     """A trained cell. embed: rows -> (n, d) inputs of its head, valid until the next one is asked for.
 
-    link: how its logits become scores. seen: (k,) rows per class that it was trained on.
-    head is None where training failed.
+    link: how its logits become scores. seen: (k,) rows per class that it was trained on. found: what the
+    method found in its training rows, by step, for the record. head is None where training failed.
     """
 
     trained: Trained
     embed: Callable[[np.ndarray], np.ndarray]
     link: str
     seen: np.ndarray
+    found: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def head(self) -> LinearHead | None:
@@ -86,13 +87,19 @@ class HeadTrainer:
     """Frozen regime: all heads of a stage are trained together on its standardised features.
 
     features: (n, d) of all examples. Mean and deviation come from the stage's training part
-    (validation included: no label is used, and no test image).
+    (validation included: no label is used, and no test image). groups: n ids of all examples, of what a
+    cross-validation must keep together, or None.
     """
 
     def __init__(
-        self, features: np.ndarray, split: StageSplit, setting: Mapping[str, Value], progress: Progress
+        self,
+        features: np.ndarray,
+        split: StageSplit,
+        setting: Mapping[str, Value],
+        progress: Progress,
+        groups: Sequence[str] | None = None,
     ) -> None:
-        self.features, self.setting, self.progress = features, setting, progress
+        self.features, self.setting, self.progress, self.groups = features, setting, progress, groups
         self.classes, self.truth = len(split.classes), split.truth
         self.rows = np.sort(np.concatenate([split.train, split.val]))
         own = np.asarray(features[self.rows], np.float32)
@@ -122,7 +129,8 @@ class HeadTrainer:
         for order in orders:
             rows = np.searchsorted(self.rows, order.rows)
             inputs = self.table[rows] if needs_features(order.method) else None
-            made = resolve(order.method, labels[rows], inputs, self.classes, order.seed)
+            groups = None if self.groups is None else [self.groups[row] for row in order.rows]
+            made = resolve(order.method, labels[rows], inputs, self.classes, order.seed, groups)
             places = np.concatenate([rows, size + np.arange(len(made.resampled.labels))])
             val_rows = np.searchsorted(self.rows, order.val_rows)
             lanes.append(_lane(order, made, places[made.resampled.rows], val_rows, self.setting))
@@ -137,7 +145,7 @@ class HeadTrainer:
             table, y.astype(np.int32), self.classes, lanes, train_setting(self.setting), self.progress
         )
         for made, answer in zip(resolved, trained, strict=True):
-            yield Fitted(answer, self.embed, made.loss.link, made.seen)
+            yield Fitted(answer, self.embed, made.loss.link, made.seen, made.found)
 
 
 class NetTrainer:
@@ -178,11 +186,20 @@ class NetTrainer:
             self.progress,
         )
         for made, (trained, embed) in zip(resolved, answers, strict=True):
-            yield Fitted(trained, embed, made.loss.link, made.seen)
+            yield Fitted(trained, embed, made.loss.link, made.seen, made.found)
 
 
 def _lane(
     order: Order, made: Resolved, rows: np.ndarray, val_rows: np.ndarray, setting: Mapping[str, Value]
 ) -> Lane:
     epochs = order.epochs if order.epochs is not None else setting["epochs"]
-    return Lane(rows, val_rows, made.loss, made.weights, order.seed, int(epochs or 0))
+    return Lane(
+        rows,
+        val_rows,
+        made.loss,
+        made.weights,
+        order.seed,
+        int(epochs or 0),
+        made.row_weights,
+        made.stop_by,
+    )

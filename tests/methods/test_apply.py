@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from bench.methods.apply import apply_posthoc, fit_posthoc, resolve
+from bench.errors import BenchError
+from bench.methods import cleaning
+from bench.methods.apply import Resolved, apply_posthoc, fit_posthoc, resolve
 from bench.methods.grammar import parse_method
-from bench.methods.registry import LinearHead
+from bench.methods.registry import Labelled, LinearHead
 
 Y = np.repeat(np.array([0, 1, 2], np.int32), [6, 3, 1])
 FEATURES = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
@@ -74,3 +77,73 @@ def test_a_second_head_has_a_prior_of_its_own() -> None:
     method = parse_method("logit_adjust(tau=1,form=posthoc)")
     head = apply_posthoc(method, _head(), {}, np.array([1, 1, 2]))
     np.testing.assert_allclose(head.bias, _head().bias - np.log([0.25, 0.25, 0.5]), rtol=1e-5, atol=1e-6)
+
+
+KEPT = np.array([0, 2, 3, 5, 6, 7, 9])
+NEW = np.array([0, 0, 2, 0, 0, 0, 1, 1, 1, 2], np.int32)
+"""Rows 1, 4, 8 are left out; row 2 becomes a 2."""
+
+
+def _cleaned(monkeypatch: pytest.MonkeyPatch, labelled: Labelled) -> None:
+    monkeypatch.setattr(cleaning, "clean", lambda *args: labelled)
+
+
+def _seen_rows(out: Resolved) -> tuple[np.ndarray, np.ndarray]:
+    """Return features and labels of every row that a lane trains on."""
+    features = np.concatenate([FEATURES, out.resampled.synthetic])
+    return features[out.resampled.rows], np.concatenate([Y, out.resampled.labels])[out.resampled.rows]
+
+
+@pytest.mark.parametrize("rest", ["class_weight", "oversample+class_weight", "undersample", "smote(k=1)"])
+def test_everything_after_cleaning_sees_the_cleaned_rows(monkeypatch: pytest.MonkeyPatch, rest: str) -> None:
+    _cleaned(monkeypatch, Labelled(KEPT, NEW, found={"suspect": 4}))
+    out = resolve(parse_method(f"clean+{rest}+logit_adjust"), Y, FEATURES, 3, seed=0)
+    plain = resolve(parse_method(f"{rest}+logit_adjust"), NEW[KEPT], FEATURES[KEPT], 3, seed=0)
+    features = np.concatenate([FEATURES[KEPT], plain.resampled.synthetic])[plain.resampled.rows]
+    labels = np.concatenate([NEW[KEPT], plain.resampled.labels])[plain.resampled.rows]
+    np.testing.assert_array_equal(_seen_rows(out)[0], features)
+    np.testing.assert_array_equal(_seen_rows(out)[1], labels)
+    np.testing.assert_array_equal(out.seen, np.bincount(labels, minlength=3))
+    np.testing.assert_array_equal(out.loss.offset, plain.loss.offset)
+    assert (out.weights is None) == (plain.weights is None)
+    if plain.weights is not None:
+        np.testing.assert_array_equal(out.weights, plain.weights)
+    assert out.row_weights is None
+    assert out.found == {"clean": {"suspect": 4}}
+    assert (out.stop_by, plain.stop_by) == ("top1", "loss")
+
+
+def test_a_row_keeps_its_place_unless_it_gets_another_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    _cleaned(monkeypatch, Labelled(KEPT, NEW))
+    out = resolve(parse_method("clean"), Y, FEATURES, 3, seed=0)
+    assert out.resampled.rows.tolist() == [0, 10, 3, 5, 6, 7, 9]
+    np.testing.assert_array_equal(out.resampled.synthetic, FEATURES[[2]])
+    assert out.resampled.labels.tolist() == [2]
+
+
+@pytest.mark.parametrize("rest", ["", "+oversample", "+smote(k=1)"])
+def test_weights_go_with_their_rows(monkeypatch: pytest.MonkeyPatch, rest: str) -> None:
+    weights = np.arange(1, 11, dtype=np.float32) / 10
+    _cleaned(monkeypatch, Labelled(np.arange(10), Y, weights))
+    out = resolve(parse_method(f"clean{rest}"), Y, FEATURES, 3, seed=0)
+    assert out.row_weights is not None and out.row_weights.dtype == np.float32
+    features, labels = _seen_rows(out)
+    for feature, label, weight in zip(features, labels, out.row_weights, strict=True):
+        own = np.flatnonzero((feature == FEATURES).all(1))
+        expected = weights[own[0]] if len(own) else weights[label == Y].mean()
+        assert weight == pytest.approx(expected)
+
+
+def test_without_features_no_row_gets_another_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    _cleaned(monkeypatch, Labelled(KEPT, NEW))
+    with pytest.raises(BenchError, match="this regime has none"):
+        resolve(parse_method("clean"), Y, None, 3, seed=0)
+
+
+def test_groups_reach_the_labels_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(args: object, y: object, features: object, groups: object, k: int, seed: int) -> Labelled:
+        assert (groups, k, seed) == (list("aabbccddee"), 3, 7)
+        return Labelled(KEPT, NEW)
+
+    monkeypatch.setattr(cleaning, "clean", told)
+    assert resolve(parse_method("clean"), Y, FEATURES, 3, 7, list("aabbccddee")).seen.sum() == len(KEPT)

@@ -102,6 +102,11 @@ def _check(resolved: Resolved, n: int) -> None:
     assert rows.min() >= 0 and rows.max() < n + len(synthetic)
     assert len(synthetic) == len(labels) and synthetic.dtype == np.float32 and np.isfinite(synthetic).all()
     assert ((np.array(COUNTS) > 0) == (resolved.seen > 0)).all(), "no class appears or vanishes"
+    assert synthetic.shape[1] in (0, D) and labels.dtype == np.int32
+    if resolved.row_weights is not None:
+        assert resolved.row_weights.shape == rows.shape and resolved.row_weights.dtype == np.float32
+        assert (resolved.row_weights >= 0).all() and (resolved.row_weights <= 1).all()
+        assert resolved.row_weights.any()
     if resolved.weights is not None:
         assert resolved.weights.shape == (K,) and resolved.weights.dtype == np.float32
         assert np.isfinite(resolved.weights).all() and (resolved.weights >= 0).all()

@@ -44,6 +44,11 @@ from bench.spec import canonical_json
         ("logit_adjust(tau=auto, form=posthoc)", "logit_adjust(tau=auto,form=posthoc)"),
         ("tau_norm(tau=auto)+label_smoothing(0.05)", "label_smoothing(epsilon=0.05)+tau_norm"),
         ("smote(3, mean)", "smote(k=3,target=mean)"),
+        ("clean(confident)", "clean"),
+        ("gce+oversample+clean(action=relabel)", "clean(action=relabel)+oversample+gce"),
+        ("clean(confident, weight, folds=3)", "clean(action=weight,folds=3)"),
+        ("sce(alpha=6, log_zero=-4)", "sce(alpha=6)"),
+        ("bootstrap(mode=soft)", "bootstrap(mode=soft)"),
     ],
 )
 def test_canonical_text(text: str, canonical: str) -> None:
@@ -97,6 +102,11 @@ def test_canonical_text(text: str, canonical: str) -> None:
         ("class_weight+class_balanced", "both weight the classes"),
         ("tau_norm+logit_adjust(form=posthoc)", "changes the trained head once"),
         ("focal+focal", "focal is there twice"),
+        ("clean(action=delete)", "action must be drop or relabel or weight"),
+        ("clean(folds=1)", "folds must be between 2 and 50, not 1"),
+        ("gce+bootstrap", "a method has one loss"),
+        ("gce(q=0)", "q must be between 0.001 and 1, not 0"),
+        ("sce(alpha=0,beta=0)", "nothing is left to minimise"),
         ("logit_adjust+logit_adjust(form=posthoc)", "logit_adjust is there twice"),
         ("x" * 301, "301 characters is too long"),
     ],
@@ -152,6 +162,9 @@ def test_a_loss_with_weights_of_its_own_takes_both_stages() -> None:
         ("smote", "multiclass", "frozen", None),
         ("smote+focal", "multiclass", "scratch", "smote works on features; the scratch regime has none"),
         ("focal", "verification", "frozen", "focal is for multiclass tasks, not for verification"),
+        ("clean", "multiclass", "scratch", "clean works on features; the scratch regime has none"),
+        ("gce+oversample", "multiclass", "scratch", None),
+        ("elr", "multiclass", "scratch", "elr runs in the frozen regime, not in scratch"),
         ("focal", "multiclass", "finetune", "focal runs in the frozen and scratch regime, not in finetune"),
     ],
 )
@@ -159,7 +172,17 @@ def test_problems_for(text: str, kind: str, regime: str, reason: str | None) -> 
     assert problems_for(parse_method(text), kind, regime) == reason
 
 
+def test_a_step_whose_package_is_missing_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.methods.grammar.find_spec", lambda name: None)
+    assert problems_for(parse_method("clean+focal"), "multiclass", "frozen") == (
+        "clean needs cleanlab, which is not installed: pip install 'messybench[clean]'"
+    )
+    assert problems_for(parse_method("smote+focal"), "multiclass", "frozen") is None
+
+
 def test_needs_features() -> None:
+    assert needs_features(parse_method("clean"))
+    assert not needs_features(parse_method("elr"))
     assert needs_features(parse_method("smote+focal"))
     assert not needs_features(parse_method("oversample+focal"))
     assert not needs_features(NONE)

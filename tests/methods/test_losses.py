@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,22 @@ from scipy.special import expit, log_softmax, softmax
 from sklearn.metrics import log_loss
 
 from bench.methods import losses
-from bench.methods.losses import FAMILIES, PARAMETERS
+from bench.methods.grammar import functions_of, parse_method
+from bench.methods.losses import FAMILIES, PARAMETERS, REMEMBERING
 from bench.methods.registry import LossSpec
+from bench.models.objective import Objective
 
-DEFAULTS = {"smoothing": 0.0, "gamma": 2.0, "alpha": 1.0}
+DEFAULTS: dict[str, dict[str, float]] = {
+    "softmax": {"smoothing": 0.0},
+    "focal": {"gamma": 2.0, "alpha": 1.0},
+    "sigmoid": {},
+    "sigmoid_focal": {"gamma": 2.0},
+    "gce": {"q": 0.7},
+    "sce": {"alpha": 0.1, "beta": 1.0, "log_zero": -4.0},
+    "soft_bootstrap": {"beta": 0.95},
+    "hard_bootstrap": {"beta": 0.8},
+    "elr": {"beta": 0.7, "lam": 3.0},
+}
 
 CASES: list[tuple[str, dict[str, float]]] = [
     ("softmax", {}),
@@ -24,6 +37,17 @@ CASES: list[tuple[str, dict[str, float]]] = [
     ("sigmoid", {}),
     ("sigmoid_focal", {"gamma": 2.0}),
     ("sigmoid_focal", {"gamma": 0.5}),
+    ("gce", {}),
+    ("gce", {"q": 0.3}),
+    ("gce", {"q": 1.0}),
+    ("sce", {}),
+    ("sce", {"alpha": 6.0, "beta": 0.1, "log_zero": -6.0}),
+    ("sce", {"alpha": 0.0}),
+    ("soft_bootstrap", {}),
+    ("soft_bootstrap", {"beta": 0.4}),
+    ("hard_bootstrap", {}),
+    ("hard_bootstrap", {"beta": 0.4}),
+    ("elr", {}),
 ]
 
 
@@ -38,10 +62,23 @@ def _loss(family: str, logits: np.ndarray, onehot: np.ndarray, params: dict[str,
 
 def _by_hand(family: str, logits: np.ndarray, onehot: np.ndarray, params: dict[str, float]) -> np.ndarray:
     """Compute the same from the papers' formulae, naively, in double precision."""
-    numbers = {name: params.get(name, DEFAULTS[name]) for name in PARAMETERS[family]}
-    k = logits.shape[-1]
-    if family == "softmax":
+    numbers = DEFAULTS[family] | params
+    k, p_all = logits.shape[-1], softmax(logits, axis=-1)
+    if family == "elr":
+        # What it is on rows that are not trained on.
+        losses_of_classes = -onehot * log_softmax(logits, axis=-1)
+    elif family == "softmax":
         targets = (1 - numbers["smoothing"]) * onehot + numbers["smoothing"] / k
+        losses_of_classes = -targets * log_softmax(logits, axis=-1)
+    elif family == "gce":
+        losses_of_classes = onehot * (1 - p_all ** numbers["q"]) / numbers["q"]
+    elif family == "sce":
+        forwards = -onehot * log_softmax(logits, axis=-1)
+        backwards = -p_all * np.where(onehot == 1, np.log(1.0), numbers["log_zero"])
+        losses_of_classes = numbers["alpha"] * forwards + numbers["beta"] * backwards
+    elif family.endswith("bootstrap"):
+        belief = p_all if family.startswith("soft") else np.eye(k)[logits.argmax(-1)]
+        targets = numbers["beta"] * onehot + (1 - numbers["beta"]) * belief
         losses_of_classes = -targets * log_softmax(logits, axis=-1)
     elif family == "focal":
         p = (softmax(logits, axis=-1) * onehot).sum(-1, keepdims=True)
@@ -62,7 +99,10 @@ def test_family_is_its_formula(family: str, params: dict[str, float]) -> None:
 
 
 def test_every_family_is_covered() -> None:
-    assert {family for family, _ in CASES} == set(FAMILIES) == set(PARAMETERS)
+    assert {family for family, _ in CASES} == set(FAMILIES) == set(PARAMETERS) == set(DEFAULTS)
+    assert {family: set(numbers) for family, numbers in DEFAULTS.items()} == {
+        family: set(names) for family, names in PARAMETERS.items()
+    }
 
 
 def test_softmax_is_scikit_learns_log_loss() -> None:
@@ -78,10 +118,12 @@ def test_families_agree_with_keras() -> None:
     smoothed = keras.losses.CategoricalCrossentropy(True, label_smoothing=0.1, reduction=None)
     focal = keras.losses.CategoricalFocalCrossentropy(alpha=0.25, gamma=1.5, from_logits=True, reduction=None)
     binary = keras.losses.BinaryFocalCrossentropy(gamma=1.5, from_logits=True, reduction=None)
+    general = keras.losses.CategoricalGeneralizedCrossEntropy(q=0.7, reduction=None)
     for theirs, ours in (
         (smoothed(onehot, logits), _loss("softmax", logits, onehot, {"smoothing": 0.1})),
         (focal(onehot, logits), _loss("focal", logits, onehot, {"alpha": 0.25, "gamma": 1.5})),
         (4 * np.asarray(binary(onehot, logits)), _loss("sigmoid_focal", logits, onehot, {"gamma": 1.5})),
+        (general(onehot.argmax(1), softmax(logits, axis=1)), _loss("gce", logits, onehot, {"q": 0.7})),
     ):
         np.testing.assert_allclose(ours, np.asarray(theirs), rtol=2e-4, atol=1e-5)
 
@@ -109,12 +151,26 @@ def test_slope_is_what_tensorflow_derives_from_the_formula(family: str, params: 
     tf = pytest.importorskip("tensorflow")
     logits, onehot = _batch(n=9, k=4)
     _, slope = FAMILIES[family](logits.copy(), onehot.argmax(1), params)
-    numbers = {name: params.get(name, DEFAULTS[name]) for name in PARAMETERS[family]}
+    numbers = DEFAULTS[family] | params
     z = tf.constant(logits)
     with tf.GradientTape() as tape:
         tape.watch(z)
-        if family == "softmax":
+        if family == "elr":
+            loss = tf.nn.softmax_cross_entropy_with_logits(onehot, z)
+        elif family == "softmax":
             targets = (1 - numbers["smoothing"]) * onehot + numbers["smoothing"] / 4
+            loss = -tf.reduce_sum(targets * tf.nn.log_softmax(z), axis=1)
+        elif family == "gce":
+            p = tf.reduce_sum(tf.nn.softmax(z) * onehot, axis=1)
+            loss = (1 - p ** numbers["q"]) / numbers["q"]
+        elif family == "sce":
+            doubt = -numbers["log_zero"] * tf.reduce_sum(tf.nn.softmax(z) * (1 - onehot), axis=1)
+            trust = tf.nn.softmax_cross_entropy_with_logits(onehot, z)
+            loss = numbers["alpha"] * trust + numbers["beta"] * doubt
+        elif family.endswith("bootstrap"):
+            soft = tf.nn.softmax(z)
+            belief = soft if family.startswith("soft") else tf.one_hot(tf.argmax(z, 1), 4, dtype=z.dtype)
+            targets = numbers["beta"] * onehot + (1 - numbers["beta"]) * belief
             loss = -tf.reduce_sum(targets * tf.nn.log_softmax(z), axis=1)
         elif family == "focal":
             p = tf.reduce_sum(tf.nn.softmax(z) * onehot, axis=1)
@@ -202,3 +258,82 @@ def test_alpha_of_a_quarter_is_a_quarter_of_the_loss() -> None:
         for spec in (losses.focal({"gamma": 2.0, "alpha": alpha}, np.ones(4)) for alpha in (1.0, 0.25))
     )
     np.testing.assert_allclose(quarter, whole / 4)
+
+
+def test_the_noisy_label_losses_end_in_what_they_are_said_to() -> None:
+    logits, onehot = _batch()
+    entropy, p = _loss("softmax", logits, onehot, {}), (softmax(logits, axis=1) * onehot).sum(1)
+    np.testing.assert_allclose(_loss("gce", logits, onehot, {"q": 1e-6}), entropy, rtol=1e-4)
+    np.testing.assert_allclose(_loss("gce", logits, onehot, {"q": 1.0}), 1 - p, rtol=1e-12)
+    for family in ("soft_bootstrap", "hard_bootstrap"):
+        np.testing.assert_allclose(_loss(family, logits, onehot, {"beta": 1.0}), entropy, rtol=1e-12)
+    np.testing.assert_allclose(_loss("sce", logits, onehot, {"alpha": 1.0, "beta": 0.0}), entropy, rtol=1e-12)
+
+
+@pytest.mark.parametrize("family", ["gce", "sce"])
+def test_a_label_that_cannot_be_right_pulls_less_than_in_cross_entropy(family: str) -> None:
+    logits, truth = np.array([[-8.0, 8.0, 0.0]]), np.array([0])
+    _, slope = FAMILIES[family](logits.copy(), truth, {})
+    _, plain = FAMILIES["softmax"](logits.copy(), truth, {})
+    assert np.abs(slope).max() < 0.2 * np.abs(plain).max()
+
+
+def test_steps_hand_their_arguments_on() -> None:
+    counts = np.ones(4)
+    for text, family, params in (
+        ("gce(q=0.3)", "gce", {"q": 0.3}),
+        ("sce(alpha=6,beta=0.1,log_zero=-6)", "sce", {"alpha": 6.0, "beta": 0.1, "log_zero": -6.0}),
+        ("bootstrap", "hard_bootstrap", {"beta": 0.8}),
+        ("bootstrap(beta=0.95,mode=soft)", "soft_bootstrap", {"beta": 0.95}),
+        ("elr(lam=7)", "elr", {"beta": 0.7, "lam": 7.0}),
+    ):
+        (step,) = parse_method(text).steps
+        module, _, name = functions_of(step)["loss"].partition(":")
+        spec = getattr(import_module(module), name)(dict(step.args), counts)
+        assert (spec.family, dict(spec.params), spec.link) == (family, params, "softmax")
+
+
+def test_elr_is_its_formula_and_its_slope_leaves_the_memory_alone() -> None:
+    # Liu et al. 2020: cross entropy + lambda log(1 - <p, t>), t = beta t + (1 - beta) p
+    logits, onehot = _batch(n=6, k=4)
+    past = softmax(np.random.default_rng(3).normal(size=(6, 4)), axis=1)
+    memory = past.copy()
+    params = {"beta": 0.6, "lam": 2.0}
+    loss, slope = REMEMBERING["elr"](logits.copy(), onehot.argmax(1), params, memory)
+    t = 0.6 * past + 0.4 * softmax(logits, axis=1)
+    np.testing.assert_allclose(memory, t)
+
+    def by_hand(z: np.ndarray) -> np.ndarray:
+        p = softmax(z, axis=1)
+        out: np.ndarray = -(onehot * np.log(p)).sum(1) + 2.0 * np.log(1 - (p * t).sum(1))
+        return out
+
+    np.testing.assert_allclose(loss, by_hand(logits))
+    for place in range(4):
+        nudge = 1e-5 * np.eye(4)[place]
+        expected = (by_hand(logits + nudge) - by_hand(logits - nudge)) / 2e-5
+        np.testing.assert_allclose(slope[:, place], expected, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("size", [0.0, 60.0, 1e4])
+def test_elr_stays_finite_however_sure_it_is(size: float) -> None:
+    past = np.zeros((3, 3), np.float32)
+    for _ in range(40):
+        logits = np.array([[size, -size, 0.0], [-size, size, size], [size, size, size]], np.float32)
+        with np.errstate(over="raise", invalid="raise", divide="raise"):
+            loss, slope = REMEMBERING["elr"](logits, np.array([0, 0, 2]), {}, past)
+        assert np.isfinite(loss).all() and loss.dtype == np.float32
+        assert np.isfinite(slope).all() and slope.dtype == np.float32
+    np.testing.assert_allclose(past.sum(1), 1.0, rtol=1e-4)
+
+
+def test_an_objective_remembers_rows_by_their_place_and_validation_rows_not_at_all() -> None:
+    logits, onehot = (array.astype(np.float32) for array in _batch(n=4, k=3))
+    truth, p = onehot.argmax(1), softmax(logits, axis=1)
+    objective = Objective(LossSpec("elr", {"beta": 0.5, "lam": 1.0}), None, rows=6)
+    plain = Objective(LossSpec(), None)
+    assert objective(logits.copy(), truth)[0] == plain(logits.copy(), truth)[0]
+    objective(logits.copy(), truth, np.array([5, 0, 2, 3]))
+    objective(logits[:1].copy(), truth[:1], np.array([5]))
+    np.testing.assert_allclose(objective.memory[[5, 0, 2, 3]], p * [[0.75], [0.5], [0.5], [0.5]], rtol=1e-5)
+    assert not objective.memory[[1, 4]].any()

@@ -15,7 +15,7 @@ def test_by_hand() -> None:
     found = detection(wrong, suspect, doubt)
     assert (found["n"], found["wrong"], found["suspect"], found["hits"]) == (6, 3, 3, 2)
     assert found["precision"] == found["recall"] == found["f1"] == pytest.approx(2 / 3)
-    # Ranked: wrong, right, wrong, wrong, right, right. One right label is above two wrong ones: seven of nine pairs are in order.
+    # Ranked: wrong, right, wrong, wrong, right, right. Seven of nine pairs are in order.
     assert found["auroc"] == pytest.approx(7 / 9)
     assert found["auprc"] == pytest.approx((1 / 1 + 2 / 3 + 3 / 4) / 3)
 

@@ -333,3 +333,95 @@ def test_progress_ends_at_its_total() -> None:
 
 def test_no_lanes_no_outcomes() -> None:
     assert train_heads(*_data(), K, [], FAST) == []
+
+
+def _row_weighted() -> list[Lane]:
+    rng = np.random.default_rng(7)
+    shares = rng.random(200).astype(np.float32)
+    classes = np.array([5.0, 2.0, 1.5, 1.0, 0.7], np.float32)
+    over = rng.integers(0, 200, 333)
+    return [
+        _lane(row_weights=shares),
+        _lane(row_weights=shares, weights=classes),
+        _lane(row_weights=1 - shares, loss=LossSpec("gce")),
+        _lane(row_weights=shares, val=[]),
+        _lane(over, row_weights=shares[over], seed=1),
+        _lane(loss=LossSpec("elr", {"beta": 0.7, "lam": 3.0})),
+        _lane(over, loss=LossSpec("elr", {"beta": 0.7, "lam": 3.0}), epochs=2),
+    ]
+
+
+def test_positions_are_drawn_as_the_rows_themselves_would_be() -> None:
+    rows = np.random.default_rng(1).integers(0, 1000, 77)
+    for epoch in (1, 2, 9):
+        np.testing.assert_array_equal(rows[epoch_order(np.arange(77), 3, epoch)], epoch_order(rows, 3, epoch))
+
+
+def test_lanes_with_row_weights_do_not_depend_on_their_company() -> None:
+    x, y = _data()
+    weighted, others = _row_weighted(), _company()
+    together = train_heads(x, y, K, [*weighted, *others], FAST)
+    for lane, trained in zip([*weighted, *others], together, strict=True):
+        assert _same(train_heads(x, y, K, [lane], FAST)[0], trained)
+    assert not any(_same(together[0], trained) for trained in together[1:])
+
+
+def test_row_weights_are_whole_repeats() -> None:
+    x, y = _data()
+    repeats = np.random.default_rng(2).integers(0, 4, 200)
+    setting = TrainSetting(1000, 0.05, patience=0)
+    over = _lane(np.repeat(np.arange(200), repeats), [], epochs=50)
+    weighted = _lane(val=[], row_weights=repeats.astype(np.float32), epochs=50)
+    one, other = train_heads(x, y, K, [over, weighted], setting)
+    assert one.head is not None and other.head is not None
+    np.testing.assert_allclose(one.head.kernel, other.head.kernel, atol=1e-4)
+    assert one.history[-1].loss == pytest.approx(other.history[-1].loss, abs=1e-5)
+
+
+def test_row_weights_that_follow_the_class_are_class_weights() -> None:
+    x, y = _data()
+    weights = np.array([5.0, 2.0, 1.5, 1.0, 0.5], np.float32)
+    by_class, by_row = train_heads(
+        x, y, K, [_lane(val=[], weights=weights), _lane(val=[], row_weights=weights[y[:200]])], FAST
+    )
+    assert _same(by_class, by_row)
+
+
+def test_rows_of_weight_zero_teach_nothing_and_validation_rows_have_no_weights() -> None:
+    x, y = _data()
+    wrong = y.copy()
+    wrong[:50] = (wrong[:50] + 1) % K
+    keep = (np.arange(200) >= 50).astype(np.float32)
+    ours, theirs = (train_heads(x, labels, K, [_lane(row_weights=keep)], FAST)[0] for labels in (y, wrong))
+    assert _same(ours, theirs)
+    assert ours.history[-1].val_loss == pytest.approx(_loss(ours, x[200:], y[200:]), abs=1e-5)
+
+
+def test_a_lane_that_stops_by_top1_keeps_the_first_of_its_best_epochs() -> None:
+    x, y = _data(spread=0.4)
+    y[200:220] = (y[200:220] + 1) % K
+    setting = TrainSetting(32, 0.05, patience=4)
+    by_loss, by_top1 = train_heads(x, y, K, [_lane(epochs=60), _lane(epochs=60, stop_by="top1")], setting)
+    tops = [line.val_top1 for line in by_top1.history]
+    assert by_top1.best_epoch == int(np.argmax(tops)) + 1  # type: ignore[arg-type]
+    assert len(tops) == by_top1.best_epoch + 4 < 60
+    assert by_loss.best_epoch != by_top1.best_epoch
+    both = zip(by_loss.history, by_top1.history, strict=False)
+    assert all(one == other for one, other in both)
+    val = np.arange(200, N)
+    assert by_top1.head is not None
+    assert np.mean(by_top1.head.logits(x[val]).argmax(1) == y[val]) == max(tops)  # type: ignore[type-var]
+
+
+def test_a_family_that_remembers_without_strength_is_cross_entropy() -> None:
+    x, y = _data()
+    plain, still, strong = train_heads(
+        x,
+        y,
+        K,
+        [_lane(), *(_lane(loss=LossSpec("elr", {"beta": 0.7, "lam": lam})) for lam in (0.0, 3.0))],
+        FAST,
+    )
+    assert plain.head is not None and still.head is not None and strong.head is not None
+    np.testing.assert_allclose(still.head.kernel, plain.head.kernel, atol=1e-5)
+    assert np.abs(strong.head.kernel - plain.head.kernel).max() > 0.01

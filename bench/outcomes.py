@@ -1,0 +1,198 @@
+"""Reads what stored cells answered on test, as quickly as a leaderboard of a thousand cells needs it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench.contests import DRAWS, MEANS, Contest, Items
+from bench.metrics import scores as on_scores
+from bench.spec import Predictions
+
+if TYPE_CHECKING:
+    from bench.store import Stored
+
+COLUMNS = ("split", "item", "group", "truth", "scores")
+
+_AT_ONCE, _IN_A_ROW = 128, 8
+"""Cells whose scores are in memory at the same time, and how many of them one thread reads in a row."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The test part of one cell, items in the order of its file.
+
+    key: digest of stage, classes, items, groups and truth; equal keys mean equal items in equal order.
+    table: the columns as they were read. values: see `Contest.values`, here in the file's order.
+    """
+
+    stored: Stored
+    key: bytes
+    table: Any
+    truth: np.ndarray
+    scores: np.ndarray
+    values: Mapping[str, np.ndarray]
+
+
+def contests(
+    cells: Sequence[Stored], metrics: Iterable[str], draws: int = DRAWS, seed: int = 0
+) -> tuple[list[Contest], list[str]]:
+    """Return the measured cells, those that answered the same items together, and a line per unreadable one.
+
+    metrics: what will be asked of the contests; what no bootstrap can draw is left out. Equal arguments
+    give equal draws. Raises BenchError for a kind this version does not know.
+    """
+    asked = tuple(dict.fromkeys(metrics))
+    single = [metric for metric in asked if metric not in MEANS]
+    found: dict[bytes, _Place] = {}
+    by_items: dict[bytes, Contest] = {}
+    problems = []
+    numbers = frozenset({"top1", *(MEANS[metric][0] for metric in asked if metric in MEANS)})
+    for part in _parts([stored for stored in cells if stored.ok], numbers):
+        if isinstance(part, str):
+            problems.append(part)
+            continue
+        if part.key not in found:
+            found[part.key] = _place(part, by_items, draws, seed)
+        place, support = found[part.key], np.asarray(part.stored.record["train_support"], np.int64)
+        values = {name: numbers[place.rows] for name, numbers in part.values.items()}
+        place.contest.add(part.stored.id, values, support[place.columns])
+        if left := single if part.values else asked:
+            place.contest.add_drawn(part.stored.id, _predictions(part, place), left)
+    return list(by_items.values()), problems
+
+
+def _parts(cells: Sequence[Stored], numbers: Set[str]) -> Iterator[Part | str]:
+    def read(first: int) -> list[Part | str]:
+        return [_read(stored, numbers) for stored in cells[first : first + _IN_A_ROW]]
+
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for first in range(0, len(cells), _AT_ONCE):
+            starts = range(first, min(first + _AT_ONCE, len(cells)), _IN_A_ROW)
+            yield from chain.from_iterable(pool.map(read, starts))
+
+
+def _read(stored: Stored, numbers: Set[str]) -> Part | str:
+    path = stored.folder / "predictions.parquet"
+    try:
+        # Without `use_threads`: the pool reads several files at once. A filter would import pandas.
+        whole = pq.ParquetFile(path, read_dictionary=["split"]).read(list(COLUMNS), use_threads=False)
+        return _part(stored, _test_rows(whole), numbers)
+    except (OSError, ValueError, KeyError, IndexError, AttributeError, pa.ArrowException) as error:
+        why = " ".join(str(error).split())[:200]
+        return f"{path}: cannot be read ({why}); run the cell again with --rerun"
+
+
+def _test_rows(whole: Any) -> Any:
+    split = whole["split"].combine_chunks()
+    test = split.dictionary.to_pylist().index("test")
+    rows = np.flatnonzero(_fixed(split.indices, np.int32) == test)
+    if not len(rows) or rows[-1] - rows[0] + 1 != len(rows):
+        raise ValueError("its test rows are not one block")
+    return whole.slice(int(rows[0]), len(rows))
+
+
+def _part(stored: Stored, table: Any, numbers: Set[str]) -> Part:
+    record = stored.record
+    truth = _fixed(table["truth"].combine_chunks(), np.int32)
+    flat = _fixed(table["scores"].combine_chunks().flatten(), np.float32)
+    scores = flat.reshape(len(truth), len(record["classes"]))
+    if truth.min() < 0 or truth.max() >= scores.shape[1] or np.isnan(scores).any():
+        raise ValueError("a class that is not there, or a score that is not a number")
+    text = repr([_stage_key(record), record["classes"]])
+    digest = hashlib.blake2b(text.encode("utf-8", "backslashreplace"))
+    for name in ("item", "group"):
+        _digest_texts(digest, table[name].combine_chunks())
+    digest.update(truth.data)
+    values = _values(scores, truth, numbers) if record["cell"]["kind"] == "multiclass" else {}
+    return Part(stored, digest.digest(), table, truth, scores, values)
+
+
+def _stage_key(record: Mapping[str, Any]) -> list[Any]:
+    cell = record["cell"]
+    data = [cell["data"][key] for key in ("source", "fingerprint")]
+    return [*(cell[key] for key in ("kind", "task", "task_version", "stage")), *data]
+
+
+def _fixed(array: Any, dtype: Any) -> np.ndarray:
+    """Return an arrow array of fixed width as numpy's, without a copy; its own to_numpy imports pandas."""
+    if array.null_count:
+        raise ValueError("a number is missing")
+    return np.frombuffer(array.buffers()[-1], dtype)[array.offset : array.offset + len(array)]
+
+
+def _digest_texts(digest: Any, array: Any) -> None:
+    """Add an arrow array of strings to a digest without making Python's strings of them."""
+    if array.null_count:
+        digest.update(repr(array.is_null().to_pylist()).encode() if array.null_count < len(array) else b"-")
+        if array.null_count == len(array):
+            return
+    _, offsets, data = array.buffers()
+    ends = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
+    digest.update(np.diff(ends).data)
+    digest.update(memoryview(data)[int(ends[0]) : int(ends[-1])])
+
+
+def _values(scores: np.ndarray, truth: np.ndarray, numbers: Set[str]) -> dict[str, np.ndarray]:
+    """Return those numbers of each item that are asked for and defined: (n,) float32 each."""
+    out = {"top1": (scores.argmax(axis=1) == truth).astype(np.float32)}
+    if "top5" in numbers and scores.shape[1] > 5:
+        out["top5"] = (on_scores.ranks(scores, truth) < 5).astype(np.float32)
+    if "log_loss" in numbers and on_scores.are_probabilities(scores):
+        own = scores[np.arange(len(truth)), truth].clip(np.finfo(scores.dtype).eps, 1)
+        out["log_loss"] = -np.log(own)
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """Where a part belongs: its contest, and the rows and columns that bring its scores into its order."""
+
+    contest: Contest
+    rows: np.ndarray
+    columns: np.ndarray
+
+
+def _place(part: Part, by_items: dict[bytes, Contest], draws: int, seed: int) -> _Place:
+    """Find the contest of the part's items, or make it; classes may stand in another order there."""
+    record = part.stored.record
+    ids, groups = part.table["item"].to_pylist(), part.table["group"].to_pylist()
+    names = tuple(record["classes"])
+    answers = sorted(zip(ids, groups, (names[index] for index in part.truth), strict=True))
+    text = repr([_stage_key(record), sorted(names), answers])
+    key = hashlib.blake2b(text.encode("utf-8", "backslashreplace")).digest()
+    if key in by_items:
+        names = by_items[key].items.classes
+    columns = np.array([record["classes"].index(name) for name in names], np.int64)
+    truth = np.argsort(columns)[part.truth].astype(np.int32)
+    rows = np.array(sorted(range(len(ids)), key=lambda row: (truth[row], ids[row])), np.int64)
+    if key not in by_items:
+        items = Items(
+            ids=tuple(ids[row] for row in rows),
+            groups=None if groups[0] is None else tuple(groups[row] for row in rows),
+            truth=truth[rows],
+            classes=names,
+        )
+        by_items[key] = Contest(record["cell"]["kind"], items, draws, seed)
+    return _Place(by_items[key], rows, columns)
+
+
+def _predictions(part: Part, place: _Place) -> Predictions:
+    items, record = place.contest.items, part.stored.record
+    return Predictions(
+        items=items.ids,
+        groups=items.groups,
+        truth=items.truth,
+        scores=part.scores[place.rows][:, place.columns],
+        classes=items.classes,
+        train_support=np.asarray(record["train_support"], np.int64)[place.columns],
+    )

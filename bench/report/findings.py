@@ -1,0 +1,134 @@
+"""What a report shows of one cell's answers: confusions, calibration, curves, the hardest items. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench import stats
+from bench.metrics import scores as on_scores
+from bench.metrics.confusion import confusion
+from bench.report.plots import Bin, Curve, Line
+from bench.report.table import Column, Table
+from bench.spec import Predictions
+
+POINTS = 400
+"""Of a drawn curve: more would not be seen."""
+
+
+def confusion_shares(pred: Predictions) -> np.ndarray:
+    """Return (k, k) shares of each true class's items by answer, NaN for a class without items."""
+    counts = confusion(pred)
+    total = counts.sum(axis=1, keepdims=True)
+    shares: np.ndarray = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
+    return shares
+
+
+def confusion_table(pred: Predictions, rows: int = 25) -> Table:
+    """Return the most frequent wrong answers, the largest numbers of items first."""
+    counts = confusion(pred)
+    total = counts.sum(axis=1)
+    np.fill_diagonal(counts, 0)
+    places = np.argsort(-counts, axis=None, kind="stable")[:rows]
+    pairs = [(int(true), int(answer)) for true, answer in zip(*np.divmod(places, len(total)), strict=True)]
+    body = [
+        {
+            "true": pred.classes[true],
+            "answered": pred.classes[answer],
+            "items": int(counts[true, answer]),
+            "share": float(counts[true, answer] / total[true]),
+        }
+        for true, answer in pairs
+        if counts[true, answer]
+    ]
+    columns = [
+        Column("true", "true class"),
+        Column("answered", "answered"),
+        Column("items", "items", "int"),
+        Column("share", "share of the true class", "ratio"),
+    ]
+    return Table("Most frequent confusions", columns, body)
+
+
+def calibration(pred: Predictions) -> list[Bin]:
+    """Return the bins of the calibration error that have items; none if scores are no probabilities."""
+    if not on_scores.are_probabilities(pred.scores):
+        return []
+    confidence = pred.scores.max(axis=1).astype(np.float64)
+    right = pred.scores.argmax(axis=1) == pred.truth
+    width = on_scores.ECE_BINS
+    place = np.clip(np.ceil(confidence * width).astype(np.int64) - 1, 0, width - 1)
+    out = []
+    for index in np.unique(place):
+        inside = place == index
+        n, hits = int(inside.sum()), int(right[inside].sum())
+        interval = stats.wilson(hits, n)
+        mean = float(confidence[inside].mean())
+        out.append(Bin(index / width, (index + 1) / width, n, mean, hits / n, interval.low, interval.high))
+    return out
+
+
+def pooled_curves(name: str, pred: Predictions) -> tuple[Line, Line]:
+    """Return the ROC and the precision-recall curve of all decisions "is it this class?" pooled.
+
+    Each item decides k times; equal scores are decided together.
+    """
+    k = pred.scores.shape[1]
+    positive = (np.arange(k) == pred.truth[:, None]).ravel()
+    flat = pred.scores.ravel()
+    order = np.argsort(-flat, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(flat[order])), len(order) - 1)
+    hits = np.cumsum(positive[order])[ends]
+    chosen = ends + 1
+    some = np.unique(np.geomspace(1, len(ends), POINTS).astype(np.int64)) - 1
+    recall, precision = hits[some] / positive.sum(), hits[some] / chosen[some]
+    alarms = (chosen - hits)[some] / max(1, (~positive).sum())
+    start = np.zeros(1)
+    roc = Line(name, np.concatenate([start, alarms]), np.concatenate([start, recall]))
+    return roc, Line(name, recall, precision)
+
+
+@dataclass(frozen=True)
+class Hard:
+    """An item with a low score for its true class. score: that one; answer_score: of the class answered."""
+
+    item: str
+    truth: str
+    answer: str
+    score: float
+    answer_score: float
+
+
+def hardest(pred: Predictions, count: int) -> list[Hard]:
+    """Return the wrongly answered items with the lowest scores for their true class, the lowest first."""
+    rows = np.arange(len(pred.items))
+    own, answers = pred.scores[rows, pred.truth], pred.scores.argmax(axis=1)
+    order = np.lexsort((rows, own))
+    return [
+        Hard(
+            item=pred.items[row],
+            truth=pred.classes[pred.truth[row]],
+            answer=pred.classes[answers[row]],
+            score=float(own[row]),
+            answer_score=float(pred.scores[row, answers[row]]),
+        )
+        for row in order[answers[order] != pred.truth[order]][:count]
+    ]
+
+
+def loss_curve(name: str, histories: Iterable[Sequence[Mapping[str, Any]]]) -> Curve | None:
+    """Return the losses of one setting's seeds by epoch, None where no history is stored."""
+    stored = [history for history in histories if history]
+    if not stored:
+        return None
+    length = max(len(history) for history in stored)
+    sides = []
+    for key in ("loss", "val_loss"):
+        lines = np.full((len(stored), length), np.nan)
+        for line, history in zip(lines, stored, strict=True):
+            line[: len(history)] = [np.nan if row.get(key) is None else row[key] for row in history]
+        sides.append(lines)
+    return Curve(name, *sides)

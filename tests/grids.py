@@ -1,0 +1,129 @@
+"""Small grids of stored cells, written through the real store without training anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.metrics import multiclass
+from bench.models.lanes import Epoch
+from bench.spec import Cell, CellResult, DataId, MethodSpec, Predictions, Step
+from bench.store import Store
+
+PROTOCOL = {"epochs": 30, "patience": 8, "input_size": "native", "refit": False}
+COUNTS = {"train": 100, "val": 20, "test": 200, "not_scored": 3, "leaked": 1, "quarantined": 2}
+
+
+def answers(
+    n: int, k: int, accuracy: float, seed: int, like: Predictions | None = None, **changes: Any
+) -> Predictions:
+    """Return probabilities for n items of k classes, right with this chance; on the items of `like`.
+
+    Class sizes and training images have a long tail; the last class has no item.
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
+    shares = 1.0 / np.arange(1, k)
+    truth = rng.choice(k - 1, n, p=shares / shares.sum()) if like is None else like.truth
+    scores = rng.gamma(1.0, size=(n, k))
+    right = rng.random(n) < accuracy
+    scores[np.arange(n), truth] += np.where(right, 4.0, 0.0)
+    scores /= scores.sum(axis=1, keepdims=True)
+    fields: dict[str, Any] = {
+        "items": tuple(f"item{i:05d}" for i in range(n)),
+        "groups": None,
+        "truth": truth.astype(np.int32),
+        "scores": scores.astype(np.float32),
+        "classes": tuple(f"class {i}" for i in range(k)),
+        "train_support": np.array([300 // (i + 1) ** 2 + 1 for i in range(k)], np.int64),
+    }
+    return Predictions(**{**fields, **changes})
+
+
+def put(
+    root: Path,
+    test: Predictions,
+    seed: int = 0,
+    *,
+    method: str = "none",
+    backbone: str = "lenet",
+    regime: str = "scratch",
+    stage: str = "top20",
+    task: str = "fashion",
+    status: str = "ok",
+    reason: str | None = None,
+    protocol: Mapping[str, Any] | None = None,
+    source: str = "drawn-tiny",
+    fingerprint: str = "f" * 64,
+    timings: Mapping[str, float] | None = None,
+    epochs: int = 5,
+) -> str:
+    """Commit a cell with these test predictions to a results folder and return its id."""
+    cell = Cell(
+        task=task,
+        task_version=1,
+        kind="multiclass",
+        stage=stage,
+        regime=regime,
+        backbone=backbone,
+        weights="random",
+        method=MethodSpec(() if method == "none" else (Step(method),), method),
+        seed=seed,
+        protocol=tuple(sorted({**PROTOCOL, **(protocol or {})}.items())),
+        data=DataId(source, fingerprint),
+    )
+    result = CellResult(
+        cell,
+        status,
+        reason=reason,
+        counts=COUNTS,
+        timings={"training": 2.0, "seconds": 3.0, **(timings or {})},
+        environment={"python": "3.11.9", "packages": {"numpy": "2.4.0"}},
+        command="bench run --task fashion",
+    )
+    if status != "ok":
+        Store(root).commit(result, {}, ())
+        return cell.id
+    own = multiclass.summary(test)
+    done = replace(
+        result,
+        choices={"best_epoch": 4},
+        metrics={"test": own, "val": own, "trivial": multiclass.summary(multiclass.trivial(test))},
+        per_class=multiclass.per_class(test),
+    )
+    history = [Epoch(i + 1, 2.0 / (i + 1), 2.2 / (i + 1), 0.5) for i in range(epochs)]
+    Store(root).commit(done, {"val": _first(test, 7), "test": test}, history)
+    return cell.id
+
+
+def _first(pred: Predictions, n: int) -> Predictions:
+    """Return a part that stands before the test rows in the file, as the validation part does."""
+    groups = None if pred.groups is None else pred.groups[:n]
+    items = tuple(f"val{i}" for i in range(n))
+    return Predictions(items, groups, pred.truth[:n], pred.scores[:n], pred.classes, pred.train_support)
+
+
+def grid(
+    root: Path,
+    accuracies: Mapping[str, float],
+    seeds: Sequence[int] = (0, 1, 2),
+    backbones: Sequence[str] = ("lenet",),
+    n: int = 200,
+    k: int = 8,
+    **changes: Any,
+) -> dict[tuple[str, str, int], str]:
+    """Commit a cell for each backbone, method and seed, all on the same items; return their ids."""
+    like = answers(n, k, 0.5, 99)
+    given = {key: changes.pop(key) for key in ("classes", "items", "groups") if key in changes}
+    out = {}
+    for b, backbone in enumerate(backbones):
+        for m, (method, accuracy) in enumerate(accuracies.items()):
+            for seed in seeds:
+                pred = answers(n, k, accuracy, 1000 * b + 100 * m + seed, like, **given)
+                out[backbone, method, seed] = put(
+                    root, pred, seed, method=method, backbone=backbone, **changes
+                )
+    return out
