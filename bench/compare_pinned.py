@@ -25,6 +25,7 @@ from bench.comparison import (
 )
 from bench.paired import FEW_CHANGES, METRICS, Draws, Pair, draw, taken
 from bench.pin import by_item, items_hash
+from bench.protocol import defaults
 from bench.spec import Predictions
 
 if TYPE_CHECKING:
@@ -100,11 +101,13 @@ def _obstacle(setting: Setting, pinned: Pinned, result: PinnedResult) -> str:
         return f"data: {setting.source}, pinned on {pinned.source}"
     if setting.fingerprint != pinned.fingerprint:
         return "data: rows or images have changed since"
-    keys = sorted({*setting.protocol, *result.protocol} - {*HARMLESS})
+    # A key that came after the pinning was at its default then: that is what defaults of new keys are for.
+    ours, theirs = ({**defaults(), **protocol} for protocol in (setting.protocol, result.protocol))
+    keys = sorted({*ours, *theirs} - {*HARMLESS})
     differing = [
-        f"{key} {setting.protocol.get(key)}, pinned {result.protocol.get(key)}"
+        f"{key} {ours.get(key)}, pinned {theirs.get(key)}"
         for key in keys
-        if setting.protocol.get(key) != result.protocol.get(key)
+        if ours.get(key) != theirs.get(key)
     ]
     return f"protocol: {'; '.join(differing)}" if differing else ""
 

@@ -31,6 +31,8 @@ GIVEN = "given"
 
 _COLUMN = r"[^\x00-\x1f]{1,200}"
 
+# A key that is added later has as its default what was done before it was there: what is stored and pinned
+# from before is then read rightly.
 KEYS: dict[str, Key] = {
     key.name: key
     for key in (

@@ -386,6 +386,9 @@ def test_equal_arguments_give_equal_rows(tmp_path: Path) -> None:
         ({"version": 2}, "task: version 2, pinned version 1"),
         ({"protocol": {"epochs": 5}}, "protocol: epochs 5, pinned 30"),
         ({"protocol": {"engine": "openvino"}}, ""),
+        # A key that the pinned protocol does not have was at its default.
+        ({"protocol": {"noise": "none"}}, ""),
+        ({"protocol": {"noise": "pair"}}, "protocol: noise pair, pinned none"),
     ],
 )
 def test_other_data_or_protocol_is_not_comparable(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
