@@ -60,10 +60,11 @@ def judge(
     from bench.methods.prices import odd_prices
     from bench.models.backbones import get_backbone, problem_of
     from bench.models.features import ensure_features
-    from bench.protocol import image_size, resolve
+    from bench.protocol import check_together, image_size, resolve
 
     card, examples = open_task(request, tasks, cache)
     setting = dict(resolve(*card.layers("frozen"), request.settings))
+    check_together(setting)
     parts = Parts(card, examples, setting)
     trains = parts.train
     names = request.backbones or card.grids["data"].backbones[-1:]

@@ -15,7 +15,7 @@ from bench.data.rules import check_plan
 from bench.errors import BenchError, unknown
 from bench.methods.grammar import parse_methods, problems_for
 from bench.models.backbones import get_backbone, problem_of, weights_id
-from bench.protocol import GIVEN, resolve
+from bench.protocol import GIVEN, check_together, resolve
 from bench.spec import Cell, DataId, Value
 
 
@@ -148,6 +148,7 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
         regime = request.regime or info.regime
         weights = request.weights or ("imagenet" if regime == "frozen" else "random")
         protocol = resolve(*card.layers(regime), request.settings, _place_free(request.settings))
+        check_together(dict(protocol))
         check_plan(examples, Parts(card, examples, dict(protocol)).plan)
         reason = problem_of(info, regime, weights, dict(protocol))
         runnable = []

@@ -170,6 +170,14 @@ def resolve(*layers: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
     return tuple(sorted(merged.items()))
 
 
+def check_together(setting: Mapping[str, Value]) -> None:
+    """Raise BenchError for values that make no sense together."""
+    planted, rate = setting["noise"] != "none", float(setting["noise_rate"] or 0.0)
+    if planted != (rate > 0.0):
+        lacks = f"noise={setting['noise']} needs noise_rate" if planted else "noise_rate needs noise"
+        raise BenchError(f"--set {lacks}: for example --set noise=uniform --set noise_rate=0.2")
+
+
 def image_size(value: Value, native: tuple[int, int]) -> tuple[int, int]:
     """Return (height, width) for an `input_size` value.
 

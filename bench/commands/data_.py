@@ -28,11 +28,14 @@ def check(
 
     Exit code 4 says that rows or images would be left out.
     """
+    import numpy as np
+
     from bench.commands.progress import Progress
     from bench.commands.show_ import render_all
     from bench.data.check import check_data, check_tables
     from bench.data.parts import Parts
     from bench.data.pixels import ensure_pixels
+    from bench.errors import DataError
     from bench.paths import cache_dir, search_path
     from bench.plan import Request, open_task
     from bench.protocol import resolve
@@ -44,9 +47,16 @@ def check(
     with Progress(0) as progress:
         pixels = ensure_pixels(examples, PIXELS, "squash", place, progress.step)
     parts = Parts(card, examples, dict(resolve(*card.layers("frozen"))))
-    report = check_data(examples, parts.given, parts.mask, pixels)
+    try:
+        train, fault = parts.mask, ""
+    except DataError as error:
+        train, fault = np.ones(len(examples), bool), str(error)
+    report = check_data(examples, parts.given, train, pixels)
     click.echo(render_all([render(table, fmt) for table in check_tables(report)], fmt))
-    return EXIT_SOME_FAILED if any(problem.fatal for problem in report.problems) else EXIT_DONE
+    if fault:
+        Progress.say(f"all is counted as train: {fault}")
+    left_out = bool(fault) or any(problem.fatal for problem in report.problems)
+    return EXIT_SOME_FAILED if left_out else EXIT_DONE
 
 
 @command.command()

@@ -115,6 +115,7 @@ def request_options(
     """Build a request for one backbone from the values of `data_options`. Raises BenchError or DataError."""
     from bench.plan import Request
 
+    _no_empty({**options, "backbone": backbone, "weights": weights})
     return Request(
         task=options["task"],
         data=data_folder(options["data"], options["sample"]),
@@ -125,10 +126,18 @@ def request_options(
     )
 
 
+def _no_empty(options: dict[str, Any]) -> None:
+    """Raise BenchError for an option given as an empty text: the default is had by leaving it out."""
+    for name, value in options.items():
+        if value == "":
+            raise BenchError(f"--{name} is empty: give it a value or leave it out")
+
+
 def request_from(options: dict[str, Any]) -> Request:
     """Build the request from the values of `grid_options`. Raises BenchError or DataError."""
     from bench.plan import Request
 
+    _no_empty(options)
     return Request(
         task=options["task"],
         data=data_folder(options["data"], options["sample"]),

@@ -18,6 +18,7 @@ class Progress:
     def __init__(self, cells: int) -> None:
         self.cells = cells
         self.done = 0
+        self.failed: set[str] = set()
         self.bars: Any = None
         self.tasks: dict[str, Any] = {}
         self.last = (0.0, "")
@@ -52,6 +53,7 @@ class Progress:
     def _cell(self, event: dict[str, Any]) -> None:
         self.done += 1
         if event["status"] != "ok":
+            self.failed.add(event["id"])
             self._line(f"cell {event['id'][:8]} {event['status']}: {event['reason']}")
         self.step(self.done, self.cells, "cells")
 

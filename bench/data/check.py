@@ -42,13 +42,15 @@ class Duplicates:
 class DataReport:
     """Everything `bench data check` prints.
 
-    rows: that the source kept. usable: of these, with an image that decodes. classes: by falling count.
+    rows: that the source kept. decoded: of these, with an image that decodes; usable: of those, with a label.
+    classes: by falling count.
     sizes: images by (height, width). empty_parts: `train` or `test` where no usable image is in it.
     """
 
     source: str
     fingerprint: str
     rows: int
+    decoded: int
     usable: int
     train: int
     test: int
@@ -97,13 +99,14 @@ def check_data(examples: Examples, labels: Sequence[str], train: np.ndarray, pix
         source=examples.source,
         fingerprint=examples.fingerprint,
         rows=len(examples),
+        decoded=int(pixels.ok.sum()),
         usable=sum(parts.values()),
         train=parts["train"],
         test=parts["test"],
         problems=(*examples.problems, *pixels.problems),
         classes=tuple(ClassCount(name, in_train[name], in_test[name]) for name in names),
         duplicates=find_duplicates(
-            examples.images.content_hashes(), labels, train, np.flatnonzero(pixels.ok)
+            examples.images.content_hashes(), labels, train, np.flatnonzero(pixels.ok & labelled)
         ),
         sizes=pixels.sizes,
         empty_parts=tuple(part for part, number in parts.items() if number == 0),
@@ -143,7 +146,8 @@ def _summary(report: DataReport) -> Table:
     twins = report.duplicates
     figures = (
         ("rows kept by the reader", report.rows),
-        ("images that decode", report.usable),
+        ("images that decode", report.decoded),
+        ("of these without a label (not a class)", report.decoded - report.usable),
         ("train", report.train),
         ("test", report.test),
         ("classes", len(report.classes)),

@@ -18,6 +18,14 @@ COLUMNS = ("item", "given", "suggested", "score", "reason", "image", "use")
 """The columns of the table. `use` is the one to edit: the label to train and score on, empty to leave out."""
 
 
+def as_given(label: str) -> str:
+    """Return the name of the column that keeps the labels of the data where reviewed ones took their place.
+
+    Splits go by these: reviewing a label must not move photos between train and test.
+    """
+    return f"{label} as given"
+
+
 @dataclass(frozen=True)
 class Suspect:
     """One row of the table. score: low where the given label is doubted. image: its file, "" where drawn."""
@@ -101,8 +109,9 @@ def corrected(examples: Examples, label: str, path: Path) -> Examples:
     if not changes:
         return examples
     digest = hashlib.sha256(repr((examples.fingerprint, label, changes)).encode("utf-8"))
+    before = {as_given(label): examples.columns[label]}
     return replace(
         examples,
-        columns={**examples.columns, label: tuple(labels)},
+        columns={**examples.columns, label: tuple(labels), **before},
         fingerprint=digest.hexdigest(),
     )

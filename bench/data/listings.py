@@ -168,10 +168,18 @@ def _photo_places(table: CsvTable) -> list[int]:
 def _price(text: str) -> str:
     """Return the number in a price as it is written, without currency and thousands marks; "" for none.
 
-    >>> [_price(text) for text in ("S$1,250.50", "12", "free", "1.2.3")]
-    ['1250.50', '12', '', '']
+    Of a comma and a point the last one parts the decimals; so does a comma with one or two digits after it.
+
+    >>> [_price(text) for text in ("S$1,250.50", "1.250,50", "12,5", "1,250", "12", "free", "1.2.3")]
+    ['1250.50', '1250.50', '12.5', '1250', '12', '', '']
     """
-    number = re.sub(r"^[^\d.,-]+|[^\d.,-]+$", "", text).replace(",", "")
+    number = re.sub(r"^[^\d.,-]+|[^\d.,-]+$", "", text).replace(" ", "").replace("'", "")
+    if re.fullmatch(r"\d{1,3}(\.\d{3})+,\d+|\d+,\d{1,2}", number):
+        number = number.replace(".", "").replace(",", ".")
+    elif re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d+)?", number):
+        number = number.replace(",", "")
+    elif re.fullmatch(r"\d{1,3}(\.\d{3}){2,}", number):
+        number = number.replace(".", "")
     return number if _PRICE.fullmatch(number) else ""
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bench.cards import TaskCard
+from bench.data.corrections import as_given
 from bench.data.examples import Examples
 from bench.data.rules import SplitPlan
 from bench.spec import Value
@@ -29,8 +30,16 @@ class Parts:
 
     @cached_property
     def given(self) -> tuple[str, ...]:
-        """The labels of the data, "" for none and for what the card says is not a class."""
-        labels = self.examples.columns[self.card.label]
+        """The labels of the data, reviewed if they were; "" for none and for what is not a class."""
+        return self._usable(self.examples.columns[self.card.label])
+
+    @cached_property
+    def _split_by(self) -> tuple[str, ...]:
+        """The labels that the split goes by: those from before a review."""
+        columns = self.examples.columns
+        return self._usable(columns.get(as_given(self.card.label), columns[self.card.label]))
+
+    def _usable(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         unusable = set(self.card.not_classes)
         return tuple("" if label in unusable else label for label in labels) if unusable else labels
 
@@ -52,14 +61,14 @@ class Parts:
         """(n,) bool: which examples train; the others test. Neither side need have any."""
         from bench.data.splits import train_mask
 
-        return train_mask(self.examples, self.given, self.plan)
+        return train_mask(self.examples, self._split_by, self.plan)
 
     @cached_property
     def train(self) -> np.ndarray:
         """(n,) bool: which examples train; the others test. Raises DataError where one side is empty."""
         from bench.data.splits import base_split
 
-        return base_split(self.examples, self.given, self.plan)
+        return base_split(self.examples, self._split_by, self.plan)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

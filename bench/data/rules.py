@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.data.examples import Examples
@@ -9,6 +11,9 @@ from bench.errors import DataError, nearest, unknown
 
 RULES = ("even_year", "stratified", "grouped")
 """The split rules; `bench.data.splits` has what they do."""
+
+
+_YEAR = re.compile(r"\s*([0-9]{1,9})(?:\.0*)?\s*")
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,37 @@ class SplitPlan:
     seed: int = 0
 
 
-def check_plan(examples: Examples, plan: SplitPlan) -> None:
-    """Raise BenchError for an unknown rule, and DataError where the data lacks the column it looks at."""
+def check_column(examples: Examples, plan: SplitPlan) -> None:
+    """Raise BenchError for an unknown rule, DataError where the data lacks the column it looks at."""
     rule, column = plan.rule, plan.column
     if rule not in RULES:
         raise unknown("split rule", rule, RULES, f"there are: {', '.join(RULES)}")
     if column not in examples.columns and rule != "stratified":
         guess = nearest(column, examples.columns)
         raise DataError(f"the data has no column {column!r}, which the split rule {rule} needs{guess}")
+
+
+def check_plan(examples: Examples, plan: SplitPlan) -> None:
+    """Say of a split, before anything is computed, that it cannot be.
+
+    Raises BenchError for an unknown rule, DataError where the data lacks the column it looks at, and where
+    `even_year` leaves one side empty (what the other rules leave is known once they have drawn).
+    """
+    check_column(examples, plan)
+    if plan.rule == "even_year":
+        check_sides(plan, even_years(examples.columns[plan.column]))
+
+
+def check_sides(plan: SplitPlan, train: Sequence[bool]) -> None:
+    """Raise DataError where train or test has no row."""
+    for side, found in (("train", any(train)), ("test", not all(train))):
+        if not found:
+            raise DataError(
+                f"the split rule {plan.rule} on column {plan.column!r} leaves no {side} row; add data"
+            )
+
+
+def even_years(values: Sequence[str]) -> list[bool]:
+    """Return whether each cell is an even year; a missing or unreadable one is not."""
+    years = (_YEAR.fullmatch(value) for value in values)
+    return [year is not None and int(year[1]) % 2 == 0 for year in years]

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.data.examples import Examples
-from bench.data.rules import SplitPlan, check_plan
+from bench.data.rules import SplitPlan, check_column, check_sides, even_years
 from bench.errors import BenchError, DataError
 
 if TYPE_CHECKING:
     from bench.cards import Stage
-
-_YEAR = re.compile(r"\s*([0-9]{1,9})(?:\.0*)?\s*")
 
 
 def even_year(values: Sequence[str]) -> np.ndarray:
@@ -27,8 +26,7 @@ def even_year(values: Sequence[str]) -> np.ndarray:
     >>> even_year(["2012", "2011", "2016.0", "", "soon"]).tolist()
     [True, False, True, False, False]
     """
-    years = (_YEAR.fullmatch(value) for value in values)
-    return np.array([year is not None and int(year[1]) % 2 == 0 for year in years], dtype=bool)
+    return np.array(even_years(values), dtype=bool)
 
 
 def _by_year(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> np.ndarray:
@@ -39,7 +37,7 @@ def stratified(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> 
     """Test on a random share of every class; who took a picture is not asked."""
     from sklearn.model_selection import StratifiedKFold
 
-    return _first_fold(StratifiedKFold, labels, None, plan)
+    return _first_folds(StratifiedKFold, labels, None, plan)
 
 
 def grouped(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> np.ndarray:
@@ -48,16 +46,23 @@ def grouped(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> np.
 
     alone = (f"\x00{row}" for row in range(len(cells)))
     groups = [cell or own for cell, own in zip(cells, alone, strict=True)]
-    return _first_fold(StratifiedGroupKFold, labels, groups, plan)
+    train = _first_folds(StratifiedGroupKFold, labels, groups, plan)
+    # What has no label goes with its group too: a reviewer may give it one.
+    testing = {group for group, trains in zip(groups, train.tolist(), strict=True) if not trains}
+    return np.array([group not in testing for group in groups], dtype=bool)
 
 
-def _first_fold(
+def _first_folds(
     folds: Callable[..., Any], labels: Sequence[str], groups: Sequence[str] | None, plan: SplitPlan
 ) -> np.ndarray:
-    """Return (n,) bool, False in the first fold of the labelled rows, True for rows without a label."""
+    """Return (n,) bool, False in the first folds of the labelled rows, True for rows without a label.
+
+    A fraction of two fifths is two of five folds; it is kept to a hundredth.
+    """
     train = np.ones(len(labels), bool)
     rows = np.array([row for row, label in enumerate(labels) if label], dtype=np.int64)
-    number = max(2, round(1 / plan.fraction))
+    share = Fraction(plan.fraction).limit_denominator(100)
+    taken, number = share.numerator, share.denominator
     own = None if groups is None else [groups[row] for row in rows.tolist()]
     if len(rows) < number or (own is not None and len(set(own)) < number):
         what = "labelled rows" if own is None else f"groups in column {plan.column!r}"
@@ -70,12 +75,12 @@ def _first_fold(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         try:
-            _, test = next(cut.split(rows, codes, own))
+            tests = [test for _, test in islice(cut.split(rows, codes, own), taken)]
         except ValueError:
             raise DataError(
                 f"the split rule {plan.rule} cuts {number} parts, and no class has so many rows; add data"
             ) from None
-    train[rows[test]] = False
+    train[rows[np.concatenate(tests)]] = False
     return train
 
 
@@ -93,17 +98,14 @@ def train_mask(examples: Examples, labels: Sequence[str], plan: SplitPlan) -> np
     labels: n class names, "" for none. Raises BenchError for an unknown rule, DataError where the column
     is missing or too few rows are there to be drawn from.
     """
-    check_plan(examples, plan)
+    check_column(examples, plan)
     return RULES[plan.rule](labels, examples.columns.get(plan.column, ()), plan)
 
 
 def base_split(examples: Examples, labels: Sequence[str], plan: SplitPlan) -> np.ndarray:
     """Return `train_mask`, and raise DataError where train or test has no row."""
     train = train_mask(examples, labels, plan)
-    rule, column = plan.rule, plan.column
-    for side, found in (("train", train.any()), ("test", not train.all())):
-        if not found:
-            raise DataError(f"the split rule {rule} on column {column!r} leaves no {side} row; add data")
+    check_sides(plan, train.tolist())
     return train
 
 

@@ -15,6 +15,9 @@ from bench.spec import finite
 
 MISSING = "–"
 EMPTY = "(no rows)"
+LONGEST = 400
+"""Characters of a cell that tables show; CSV and JSON have all of them."""
+
 WIDEST = 72
 """Columns of a terminal after which a text goes on in the next line of its cell."""
 
@@ -75,7 +78,8 @@ def _md(table: Table) -> str:
 
 def _cells(table: Table, safe: Callable[[str], str], layout: Layout) -> list[list[str]]:
     def cell(column: Column, row: Mapping[str, Any]) -> str:
-        return layout.pack(safe(shown(column, row.get(column.key))))
+        text = shown(column, row.get(column.key))
+        return layout.pack(safe(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"))
 
     return [[cell(column, row) for column in table.columns] for row in table.rows]
 

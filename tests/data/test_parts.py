@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from bench.cards import find_cards, read_card
+from bench.data.corrections import Suspect, corrected, write_suspects
 from bench.data.drawn.market import draw_market
 from bench.data.examples import Examples
 from bench.data.parts import KEYS, Parts
@@ -94,3 +96,37 @@ def test_too_few_groups_or_no_such_column_is_one_line() -> None:
         _ = parts(few).train
     with pytest.raises(DataError, match="no column 'sendr'.*did you mean 'sender'"):
         _ = parts(split_column="sendr").train
+
+
+def test_reviewed_labels_do_not_move_photos_between_train_and_test(tmp_path: Path) -> None:
+    before = parts()
+    others = sorted(set(EXAMPLES.columns["category"]))
+    rng = np.random.default_rng(0)
+    suspects = []
+    for row in rng.permutation(len(EXAMPLES))[:80].tolist():
+        given = EXAMPLES.columns["category"][row]
+        new = others[int(rng.integers(len(others)))]
+        suspects.append(Suspect(EXAMPLES.items[row], given, new, 0.1, "", ""))
+    write_suspects(tmp_path / "review.csv", suspects)
+    after = parts(corrected(EXAMPLES, "category", tmp_path / "review.csv"))
+    assert after.labels != before.labels
+    assert (after.train == before.train).all()
+    split = parts(corrected(EXAMPLES, "category", tmp_path / "review.csv"), split="stratified")
+    assert (split.train == parts(split="stratified").train).all()
+
+
+def test_photos_without_a_label_go_with_their_sender() -> None:
+    labels = tuple(
+        "Skip" if row % 7 == 0 else label for row, label in enumerate(EXAMPLES.columns["category"])
+    )
+    examples = replace(EXAMPLES, columns={**EXAMPLES.columns, "category": labels})
+    found = parts(examples)
+    groups = np.array(EXAMPLES.columns["group"])
+    assert not set(groups[found.train]) & set(groups[~found.train])
+
+
+@pytest.mark.parametrize("rule", ["grouped", "stratified"])
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.3, 0.35, 0.4, 0.45])
+def test_the_fraction_that_tests_is_the_one_asked_for(rule: str, share: float) -> None:
+    tests = np.mean(~parts(split=rule, test_fraction=share).train)
+    assert abs(tests - share) < (0.01 if rule == "stratified" else 0.04)
