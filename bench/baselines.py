@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -206,15 +206,49 @@ def load_baseline(task: str, name: str, folders: Iterable[Path]) -> Baseline:
     return read_baseline(found[name])
 
 
-def published_for(task: str, folders: Iterable[Path]) -> Baseline | None:
-    """Return the task's published baseline that a run can be compared with, the first by name, or None."""
+def published_for(task: str, folders: Iterable[Path], problems: list[str] | None = None) -> Baseline | None:
+    """Return the task's published baseline that a run can be compared with, the first by name, or None.
+
+    problems: is given a line for each faulty file that is passed over. Without it such a file raises
+    BenchError.
+    """
+    return next(
+        (baseline for baseline in _published(task, folders, problems) if not _forbidding(baseline)), None
+    )
+
+
+def none_published(task: str, folders: Iterable[Path]) -> BenchError:
+    """Build the error for a task without a published baseline to be judged against: what there is instead."""
+    shown = [
+        f"{baseline.name} ({', '.join(_forbidding(baseline))})" for baseline in _published(task, folders, [])
+    ]
+    if not shown:
+        return BenchError(
+            f"task {task!r} has no published baseline; name one with --baseline (bench list baselines)"
+        )
+    return BenchError(
+        f"task {task!r}: of what is published nothing can be judged against: {', '.join(shown)}; "
+        "--baseline NAME shows the numbers side by side all the same"
+    )
+
+
+def _published(task: str, folders: Iterable[Path], problems: list[str] | None) -> Iterator[Baseline]:
     from bench.baseline_files import read_baseline
 
     for path in find_baselines(folders, task).values():
-        baseline = read_baseline(path)
-        if baseline.type == "published" and not any(flag.name in INCOMPARABLE for flag in baseline.flags):
-            return baseline
-    return None
+        try:
+            baseline = read_baseline(path)
+        except BenchError as error:
+            if problems is None:
+                raise
+            problems.append(str(error))
+        else:
+            if baseline.type == "published":
+                yield baseline
+
+
+def _forbidding(baseline: Baseline) -> list[str]:
+    return [flag.name for flag in baseline.flags if flag.name in INCOMPARABLE]
 
 
 def list_baselines(folders: Iterable[Path]) -> list[dict[str, Any]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
+import re
 import sys
 
 import click
@@ -72,12 +74,22 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command; an error a user caused is one line on standard error."""
+    if sys.stdout is None:
+        # Whatever is opened next would get its number, and what is printed would land there.
+        _complain("standard output is closed: nothing can be printed")
+        sys.exit(EXIT_USAGE)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Class names are of all alphabets, terminals are not.
+        sys.stdout.reconfigure(errors="replace")
     try:
         code = cli.main(standalone_mode=False)
-        sys.stdout.flush()
+        click.echo(nl=False)
     except BenchError as error:
         _complain(str(error))
         sys.exit(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(EXIT_USAGE)
     except click.ClickException as error:
         _complain(_option_hint(error))
         sys.exit(EXIT_USAGE)
@@ -85,10 +97,14 @@ def main() -> None:
         _complain("interrupted; what is stored stays, the same command goes on from there")
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
-        # The reader (head, less) has closed; keep Python from complaining again when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (head, less) has closed.
+        _drop_output()
         sys.exit(1)
     except Exception as error:
+        if isinstance(error, OSError) and _is_of_output(error):
+            _complain(f"standard output cannot be written ({error.strerror or error})")
+            _drop_output()
+            sys.exit(EXIT_USAGE)
         if os.environ.get("BENCH_DEBUG"):
             raise
         what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
@@ -97,12 +113,34 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _is_of_output(error: OSError) -> bool:
+    """Say whether writing to standard output raised it: all of that is done by click's `echo`."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("click.")
+
+
+def _drop_output() -> None:
+    """Keep Python from complaining again when it flushes what cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _option_hint(error: click.ClickException) -> str:
     """Return the error's text with the nearest option or choice named."""
     text = " ".join(error.format_message().split())
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
         known = [name for param in error.ctx.command.params for name in param.opts]
         return f"unknown option {error.option_name}{nearest(error.option_name, known)}"
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        group = error.ctx.command
+        if isinstance(group, click.Group) and (unknown := re.match("No such command '(.*?)'", text)):
+            known = group.list_commands(error.ctx)
+            guess = nearest(unknown[1], known)
+            there = ", ".join(known)
+            return (
+                f"unknown command '{unknown[1]}' of bench {error.ctx.info_name}{guess} (there are: {there})"
+            )
     return text
 
 

@@ -32,7 +32,11 @@ __all__ = [
 
 
 def compare(
-    cells: Iterable[StoredCell], baseline: Baseline, draws: int = DRAWS, seed: int = 0
+    cells: Iterable[StoredCell],
+    baseline: Baseline,
+    draws: int = DRAWS,
+    seed: int = 0,
+    problems: list[str] | None = None,
 ) -> list[Comparison]:
     """Compare every measured cell of the baseline's task with the baseline.
 
@@ -40,11 +44,13 @@ def compare(
     beside every published result of its stage; against a pinned one, beside the pinned result of the same
     stage, regime, backbone, weights and method. What one side alone has is `missing`.
     draws, seed: of the bootstrap (pinned only); equal arguments give equal rows.
+    problems: is given a line for each cell whose predictions cannot be read, which is then left out. Without
+    it such a cell raises StoreError.
     """
     settings = settings_of(cells, baseline.task)
     if baseline.pinned is None:
         return _with_published(settings, baseline)
-    return _with_pinned(settings, baseline, draws, seed)
+    return _with_pinned(settings, baseline, draws, seed, problems)
 
 
 def _with_published(settings: Sequence[Setting], baseline: Baseline) -> list[Comparison]:
@@ -64,7 +70,9 @@ def _with_published(settings: Sequence[Setting], baseline: Baseline) -> list[Com
     return rows
 
 
-def _with_pinned(settings: Sequence[Setting], baseline: Baseline, draws: int, seed: int) -> list[Comparison]:
+def _with_pinned(
+    settings: Sequence[Setting], baseline: Baseline, draws: int, seed: int, problems: list[str] | None
+) -> list[Comparison]:
     from bench.compare_pinned import compare_pinned
 
     assert baseline.pinned is not None
@@ -72,7 +80,7 @@ def _with_pinned(settings: Sequence[Setting], baseline: Baseline, draws: int, se
     pinned = {_key(result): result for result in baseline.pinned.results}
     for setting in settings:
         if (result := pinned.get(_key(setting))) is not None:
-            rows += compare_pinned(setting, baseline, result, draws, seed)
+            rows += compare_pinned(setting, baseline, result, draws, seed, problems)
         else:
             rows.append(_missing(_headline(setting, baseline), "setting not in the baseline"))
     ours = {_key(setting) for setting in settings}

@@ -23,6 +23,7 @@ from bench.comparison import (
     judged,
     judged_classes,
 )
+from bench.errors import StoreError
 from bench.paired import FEW_CHANGES, METRICS, Draws, Pair, draw, taken
 from bench.pin import by_item, items_hash
 from bench.protocol import defaults
@@ -42,13 +43,19 @@ HARMLESS = ("engine",)
 
 
 def compare_pinned(
-    setting: Setting, baseline: Baseline, result: PinnedResult, draws: int, seed: int
+    setting: Setting,
+    baseline: Baseline,
+    result: PinnedResult,
+    draws: int,
+    seed: int,
+    problems: list[str] | None = None,
 ) -> list[Comparison]:
     """Return the metrics and the classes of one of our settings beside the pinned result of the same setting.
 
     Seeds on both sides are paired. With one, top-1 has the exact p of McNemar's test; with several, the
     interval and p are of the nested seed + item bootstrap. Items of a group are drawn together.
     Other data, another protocol or other items: the difference of the stored metrics, not comparable.
+    problems: see `bench.compare.compare`.
     """
     assert baseline.pinned is not None
     seeds = tuple(s for s in setting.seeds if s in result.runs)
@@ -59,20 +66,39 @@ def compare_pinned(
             replace(template, seeds=setting.seeds, ours=setting.mean("top1_micro"), verdict=MISSING, why=why)
         ]
     setting = replace(setting, cells={s: setting.cells[s] for s in seeds})
+    obstacle, mine = _obstacle(setting, baseline.pinned, result), dict[int, Predictions]()
+    if not obstacle:
+        mine = _answers(setting, problems)
+        if not mine:
+            why = "no predictions of it can be read"
+            return [replace(template, ours=setting.mean("top1_micro"), verdict=MISSING, why=why)]
+        seeds = tuple(mine)
+        template = replace(template, seeds=seeds)
+        setting = replace(setting, cells={s: setting.cells[s] for s in seeds})
     stage = baseline.pinned.stages[setting.stage]
     rows = [_stored_row(template, setting, result, metric, stage.n) for metric in (*METRICS, *UNDRAWN)]
     rows = [row for row in rows if row.ours is not None or row.theirs is not None]
-    obstacle = _obstacle(setting, baseline.pinned, result)
-    if not obstacle:
-        mine = {s: cell.predictions("test") for s, cell in setting.cells.items()}
-        if any(items_hash(pred) != stage.items for pred in mine.values()):
-            obstacle = "data: other test images are scored"
+    if any(items_hash(pred) != stage.items for pred in mine.values()):
+        obstacle = "data: other test images are scored"
     if obstacle:
         return [replace(row, verdict=INCOMPARABLE, why=obstacle) for row in rows]
     pairs = [Pair(taken(mine[s], by_item(mine[s])), baseline.pinned.predictions(result, s)) for s in seeds]
     judge = _Judge(pairs, _sorted_groups(mine[seeds[0]]), draws, seed)
     rows = [judge.summary(row) if row.metric in METRICS else _undecided(row) for row in rows]
     return rows + judged_classes([judge.class_row(row) for row in _class_rows(template, pairs)])
+
+
+def _answers(setting: Setting, problems: list[str] | None) -> dict[int, Predictions]:
+    """Return the test predictions of every seed, of those that can be read where problems are collected."""
+    out = {}
+    for seed, cell in setting.cells.items():
+        try:
+            out[seed] = cell.predictions("test")
+        except StoreError as error:
+            if problems is None:
+                raise
+            problems.append(str(error))
+    return out
 
 
 def _stored_row(
@@ -105,9 +131,7 @@ def _obstacle(setting: Setting, pinned: Pinned, result: PinnedResult) -> str:
     ours, theirs = ({**defaults(), **protocol} for protocol in (setting.protocol, result.protocol))
     keys = sorted({*ours, *theirs} - {*HARMLESS})
     differing = [
-        f"{key} {ours.get(key)}, pinned {theirs.get(key)}"
-        for key in keys
-        if ours.get(key) != theirs.get(key)
+        f"{key} {ours.get(key)}, pinned {theirs.get(key)}" for key in keys if ours.get(key) != theirs.get(key)
     ]
     return f"protocol: {'; '.join(differing)}" if differing else ""
 

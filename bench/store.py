@@ -18,18 +18,20 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.errors import StoreError
 from bench.models.lanes import Epoch
 from bench.spec import FORMAT_VERSION, Cell, CellResult, Predictions, finite
+from bench.stored import HISTORY, NEWER, PER_CLASS, PREDICTIONS, RESULT, Stored
+from bench.stored import read_cell as _load
 
-RESULT = "result.json"
 LOCKS = ".locks"
 SCRATCH = ".tmp-"
+
+__all__ = ["LOCKS", "RESULT", "SCRATCH", "Store", "Stored", "cell_dir", "failed", "slug"]
 
 
 def slug(text: str) -> str:
@@ -46,87 +48,6 @@ def cell_dir(root: Path, cell: Cell) -> Path:
     return root / slug(cell.task) / slug(cell.backbone) / slug(cell.method.text) / f"s{cell.seed}-{cell.id8}"
 
 
-@dataclass(frozen=True)
-class Stored:
-    """A stored cell: its record now, its rows and predictions when asked for."""
-
-    folder: Path
-    record: Mapping[str, Any]
-
-    @property
-    def id(self) -> str:
-        """The cell's full id."""
-        return str(self.record["id"])
-
-    @property
-    def ok(self) -> bool:
-        """Whether the cell was measured."""
-        return bool(self.record["status"] == "ok")
-
-    @cached_property
-    def result(self) -> dict[str, Any]:
-        """The record with its `per_class` rows."""
-        return {**self.record, "per_class": self.per_class}
-
-    @cached_property
-    def per_class(self) -> list[dict[str, Any]]:
-        """The rows of per_class.csv with numbers as numbers and empty cells as None."""
-        return _read_csv(self.folder / "per_class.csv", text=("class", "group"))
-
-    @cached_property
-    def history(self) -> list[dict[str, Any]]:
-        """The rows of history.csv."""
-        return _read_csv(self.folder / "history.csv", text=())
-
-    def predictions(self, split: str = "test") -> Predictions:
-        """Read the predictions of `val` or `test`. Raises StoreError if the file cannot be read."""
-        import numpy as np
-        import pyarrow.parquet as pq
-
-        path = self.folder / "predictions.parquet"
-        try:
-            # Without a filter: that imports pandas, half a second.
-            whole = pq.ParquetFile(path).read()
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: cannot be read ({error}); run the cell again with --rerun") from None
-        splits = whole["split"].to_pylist()
-        table = whole.slice(splits.index(split) if split in splits else 0, splits.count(split))
-        classes = tuple(self.record["classes"])
-        scores = table["scores"].combine_chunks()
-        groups = table["group"].to_pylist()
-        return Predictions(
-            items=tuple(table["item"].to_pylist()),
-            groups=None if not groups or groups[0] is None else tuple(groups),
-            truth=_values(table["truth"].combine_chunks(), np.int32),
-            scores=_values(scores.flatten(), np.float32).reshape(len(table), len(classes)),
-            classes=classes,
-            train_support=np.asarray(self.record["train_support"], np.int64),
-        )
-
-
-def _values(array: Any, dtype: Any) -> Any:
-    """Return a copy of an arrow array of fixed width without nulls; its own to_numpy imports pandas."""
-    import numpy as np
-
-    return np.frombuffer(array.buffers()[-1], dtype)[array.offset : array.offset + len(array)].copy()
-
-
-def _read_csv(path: Path, text: Sequence[str]) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            {key: value if key in text else _number(value) for key, value in row.items()}
-            for row in csv.DictReader(file)
-        ]
-
-
-def _number(text: str) -> int | float | None:
-    if text == "":
-        return None
-    return int(text) if re.fullmatch(r"-?\d+", text) else float(text)
-
-
 class Store:
     """A results folder. Creating one touches nothing; writing makes the folder."""
 
@@ -134,8 +55,13 @@ class Store:
         self.root = root
 
     def find(self, cell: Cell) -> Stored | None:
-        """Return the stored cell, whatever its status, or None."""
+        """Return the stored cell, whatever its status, or None.
+
+        Raises StoreError for one that a newer messybench stored: it is not this version's to replace.
+        """
         stored = _load(cell_dir(self.root, cell))
+        if isinstance(stored, str) and NEWER in stored:
+            raise StoreError(f"{stored}, or choose another folder with --results DIR")
         return stored if isinstance(stored, Stored) and stored.id == cell.id else None
 
     def load(self, task: str | None = None) -> tuple[list[Stored], list[str]]:
@@ -153,9 +79,14 @@ class Store:
     def commit(self, result: CellResult, parts: Mapping[str, Predictions], history: Sequence[Epoch]) -> Path:
         """Write a cell's folder whole, replacing an older one. parts: `val` and `test` predictions.
 
-        Raises StoreError (one line: no space, not writable); then the older folder is still there.
+        A measured cell is never replaced by a failed one: what went wrong now says nothing about what was
+        measured then. Raises StoreError (one line: no space, not writable); then the older folder is still
+        there.
         """
         target = cell_dir(self.root, result.cell)
+        before = self.find(result.cell)
+        if before is not None and before.ok and result.status != "ok":
+            return target
         with _storing(self.root):
             target.parent.mkdir(parents=True, exist_ok=True)
             work = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=target.parent))
@@ -215,22 +146,6 @@ def _storing(root: Path) -> Iterator[None]:
         raise StoreError(f"results folder {str(root)!r}: {why}; choose another with --results DIR") from None
 
 
-def _load(folder: Path) -> Stored | str | None:
-    """Return the stored cell, a line saying why it cannot be used, or None where nothing is."""
-    path = folder / RESULT
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record["format_version"] > FORMAT_VERSION:
-            return f"{path}: of a newer messybench (format {record['format_version']}); upgrade to read it"
-        if not {"id", "cell", "status", "metrics"} <= record.keys():
-            return f"{path}: not a result of messybench; move it away"
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        return f"{path}: cannot be read ({type(error).__name__}: {error}); move it away and run again"
-    return Stored(folder, record)
-
-
 def _write_cell(
     work: Path, result: CellResult, parts: Mapping[str, Predictions], history: Sequence[Epoch]
 ) -> None:
@@ -251,11 +166,12 @@ def _write_cell(
         "command": result.command,
     }
     if parts:
-        _write_predictions(work / "predictions.parquet", parts)
-    _write_csv(work / "per_class.csv", result.per_class)
-    _write_csv(work / "history.csv", [vars(epoch) for epoch in history])
+        _write_predictions(work / PREDICTIONS, parts)
+    _write_csv(work / PER_CLASS, result.per_class)
+    _write_csv(work / HISTORY, [vars(epoch) for epoch in history])
     text = json.dumps(finite(record), ensure_ascii=False, allow_nan=False, indent=1)
-    with (work / RESULT).open("w", encoding="utf-8") as file:
+    # A path that is not UTF-8 holds lone surrogates, of which backslashes make JSON's own escapes.
+    with (work / RESULT).open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -16,6 +16,7 @@ from bench.baselines import (
     find_baselines,
     list_baselines,
     load_baseline,
+    none_published,
     published_for,
 )
 from bench.errors import BenchError, NothingMeasured, StoreError
@@ -88,6 +89,22 @@ def test_what_is_shown_beside_a_run_is_a_published_baseline_that_can_be_compared
     baseline = published_for("fashion", [SHIPPED])
     assert baseline is not None and baseline.name == "seed-003-resnet50"
     assert published_for("marketplace", [SHIPPED]) is None
+
+
+def test_a_faulty_file_is_told_and_passed_over(tmp_path: Path) -> None:
+    path = written(tmp_path, "{", "aaa")
+    problems: list[str] = []
+    baseline = published_for("fashion", [tmp_path, SHIPPED], problems)
+    assert baseline is not None and baseline.name == "seed-003-resnet50"
+    assert len(problems) == 1 and str(path) in problems[0] and "\n" not in problems[0]
+    with pytest.raises(BenchError, match="not strict JSON"):
+        published_for("fashion", [tmp_path, SHIPPED])
+
+
+def test_what_is_published_but_cannot_be_judged_is_said() -> None:
+    text = str(none_published("marketplace", [SHIPPED]))
+    assert "seed-004-resnet (different-data, different-protocol)" in text and "--baseline" in text
+    assert "has no published baseline" in str(none_published("nosuch", [SHIPPED]))
 
 
 def test_an_unknown_baseline_names_the_nearest() -> None:

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from bench.data.drawn.market import TRUTH, draw_market
-from bench.store import Store
+from bench.methods.grammar import parse_method
+from bench.spec import Cell, CellResult, DataId
+from bench.store import Store, Stored, failed
 
 pytest.importorskip("cleanlab")
 
@@ -156,6 +158,12 @@ def test_noise_in_train_leaves_the_scored_labels_as_they_are(place: Place) -> No
         (("run", *TINY, *QUICK, "--set", "split_column=sendr"), "did you mean 'sender'"),
         (("run", *TINY, *QUICK, "--set", "noise=unifrom"), "did you mean 'uniform'"),
         (("run", *TINY, *QUICK, "--set", "noise_rate=2"), "at most 0.95"),
+        (("run", *TINY, *QUICK, "--set", "noise_rate=0.2"), "noise_rate needs noise"),
+        (("run", *TINY, *QUICK, "--set", "noise=pair"), "noise=pair needs noise_rate"),
+        (("clean", *TINY, *FROZEN, "--set", "noise=pair", "--out", "x.csv"), "noise=pair needs noise_rate"),
+        (("plan", *TINY, *QUICK, "--set", "split=even_year"), "leaves no train row"),
+        (("plan", "--task", "marketplace", "--seed", ""), "--seed is empty"),
+        (("results", "--results", ""), "--results is empty"),
     ],
 )
 def test_faults_are_one_line(place: Place, args: tuple[str, ...], says: str) -> None:
@@ -163,6 +171,62 @@ def test_faults_are_one_line(place: Place, args: tuple[str, ...], says: str) -> 
     assert out == "" and says in err
     faults = [line for line in err.splitlines() if line.startswith("bench: ") and "drawn sample" not in line]
     assert len(faults) == 1
+
+
+def test_a_rerun_that_fails_keeps_what_was_measured(place: Place) -> None:
+    cell = ("--task", "marketplace", "--sample", "tiny", "--backbone", "lenet", "--regime", "frozen")
+    kept = (*cell, *QUICK[2:], "--method", "none", "--results", "kept", "--cache", "kc")
+    place.bench("run", *kept, "--weights", "random", "--quiet")
+    store = Store(place.folder / "kept")
+    [before] = store.load("marketplace")[0]
+    good = {path.name: path.read_bytes() for path in before.folder.iterdir()}
+    # The cell's own loss is fine; what fails is the folder of the cache, which is a file now.
+    (place.folder / "blocked").write_text("")
+    blocked = (*kept[:-1], "blocked")
+    place.bench("run", *blocked, "--weights", "random", "--quiet", "--rerun", code=2)
+    store.commit(failed(CellResult(cell_of(before), "ok"), "lost"), {}, ())
+    assert {path.name: path.read_bytes() for path in before.folder.iterdir()} == good
+
+
+def cell_of(stored: Stored) -> Cell:
+    """Build the cell back from its record."""
+    raw = {
+        key: value
+        for key, value in stored.record["cell"].items()
+        if key not in ("identity_version", "method_text")
+    }
+    return Cell(
+        **{
+            **raw,
+            "method": parse_method(stored.record["cell"]["method_text"]),
+            "protocol": tuple(sorted(raw["protocol"].items())),
+            "data": DataId(**raw["data"]),
+        }
+    )
+
+
+def test_a_result_of_a_newer_version_is_not_touched(place: Place) -> None:
+    path = next((place.folder / "results").rglob("result.json"))
+    text = path.read_text(encoding="utf-8")
+    newer = text.replace('"format_version": 1', '"format_version": 99', 1)
+    path.write_text(newer, encoding="utf-8")
+    try:
+        for command in (("plan",), ("run", "--rerun")):
+            _, err = place.bench(*command, *TINY, *QUICK, code=2)
+            assert "newer messybench (format 99)" in err
+        assert path.read_text(encoding="utf-8") == newer
+    finally:
+        path.write_text(text, encoding="utf-8")
+
+
+def test_a_path_that_is_not_utf_8_costs_nothing(place: Place) -> None:
+    folder = os.fsencode(place.folder) + b"/d\xff"
+    place.bench("data", "draw", "--task", "marketplace", "--out", "plain")
+    os.rename(place.folder / "plain", os.fsdecode(folder))
+    odd = ("--task", "marketplace", "--data", os.fsdecode(folder), "--backbone", "lenet")
+    place.bench("run", *odd, *QUICK, "--results", "odd")
+    cells, problems = Store(place.folder / "odd").load("marketplace")
+    assert len(cells) == 2 and not problems
 
 
 def test_the_drawn_folder_is_read_like_the_drawn_sample(place: Place) -> None:

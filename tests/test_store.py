@@ -112,7 +112,7 @@ def test_what_cannot_be_written_is_one_line_and_loses_nothing(
 
     monkeypatch.setattr("bench.store._write_predictions", refuse)
     with pytest.raises(StoreError, match=says) as error:
-        store.commit(failed(some_result(), "worse"), {"test": some_predictions()}, ())
+        store.commit(some_result(), {"test": some_predictions()}, ())
     assert "\n" not in str(error.value) and "--results" in str(error.value)
     stored = store.find(CELL)
     assert stored is not None and stored.ok and len(stored.predictions().items) == 4
@@ -145,7 +145,28 @@ def test_an_unreadable_cell_is_named_and_the_others_are_read(tmp_path: Path, tex
     assert [stored.id for stored in cells] == [CELL.id]
     assert len(problems) == 1 and str(folder) in problems[0]
     assert re.search(says, problems[0])
-    assert store.find(other) is None
+    if "newer" in says:
+        with pytest.raises(StoreError, match="newer messybench.*--results"):
+            store.find(other)
+        with pytest.raises(StoreError, match="newer messybench"):
+            store.commit(some_result(cell=other), {}, ())
+        assert (folder / RESULT).read_bytes() == text.encode("latin-1")
+    else:
+        assert store.find(other) is None
+
+
+def test_a_measured_cell_is_never_replaced_by_a_failed_one(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    folder = store.commit(some_result(), {"test": some_predictions()}, HISTORY)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    store.commit(failed(some_result(), "worse"), {}, ())
+    store.commit(failed(some_result(), "killed", "oom"), {}, ())
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    lost = replace(CELL, seed=9)
+    store.commit(failed(some_result(cell=lost), "first"), {}, ())
+    store.commit(failed(some_result(cell=lost), "second"), {}, ())
+    stored = store.find(lost)
+    assert stored is not None and stored.record["reason"] == "second"
 
 
 def test_a_corrupt_predictions_file_is_one_line(tmp_path: Path) -> None:

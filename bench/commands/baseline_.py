@@ -43,16 +43,14 @@ def pin(
     import os
 
     from bench.baselines import check_name
+    from bench.commands.loading import load_cells, tell
     from bench.methods.grammar import parse_methods
-    from bench.paths import results_dir
     from bench.pin import pin as pinned
     from bench.pin import write_baseline
-    from bench.store import Store
 
     check_name(name)
-    cells, problems = Store(results_dir(results)).load(task)
-    for problem in problems:
-        click.echo(f"bench: {problem}", err=True)
+    _, cells, problems = load_cells(results, task)
+    tell(problems)
     methods = {spec.text for text in method for spec in parse_methods(text)}
     backbones = {part for text in backbone for part in text.split(",")}
     wanted = [

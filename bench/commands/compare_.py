@@ -37,30 +37,30 @@ def command(
     """Compare stored results with a published or a pinned baseline.
 
     Where data or protocol differ from the baseline's, differences are shown and the verdict is
-    `not comparable`; the column `why` says what differs.
+    `not comparable`; the column `why` says what differs. Exit code 4 says that a file could not be read; what
+    could be is compared.
     """
-    from bench.baselines import load_baseline, published_for
+    from bench.baselines import load_baseline, none_published, published_for
+    from bench.commands.loading import check_task, load_cells, results_root, tell
     from bench.compare import MISSING, compare, compare_table, judgements, regressions
-    from bench.errors import BenchError
     from bench.metrics.registry import get_metric
-    from bench.paths import results_dir, search_path
+    from bench.paths import search_path
     from bench.report.render import render
-    from bench.store import Store
+    from bench.stored import sound
 
     names = {name.strip() for text in metric for name in text.split(",")}
     for name in names - {"top1", "top5"}:
         get_metric(name)
-    folders = search_path("baselines", baselines)
-    against = load_baseline(task, baseline, folders) if baseline else published_for(task, folders)
+    check_task(results_root(results), task)
+    folders, faulty = search_path("baselines", baselines), list[str]()
+    against = load_baseline(task, baseline, folders) if baseline else published_for(task, folders, faulty)
+    tell(faulty)
     if against is None:
-        raise BenchError(
-            f"task {task!r} has no published baseline; name one with --baseline (bench list baselines)"
-        )
-    root = results_dir(results)
-    cells, problems = Store(root).load(task)
-    for problem in problems:
-        click.echo(f"bench: {problem}", err=True)
-    measured = [stored for stored in cells if stored.ok]
+        raise none_published(task, folders)
+    root, cells, problems = load_cells(results, task)
+    measured, damaged = sound(stored for stored in cells if stored.ok)
+    tell([*problems, *damaged])
+    problems += [*faulty, *damaged]
     if not measured:
         click.echo(
             f"bench: no measured cell of {task} in {root}; `bench run --task {task}` makes some", err=True
@@ -68,7 +68,10 @@ def command(
         return EXIT_NOTHING_MEASURED
     if against.pinned is None and not everything:
         measured = best_of_each_stage(measured)
-    rows = compare(measured, against)
+    unread: list[str] = []
+    rows = compare(measured, against, problems=unread)
+    tell(unread)
+    problems += unread
     every_column = fmt in ("csv", "json")
     click.echo(render(compare_table(rows, against, classes=not no_classes, every_column=every_column), fmt))
     if fail_on_regression:

@@ -44,15 +44,13 @@ def command(
 
     Cells that differ in protocol or data stand apart. What the grid lacks is listed and never filled in.
     """
+    from bench.commands.loading import load_cells
     from bench.metrics.registry import get_metric
-    from bench.paths import results_dir
     from bench.report.render import render
-    from bench.store import Store
 
     if metric is not None:
         get_metric(metric)
-    root = results_dir(results)
-    cells, problems = Store(root).load(task)
+    root, cells, problems = load_cells(results, task)
     wanted = {name for text in stage for name in text.split(",")}
     if wanted:
         _check_stages(wanted, {stored.record["cell"]["stage"] for stored in cells})

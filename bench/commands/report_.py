@@ -32,14 +32,13 @@ def command(
     from pathlib import Path
 
     from bench.baselines import published_for
-    from bench.paths import cache_dir, results_dir, search_path
+    from bench.commands.loading import load_cells
+    from bench.paths import cache_dir, search_path
     from bench.report.html import write_page
     from bench.report.summary import make_page, sound
     from bench.report.thumbnails import Thumbnails
-    from bench.store import Store
 
-    root = results_dir(results)
-    cells, problems = Store(root).load(task)
+    root, cells, problems = load_cells(results, task)
     cells, faulty = sound(cells)
     problems += faulty
     found = list(dict.fromkeys(str(stored.record["cell"]["task"]) for stored in cells))
@@ -50,7 +49,7 @@ def command(
     page, unreadable = make_page(
         cells,
         problems,
-        {name: published_for(name, folders) for name in found},
+        {name: published_for(name, folders, problems) for name in found},
         {name: Thumbnails(folder, name, cards, cache_dir(cache)) for name in found},
     )
     problems += unreadable

@@ -14,17 +14,15 @@ from bench.errors import EXIT_DONE, EXIT_NOTHING_MEASURED, EXIT_SOME_FAILED
 @format_option
 def command(task: str | None, results: str | None, fmt: str) -> int:
     """Print a row for every stored cell, failed ones included."""
-    from bench.paths import results_dir
+    from bench.commands.loading import load_cells, tell
     from bench.report.render import render
     from bench.report.tables import results_table
-    from bench.store import Store
 
-    root = results_dir(results)
-    cells, problems = Store(root).load(task)
-    for problem in problems:
-        click.echo(f"bench: {problem}", err=True)
+    root, cells, problems = load_cells(results, task)
+    tell(problems)
     if not cells and not problems:
-        click.echo(f"bench: nothing is stored in {root}; `bench run --task fashion` fills it", err=True)
+        what = f"no cell of {task}" if task else "nothing"
+        tell([f"{what} is stored in {root}; `bench run --task {task or 'fashion'}` fills it"])
     records = [stored.record for stored in cells]
     click.echo(render(results_table(records, full=fmt in ("csv", "json")), fmt))
     if problems:

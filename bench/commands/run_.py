@@ -47,6 +47,7 @@ def command(fmt: str, rerun: bool, quiet: bool, **options: Any) -> int:
         raise NothingMeasured("none of the combinations asked for can run (bench plan shows why)")
     store = Store(results_dir(options["results"]).resolve())
     missing = [cell for cell in plan.cells if rerun or not _measured(store, cell)]
+    kept: list[Cell] = []
     if not missing:
         say(f"nothing to do: all {len(plan.cells)} cells are stored in {store.root}")
     else:
@@ -59,11 +60,16 @@ def command(fmt: str, rerun: bool, quiet: bool, **options: Any) -> int:
             began = time.monotonic()
             with Progress(len(missing)) as progress:
                 execute(plan, missing, orders, progress.on_event)
+            kept = [cell for cell in missing if cell.id in progress.failed and _measured(store, cell)]
+            if kept:
+                say(f"{len(kept)} cells failed this time; their stored results are kept")
             say(f"done in {time.monotonic() - began:.1f} s; stored in {store.root}")
     if not quiet:
         print_tables(store, plan.cells, card.kind, options["baselines"], fmt)
     found = [store.find(cell) for cell in plan.cells]
     failed = [stored for stored in found if stored is None or not stored.ok]
+    if kept and not failed:
+        return EXIT_SOME_FAILED
     if failed:
         say(f"{len(failed)} of {len(plan.cells)} cells failed (bench results --task {card.name} says why)")
         return EXIT_NOTHING_MEASURED if len(failed) == len(plan.cells) else EXIT_SOME_FAILED
@@ -76,14 +82,19 @@ def _measured(store: Store, cell: Cell) -> bool:
 
 
 def print_tables(store: Store, cells: tuple[Cell, ...], kind: str, baselines: str | None, fmt: str) -> None:
-    """Print the grid's means over seeds, then each stage's best setting by class beside the published one."""
+    """Print the grid's means over seeds, then each stage's best setting by class beside the published one.
+
+    What cannot be read, of baselines or of classes, is named on standard error and left out.
+    """
     from bench.baselines import published_for
+    from bench.commands.loading import tell
     from bench.commands.show_ import render_all
     from bench.kinds.base import get_kind
     from bench.paths import search_path
     from bench.report.cells import class_table
     from bench.report.render import render
     from bench.report.tables import best_setting, grid_table
+    from bench.stored import sound
 
     selection = get_kind(kind).selection
     found = [stored for cell in cells if (stored := store.find(cell)) is not None]
@@ -91,11 +102,15 @@ def print_tables(store: Store, cells: tuple[Cell, ...], kind: str, baselines: st
     if not measured:
         return
     tables = [grid_table([stored.record for stored in found], selection)]
-    baseline = published_for(cells[0].task, search_path("baselines", baselines))
+    problems: list[str] = []
+    baseline = published_for(cells[0].task, search_path("baselines", baselines), problems)
     for stage in dict.fromkeys(cell.stage for cell in cells):
         mine = [stored for stored in measured if stored.record["cell"]["stage"] == stage]
         if mine:
             best = best_setting([stored.record for stored in mine], selection)
             chosen = next(stored for stored in mine if stored.id == best)
-            tables.append(class_table(chosen.result, baseline))
+            readable, damaged = sound([chosen])
+            problems += damaged
+            tables += [class_table(stored.result, baseline) for stored in readable]
+    tell(problems)
     click.echo(render_all([render(table, fmt) for table in tables], fmt))
