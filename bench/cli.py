@@ -22,7 +22,7 @@ COMMANDS = {
     "leaderboard": "Rank backbones and methods, with intervals and costs.",
     "report": "Write one page with tables and plots of all stored results.",
     "baseline": "Pin a run's own result as a baseline.",
-    "data": "Check a data folder before anything is trained on it.",
+    "data": "Check, describe or draw a data folder.",
     "clean": "Find labels that are probably wrong, as a table to review.",
     "list": "List tasks, backbones, methods, metrics or baselines.",
 }

@@ -94,13 +94,16 @@ class Stored:
             _fail(path, " ".join(str(error).split())[:200])
 
 
-def sound(cells: Iterable[Stored]) -> tuple[list[Stored], list[str]]:
-    """Return the cells whose rows of classes can be read, and a line per measured one whose cannot."""
+def sound(cells: Iterable[Stored], epochs: bool = False) -> tuple[list[Stored], list[str]]:
+    """Return the cells whose rows of classes can be read, and a line per measured one whose cannot.
+
+    epochs: look at the rows of epochs too.
+    """
     kept, problems = [], []
     for stored in cells:
         try:
             problem = stored.missing_rows
-            _ = stored.per_class
+            _ = stored.per_class, epochs and stored.history
         except FileFault as error:
             problem = str(error)
         if problem:

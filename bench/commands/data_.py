@@ -1,89 +1,88 @@
-"""`bench data check`: what is wrong with a data folder, before anything is trained on it."""
+"""`bench data`: what a data folder holds and what is wrong with it, before anything is trained on it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from bench.commands.options import data_folder, data_options, format_option
+from bench.commands.options import data_options, format_option
 from bench.errors import EXIT_DONE, EXIT_SOME_FAILED
 
-PIXELS = (32, 32)
-"""The size images are decoded to for the check; small, since only whether they decode matters."""
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bench.data.parts import Parts
+    from bench.data.pixels import Pixels
 
 
 @click.group()
 def command() -> None:
-    """Check a data folder before anything is trained on it."""
+    """Look at a data folder before anything is trained on it, or draw one."""
 
 
 @command.command()
 @data_options
 @format_option
-def check(
-    task: str, data: str | None, sample: str | None, tasks: str | None, cache: str | None, fmt: str
-) -> int:
+def check(fmt: str, **options: str | None) -> int:
     """Read every row, decode every image, and list what is left out, odd or leaked.
 
     Exit code 4 says that rows or images would be left out.
     """
-    import numpy as np
-
-    from bench.commands.progress import Progress
     from bench.commands.show_ import render_all
     from bench.data.check import check_data, check_tables
-    from bench.data.parts import Parts
-    from bench.data.pixels import ensure_pixels
-    from bench.errors import DataError
-    from bench.paths import cache_dir, search_path
-    from bench.plan import Request, open_task
-    from bench.protocol import resolve
     from bench.report.render import render
 
-    place = cache_dir(cache).resolve()
-    request = Request(task, data_folder(data, sample), sample)
-    card, examples = open_task(request, search_path("tasks", tasks), place)
-    with Progress(0) as progress:
-        pixels = ensure_pixels(examples, PIXELS, "squash", place, progress.step)
-    parts = Parts(card, examples, dict(resolve(*card.layers("frozen"))))
-    try:
-        train, fault = parts.mask, ""
-    except DataError as error:
-        train, fault = np.ones(len(examples), bool), str(error)
-    report = check_data(examples, parts.given, train, pixels)
+    parts, pixels, train, fault = _opened(options)
+    report = check_data(parts.examples, parts.given, train, pixels)
     click.echo(render_all([render(table, fmt) for table in check_tables(report)], fmt))
-    if fault:
-        Progress.say(f"all is counted as train: {fault}")
-    left_out = bool(fault) or any(problem.fatal for problem in report.problems)
+    left_out = fault or any(problem.fatal for problem in report.problems)
     return EXIT_SOME_FAILED if left_out else EXIT_DONE
 
 
 @command.command()
 @data_options
 @format_option
-def describe(
-    task: str, data: str | None, sample: str | None, tasks: str | None, cache: str | None, fmt: str
-) -> None:
+def describe(fmt: str, **options: str | None) -> None:
     """Show what a data folder holds: classes, sizes, prices, photos per listing, near twins."""
-    from bench.commands.progress import Progress
     from bench.commands.show_ import render_all
     from bench.data.describe import describe as tables_of
+    from bench.report.render import render
+
+    parts, pixels, train, _ = _opened(options)
+    click.echo(render_all([render(table, fmt) for table in tables_of(parts, pixels, train)], fmt))
+
+
+def _opened(options: dict[str, str | None]) -> tuple[Parts, Pixels, np.ndarray, bool]:
+    """Open the data of `data_options` and decode every image, small.
+
+    Returns labels and split, pixels, (n,) bool which examples train, and whether the split could not be
+    drawn: that is told, and all of them train.
+    """
+    import numpy as np
+
+    from bench.commands.options import request_options
+    from bench.commands.progress import Progress
     from bench.data.near import SIDE
     from bench.data.parts import Parts
     from bench.data.pixels import ensure_pixels
+    from bench.errors import DataError
     from bench.paths import cache_dir, search_path
-    from bench.plan import Request, open_task
+    from bench.plan import open_task
     from bench.protocol import resolve
-    from bench.report.render import render
 
-    place = cache_dir(cache).resolve()
-    request = Request(task, data_folder(data, sample), sample)
-    card, examples = open_task(request, search_path("tasks", tasks), place)
+    place = cache_dir(options["cache"]).resolve()
+    request = request_options(options, None, None, ())
+    card, examples = open_task(request, search_path("tasks", options["tasks"]), place)
     with Progress(0) as progress:
         pixels = ensure_pixels(examples, (SIDE, SIDE), "squash", place, progress.step)
     parts = Parts(card, examples, dict(resolve(*card.layers("frozen"))))
-    click.echo(render_all([render(table, fmt) for table in tables_of(parts, pixels)], fmt))
+    try:
+        return parts, pixels, parts.mask, False
+    except DataError as error:
+        Progress.say(f"all is counted as train: {error}")
+        return parts, pixels, np.ones(len(examples), bool), True
 
 
 @command.command()

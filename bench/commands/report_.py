@@ -35,11 +35,12 @@ def command(
     from bench.commands.loading import load_cells
     from bench.paths import cache_dir, search_path
     from bench.report.html import write_page
-    from bench.report.summary import make_page, sound
+    from bench.report.summary import make_page
     from bench.report.thumbnails import Thumbnails
+    from bench.stored import sound
 
     root, cells, problems = load_cells(results, task)
-    cells, faulty = sound(cells)
+    cells, faulty = sound(cells, epochs=True)
     problems += faulty
     found = list(dict.fromkeys(str(stored.record["cell"]["task"]) for stored in cells))
     if data is not None and len(found) > 1:

@@ -68,12 +68,10 @@ def command(fmt: str, rerun: bool, quiet: bool, **options: Any) -> int:
         print_tables(store, plan.cells, card.kind, options["baselines"], fmt)
     found = [store.find(cell) for cell in plan.cells]
     failed = [stored for stored in found if stored is None or not stored.ok]
-    if kept and not failed:
-        return EXIT_SOME_FAILED
     if failed:
         say(f"{len(failed)} of {len(plan.cells)} cells failed (bench results --task {card.name} says why)")
         return EXIT_NOTHING_MEASURED if len(failed) == len(plan.cells) else EXIT_SOME_FAILED
-    return EXIT_DONE
+    return EXIT_SOME_FAILED if kept else EXIT_DONE
 
 
 def _measured(store: Store, cell: Cell) -> bool:

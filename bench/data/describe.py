@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,26 +18,26 @@ GREY = 3
 """Levels by which the colours of a grey picture may differ, from rounding and compression."""
 
 
-def describe(parts: Parts, pixels: Pixels) -> list[Table]:
+def describe(parts: Parts, pixels: Pixels, train: np.ndarray) -> list[Table]:
     """Return what there is to see as tables: the whole, classes, groups, near twins.
 
-    pixels: of the same examples, at `near.SIDE`.
+    pixels: of the same examples, at `near.SIDE`. train: (n,) bool, which of them train.
     """
     labels = np.array(parts.given, dtype=object)
     rows = np.flatnonzero(pixels.ok & (labels != ""))
     hashes = parts.examples.images.content_hashes()
     pairs = rows[near_pairs(perceptual_hashes(pixels, rows))]
     other = np.array([hashes[one] != hashes[two] for one, two in pairs.tolist()], dtype=bool)
-    tables = [_whole(parts, pixels, rows, pairs[other]), _classes(parts, rows)]
+    tables = [_whole(parts, pixels, train, rows, pairs[other]), _classes(parts, train, rows)]
     if "group" in parts.examples.columns or parts.groups is not None:
         tables.append(_groups(parts, rows))
     if other.any():
-        tables.append(_twins(parts, pairs[other]))
+        tables.append(_twins(parts, train, pairs[other]))
     return tables
 
 
-def _whole(parts: Parts, pixels: Pixels, rows: np.ndarray, pairs: np.ndarray) -> Table:
-    labels, train = parts.given, parts.mask
+def _whole(parts: Parts, pixels: Pixels, train: np.ndarray, rows: np.ndarray, pairs: np.ndarray) -> Table:
+    labels = parts.given
     counts = sorted(Counter(labels[row] for row in rows.tolist()).values())
     sizes = [size for size, number in pixels.sizes.items() for _ in range(number)]
     heights, widths = ([size[axis] for size in sizes] for axis in (0, 1))
@@ -82,8 +82,8 @@ def _grey(pixels: Pixels, rows: np.ndarray) -> int:
     return found
 
 
-def _classes(parts: Parts, rows: np.ndarray) -> Table:
-    labels, train = parts.given, parts.mask
+def _classes(parts: Parts, train: np.ndarray, rows: np.ndarray) -> Table:
+    labels = parts.given
     prices = parts.examples.columns.get("price", ("",) * len(labels))
     odd = Counter(labels[oddity.row] for oddity in odd_prices(labels, prices))
     by_class: dict[str, list[int]] = {}
@@ -141,9 +141,9 @@ def _groups(parts: Parts, rows: np.ndarray) -> Table:
     return Table("Photos of one listing or group", shown, tuple(out))
 
 
-def _twins(parts: Parts, pairs: Sequence[Any] | np.ndarray, most: int = 20) -> Table:
+def _twins(parts: Parts, train: np.ndarray, pairs: np.ndarray, most: int = 20) -> Table:
     """List near twins, those with different labels and those on two sides first."""
-    items, labels, train = parts.examples.items, parts.given, parts.mask
+    items, labels = parts.examples.items, parts.given
     rows = [
         {
             "one": items[one],
@@ -152,7 +152,7 @@ def _twins(parts: Parts, pairs: Sequence[Any] | np.ndarray, most: int = 20) -> T
             "other": labels[two] if labels[two] != labels[one] else "",
             "sides": "train and test" if train[one] != train[two] else "",
         }
-        for one, two in np.asarray(pairs).tolist()
+        for one, two in pairs.tolist()
     ]
     rows.sort(key=lambda row: (row["other"] == "", row["sides"] == "", row["one"], row["two"]))
     columns = (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bench.cards import TaskCard
 from bench.data.corrections import as_given
 from bench.data.examples import Examples
-from bench.data.rules import SplitPlan
+from bench.data.rules import SplitPlan, check_sides
 from bench.spec import Value
 
 if TYPE_CHECKING:
@@ -66,9 +66,8 @@ class Parts:
     @cached_property
     def train(self) -> np.ndarray:
         """(n,) bool: which examples train; the others test. Raises DataError where one side is empty."""
-        from bench.data.splits import base_split
-
-        return base_split(self.examples, self._split_by, self.plan)
+        check_sides(self.plan, self.mask.tolist())
+        return self.mask
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

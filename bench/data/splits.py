@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.data.examples import Examples
-from bench.data.rules import SplitPlan, check_column, check_sides, even_years
+from bench.data.rules import SplitPlan, check_column, even_years
 from bench.errors import BenchError, DataError
 
 if TYPE_CHECKING:
@@ -100,13 +100,6 @@ def train_mask(examples: Examples, labels: Sequence[str], plan: SplitPlan) -> np
     """
     check_column(examples, plan)
     return RULES[plan.rule](labels, examples.columns.get(plan.column, ()), plan)
-
-
-def base_split(examples: Examples, labels: Sequence[str], plan: SplitPlan) -> np.ndarray:
-    """Return `train_mask`, and raise DataError where train or test has no row."""
-    train = train_mask(examples, labels, plan)
-    check_sides(plan, train.tolist())
-    return train
 
 
 @dataclass(frozen=True)

@@ -19,23 +19,6 @@ from bench.report.tables import kind_of
 from bench.store import Stored
 
 
-def sound(cells: Sequence[Stored]) -> tuple[list[Stored], list[str]]:
-    """Return the cells whose rows of classes and epochs can be read, and a line per one whose cannot."""
-    kept, problems = [], []
-    for stored in cells:
-        try:
-            for row in stored.per_class if stored.ok else ():
-                _ = row["class"], row["test_support"] + row["train_support"], row["top1_hits"] + 0
-            for row in stored.history if stored.ok else ():
-                _ = row["loss"], row["val_loss"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            problems.append(f"{stored.folder}: its tables cannot be read ({why}); run it again with --rerun")
-        else:
-            kept.append(stored)
-    return kept, problems
-
-
 def make_page(
     cells: Sequence[Stored],
     problems: Sequence[str],

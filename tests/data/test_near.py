@@ -84,7 +84,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Parts, Pixels]:
 
 def test_the_description_counts_what_is_there(drawn: tuple[Parts, Pixels]) -> None:
     parts, pixels = drawn
-    whole, classes, groups, _ = describe(parts, pixels)
+    whole, classes, groups, _ = describe(parts, pixels, parts.mask)
     figures = {row["what"]: row["count"] for row in whole.rows}
     labels = parts.examples.columns["category"]
     assert figures["images that decode"] == figures["of these with a label"] == len(labels)
@@ -103,7 +103,7 @@ def test_the_description_counts_what_is_there(drawn: tuple[Parts, Pixels]) -> No
 
 def test_twins_with_different_labels_stand_first(drawn: tuple[Parts, Pixels]) -> None:
     parts, pixels = drawn
-    tables = {table.title: table for table in describe(parts, pixels)}
+    tables = {table.title: table for table in describe(parts, pixels, parts.mask)}
     rows = tables["Near twins"].rows
     marked = [bool(row["other"]) for row in rows]
     assert marked == sorted(marked, reverse=True) and marked[0]
@@ -117,7 +117,7 @@ def test_every_format_renders_and_hostile_names_survive(drawn: tuple[Parts, Pixe
     columns = parts.examples.columns
     renamed = tuple(name if label == "Bag" else label for label in columns["category"])
     examples = replace(parts.examples, columns={**columns, "category": renamed})
-    tables = describe(Parts(CARD, examples, defaults()), pixels)
+    tables = describe(Parts(CARD, examples, defaults()), pixels, parts.mask)
     for fmt in ("table", "csv", "md", "json"):
         texts = [render(table, fmt) for table in tables]
         assert all(texts)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from bench.cards import Stage
 from bench.data import rules
 from bench.data.examples import Examples
-from bench.data.rules import SplitPlan
-from bench.data.splits import RULES, StageSplit, base_split, even_year, stage_split
+from bench.data.rules import SplitPlan, check_plan
+from bench.data.splits import RULES, StageSplit, even_year, stage_split, train_mask
 from bench.errors import BenchError, DataError
 
 ALL = Stage("all", 0, None)
@@ -50,7 +50,7 @@ def test_even_years_train_and_all_else_tests() -> None:
     values = ["2012", "2011", " 2016.0 ", "", "2012a", "-2012", "٢٠١٢", "9" * 400, "0"]
     assert even_year(values).tolist() == [True, False, True, False, False, False, False, False, True]
     assert (
-        base_split(_examples(values), values, SplitPlan("even_year", "year")).tolist()
+        train_mask(_examples(values), values, SplitPlan("even_year", "year")).tolist()
         == even_year(values).tolist()
     )
 
@@ -65,9 +65,11 @@ def test_even_years_train_and_all_else_tests() -> None:
         ([], "even_year", "year", "leaves no"),
     ],
 )
-def test_base_split_errors(years: list[str], rule: str, column: str, message: str) -> None:
+def test_splits_that_cannot_be_are_told_before_anything_is_computed(
+    years: list[str], rule: str, column: str, message: str
+) -> None:
     with pytest.raises(BenchError, match=message):
-        base_split(_examples(years), years, SplitPlan(rule, column))
+        check_plan(_examples(years), SplitPlan(rule, column))
 
 
 def test_stages_by_hand() -> None:
