@@ -32,7 +32,7 @@ help:
 
 .venv/.ready-dev: .venv/.ready
 	@echo "installing what tests and checks need into .venv ..." >&2
-	@$(PIP) --no-build-isolation -e '.[test,lint,clean,openvino]' build
+	@$(PIP) --no-build-isolation -e '.[test,lint,clean,explain,mlflow,openvino]' build
 	@touch $@
 
 demo: .venv/.ready
@@ -82,7 +82,7 @@ wheel-check: .venv/.ready-dev
 pins:
 	d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && "$(PYTHON)" -m venv "$$d" \
 	&& "$$d/bin/python" -m pip install --quiet setuptools \
-	&& "$$d/bin/python" -m pip install --quiet --no-build-isolation -e '.[test,lint,clean,openvino]' build \
+	&& "$$d/bin/python" -m pip install --quiet --no-build-isolation -e '.[test,lint,clean,explain,mlflow,openvino]' build \
 	&& { head -n 2 constraints.txt; "$$d/bin/python" -m pip freeze --all --exclude pip --exclude messybench; } > "$$d/new" \
 	&& cp "$$d/new" constraints.txt
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bench.baselines import (
+    CLASS_METRICS,
     FLAGS,
     Baseline,
     Flag,
@@ -20,9 +21,10 @@ from bench.baselines import (
     PublishedResult,
 )
 from bench.errors import BenchError, StoreError, unknown
+from bench.kinds.base import KINDS
 from bench.metrics.registry import METRICS
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of baseline files; a file with a higher one is refused."""
 
 _TYPES = {str: "text", int: "a whole number", float: "a number", dict: "an object", list: "a list"}
@@ -109,11 +111,14 @@ class _Reader:
         support, classes = {}, {}
         for name, row in result.get("classes", {}).items():
             place = f"{where}.classes.{name}"
-            row = self.record(row, {"support": int}, {"top1": dict, "top5": dict}, place)
-            support[name] = self.count(row.pop("support"), f"{place}.support", least=1)
-            classes[name] = {
-                key: self.number(item, support[name], f"{place}.{key}") for key, item in row.items()
-            }
+            kinds = {"support": int, **dict.fromkeys(CLASS_METRICS, dict)}
+            row = self.record(row, {}, kinds, place)
+            n = None
+            if "support" in row:
+                n = support[name] = self.count(row.pop("support"), f"{place}.support", least=1)
+            elif "top1" in row or "top5" in row or not row:
+                self.fail(place, "has no 'support'")
+            classes[name] = {key: self.number(item, n, f"{place}.{key}") for key, item in row.items()}
         return PublishedResult(
             **{key: result[key] for key in text},
             flags=self.flags(result.get("flags", []), f"{where}.flags"),
@@ -160,14 +165,24 @@ class _Reader:
 
     def stage(self, raw: Any, where: str) -> PinnedStage:
         fields = {"classes": list, "train_support": list, "items": str, "n": int, "truth": str}
-        item = self.record(raw, fields, {}, where)
+        item = self.record(raw, fields, {"kind": str, "known": list}, where)
         classes = tuple(self.typed(name, str, f"{where}.classes") for name in item["classes"])
         support = tuple(self.count(n, f"{where}.train_support") for n in item["train_support"])
         if not classes or len(set(classes)) != len(classes) or len(support) != len(classes):
             self.fail(where, "needs different classes and one train_support for each")
-        n = self.count(item["n"], f"{where}.n", least=1)
-        self.unpacked(item["truth"], n, len(classes), f"{where}.truth")
-        return PinnedStage(classes, support, item["items"], n, item["truth"])
+        n, kind = self.count(item["n"], f"{where}.n", least=1), item.get("kind", "multiclass")
+        if kind not in KINDS:
+            raise unknown("kind", kind, KINDS, f"{self.file}: {where}")
+        if kind == "multiclass":
+            self.unpacked(item["truth"], n, len(classes), f"{where}.truth")
+        else:
+            self.unpacked(item["truth"], n * len(classes), 1, f"{where}.truth")
+        known = None
+        if "known" in item:
+            known = tuple(self.count(count, f"{where}.known") for count in item["known"])
+            if len(known) != len(classes):
+                self.fail(f"{where}.known", "must be a count for each class")
+        return PinnedStage(classes, support, item["items"], n, item["truth"], kind, known)
 
     def pinned_result(self, raw: Any, stages: Mapping[str, PinnedStage], where: str) -> PinnedResult:
         text = ("stage", "regime", "backbone", "weights", "method")
@@ -182,11 +197,19 @@ class _Reader:
         return PinnedResult(**{key: item[key] for key in text}, protocol=item["protocol"], runs=runs)
 
     def run(self, raw: Any, stage: PinnedStage, where: str) -> PinnedRun:
-        item = self.record(raw, {"cell": str, "metrics": dict, "answers": str}, {"top5": str}, where)
+        single = stage.kind == "multiclass"
+        fields = {"cell": str, "metrics": dict, "answers" if single else "scores": str}
+        item = self.record(raw, fields, {"top5": str} if single else {"cuts": list}, where)
         for name, value in item["metrics"].items():
             self.metric(name, f"{where}.metrics")
             if value is not None:
                 self.typed(value, float, f"{where}.metrics.{name}")
+        if not single:
+            self.unpacked(item["scores"], 4 * stage.n * len(stage.classes), 1, f"{where}.scores")
+            cuts = tuple(self.typed(cut, float, f"{where}.cuts") for cut in item.get("cuts", ()))
+            if "cuts" in item and len(cuts) != len(stage.classes):
+                self.fail(f"{where}.cuts", "must be a number for each class")
+            return PinnedRun(item["cell"], item["metrics"], packed_scores=item["scores"], cuts=cuts or None)
         self.unpacked(item["answers"], stage.n, len(stage.classes), f"{where}.answers")
         if "top5" in item:
             self.unpacked(item["top5"], (stage.n + 7) // 8, 256, f"{where}.top5")

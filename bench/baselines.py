@@ -22,11 +22,17 @@ FLAGS = {
     "different-data": "measured on data that cannot be had the same way",
     "different-protocol": "split, classes or scoring are not the task's",
     "not-reproducible": "the published number does not follow from what else is published",
+    "imputed-test": "labels that were filled in, not observed, are scored as if they were the truth",
 }
 """What can be wrong with a baseline or with one number of it."""
 
-INCOMPARABLE = ("leaked", "different-data", "different-protocol", "not-reproducible")
+INCOMPARABLE = ("leaked", "different-data", "different-protocol", "not-reproducible", "imputed-test")
 """Flags that forbid a verdict: better or worse would be about something else than the models."""
+
+CLASS_METRICS = (
+    *("top1", "top5", "precision", "recall", "specificity", "gmean", "accuracy", "f1", "auc", "ap"),
+)
+"""What a published baseline can say of a class or an attribute: keys of the kinds' class columns."""
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 
@@ -43,7 +49,8 @@ class Flag:
 class Number:
     """A published number, as precisely as it is known.
 
-    hits of n: where it is a proportion whose counts are known. low..high: the values it may have had,
+    hits of n: where it is a proportion whose counts are known (of ours, mean hits over seeds).
+    low..high: the values it may have had,
     where only digits were printed (then `value` is what was printed); both equal `value` otherwise.
     printed: what the source says, where it differs from what its counts give, `note` may say why.
     """
@@ -51,7 +58,7 @@ class Number:
     value: float
     low: float
     high: float
-    hits: int | None = None
+    hits: float | None = None
     n: int | None = None
     printed: float | None = None
     flags: tuple[Flag, ...] = ()
@@ -63,7 +70,8 @@ class PublishedResult:
     """What one published model reached on one stage.
 
     label: tells apart results of one baseline on one stage; may be empty.
-    support: test images by class, empty where no class is listed. classes: class -> "top1", "top5" -> number.
+    support: test images (of an attribute: observed ones) by class, without those of which it is not known.
+    classes: class -> metric of a class -> number; see CLASS_METRICS.
     """
 
     stage: str
@@ -82,6 +90,7 @@ class PinnedStage:
     """What all pinned runs of a stage were scored on, items sorted by id.
 
     items: `sha256:<hex>` over classes, item ids and their true classes. packed_truth: see `bench.pin`.
+    kind: of the task. known: of attributes, observed training cells of each.
     """
 
     classes: tuple[str, ...]
@@ -89,16 +98,23 @@ class PinnedStage:
     items: str
     n: int
     packed_truth: str
+    kind: str = "multiclass"
+    known: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
 class PinnedRun:
-    """One pinned cell: its id, its test metrics, and what it answered item by item (packed)."""
+    """One pinned cell: its id, its test metrics, and what it answered item by item (packed).
+
+    With one class per item these are answers and top-5 hits; with many attributes, scores and their cuts.
+    """
 
     cell: str
     metrics: Mapping[str, float | None]
-    packed_answers: str
-    packed_top5: str | None
+    packed_answers: str = ""
+    packed_top5: str | None = None
+    packed_scores: str = ""
+    cuts: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -125,25 +141,38 @@ class Pinned:
     results: tuple[PinnedResult, ...]
 
     def truth(self, stage: str) -> np.ndarray:
-        """Return the true class of every item of a stage: (n,) int32, items sorted by id."""
-        from bench.pin import unpack
+        """Return what is true of every item of a stage, items sorted by id; see `Predictions`."""
+        from bench.pin import unpack, unpack_cells
 
         of = self.stages[stage]
+        if of.kind != "multiclass":
+            return unpack_cells(of.packed_truth, of.n, len(of.classes))
         return unpack(of.packed_truth, of.n, len(of.classes))
 
     def predictions(self, result: PinnedResult, seed: int) -> Predictions:
         """Return predictions with the answers and top-5 hits of a pinned run, items sorted by id.
 
-        The scores are made up to give these and nothing else, so ROC areas, log loss and calibration of
-        them mean nothing; the item ids are positions.
+        With one class per item the scores are made up to give these and nothing else, so ROC areas, log loss
+        and calibration of them mean nothing; with many attributes they are the run's. Item ids are positions.
         """
         import numpy as np
 
-        from bench.pin import unpack, unpack_bits
+        from bench.pin import unpack, unpack_bits, unpack_scores
         from bench.spec import Predictions
 
         stage, run = self.stages[result.stage], result.runs[seed]
         truth, rows = self.truth(result.stage), np.arange(stage.n)
+        if stage.kind != "multiclass":
+            return Predictions(
+                items=tuple(map(str, range(stage.n))),
+                groups=None,
+                truth=truth,
+                scores=unpack_scores(run.packed_scores, stage.n, len(stage.classes)),
+                classes=stage.classes,
+                train_support=np.asarray(stage.train_support, np.int64),
+                known=None if stage.known is None else np.asarray(stage.known, np.int64),
+                cuts=None if run.cuts is None else np.asarray(run.cuts, np.float32),
+            )
         answers = unpack(run.packed_answers, stage.n, len(stage.classes))
         scores = np.zeros((stage.n, len(stage.classes)), np.float32)
         if run.packed_top5 is not None:

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError, unknown
-from bench.protocol import check
+from bench.protocol import CARD, check
 from bench.spec import Value
 
-REGIMES = ("frozen", "scratch")
+REGIMES = ("frozen", "scratch", "finetune")
+"""Heads on a frozen backbone's features; nets from random weights; nets that go on from a backbone's."""
+
+ONE_LABEL = ("multiclass",)
+"""Kinds whose labels are one column."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Grid:
 class TaskCard:
     """A task as its card states it.
 
+    source: the way the data is read; sources: others, by the name that `--set source=` gives them.
+    label: the column with the class, or "" where the data says which columns are attributes.
     not_classes: labels that say there is no label. confused: which classes a class is taken for.
     truth: a column with the true label, for data that has one, or "".
     protocol: common values, then those of each regime. grids: for the drawn sample and for real data.
@@ -48,6 +54,7 @@ class TaskCard:
     kind: str
     title: str
     source: str
+    sources: Mapping[str, str]
     label: str
     split_rule: str
     split_column: str
@@ -97,8 +104,12 @@ class _Reader:
         self.where = where
 
     def card(self, raw: Mapping[str, Any], path: Path) -> TaskCard:
-        required = ("name", "version", "kind", "title", "source", "label", "split", "stage", "grid")
-        self.keys(raw, required, ("protocol", "not_classes", "confused", "truth"), "the card")
+        required = ("name", "version", "kind", "title", "source", "split", "stage", "grid")
+        optional = ("label", "sources", "protocol", "not_classes", "confused", "truth")
+        self.keys(raw, required, optional, "the card")
+        if (raw["kind"] in ONE_LABEL) != ("label" in raw):
+            needs = "needs" if raw["kind"] in ONE_LABEL else "has no"
+            raise BenchError(f"{self.where}: a {raw['kind']} task {needs} key 'label', a column")
         if raw["name"] != path.parent.name:
             raise BenchError(f"{self.where}: name is {raw['name']!r}, but its folder is {path.parent.name!r}")
         split = self.typed(raw, "split", dict)
@@ -109,7 +120,8 @@ class _Reader:
             kind=self.typed(raw, "kind", str),
             title=self.typed(raw, "title", str),
             source=self.typed(raw, "source", str),
-            label=self.typed(raw, "label", str),
+            sources=self.sources(self.typed({"sources": {}, **raw}, "sources", dict)),
+            label=self.typed({"label": "", **raw}, "label", str),
             split_rule=self.typed(split, "rule", str),
             split_column=self.typed(split, "column", str),
             not_classes=self.words(raw.get("not_classes", []), "not_classes"),
@@ -141,6 +153,11 @@ class _Reader:
         if type(value) is not kind:
             raise BenchError(f"{self.where}: {key} must be a {kind.__name__}, not {value!r}")
         return value
+
+    def sources(self, table: Mapping[str, Any]) -> dict[str, str]:
+        if CARD in table:
+            raise BenchError(f"{self.where}: [sources] cannot name one {CARD!r}: that is the card's own")
+        return {name: self.typed(table, name, str) for name in table}
 
     def words(self, value: Any, what: str) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(word, str) and word for word in value):

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from bench import stats
+from bench.baselines import CLASS_METRICS, Baseline, Flag, Number, PublishedResult
 from bench.baselines import INCOMPARABLE as FORBIDDING
-from bench.baselines import Baseline, Flag, Number, PublishedResult
 from bench.comparison import (
     INCOMPARABLE,
     MISSING,
@@ -21,8 +21,14 @@ from bench.comparison import (
     judged,
     judged_classes,
 )
+from bench.kinds.base import get_kind
 
 _MACRO = {"top1_macro": "top1", "top5_macro": "top5"}
+
+SHARES = ("top1", "top5", "accuracy")
+"""Metrics of a class that are hits among its test items, so that a count gives them an interval."""
+
+_SUMMARY_SHARES = ("top1_micro", "top5_micro", "f1_micro", "recall_weighted", "exact_match")
 
 
 def compare_published(setting: Setting, baseline: Baseline, result: PublishedResult) -> list[Comparison]:
@@ -36,19 +42,58 @@ def compare_published(setting: Setting, baseline: Baseline, result: PublishedRes
         part for part in (result.backbone, result.method, result.label) if part != "none" and part
     )
     template = replace(setting.row(baseline.name), against=against)
+    obstacle = _flagged(baseline.flags + result.flags) or _data_obstacle(_OurClasses(setting).support, result)
+    return beside(setting, template, result, obstacle)
+
+
+def beside(
+    setting: Setting, template: Comparison, result: PublishedResult, obstacle: str
+) -> list[Comparison]:
+    """Return one of our settings beside numbers of other items: unpaired, from values and counts alone.
+
+    template: names both sides. obstacle: why the two cannot be judged, or nothing.
+    """
     mine = _OurClasses(setting)
-    obstacle = _flagged(baseline.flags + result.flags) or _data_obstacle(mine.support, result.support)
     summary = [_summary_row(template, setting, mine, result, name, obstacle) for name in result.metrics]
-    if not result.support:
+    if not result.classes:
         return summary
-    names = [*result.support, *(name for name in mine.support if name not in result.support)]
+    told = {key for numbers in result.classes.values() for key in numbers}
+    keys = [key for key in CLASS_METRICS if key in told]
+    names = [*result.classes, *(name for name in mine.support if name not in result.classes)]
     classes = [
         _class_row(template, mine, result, name, metric, obstacle)
         for name in names
-        for metric in ("top1", "top5")
-        if metric in result.classes.get(name, {}) or (name not in result.support and metric == "top1")
+        for metric in keys
+        if metric in result.classes.get(name, {}) or (name not in result.classes and metric == keys[0])
     ]
     return summary + judged_classes(classes)
+
+
+def as_published(setting: Setting, metrics: tuple[str, ...]) -> PublishedResult:
+    """Return a setting's means over seeds as the numbers that `beside` stands another beside."""
+    own = _OurClasses(setting)
+    known = {name: value for name in metrics if (value := setting.mean(name)) is not None}
+    n = setting.size
+    classes: dict[str, dict[str, Number]] = {}
+    for name, count in own.support.items():
+        for key in CLASS_METRICS:
+            hits, value = own.hits(name, key), own.value(name, key)
+            if value is not None and (key in SHARES or setting.kind != "multiclass"):
+                classes.setdefault(name, {})[key] = Number(value, value, value, hits, count)
+    return PublishedResult(
+        stage=setting.stage,
+        label=setting.differs,
+        regime=setting.regime,
+        backbone=setting.backbone,
+        method=setting.method,
+        flags=(),
+        metrics={
+            name: Number(value, value, value, n=n if name in _SUMMARY_SHARES else None)
+            for name, value in known.items()
+        },
+        support=own.support,
+        classes=classes,
+    )
 
 
 class _OurClasses:
@@ -65,19 +110,36 @@ class _OurClasses:
         }
 
     def hits(self, name: str, metric: str) -> float | None:
-        """Return the mean hits of a class, None where the metric is undefined (top-5 of five classes)."""
-        values: list[Any] = [seed.get(name, {}).get(f"{metric}_hits") for seed in self.rows]
+        """Return the mean hits of a class, None where the metric is undefined (top-5 of five classes).
+
+        Of a metric that is no share of the class's items there are none.
+        """
+        keys = ("tp", "tn") if metric == "accuracy" else (f"{metric}_hits",)
+        values: list[Any] = [row.get(key) for row in self._rows(name) for key in keys]
+        return None if None in values else math.fsum(values) / len(self.rows)
+
+    def value(self, name: str, metric: str) -> float | None:
+        """Return the mean of a metric of a class, None where it is undefined."""
+        hits, n = self.hits(name, metric), self.support.get(name)
+        if hits is not None and n:
+            return hits / n
+        values: list[Any] = [row.get(metric) for row in self._rows(name)]
         return None if None in values else math.fsum(values) / len(values)
+
+    def _rows(self, name: str) -> list[Mapping[str, Any]]:
+        return [seed.get(name, {}) for seed in self.rows]
 
 
 def _flagged(flags: tuple[Flag, ...]) -> str:
     return ", ".join(flag.name for flag in flags if flag.name in FORBIDDING)
 
 
-def _data_obstacle(ours: Mapping[str, int], theirs: Mapping[str, int]) -> str:
+def _data_obstacle(ours: Mapping[str, int], result: PublishedResult) -> str:
     """Say why the test images cannot be the same, or nothing."""
+    theirs = result.support
     if not theirs:
-        return "data: the baseline lists no classes"
+        told = "how many items it scored" if result.classes else "what it scored, class by class"
+        return f"data: the baseline does not tell {told}"
     if ours == theirs:
         return ""
     total, published = sum(ours.values()), sum(theirs.values())
@@ -100,15 +162,12 @@ def _summary_row(
     obstacle: str,
 ) -> Comparison:
     number = result.metrics[name]
-    ours, n, published = (
-        setting.mean(name),
-        sum(mine.support.values()),
-        sum(result.support.values()) or number.n,
-    )
+    ours, n = setting.mean(name), setting.size
+    published = number.n if setting.kind != "multiclass" else sum(result.support.values()) or number.n
     row = replace(template, metric=name, ours=ours, theirs=number.value, n_ours=n, n_theirs=published)
     if name in _MACRO:
         row = _with_macro_intervals(row, mine, result, _MACRO[name])
-    elif number.n:
+    elif number.n and (name in _SUMMARY_SHARES or setting.kind == "multiclass"):
         row = _with_intervals(row, number, None if ours is None else ours * n, n, number.n)
     return _finished(row, number, obstacle)
 
@@ -119,14 +178,20 @@ def _class_row(
     row = replace(template, metric=metric, class_name=name)
     hits, n, published = mine.hits(name, metric), mine.support.get(name), result.support.get(name)
     if n:
-        row = replace(row, n_ours=n, ours=None if hits is None else hits / n)
-    if not published:
-        return replace(row, verdict=MISSING, why="class not in the baseline")
+        row = replace(row, n_ours=n, ours=mine.value(name, metric))
+    if name not in result.classes:
+        return replace(row, verdict=MISSING, why=f"{_noun(template)} not in the baseline")
     number = result.classes[name][metric]
-    row = _with_intervals(replace(row, theirs=number.value, n_theirs=published), number, hits, n, published)
+    row = replace(row, theirs=number.value, n_theirs=published or number.n)
+    if metric in SHARES and (counts := published or number.n):
+        row = _with_intervals(row, number, hits, n, counts)
     if not n:
-        return replace(row, verdict=MISSING, why="class not scored by the run")
+        return replace(row, verdict=MISSING, why=f"{_noun(template)} not scored by the run")
     return _finished(row, number, obstacle, judge=False)
+
+
+def _noun(row: Comparison) -> str:
+    return get_kind(row.kind).class_columns[0].title
 
 
 def _with_intervals(

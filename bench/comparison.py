@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bench.kinds.base import get_kind
 from bench.metrics.registry import METRICS
 from bench.pin import StoredCell
-from bench.report import tables
+from bench.report import settings as reported
 from bench.spec import Value
 from bench.stats import benjamini_hochberg
 
@@ -28,17 +29,17 @@ _TITLES = {
     "top5_micro": "micro top-5",
     "top5_macro": "macro top-5",
 }
-_CLASS_TITLES = {"top1": "top-1", "top5": "top-5"}
 
 
 @dataclass(frozen=True)
 class Comparison:
     """One number of ours beside the baseline's.
 
-    metric: a registered metric, or `top1` / `top5` of the class `class_name`. setting: what tells ours from
-    others of the same name. seeds: ours, of whose values `ours` is the mean. against: which of the baseline's
-    results, where it has several for the stage. theirs_low..theirs_high: interval of the baseline's own
-    number. low..high: of the difference ours - theirs. p: of no difference; q: the same among all classes
+    metric: a registered metric, or one of the class `class_name`: a key of the kind's class columns, `top1`,
+    `f1`, ... kind: of the task. setting: what tells ours from others of the same name.
+    seeds: ours, of whose values `ours` is the mean. against: which of the baseline's results,
+    where it has several for the stage. theirs_low..theirs_high: interval of the baseline's own number.
+    low..high: of the difference ours - theirs. p: of no difference; q: the same among all classes
     (Benjamini-Hochberg).
     n_ours, n_theirs: test images. None stands for what does not exist or is undefined.
     verdict: one of VERDICTS, or None where there is a difference but no ground to judge it; why: says so,
@@ -69,13 +70,16 @@ class Comparison:
     q: float | None = None
     n_ours: int | None = None
     n_theirs: int | None = None
+    kind: str = "multiclass"
 
     @property
     def what(self) -> str:
         """What is compared, in words."""
         if self.class_name is None:
             return _TITLES.get(self.metric) or METRICS[self.metric].title
-        return f"class {self.class_name} {_CLASS_TITLES[self.metric]}"
+        columns = get_kind(self.kind).class_columns
+        title = next((column.title for column in columns if column.key == self.metric), self.metric)
+        return f"{columns[0].title} {self.class_name} {title}"
 
     @property
     def size(self) -> int:
@@ -85,13 +89,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Setting:
-    """Our measured cells that differ in nothing but the seed, by seed in rising order.
+    """Measured cells that differ in nothing but the seed, by seed in rising order.
 
-    differs: the values that tell it from others of the same name, "epochs=5"; mostly empty.
+    kind: of the task. differs: the values that tell it from others of its name, "epochs=5"; mostly empty.
     """
 
     task: str
     task_version: int
+    kind: str
     stage: str
     regime: str
     backbone: str
@@ -109,12 +114,13 @@ class Setting:
         return tuple(self.cells)
 
     def row(self, baseline: str) -> Comparison:
-        """Return a row that names this setting and the baseline, on micro top-1, without numbers."""
+        """Return a row that names this setting and the baseline, on `headline`, without numbers."""
         return Comparison(
             task=self.task,
+            kind=self.kind,
             baseline=baseline,
             stage=self.stage,
-            metric="top1_micro",
+            metric=self.headline,
             backbone=self.backbone,
             method=self.method,
             regime=self.regime,
@@ -122,6 +128,18 @@ class Setting:
             seeds=self.seeds,
             verdict=None,
         )
+
+    @property
+    def headline(self) -> str:
+        """The metric that tells most."""
+        return get_kind(self.kind).headline[0]
+
+    @property
+    def size(self) -> int:
+        """Test items of the first seed."""
+        first = self.results()[0]
+        n = first["metrics"].get("test", {}).get("n")
+        return int(sum(row["test_support"] for row in first["per_class"]) if n is None else n)
 
     def results(self) -> list[Mapping[str, Any]]:
         """Return the record of every cell."""
@@ -141,9 +159,9 @@ def settings_of(cells: Iterable[StoredCell], task: str) -> list[Setting]:
         if cell.result["cell"]["task"] == task and cell.result["status"] == "ok"
     }
     out = []
-    for group in tables.settings_of([cell.result for cell in by_id.values()]):
+    for group in reported.settings_of([cell.result for cell in by_id.values()]):
         identity = group.cell
-        same = ("task", "task_version", "stage", "regime", "backbone", "weights", "protocol")
+        same = ("task", "task_version", "kind", "stage", "regime", "backbone", "weights", "protocol")
         by_seed = sorted((int(record["cell"]["seed"]), str(record["id"])) for record in group.records)
         setting = Setting(
             **{name: identity[name] for name in same},

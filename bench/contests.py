@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -25,6 +26,8 @@ MEANS: Mapping[str, tuple[str, str]] = {
     "recall_weighted": ("top1", "items"),
     "top5_micro": ("top5", "items"),
     "log_loss": ("log_loss", "items"),
+    "auc_macro": ("auc_macro", "items"),
+    "auc_weighted": ("auc_weighted", "items"),
     "top1_macro": ("top1", "classes"),
     "recall_macro": ("top1", "classes"),
     "balanced_accuracy": ("top1", "classes"),
@@ -33,15 +36,30 @@ MEANS: Mapping[str, tuple[str, str]] = {
     "medium_top1": ("top1", "medium"),
     "few_top1": ("top1", "few"),
 }
-"""Metrics that are means of a number each item has: of which number, over what. Drawn by one product of
-matrices for all cells, where any other metric is drawn cell by cell."""
+"""Metrics of one class per item that are means of a number each item has: of which number, over what. Drawn
+by one product of matrices for all cells, where any other metric is drawn cell by cell."""
+
+AREAS = ("auc_macro", "many_auc", "medium_auc", "few_auc")
+
+MEANS_OF: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "multiclass": MEANS,
+    "multilabel": {name: (name, "items") for name in AREAS},
+}
+"""The same by kind of task."""
+
+SMALL: Mapping[str, tuple[str, str]] = {"auc_macro": ("placement", "classes")}
+"""Metrics whose lack of variance in small classes is judged by another number than they are drawn by."""
+
+BY_SCORES = ("auc", "map", "ap_", "average_precision", "log_loss", "ece", "brier")
+"""How the names of metrics begin that look at scores, not at what is decided by them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """Test items in one order: by class, then by id.
+    """Test items in one order: by class, then by id; by id alone where an item has many attributes.
 
-    ids: n. groups: n ids of what belongs together, or None. truth: (n,) int32. classes: k names.
+    ids: n. groups: n ids of what belongs together, or None. truth: (n,) int32, or (n, k) as in `Predictions`.
+    classes: k names.
     """
 
     ids: tuple[str, ...]
@@ -49,17 +67,28 @@ class Items:
     truth: np.ndarray
     classes: tuple[str, ...]
 
+    @cached_property
     def ends(self) -> np.ndarray:
-        """Return where the items of each class begin, and where the last one's end: (k + 1,) int64."""
+        """Where the items of each class begin, and where the last one's end: (k + 1,) int64.
+
+        Of items with one class each.
+        """
         ends: np.ndarray = np.searchsorted(self.truth, np.arange(len(self.classes) + 1))
         return ends
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """Items of each class, (k,) int64."""
+        return np.diff(self.ends)
 
 
 @dataclass(eq=False)
 class Contest:
     """Measured cells of one stage that answered the same items; cells are named by their ids.
 
-    values: number -> cell -> (n,) float32, one for each item (`top1`, `top5`, `log_loss`).
+    values: number -> cell -> (n,), one for each item. One class per item: `top1`, `top5`, `log_loss`,
+    `auc_macro`, `auc_weighted` and `placement`, float32 (see `bench.outcomes`). Many attributes per item:
+    those of AREAS, and `decisions` and `scores`, uint64 that differ where these do.
     supports: cell -> (k,) training images of each class, by which classes are many, medium or few.
     """
 
@@ -72,6 +101,8 @@ class Contest:
     supports: dict[str, np.ndarray] = field(default_factory=dict)
     _drawn: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     _observed: dict[str, dict[str, float]] = field(default_factory=dict)
+    _over: dict[tuple[str, str], tuple[dict[str, np.ndarray], dict[str, float]]] = field(default_factory=dict)
+    _members: dict[tuple[str, bytes], np.ndarray] = field(default_factory=dict)
     _weights: np.ndarray | None = None
 
     def add(self, cell: str, values: Mapping[str, np.ndarray], support: np.ndarray) -> None:
@@ -98,11 +129,13 @@ class Contest:
     def drawn(self, metric: str) -> Mapping[str, np.ndarray]:
         """Return a metric of each cell on every resample, (draws,); without cells where it is undefined.
 
-        Empty for a metric that is not drawn: a ROC area, the calibration error.
+        Empty for a metric that is not drawn, as the calibration error.
         """
         number, over = self._mean(metric)
         if metric not in self._drawn and number:
-            self._drawn[metric], self._observed[metric] = self._means(self.values[number], over)
+            if (number, over) not in self._over:
+                self._draw_means(number)
+            self._drawn[metric], self._observed[metric] = self._over[number, over]
         return self._drawn.get(metric, {})
 
     def observed(self, metric: str, cell: str) -> float:
@@ -110,22 +143,29 @@ class Contest:
         self.drawn(metric)
         return self._observed[metric][cell]
 
-    def spread(self, metric: str, cell: str) -> np.ndarray:
-        """Return what `drawn` gives of a cell, with the variance that means over small classes lack."""
-        return self._completed(metric, self.drawn(metric)[cell], self.observed(metric, cell), cell)
-
-    def difference(self, metric: str, ours: str, theirs: str) -> np.ndarray:
-        """Return ours - theirs of two cells that `drawn` has on every resample, (draws,), spread likewise."""
+    def spread(self, metric: str, cells: Sequence[str]) -> np.ndarray:
+        """Return what `drawn` gives of cells, (cells, draws), and the variance that small classes lack."""
         drawn = self.drawn(metric)
-        gap = self.observed(metric, ours) - self.observed(metric, theirs)
-        return self._completed(metric, drawn[ours] - drawn[theirs], gap, ours, theirs)
+        values = np.stack([drawn[cell] for cell in cells])
+        observed = np.array([self.observed(metric, cell) for cell in cells])
+        return self._completed(metric, values, observed, cells)
+
+    def differences(self, metric: str, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """Return ours - theirs of pairs of cells on every resample, (pairs, draws), spread likewise."""
+        drawn, ours, theirs = self.drawn(metric), [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        values = np.stack([drawn[a] for a in ours]) - np.stack([drawn[b] for b in theirs])
+        gaps = np.array([self.observed(metric, a) - self.observed(metric, b) for a, b in pairs])
+        return self._completed(metric, values, gaps, ours, theirs)
 
     def changed(self, metric: str, pairs: Iterable[tuple[str, str]]) -> int:
         """Return how many items count otherwise in a metric, in any of these pairs of cells; n if not known.
 
-        Of a metric that is no mean of items' numbers, those whose answer is right on one side alone.
+        Of a metric that is no mean of items' numbers, those whose answer is right on one side alone; of many
+        attributes, those with another decision, or with another score where the metric looks at scores.
         """
         number = MEANS.get(metric, ("top1", ""))[0]
+        if self.kind != "multiclass":
+            number = "scores" if metric.startswith(BY_SCORES) else "decisions"
         if number not in self.values:
             return len(self.items.ids)
         own = self.values[number]
@@ -136,71 +176,100 @@ class Contest:
         return stats.bootstrap_chunks(len(self.items.ids), self.draws, self.seed, self.items.groups)
 
     def _mean(self, metric: str) -> tuple[str, str]:
-        number, over = MEANS.get(metric, ("", ""))
+        number, over = MEANS_OF.get(self.kind, {}).get(metric, ("", ""))
         return (number, over) if number in self.values else ("", "")
 
-    def _means(
-        self, values: Mapping[str, np.ndarray], over: str
-    ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    def _draw_means(self, number: str) -> None:
+        """Draw the means of a number over everything they are taken over: one pass serves all of them."""
+        values = self.values[number]
+        overs = {over for known, over in MEANS_OF[self.kind].values() if known == number}
         numbers = np.stack(list(values.values()), axis=1)
-        among = np.stack([self._among(over, cell) for cell in values], axis=1)
+        among = {
+            over: np.stack([self._among(over, cell) for cell in values], axis=1) for over in overs - {"items"}
+        }
 
-        def average(weights: np.ndarray) -> np.ndarray:
-            if over != "items":
-                return self._over_classes(weights, numbers, among)
-            means: np.ndarray = (weights @ numbers) / weights.sum(axis=1, dtype=np.float64)[:, None]
-            return means
+        def average(weights: np.ndarray) -> dict[str, np.ndarray]:
+            out = self._over_classes(weights, numbers, among) if among else {}
+            if "items" in overs:
+                out["items"] = (weights @ numbers) / weights.sum(axis=1, dtype=np.float64)[:, None]
+            return out
 
-        once = average(np.ones((1, len(numbers)), np.float32))[0]
-        if np.isnan(once).all():
-            return {}, {}
-        drawn = np.concatenate([average(weights) for weights in self._resamples()])
-        known = [(i, cell) for i, cell in enumerate(values) if np.isfinite(once[i])]
-        return {cell: drawn[:, i] for i, cell in known}, {cell: float(once[i]) for i, cell in known}
+        once = average(np.ones((1, len(numbers)), np.float32))
+        # A row for each cell, which is what everything else reads.
+        drawn = {over: np.empty((len(values), self.draws)) for over in overs}
+        start = 0
+        for weights in self._resamples():
+            for over, part in average(weights).items():
+                drawn[over][:, start : start + len(weights)] = part.T
+            start += len(weights)
+        for over in overs:
+            known = [(i, cell) for i, cell in enumerate(values) if np.isfinite(once[over][0, i])]
+            self._over[number, over] = (
+                {cell: drawn[over][i] for i, cell in known},
+                {cell: float(once[over][0, i]) for i, cell in known},
+            )
 
     def _among(self, over: str, cell: str) -> np.ndarray:
         """Return which classes a mean over all of them, or over a group, is made of: (k,) bool."""
-        scored: np.ndarray = np.diff(self.items.ends()) > 0
-        if over in ("items", "classes"):
-            return scored
-        group = np.array([multiclass.group_of(int(n)) == over for n in self.supports[cell]])
-        among: np.ndarray = scored & group
-        return among
+        support = self.supports[cell]
+        key = (over, support.tobytes())
+        if key not in self._members:
+            among: np.ndarray = self.items.counts > 0
+            if over not in ("items", "classes"):
+                among = among & np.array([multiclass.group_of(int(n)) == over for n in support])
+            self._members[key] = among
+        return self._members[key]
 
-    def _over_classes(self, weights: np.ndarray, numbers: np.ndarray, among: np.ndarray) -> np.ndarray:
+    def _over_classes(
+        self, weights: np.ndarray, numbers: np.ndarray, among: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
         """Return (draws, cells) means over classes; a class that a resample lacks is not in its mean.
 
         weights: (draws, n). numbers: (n, cells). among: (k, cells) bool, the classes of each cell's mean.
         """
         shape = (len(weights), numbers.shape[1])
-        total, count = np.zeros(shape), np.zeros(shape)
-        ends = self.items.ends()
-        for c in np.flatnonzero(among.any(axis=1)):
+        # Cells with the same training images, which most are, share one column.
+        inside = {
+            over: table[:, :1] if (table == table[:, :1]).all() else table for over, table in among.items()
+        }
+        total = {over: np.zeros(shape) for over in among}
+        count = {over: np.zeros((len(weights), table.shape[1])) for over, table in inside.items()}
+        ends = self.items.ends
+        for c in np.flatnonzero(self.items.counts):
             part = weights[:, ends[c] : ends[c + 1]]
             size = part.sum(axis=1, dtype=np.float64)[:, None]
-            mean = (part @ numbers[ends[c] : ends[c + 1]]) / np.where(size > 0, size, 1.0)
-            total += mean * among[c]
-            count += (size > 0) & among[c]
-        means: np.ndarray = np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
-        return means
+            mean = (part @ numbers[ends[c] : ends[c + 1]]) * (1 / np.where(size > 0, size, 1.0))
+            for over, table in inside.items():
+                if table[c].any():
+                    total[over] += mean if table[c].all() else mean * table[c]
+                    count[over] += (size > 0) & table[c]
+        return {
+            over: np.divide(total[over], count[over], out=np.full(shape, np.nan), where=count[over] > 0)
+            for over in among
+        }
 
     def _completed(
-        self, metric: str, drawn: np.ndarray, observed: float, ours: str, theirs: str | None = None
+        self,
+        metric: str,
+        drawn: np.ndarray,
+        observed: np.ndarray,
+        ours: Sequence[str],
+        theirs: Sequence[str] | None = None,
     ) -> np.ndarray:
-        """Return drawn values as `stats.completed` spreads them, where the metric is a mean over classes.
+        """Return drawn values, (rows, draws), spread by `stats.completed` if they are means over classes.
 
         A class of n items lacks v / n^2, where v is the variance of an item's number about its class's mean,
-        pooled over all classes; F1 and precision are judged by top-1.
+        pooled over all classes; F1 and precision are judged by top-1, ROC areas by placements.
         """
-        number, over = MEANS.get(metric, ("top1", "classes" if metric.endswith("_macro") else "items"))
-        if over == "items" or number not in self.values:
+        other = ("top1", "classes" if metric.endswith("_macro") else "items")
+        number, over = SMALL.get(metric) or MEANS.get(metric, other)
+        if self.kind != "multiclass" or over == "items" or number not in self.values:
             return drawn
-        own = self.values[number][ours]
-        gap = own if theirs is None else own - self.values[number][theirs]
-        truth, counts = self.items.truth, np.diff(self.items.ends())
-        sizes = counts[self._among(over, ours)]
-        share = float((1.0 / sizes**2).sum()) / len(sizes) ** 2
-        freedom = len(truth) - np.count_nonzero(counts)
-        means = np.bincount(truth, gap, minlength=len(counts)) / np.maximum(counts, 1)
-        pooled = ((gap - means[truth]) ** 2).sum() / freedom if freedom else (gap**2).mean()
-        return stats.completed(drawn, observed, float(pooled) * share)
+        own, counts = self.values[number], self.items.counts
+        gaps = np.stack([own[cell] for cell in ours]).astype(np.float64)
+        if theirs is not None:
+            gaps -= np.stack([own[cell] for cell in theirs])
+        pooled = stats.within_classes(gaps, counts[counts > 0], each=number == "placement")
+        sizes = [counts[self._among(over, cell)].astype(np.float64) for cell in ours]
+        shares = np.array([(1.0 / size**2).sum() / len(size) ** 2 for size in sizes])
+        return stats.completed(drawn, observed, pooled * shares)

@@ -13,7 +13,7 @@ from bench.contests import Contest
 from bench.kinds.base import get_kind
 from bench.metrics.registry import get_metric
 from bench.paired import FEW_CHANGES
-from bench.report.tables import Record
+from bench.report.settings import Record
 from bench.spec import canonical_json
 
 NONE = "none"
@@ -136,9 +136,9 @@ def _drawn(contest: Contest, metric: str, bases: Mapping[str, Mapping[int, tuple
     A seed splits the data alike for every backbone, so where all have the same seeds these are resampled
     for all of them together; elsewhere each backbone's on their own.
     """
-    stacks = [
-        np.stack([contest.difference(metric, *pair) for pair in seeds.values()]) for seeds in bases.values()
-    ]
+    pairs = [[*seeds.values()] for seeds in bases.values()]
+    drawn = contest.differences(metric, [pair for own in pairs for pair in own])
+    stacks = np.split(drawn, np.cumsum([len(own) for own in pairs])[:-1])
     if len({tuple(seeds) for seeds in bases.values()}) == 1:
         return stats.nested_means(np.mean(stacks, axis=0), contest.seed + 1)
     means = [stats.nested_means(stack, contest.seed + 1 + i) for i, stack in enumerate(stacks)]

@@ -38,19 +38,29 @@ def load_classes(results: str | Path = "results", task: str | None = None) -> pd
 def load_predictions(results: str | Path, cell: str, split: str = "test") -> pd.DataFrame:
     """Return one row per item of a cell: item, true class, predicted class, and a score per class.
 
-    cell: the cell's id or its beginning. Raises StoreError if not exactly one cell has it.
+    Of a task with many attributes: for each, what is true (1, 0, none where not known), what is predicted and
+    the score. cell: the cell's id or its beginning. Raises StoreError if not exactly one cell has it.
     """
     found = [stored for stored in _stored(results, None) if stored.id.startswith(cell)]
     if len(found) != 1:
         raise StoreError(f"{len(found)} cells in {str(results)!r} begin with {cell!r}, not one")
+    from bench.metrics.multilabel import answers
+
     part = found[0].predictions(split)
     names = part.classes
+    columns: dict[str, Any] = {"item": part.items}
+    if part.truth.ndim == 1:
+        columns["truth"] = [names[index] for index in part.truth]
+        columns["predicted"] = [names[index] for index in part.scores.argmax(axis=1)]
+    else:
+        yes = answers(part)
+        for index, name in enumerate(names):
+            columns[f"truth {name}"] = [None if cell < 0 else int(cell) for cell in part.truth[:, index]]
+            columns[f"predicted {name}"] = yes[:, index].astype(int)
+    columns |= {f"score {name}": part.scores[:, index] for index, name in enumerate(names)}
     frame = _frame(None, [])
-    frame["item"] = part.items
-    frame["truth"] = [names[index] for index in part.truth]
-    frame["predicted"] = [names[index] for index in part.scores.argmax(axis=1)]
-    for index, name in enumerate(names):
-        frame[f"score {name}"] = part.scores[:, index]
+    for name, values in columns.items():
+        frame[name] = values
     return frame
 
 

@@ -16,7 +16,7 @@ from bench.contests import Contest
 from bench.metrics.registry import get_metric
 from bench.models.backbones import BACKBONES
 from bench.paired import FEW_CHANGES
-from bench.report.tables import Record, Setting, settings_of
+from bench.report.settings import Record, Setting, settings_of
 
 BEST, TIED, BEHIND = "best", "tied", "behind"
 STANDINGS = (BEST, TIED, BEHIND)
@@ -192,7 +192,7 @@ def _cells(setting: Setting) -> dict[int, str]:
 
 
 def _stacked(contest: Contest, metric: str, cells: Mapping[int, str]) -> np.ndarray:
-    return np.stack([contest.spread(metric, cell) for cell in cells.values()])
+    return contest.spread(metric, [*cells.values()])
 
 
 def _gaps(contest: Contest, metric: str, ours: Mapping[int, str], theirs: Mapping[int, str]) -> np.ndarray:
@@ -202,7 +202,7 @@ def _gaps(contest: Contest, metric: str, ours: Mapping[int, str], theirs: Mappin
     are resampled on their own.
     """
     if ours.keys() == theirs.keys():
-        gaps = np.stack([contest.difference(metric, *pair) for pair in _pairs(ours, theirs)])
+        gaps = contest.differences(metric, _pairs(ours, theirs))
         return stats.nested_means(gaps, contest.seed + 1)
     mine = stats.nested_means(_stacked(contest, metric, ours), contest.seed + 1)
     out: np.ndarray = mine - stats.nested_means(_stacked(contest, metric, theirs), contest.seed + 2)

@@ -14,8 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.contests import DRAWS, MEANS, Contest, Items
+from bench.contests import AREAS, DRAWS, MEANS_OF, SMALL, Contest, Items
 from bench.metrics import scores as on_scores
+from bench.metrics.multiclass import group_of
+from bench.metrics.placements import attribute_areas, placements
 from bench.spec import Predictions
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ class Part:
     """The test part of one cell, items in the order of its file.
 
     key: digest of stage, classes, items, groups and truth; equal keys mean equal items in equal order.
-    table: the columns as they were read. values: see `Contest.values`, here in the file's order.
+    table: the columns as they were read. truth: (n,) or, of many attributes, (n, k); see `Predictions`.
+    values: see `Contest.values`, here in the file's order.
     """
 
     stored: Stored
@@ -52,11 +55,12 @@ def contests(
     give equal draws. Raises BenchError for a kind this version does not know.
     """
     asked = tuple(dict.fromkeys(metrics))
-    single = [metric for metric in asked if metric not in MEANS]
     found: dict[bytes, _Place] = {}
     by_items: dict[bytes, Contest] = {}
     problems = []
-    numbers = frozenset({"top1", *(MEANS[metric][0] for metric in asked if metric in MEANS)})
+    tables = (*MEANS_OF.values(), SMALL)
+    drawn_by = [table[metric][0] for metric in asked for table in tables if metric in table]
+    numbers = frozenset({"top1", *drawn_by})
     for part in _parts([stored for stored in cells if stored.ok], numbers):
         if isinstance(part, str):
             problems.append(part)
@@ -66,7 +70,8 @@ def contests(
         place, support = found[part.key], np.asarray(part.stored.record["train_support"], np.int64)
         values = {name: numbers[place.rows] for name, numbers in part.values.items()}
         place.contest.add(part.stored.id, values, support[place.columns])
-        if left := single if part.values else asked:
+        means = MEANS_OF.get(place.contest.kind, {})
+        if left := [metric for metric in asked if metric not in means]:
             place.contest.add_drawn(part.stored.id, _predictions(part, place), left)
     return list(by_items.values()), problems
 
@@ -103,17 +108,27 @@ def _test_rows(whole: Any) -> Any:
 
 def _part(stored: Stored, table: Any, numbers: Set[str]) -> Part:
     record = stored.record
-    truth = _fixed(table["truth"].combine_chunks(), np.int32)
-    flat = _fixed(table["scores"].combine_chunks().flatten(), np.float32)
-    scores = flat.reshape(len(truth), len(record["classes"]))
-    if truth.min() < 0 or truth.max() >= scores.shape[1] or np.isnan(scores).any():
-        raise ValueError("a class that is not there, or a score that is not a number")
+    single, shape = record["cell"]["kind"] == "multiclass", (len(table), len(record["classes"]))
+    truth = _fixed(_flat(table["truth"]), np.int32)
+    scores = _fixed(_flat(table["scores"]), np.float32).reshape(shape)
+    if single and (truth.shape != shape[:1] or truth.min() < 0 or truth.max() >= shape[1]):
+        raise ValueError("a class that is not there")
+    if not single and (truth.size != scores.size or truth.min() < -1 or truth.max() > 1):
+        raise ValueError("an answer that is neither yes nor no nor unknown")
+    if np.isnan(scores).any():
+        raise ValueError("a score that is not a number")
     text = repr([_stage_key(record), record["classes"]])
     digest = hashlib.blake2b(text.encode("utf-8", "backslashreplace"))
     for name in ("item", "group"):
         _digest_texts(digest, table[name].combine_chunks())
     digest.update(truth.data)
-    values = _values(scores, truth, numbers) if record["cell"]["kind"] == "multiclass" else {}
+    if single:
+        values = _values(scores, truth, numbers)
+    else:
+        truth = truth.reshape(shape)
+        values = _marks(scores, truth, _cuts(record), record["classes"]) | _areas(
+            scores, truth, record, numbers
+        )
     return Part(stored, digest.digest(), table, truth, scores, values)
 
 
@@ -121,6 +136,18 @@ def _stage_key(record: Mapping[str, Any]) -> list[Any]:
     cell = record["cell"]
     data = [cell["data"][key] for key in ("source", "fingerprint")]
     return [*(cell[key] for key in ("kind", "task", "task_version", "stage")), *data]
+
+
+def _flat(column: Any) -> Any:
+    """Return a column of numbers, or of lists of as many numbers, as one arrow array of numbers."""
+    array = column.combine_chunks()
+    return array.flatten() if pa.types.is_fixed_size_list(array.type) else array
+
+
+def _cuts(record: Mapping[str, Any]) -> np.ndarray | None:
+    """Return from which score on each attribute is a yes, (k,) float32, None where that is one half."""
+    cuts = record.get("cuts")
+    return None if cuts is None else np.asarray(cuts, np.float32)
 
 
 def _fixed(array: Any, dtype: Any) -> np.ndarray:
@@ -150,7 +177,36 @@ def _values(scores: np.ndarray, truth: np.ndarray, numbers: Set[str]) -> dict[st
     if "log_loss" in numbers and on_scores.are_probabilities(scores):
         own = scores[np.arange(len(truth)), truth].clip(np.finfo(scores.dtype).eps, 1)
         out["log_loss"] = -np.log(own)
+    wanted = numbers & {"auc_macro", "auc_weighted"}
+    if wanted and (found := placements(scores, truth)) is not None:
+        out |= {"placement": found.own.astype(np.float32)}
+        out |= {name: getattr(found, name.removeprefix("auc_")).astype(np.float32) for name in wanted}
     return out
+
+
+def _areas(
+    scores: np.ndarray, truth: np.ndarray, record: Mapping[str, Any], numbers: Set[str]
+) -> dict[str, np.ndarray]:
+    """Return the numbers, (n,) float32, whose means are the mean ROC areas that are asked for."""
+    groups = np.array([f"{group_of(int(count))}_auc" for count in record["train_support"]])
+    among = {name: (groups == name) | (name == "auc_macro") for name in AREAS if name in numbers}
+    found = attribute_areas(scores, truth, among) if among else {}
+    return {name: own.astype(np.float32) for name, own in found.items()}
+
+
+def _marks(
+    scores: np.ndarray, truth: np.ndarray, cuts: np.ndarray | None, names: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Return two numbers of each item, (n,) uint64, that differ where its decisions, or its scores, do.
+
+    Cells that are not scored count for neither, nor does the order of the attributes.
+    """
+    digests = [hashlib.blake2b(name.encode("utf-8", "backslashreplace"), digest_size=8) for name in names]
+    odd = np.array([int.from_bytes(digest.digest(), "big") | 1 for digest in digests], np.uint64)
+    seen = truth >= 0
+    yes = seen & (scores >= (np.float32(0.5) if cuts is None else cuts))
+    bits = np.where(seen, np.ascontiguousarray(scores).view(np.uint32), 0).astype(np.uint64)
+    return {"decisions": (yes * odd).sum(axis=1), "scores": (bits * odd).sum(axis=1)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,15 +222,18 @@ def _place(part: Part, by_items: dict[bytes, Contest], draws: int, seed: int) ->
     """Find the contest of the part's items, or make it; classes may stand in another order there."""
     record = part.stored.record
     ids, groups = part.table["item"].to_pylist(), part.table["group"].to_pylist()
-    names = tuple(record["classes"])
-    answers = sorted(zip(ids, groups, (names[index] for index in part.truth), strict=True))
+    names, single = tuple(record["classes"]), part.truth.ndim == 1
+    by_name = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
+    said = [names[i] for i in part.truth] if single else map(tuple, part.truth[:, by_name].tolist())
+    answers = sorted(zip(ids, groups, said, strict=True), key=lambda row: row[0])
     text = repr([_stage_key(record), sorted(names), answers])
     key = hashlib.blake2b(text.encode("utf-8", "backslashreplace")).digest()
     if key in by_items:
         names = by_items[key].items.classes
     columns = np.array([record["classes"].index(name) for name in names], np.int64)
-    truth = np.argsort(columns)[part.truth].astype(np.int32)
-    rows = np.array(sorted(range(len(ids)), key=lambda row: (truth[row], ids[row])), np.int64)
+    truth = np.argsort(columns)[part.truth].astype(np.int32) if single else part.truth[:, columns]
+    first = truth if single else np.zeros(len(ids), np.int32)
+    rows = np.array(sorted(range(len(ids)), key=lambda row: (first[row], ids[row])), np.int64)
     if key not in by_items:
         items = Items(
             ids=tuple(ids[row] for row in rows),
@@ -187,12 +246,15 @@ def _place(part: Part, by_items: dict[bytes, Contest], draws: int, seed: int) ->
 
 
 def _predictions(part: Part, place: _Place) -> Predictions:
-    items, record = place.contest.items, part.stored.record
+    items, record, columns = place.contest.items, part.stored.record, place.columns
+    cuts, known = _cuts(record), record.get("known")
     return Predictions(
         items=items.ids,
         groups=items.groups,
         truth=items.truth,
-        scores=part.scores[place.rows][:, place.columns],
+        scores=part.scores[place.rows][:, columns],
         classes=items.classes,
-        train_support=np.asarray(record["train_support"], np.int64)[place.columns],
+        train_support=np.asarray(record["train_support"], np.int64)[columns],
+        known=None if known is None else np.asarray(known, np.int64)[columns],
+        cuts=None if cuts is None else cuts[columns],
     )

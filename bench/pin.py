@@ -70,6 +70,50 @@ def unpack_bits(text: str, n: int) -> np.ndarray:
     return np.unpackbits(np.frombuffer(inflate(text, (n + 7) // 8), np.uint8), count=n).astype(bool)
 
 
+def pack_cells(truth: np.ndarray) -> str:
+    """Return what is true of (n, k) cells, 1, 0 or -1, as text: one more than that, in a byte each."""
+    import numpy as np
+
+    return _deflate((truth + 1).astype(np.uint8).tobytes())
+
+
+def unpack_cells(text: str, n: int, k: int) -> np.ndarray:
+    """Return what `pack_cells` was given, (n, k) int32. Raises BenchError for anything else."""
+    import numpy as np
+
+    try:
+        out = np.frombuffer(inflate(text, n * k), np.uint8).astype(np.int32).reshape(n, k) - 1
+    except ValueError as error:
+        raise BenchError(f"a pinned baseline is damaged: {error}; pin it again") from None
+    if out.size and int(out.max()) > 1:
+        raise BenchError(f"a pinned baseline is damaged: {out.max()} is no answer; pin it again")
+    return out
+
+
+def pack_scores(scores: np.ndarray) -> str:
+    """Return (n, k) float32 as text, unrounded: little-endian, all first bytes, then all second ones, ...
+
+    Bytes of one place resemble each other more than the four of one number do.
+    """
+    import numpy as np
+
+    return _deflate(scores.astype("<f4").reshape(-1, 1).view(np.uint8).T.tobytes())
+
+
+def unpack_scores(text: str, n: int, k: int) -> np.ndarray:
+    """Return what `pack_scores` was given, (n, k) float32. Raises BenchError for anything else."""
+    import numpy as np
+
+    try:
+        raw = np.frombuffer(inflate(text, 4 * n * k), np.uint8).reshape(4, n * k)
+    except ValueError as error:
+        raise BenchError(f"a pinned baseline is damaged: {error}; pin it again") from None
+    out = np.ascontiguousarray(raw.T).view("<f4").reshape(n, k).astype(np.float32)
+    if np.isnan(out).any():
+        raise BenchError("a pinned baseline is damaged: a score is not a number; pin it again")
+    return out
+
+
 def _deflate(data: bytes) -> str:
     return base64.b64encode(zlib.compress(data, 9)).decode("ascii")
 
@@ -94,8 +138,8 @@ def by_item(pred: Predictions) -> np.ndarray:
 
 
 def items_hash(pred: Predictions) -> str:
-    """Return `sha256:<hex>` over the classes and each item's id and true class, whatever their order."""
-    pairs = sorted(zip(pred.items, map(int, pred.truth), strict=True))
+    """Return `sha256:<hex>` over the classes, each item's id and what is true of it, whatever their order."""
+    pairs = sorted(zip(pred.items, pred.truth.tolist(), strict=True))
     text = canonical_json([list(pred.classes), [list(pair) for pair in pairs]])
     return "sha256:" + hashlib.sha256(text.encode("ascii")).hexdigest()
 
@@ -119,8 +163,9 @@ def pin(cells: Sequence[StoredCell], name: str, summary: str = "") -> dict[str, 
     for cell in measured:
         identity, pred = cell.result["cell"], cell.predictions("test")
         seed, setting = str(identity["seed"]), _setting(identity)
-        stage = stages.setdefault(identity["stage"], _stage(pred))
-        if stage["items"] != items_hash(pred):
+        if identity["stage"] not in stages:
+            stages[identity["stage"]] = _stage(pred, identity["kind"])
+        if stages[identity["stage"]]["items"] != items_hash(pred):
             raise _not_one_grid(name, f"cells of stage {identity['stage']} scored different images")
         fresh = {**setting, "protocol": identity["protocol"], "seeds": {}}
         result = results.setdefault(canonical_json(setting), fresh)
@@ -128,8 +173,10 @@ def pin(cells: Sequence[StoredCell], name: str, summary: str = "") -> dict[str, 
             who = f"{setting['backbone']}, {setting['method']}, stage {setting['stage']}"
             raise _not_one_grid(name, f"stored cells of {who} differ in protocol")
         result["seeds"][seed] = _run(cell.result, pred)
+    many = first["kind"] != "multiclass"
     document = {
-        "format_version": 1,
+        # The lower one can be read by versions that know one class per item alone.
+        "format_version": 2 if many else 1,
         "type": "pinned",
         "name": check_name(name),
         "task": check_name(first["task"], "task"),
@@ -198,28 +245,33 @@ def _setting(identity: Mapping[str, Any]) -> dict[str, str]:
     return {**fields, "method": identity["method_text"]}
 
 
-def _stage(pred: Predictions) -> dict[str, Any]:
-    return {
+def _stage(pred: Predictions, kind: str) -> dict[str, Any]:
+    stage = {
         "classes": list(pred.classes),
         "train_support": [int(n) for n in pred.train_support],
         "items": items_hash(pred),
         "n": len(pred.items),
-        "truth": pack(pred.truth[by_item(pred)], len(pred.classes)),
     }
+    truth = pred.truth[by_item(pred)]
+    if kind == "multiclass":
+        return {**stage, "truth": pack(truth, len(pred.classes))}
+    known = {} if pred.known is None else {"known": [int(n) for n in pred.known]}
+    return {**stage, "kind": kind, **known, "truth": pack_cells(truth)}
 
 
 def _run(result: Mapping[str, Any], pred: Predictions) -> dict[str, Any]:
-    from bench.metrics.multiclass import hits
     from bench.metrics.registry import METRICS
 
     order = by_item(pred)
-    top5 = hits(pred)[1]
     metrics = {name: value for name, value in result["metrics"]["test"].items() if name in METRICS}
-    run = {
-        "cell": result["id"],
-        "metrics": metrics,
-        "answers": pack(pred.scores.argmax(axis=1)[order], len(pred.classes)),
-    }
+    run = {"cell": result["id"], "metrics": metrics}
+    if pred.truth.ndim > 1:
+        cuts = {} if pred.cuts is None else {"cuts": [float(cut) for cut in pred.cuts]}
+        return {**run, **cuts, "scores": pack_scores(pred.scores[order])}
+    from bench.metrics.multiclass import hits
+
+    top5 = hits(pred)[1]
+    run["answers"] = pack(pred.scores.argmax(axis=1)[order], len(pred.classes))
     return run if top5 is None else {**run, "top5": pack_bits(top5[order])}
 
 

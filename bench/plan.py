@@ -12,10 +12,10 @@ from bench.cards import REGIMES, TaskCard, load_card
 from bench.data.examples import Examples
 from bench.data.parts import Parts
 from bench.data.rules import check_plan
-from bench.errors import BenchError, unknown
+from bench.errors import BenchError, DataError, nearest, unknown
 from bench.methods.grammar import parse_methods, problems_for
 from bench.models.backbones import get_backbone, problem_of, weights_id
-from bench.protocol import GIVEN, check_together, resolve
+from bench.protocol import CARD, GIVEN, check_together, resolve
 from bench.spec import Cell, DataId, Value
 
 
@@ -116,10 +116,17 @@ def open_task(request: Request, tasks: Sequence[Path], cache: Path) -> tuple[Tas
 
     card = load_card(request.task, tasks)
     sample = request.sample or card.grids["drawn"].sample
-    needed = (card.label, card.split_column)
-    examples = open_source(card.source, request.data, sample, cache, needed)
+    asked = str(request.settings.get("source", CARD))
+    if asked not in (CARD, *card.sources):
+        raise unknown("source", asked, card.sources, f"{card.name} has {', '.join((CARD, *card.sources))}")
+    needed = tuple(name for name in (card.label, card.split_column) if name)
+    examples = open_source(card.sources.get(asked, card.source), request.data, sample, cache, needed)
     reviewed = str(request.settings.get("labels", GIVEN))
     if reviewed != GIVEN:
+        if not card.label:
+            raise BenchError(
+                f"--set labels={reviewed}: {card.name} has many labels per image, not one to review"
+            )
         from bench.data.corrections import corrected
 
         examples = corrected(examples, card.label, Path(reviewed).expanduser())
@@ -146,9 +153,10 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
     for name in backbones:
         info = get_backbone(name)
         regime = request.regime or info.regime
-        weights = request.weights or ("imagenet" if regime == "frozen" else "random")
+        weights = request.weights or ("random" if regime == "scratch" else "imagenet")
         protocol = resolve(*card.layers(regime), request.settings, _place_free(request.settings))
         check_together(dict(protocol))
+        _check_kind(card, dict(protocol), examples)
         check_plan(examples, Parts(card, examples, dict(protocol)).plan)
         reason = problem_of(info, regime, weights, dict(protocol))
         runnable = []
@@ -181,6 +189,21 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
         )
         jobs.append(Job(name, regime, weights, cells))
     return Plan(card, tuple(jobs), tuple(skipped))
+
+
+def _check_kind(card: TaskCard, setting: Mapping[str, Value], examples: Examples) -> None:
+    """Raise BenchError for values that the kind of task does not know, DataError for a missing column."""
+    many = not card.label
+    for key in ("hide",) if not many else ("noise",):
+        if setting[key] != "none":
+            what = "hides cells of tasks with many labels" if key == "hide" else "plants wrong classes"
+            raise BenchError(f"--set {key}={setting[key]} {what}; {card.name} is {card.kind}")
+    if setting["stop_by"] not in ("auto", "loss", *(("f1", "auc") if many else ("top1",))):
+        raise BenchError(f"--set stop_by={setting['stop_by']} is not known to {card.kind} tasks")
+    by = str(setting["hide_by"])
+    if by and by not in examples.columns:
+        guess = nearest(by, examples.columns)
+        raise DataError(f"the data has no column {by!r}, which hide_by names{guess}")
 
 
 def _place_free(settings: Mapping[str, Value]) -> dict[str, Value]:

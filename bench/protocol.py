@@ -29,7 +29,15 @@ _SIZE = r"native|[1-9]\d{0,3}(x[1-9]\d{0,3})?"
 GIVEN = "given"
 """The value of `labels` that means those of the data."""
 
+CARD = "card"
+"""The value of `source`, `split` and `split_column` that means what the card says."""
+
 _COLUMN = r"[^\x00-\x1f]{1,200}"
+
+_COLUMN_OR_NOT = r"[^\x00-\x1f]{0,200}"
+_NAME = r"[A-Za-z0-9_.-]{1,100}"
+
+OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
 
 # A key that is added later has as its default what was done before it was there: what is stored and pinned
 # from before is then read rightly.
@@ -39,7 +47,15 @@ KEYS: dict[str, Key] = {
         Key("epochs", int, 40, "passes over the training rows, at most", low=1, high=100_000),
         Key("batch_size", int, 64, "rows per step", low=1, high=1_000_000),
         Key("lr", float, 1e-3, "learning rate", low=0.0),
-        Key("optimizer", str, "adam", "adam or sgd", choices=("adam", "sgd")),
+        Key(
+            "steps",
+            int,
+            0,
+            "minibatches to train for, at most, instead of epochs, rounded up to whole epochs; 0: by epochs",
+            low=0,
+            high=100_000_000,
+        ),
+        Key("optimizer", str, "adam", "the rule that moves weights", choices=OPTIMIZERS),
         Key("momentum", float, 0.9, "of sgd", low=0.0, high=1.0),
         Key("l2", float, 0.0, "weight decay of the kernels: l2 * kernel is added to the gradient", low=0.0),
         Key(
@@ -50,11 +66,42 @@ KEYS: dict[str, Key] = {
             low=0,
         ),
         Key(
+            "schedule",
+            str,
+            "constant",
+            "how the learning rate falls: at steps, along a cosine, or when validation loss stands still",
+            choices=("constant", "step", "cosine", "plateau"),
+        ),
+        Key(
+            "schedule_every",
+            int,
+            10,
+            "epochs between steps; plateau: epochs without a better validation loss",
+            low=1,
+        ),
+        Key("schedule_factor", float, 0.5, "what a step multiplies the learning rate by", low=0.0, high=1.0),
+        Key(
+            "stop_by",
+            str,
+            "auto",
+            "what picks the best epoch on validation; auto: the method says, mostly loss",
+            choices=("auto", "loss", "top1", "f1", "auc"),
+        ),
+        Key(
             "val_fraction", float, 0.15, "share of the training part kept for validation", low=0.01, high=0.9
         ),
         Key(
             "refit", bool, False, "after every choice, train again on train + validation for the best epochs"
         ),
+        Key(
+            "train_from",
+            str,
+            "",
+            "finetune: the layer from which on the backbone is trained, by its name; empty trains all",
+            pattern=_COLUMN_OR_NOT,
+        ),
+        Key("backbone_rate", float, 1.0, "finetune: the backbone's learning rate over the head's", low=0.0),
+        Key("staged", bool, False, "finetune: a stage goes on from the net of the stage before it"),
         Key("standardize", bool, True, "frozen features: zero mean, unit variance over the training part"),
         Key("input_size", str, "native", "pixels fed to the backbone: native, N or HxW", pattern=_SIZE),
         Key("resize", str, "squash", "how an image gets that size", choices=("squash", "crop", "pad")),
@@ -66,14 +113,15 @@ KEYS: dict[str, Key] = {
             choices=("backbone", "unit", "tf", "torch", "caffe", "none"),
         ),
         Key("engine", str, "tensorflow", "what extracts features", choices=("tensorflow", "openvino")),
+        Key("source", str, CARD, "the data: the card's source, or another that it names", pattern=_NAME),
         Key(
             "split",
             str,
-            "card",
+            CARD,
             "which examples test: the card's rule, or another",
-            choices=("card", "even_year", "stratified", "grouped"),
+            choices=(CARD, "even_year", "stratified", "grouped", "random"),
         ),
-        Key("split_column", str, "card", "the column that the split rule looks at", pattern=_COLUMN),
+        Key("split_column", str, CARD, "the column that the split rule looks at", pattern=_COLUMN),
         Key("test_fraction", float, 0.2, "share that tests, where the rule draws it", low=0.01, high=0.5),
         Key("split_seed", int, 0, "which examples test, where the rule draws them", low=0),
         Key("labels", str, GIVEN, "a table of reviewed labels (bench clean writes one)", pattern=_COLUMN),
@@ -93,6 +141,16 @@ KEYS: dict[str, Key] = {
             high=0.95,
         ),
         Key("noise_seed", int, 0, "which labels are planted wrong", low=0),
+        Key(
+            "hide",
+            str,
+            "none",
+            "known cells of train taken for unknown: at random, or more where another column says so",
+            choices=("none", "random", "column"),
+        ),
+        Key("hide_rate", float, 0.0, "share of the known training cells that are hidden", low=0.0, high=0.95),
+        Key("hide_by", str, "", "the column that hiding depends on, for hide=column", pattern=_COLUMN_OR_NOT),
+        Key("hide_seed", int, 0, "which cells are hidden", low=0),
         Key("duplicates", str, "keep", "test images whose bytes are also in train", choices=("keep", "drop")),
     )
 }
@@ -176,6 +234,12 @@ def check_together(setting: Mapping[str, Value]) -> None:
     if planted != (rate > 0.0):
         lacks = f"noise={setting['noise']} needs noise_rate" if planted else "noise_rate needs noise"
         raise BenchError(f"--set {lacks}: for example --set noise=uniform --set noise_rate=0.2")
+    hidden, rate = setting["hide"] != "none", float(setting["hide_rate"] or 0.0)
+    if hidden != (rate > 0.0):
+        lacks = f"hide={setting['hide']} needs hide_rate" if hidden else "hide_rate needs hide"
+        raise BenchError(f"--set {lacks}: for example --set hide=random --set hide_rate=0.3")
+    if (setting["hide"] == "column") != (setting["hide_by"] != ""):
+        raise BenchError("--set hide=column and hide_by go together: for example --set hide_by=season")
 
 
 def image_size(value: Value, native: tuple[int, int]) -> tuple[int, int]:

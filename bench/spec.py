@@ -136,8 +136,13 @@ class Predictions:
     """What a cell answered, item by item; every metric is a pure function of this.
 
     items: n ids. groups: n group ids (listing, person), or None where items stand alone.
-    truth: (n,) int32, index into classes. scores: (n, k) float32, higher is likelier.
-    classes: k names. train_support: (k,) int64, training images of each class (validation included).
+    scores: (n, k) float32, higher is likelier. classes: k names.
+    One class per item: truth is (n,) int32, index into classes; train_support (k,) int64, training images of
+    each class (validation included).
+    Many attributes per item: classes are attributes; truth is (n, k) int32, 1 for yes, 0 for no, -1 for a
+    cell that was not observed and is not scored; train_support counts observed yes in train, known (k,) int64
+    what was observed there at all; a score of at least its attribute's cut is a yes, cuts (k,) float32, None
+    for one half.
     """
 
     items: tuple[str, ...]
@@ -146,6 +151,8 @@ class Predictions:
     scores: np.ndarray
     classes: tuple[str, ...]
     train_support: np.ndarray
+    known: np.ndarray | None = None
+    cuts: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +162,7 @@ class CellResult:
     status: `ok`, `failed`, `timeout`, `oom` or `skipped`; `reason` says why when it is not `ok`.
     metrics: {"test": {...}, "val": {...}} of unrounded numbers, None where undefined.
     counts: images in train, val, test; not scored; quarantined; leaked (test bytes also in train).
+    checks: what was found about its stage's data ("signal": ...). curves: points of ROC and PR curves.
     """
 
     cell: Cell
@@ -166,4 +174,6 @@ class CellResult:
     timings: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, Any] = field(default_factory=dict)
+    checks: Mapping[str, Any] = field(default_factory=dict)
+    curves: tuple[Mapping[str, Any], ...] = ()
     command: str = ""

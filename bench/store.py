@@ -4,6 +4,8 @@ results/<task>/<backbone>/<method>/s<seed>-<id8>/
     result.json          identity, status, metrics, counts, timings, environment
     per_class.csv        one row per class
     history.csv          one row per epoch
+    curves.csv           points of ROC and PR curves, of tasks with many labels
+    model.npz            what makes scores of images, and loss_curve.png: with --keep-model
     predictions.parquet  every score of validation and test
 """
 
@@ -19,14 +21,18 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
-from bench.models.lanes import Epoch
+from bench.models.lanes import Epoch, Trained
 from bench.spec import FORMAT_VERSION, Cell, CellResult, Predictions, finite
-from bench.stored import HISTORY, NEWER, PER_CLASS, PREDICTIONS, RESULT, Stored
+from bench.stored import CURVES, HISTORY, NEWER, PER_CLASS, PREDICTIONS, RESULT, Stored
 from bench.stored import read_cell as _load
+
+if TYPE_CHECKING:
+    from bench.keep import KeptHead
 
 LOCKS = ".locks"
 SCRATCH = ".tmp-"
@@ -76,8 +82,17 @@ class Store:
                 problems.append(stored)
         return cells, problems
 
-    def commit(self, result: CellResult, parts: Mapping[str, Predictions], history: Sequence[Epoch]) -> Path:
-        """Write a cell's folder whole, replacing an older one. parts: `val` and `test` predictions.
+    def commit(
+        self,
+        result: CellResult,
+        parts: Mapping[str, Predictions],
+        trained: Trained | None = None,
+        model: KeptHead | None = None,
+    ) -> Path:
+        """Write a cell's folder whole, replacing an older one.
+
+        parts: `val`, `test` and `imputed` predictions. trained: its history is kept. model: kept too, with a
+        picture of the history where plots can be drawn.
 
         A measured cell is never replaced by a failed one: what went wrong now says nothing about what was
         measured then. Raises StoreError (one line: no space, not writable); then the older folder is still
@@ -91,7 +106,9 @@ class Store:
             target.parent.mkdir(parents=True, exist_ok=True)
             work = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=target.parent))
             try:
-                _write_cell(work, result, parts, history)
+                _write_cell(work, result, parts, trained)
+                if model is not None and trained is not None:
+                    _keep(work, model, trained)
                 _swap(work, target)
             finally:
                 shutil.rmtree(work, ignore_errors=True)
@@ -147,7 +164,7 @@ def _storing(root: Path) -> Iterator[None]:
 
 
 def _write_cell(
-    work: Path, result: CellResult, parts: Mapping[str, Predictions], history: Sequence[Epoch]
+    work: Path, result: CellResult, parts: Mapping[str, Predictions], trained: Trained | None
 ) -> None:
     some = next(iter(parts.values()), None)
     record = {
@@ -158,8 +175,10 @@ def _write_cell(
         "reason": result.reason,
         "classes": list(some.classes) if some else [],
         "train_support": [int(n) for n in some.train_support] if some else [],
+        **_of_attributes(some),
         "metrics": result.metrics,
         "counts": result.counts,
+        **({"checks": result.checks} if result.checks else {}),
         "choices": result.choices,
         "timings": result.timings,
         "environment": result.environment,
@@ -168,13 +187,37 @@ def _write_cell(
     if parts:
         _write_predictions(work / PREDICTIONS, parts)
     _write_csv(work / PER_CLASS, result.per_class)
-    _write_csv(work / HISTORY, [vars(epoch) for epoch in history])
+    _write_csv(work / CURVES, result.curves)
+    if trained is not None:
+        _write_csv(work / HISTORY, [_named(epoch, trained.score) for epoch in trained.history])
     text = json.dumps(finite(record), ensure_ascii=False, allow_nan=False, indent=1)
     # A path that is not UTF-8 holds lone surrogates, of which backslashes make JSON's own escapes.
     with (work / RESULT).open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def _keep(work: Path, model: KeptHead, trained: Trained) -> None:
+    from bench.keep import save_head, save_loss_curve
+
+    save_head(work, model)
+    if find_spec("matplotlib") is not None and trained.history:
+        save_loss_curve(work, [vars(epoch) for epoch in trained.history])
+
+
+def _of_attributes(some: Predictions | None) -> dict[str, Any]:
+    """Return what a record holds of a task with many labels alone."""
+    if some is None or some.known is None:
+        return {}
+    cuts = None if some.cuts is None else [float(cut) for cut in some.cuts]
+    return {"known": [int(n) for n in some.known], "cuts": cuts}
+
+
+def _named(epoch: Epoch, score: str) -> dict[str, Any]:
+    """Return a row of history.csv, whose column says what the validation score is."""
+    names = {"val_score": f"val_{score}"}
+    return {names.get(name, name): value for name, value in vars(epoch).items()}
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -199,13 +242,16 @@ def _write_predictions(path: Path, parts: Mapping[str, Predictions]) -> None:
         columns["item"] += part.items
         columns["group"] += part.groups or (None,) * len(part.items)
     truth = np.concatenate([part.truth for part in parts.values()]).astype(np.int32)
+    many = truth.ndim > 1
     scores = np.concatenate([part.scores for part in parts.values()]).astype(np.float32)
     table = pa.table(
         {
             "split": pa.array(columns["split"], pa.string()),
             "item": pa.array(columns["item"], pa.string()),
             "group": pa.array(columns["group"], pa.string()),
-            "truth": pa.array(truth),
+            "truth": pa.FixedSizeListArray.from_arrays(pa.array(truth.ravel()), truth.shape[1])
+            if many
+            else pa.array(truth),
             "scores": pa.FixedSizeListArray.from_arrays(pa.array(scores.ravel()), scores.shape[1]),
         }
     )

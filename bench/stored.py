@@ -19,7 +19,9 @@ from bench.spec import FORMAT_VERSION, Predictions, canonical_json
 RESULT = "result.json"
 PER_CLASS = "per_class.csv"
 HISTORY = "history.csv"
+CURVES = "curves.csv"
 PREDICTIONS = "predictions.parquet"
+MODEL = "model.npz"
 
 NEWER = "of a newer messybench"
 """What the line about a cell says that this version must not touch."""
@@ -30,7 +32,14 @@ _CELL = {
     **dict.fromkeys(("protocol", "data"), dict),
 }
 _DATA = {"source": str, "fingerprint": str}
-_OPTIONAL = {"counts": dict, "choices": dict, "timings": dict, "environment": dict, "command": str}
+_OPTIONAL = {
+    "checks": dict,
+    "counts": dict,
+    "choices": dict,
+    "timings": dict,
+    "environment": dict,
+    "command": str,
+}
 _TYPES = {str: "text", int: "a whole number", dict: "an object", list: "a list"}
 
 
@@ -178,11 +187,21 @@ def _classes(record: Mapping[str, Any]) -> None:
     if "test" not in record["metrics"]:
         raise ValueError("no metrics.test")
     _typed(record, {"classes": list, "train_support": list}, "")
-    names, support = record["classes"], record["train_support"]
+    names = record["classes"]
     if any(type(name) is not str for name in names) or len(set(names)) != len(names):
         raise ValueError("classes: must be different names")
-    if len(support) != len(names) or any(type(n) is not int or not 0 <= n < 2**63 for n in support):
-        raise ValueError("train_support: must be a count for each class")
+    for key in ("train_support", *(("known",) if record.get("known") is not None else ())):
+        counts = record[key]
+        wrong = type(counts) is not list or len(counts) != len(names)
+        if wrong or any(type(n) is not int or not 0 <= n < 2**63 for n in counts):
+            raise ValueError(f"{key}: must be a count for each class")
+    cuts = record.get("cuts")
+    if cuts is not None and (
+        type(cuts) is not list
+        or len(cuts) != len(names)
+        or any(type(cut) not in (int, float) or not 0 <= cut <= 1 for cut in cuts)
+    ):
+        raise ValueError("cuts: must be a number from 0 to 1 for each attribute")
 
 
 def _read_csv(path: Path, required: Sequence[str], text: Sequence[str]) -> list[dict[str, Any]]:
@@ -227,13 +246,20 @@ def _predictions(path: Path, split: str, record: Mapping[str, Any]) -> Predictio
         raise ValueError(f"its {split} rows are not one block")
     table = whole.slice(first, n)
     classes = tuple(record["classes"])
-    truth = _values(table["truth"].combine_chunks(), np.int32)
+    # Of many attributes each row holds a list of as many cells.
+    many = record["cell"]["kind"] == "multilabel"
+    told = table["truth"].combine_chunks()
+    truth = _values(told.flatten() if many else told, np.int32)
+    truth = truth.reshape(n, len(classes)) if many else truth
     scores = _values(table["scores"].combine_chunks().flatten(), np.float32).reshape(n, len(classes))
     items, groups = table["item"].to_pylist(), table["group"].to_pylist()
     if any(type(item) is not str for item in items):
         raise ValueError("an item has no id")
-    if n and (truth.min() < 0 or truth.max() >= len(classes) or np.isnan(scores).any()):
+    low, high = (-1, 1) if many else (0, len(classes) - 1)
+    if n and (truth.min() < low or truth.max() > high or np.isnan(scores).any()):
         raise ValueError("a class that is not there, or a score that is not a number")
+    # Cuts are of the head's scores, not of what a labels step took unknown cells for.
+    cut = record.get("cuts") is not None and split != "imputed"
     return Predictions(
         items=tuple(items),
         groups=None if not groups or groups[0] is None else tuple(groups),
@@ -241,6 +267,8 @@ def _predictions(path: Path, split: str, record: Mapping[str, Any]) -> Predictio
         scores=scores,
         classes=classes,
         train_support=np.asarray(record["train_support"], np.int64),
+        known=None if record.get("known") is None else np.asarray(record["known"], np.int64),
+        cuts=np.asarray(record["cuts"], np.float32) if cut else None,
     )
 
 

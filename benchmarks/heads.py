@@ -128,8 +128,8 @@ def twin(inputs: Inputs, lane: Lane) -> tuple[float, float]:
 def score(trained: Trained) -> float:
     """Return validation top-1 of the best epoch."""
     line = trained.history[trained.best_epoch - 1]
-    assert line.val_top1 is not None
-    return line.val_top1
+    assert line.val_score is not None
+    return line.val_score
 
 
 def main() -> None:

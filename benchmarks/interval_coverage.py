@@ -95,7 +95,7 @@ def paired(
     for trial in range(trials):
         easy = rng.random(len(truth))
         pairs = [
-            Pair(*(answers(rng, chance, truth, easy, spread) for chance in (ours, theirs)))
+            Pair(answers(rng, ours, truth, easy, spread), answers(rng, theirs, truth, easy, spread))
             for _ in range(seeds)
         ]
         changed = np.any([pair.changed() for pair in pairs], axis=0)

@@ -1,9 +1,10 @@
-"""How long `bench leaderboard` and `bench report` take over many stored cells, made up here.
+"""How long `bench leaderboard`, `bench compare` and `bench report` take over stored cells, made up here.
 
     python benchmarks/leaderboard.py [--cells 1000] [--items 1000] [--classes 20] [--report 100]
 
 The cells are 5 seeds of as many settings as it takes; times are of the whole command, start-up included.
-Goals: 1,000 cells ranked in under 2 s; a report of 100 cells in under 60 s and 15 MB.
+Goals: 1,000 cells ranked in under 2 s; two runs of 20,000 items and 88 classes compared in under 3 s; a page
+of 100 cells in under 60 s and 15 MB.
 """
 
 from __future__ import annotations
@@ -54,6 +55,10 @@ def main() -> None:
             times = [timed("leaderboard", *task, str(root / "many"), *more) for _ in range(3)]
             said = " ".join(more) or "as it is"
             print(f"leaderboard, {args.cells} cells of {args.items} items, {said}: {sorted(times)[1]:.2f} s")
+        fill(root / "two", SEEDS + 1, 20_000, 88)
+        pair = ("lenet/none", "mobilenet_025/none", "--results", str(root / "two"))
+        times = [timed("compare", "--task", "fashion", *pair) for _ in range(3)]
+        print(f"compare, two runs of 20,000 items and 88 classes: {sorted(times)[1]:.2f} s")
         fill(root / "some", args.report, 5000, 88)
         seconds = timed("report", *task, str(root / "some"), "--out", str(root / "page"))
         size = sum(path.stat().st_size for path in (root / "page").rglob("*") if path.is_file()) / 1e6

@@ -69,7 +69,9 @@ def whole_way(count: int, backbone: str, side: int, cache: Path) -> dict[str, fl
     from bench.methods.grammar import parse_methods
     from bench.models.backbones import get_backbone
     from bench.models.features import ensure_features
-    from bench.models.trainers import HeadTrainer, Order
+    from bench.models.inputs import GivenFeatures
+    from bench.models.orders import Order
+    from bench.models.trainers import HeadTrainer
     from bench.protocol import defaults
 
     def in_silence(done: int, total: int, what: str) -> None:
@@ -87,7 +89,7 @@ def whole_way(count: int, backbone: str, side: int, cache: Path) -> dict[str, fl
     rows = np.random.default_rng(0).permutation(count)
     train, val, test = (np.sort(part) for part in np.split(rows, [count * 7 // 10, count * 8 // 10]))
     split = StageSplit(names, truth, train, val, test, unseen=0, leaked=None)
-    trainer = HeadTrainer(features, split, {**defaults(), "epochs": 10}, in_silence)
+    trainer = HeadTrainer(GivenFeatures(features), split, {**defaults(), "epochs": 10}, in_silence)
     orders = [Order(method, 0, train, val) for method in parse_methods(METHODS)]
     for fitted in trainer.fit(orders):
         assert fitted.head is not None, fitted.trained.failed

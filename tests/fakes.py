@@ -97,3 +97,16 @@ def noisy(
     wrong = (truth + rng.integers(1, k, n)) % k
     answers = np.where(rng.random(n) < accuracy, truth, wrong)
     return predictions(truth, answers, k, rng.random(n) < 0.7, **changes)
+
+
+def keras_rules(lr: float, momentum: float) -> dict[str, Any]:
+    """Return Keras's own optimizers by our names."""
+    import keras
+
+    return {
+        "adam": keras.optimizers.Adam(lr),
+        "sgd": keras.optimizers.SGD(lr, momentum=momentum),
+        "rmsprop": keras.optimizers.RMSprop(lr),
+        "adagrad": keras.optimizers.Adagrad(lr),
+        "adadelta": keras.optimizers.Adadelta(lr),
+    }

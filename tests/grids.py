@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.metrics import multiclass
-from bench.models.lanes import Epoch
+from bench.kinds.base import get_kind
+from bench.models.lanes import Epoch, Trained
 from bench.spec import Cell, CellResult, DataId, MethodSpec, Predictions, Step
 from bench.store import Store
 
@@ -60,12 +60,13 @@ def put(
     fingerprint: str = "f" * 64,
     timings: Mapping[str, float] | None = None,
     epochs: int = 5,
+    kind: str = "multiclass",
 ) -> str:
     """Commit a cell with these test predictions to a results folder and return its id."""
     cell = Cell(
         task=task,
         task_version=1,
-        kind="multiclass",
+        kind=kind,
         stage=stage,
         regime=regime,
         backbone=backbone,
@@ -85,17 +86,22 @@ def put(
         command="bench run --task fashion",
     )
     if status != "ok":
-        Store(root).commit(result, {}, ())
+        Store(root).commit(result, {})
         return cell.id
-    own = multiclass.summary(test)
+    known = get_kind(kind)
+    own = known.summary(test)
     done = replace(
         result,
         choices={"best_epoch": 4},
-        metrics={"test": own, "val": own, "trivial": multiclass.summary(multiclass.trivial(test))},
-        per_class=multiclass.per_class(test),
+        metrics={
+            "test": own,
+            "val": own,
+            **{name: known.summary(trivial) for name, trivial in known.trivials(test).items()},
+        },
+        per_class=known.per_class(test),
     )
-    history = [Epoch(i + 1, 2.0 / (i + 1), 2.2 / (i + 1), 0.5) for i in range(epochs)]
-    Store(root).commit(done, {"val": _first(test, 7), "test": test}, history)
+    history = [Epoch(i + 1, 2.0 / (i + 1), 2.2 / (i + 1), 0.5, 1e-3) for i in range(epochs)]
+    Store(root).commit(done, {"val": _first(test, 7), "test": test}, Trained(None, 1, tuple(history)))
     return cell.id
 
 
@@ -103,7 +109,33 @@ def _first(pred: Predictions, n: int) -> Predictions:
     """Return a part that stands before the test rows in the file, as the validation part does."""
     groups = None if pred.groups is None else pred.groups[:n]
     items = tuple(f"val{i}" for i in range(n))
-    return Predictions(items, groups, pred.truth[:n], pred.scores[:n], pred.classes, pred.train_support)
+    return replace(pred, items=items, groups=groups, truth=pred.truth[:n], scores=pred.scores[:n])
+
+
+def attributes(
+    n: int, k: int, skill: float, seed: int, like: Predictions | None = None, **changes: Any
+) -> Predictions:
+    """Return probabilities of k attributes for n items, a tenth of the cells unknown, the later ones rarer.
+
+    skill: how far the scores of yes and no stand apart; on the items and the truth of `like`.
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
+    if like is None:
+        truth = (rng.random((n, k)) < np.linspace(0.7, 0.2, k)).astype(np.int32)
+        truth[rng.random((n, k)) < 0.1] = -1
+    else:
+        truth = like.truth
+    logits = rng.normal(size=(n, k)) + skill * np.where(truth == 1, 1.0, np.where(truth == 0, -1.0, 0.0))
+    fields: dict[str, Any] = {
+        "items": tuple(f"item{i:05d}" for i in range(n)),
+        "groups": None,
+        "truth": truth,
+        "scores": (1 / (1 + np.exp(-logits))).astype(np.float32),
+        "classes": tuple(f"attribute {i}" for i in range(k)),
+        "train_support": np.array([100 // (i + 1) for i in range(k)], np.int64),
+        "known": np.full(k, 150, np.int64),
+    }
+    return Predictions(**{**fields, **changes})
 
 
 def grid(

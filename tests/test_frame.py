@@ -15,7 +15,7 @@ from tests.test_store import HOSTILE, some_predictions, some_result
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    Store(tmp_path).commit(some_result(), {"test": some_predictions()}, ())
+    Store(tmp_path).commit(some_result(), {"test": some_predictions()})
     return tmp_path
 
 

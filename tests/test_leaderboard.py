@@ -63,7 +63,7 @@ def test_every_metric_is_drawn_as_the_kind_itself_draws_it(tmp_path: Path, group
     preds = [answers(150, 9, accuracy, seed, groups=groups) for seed, accuracy in enumerate((0.3, 0.7))]
     preds[1] = replace(preds[1], truth=preds[0].truth)
     ids = [put(tmp_path, pred, method=method) for pred, method in zip(preds, ("none", "focal"), strict=True)]
-    names = (*MEANS, "f1_macro", "precision_weighted")
+    names = (*(name for name in MEANS if "auc" not in name), "f1_macro", "precision_weighted")
     _, (contest,) = read(tmp_path, *names, draws=40)
     weights = stats.bootstrap_weights(150, 40, 0, contest.items.groups)
     for cell, pred in zip(ids, preds, strict=True):
@@ -98,8 +98,8 @@ def test_items_and_classes_in_another_order_are_the_same_contest(tmp_path: Path)
 
 def test_a_metric_that_is_undefined_or_cannot_be_drawn_has_no_draws(tmp_path: Path) -> None:
     put(tmp_path, replace(answers(60, 5, 0.6, 1), train_support=np.full(5, 500)))
-    _, (contest,) = read(tmp_path, "auc_macro", "few_top1", "top5_micro")
-    for name in ("auc_macro", "few_top1", "top5_micro"):
+    _, (contest,) = read(tmp_path, "ece", "few_top1", "top5_micro")
+    for name in ("ece", "few_top1", "top5_micro"):
         assert contest.drawn(name) == {}
 
 
@@ -162,10 +162,8 @@ def test_a_difference_has_the_interval_that_a_comparison_of_two_runs_gives_it(
     drawn = draw(pairs, changed, None, 6000, 7).metrics[metric]
     theirs = stats.nested_interval(drawn, 3)
     _, (contest,) = read(tmp_path, metric, draws=6000)
-    stacked = [
-        contest.difference(metric, ids["lenet", "focal", s], ids["lenet", "none", s]) for s in range(3)
-    ]
-    ours = stats.nested_interval(np.stack(stacked), 3)
+    pairs = [(ids["lenet", "focal", s], ids["lenet", "none", s]) for s in range(3)]
+    ours = stats.nested_interval(contest.differences(metric, pairs), 3)
     assert ours == pytest.approx(theirs, abs=0.08 * (theirs.high - theirs.low))
 
 
@@ -200,7 +198,7 @@ def test_fewer_than_six_changed_answers_are_never_told_apart(tmp_path: Path) -> 
 
 def test_a_metric_without_draws_still_ranks(tmp_path: Path) -> None:
     grid(tmp_path, {"none": 0.5, "focal": 0.8}, seeds=(0,))
-    found = board(tmp_path, "auc_macro")
+    found = board(tmp_path, "ece")
     assert [row.rank for row in found.rows] == [1, 2]
     assert found.rows[0].standing == BEST and found.rows[1].standing is None
     assert all(row.low is None for row in found.rows)

@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,34 +13,13 @@ from bench.data.drawn.market import TRUTH, draw_market
 from bench.methods.grammar import parse_method
 from bench.spec import Cell, CellResult, DataId
 from bench.store import Store, Stored, failed
+from tests.place import Place
 
 pytest.importorskip("cleanlab")
 
-ROOT = Path(__file__).resolve().parent.parent
 TINY = ("--task", "marketplace", "--sample", "tiny", "--backbone", "lenet")
 QUICK = ("--method", "none,gce", "--seed", "0", "--set", "epochs=2")
 FROZEN = ("--weights", "random")
-
-
-class Place:
-    """A folder to type commands in."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def bench(self, *args: str, code: int = 0) -> tuple[str, str]:
-        env = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "BENCH_CACHE": str(self.folder / "cache"),
-            "BENCH_RESULTS": str(self.folder / "results"),
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "bench", *args], cwd=self.folder, env=env, capture_output=True, text=True
-        )
-        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stdout + done.stderr
-        return done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +160,7 @@ def test_a_rerun_that_fails_keeps_what_was_measured(place: Place) -> None:
     (place.folder / "blocked").write_text("")
     blocked = (*kept[:-1], "blocked")
     place.bench("run", *blocked, "--weights", "random", "--quiet", "--rerun", code=2)
-    store.commit(failed(CellResult(cell_of(before), "ok"), "lost"), {}, ())
+    store.commit(failed(CellResult(cell_of(before), "ok"), "lost"), {})
     assert {path.name: path.read_bytes() for path in before.folder.iterdir()} == good
 
 
@@ -206,7 +182,9 @@ def cell_of(stored: Stored) -> Cell:
 
 
 def test_a_result_of_a_newer_version_is_not_touched(place: Place) -> None:
-    path = next((place.folder / "results").rglob("result.json"))
+    plan, _ = place.bench("plan", *TINY, *QUICK, "--format", "json")
+    own = json.loads(plan)[0]["cell"]
+    path = next((place.folder / "results").rglob(f"s*-{own}/result.json"))
     text = path.read_text(encoding="utf-8")
     newer = text.replace('"format_version": 1', '"format_version": 99', 1)
     path.write_text(newer, encoding="utf-8")

@@ -109,3 +109,10 @@ def test_no_file_names_the_machine_it_was_written_on() -> None:
         if place.search(line)
     ]
     assert not found
+
+
+def test_the_page_of_methods_is_what_the_registry_says() -> None:
+    script = ROOT / "benchmarks" / "methods_page.py"
+    done = subprocess.run([sys.executable, str(script)], cwd=ROOT, capture_output=True, text=True, check=True)
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert page == done.stdout, "run: python benchmarks/methods_page.py > docs/methods.md"

@@ -11,13 +11,22 @@ from bench.paired import CLASS_MEANS, METRICS, Pair, draw
 from tests.fakes import noisy, predictions
 
 
+def drawn_weights(pairs: list[Pair], draws: int, seed: int) -> np.ndarray:
+    """Return how often each item is drawn: resampling goes by the order of their classes."""
+    order = np.argsort(pairs[0].ours.truth, kind="stable")
+    weights = np.empty((draws, len(order)), np.float32)
+    weights[:, order] = stats.bootstrap_weights(len(order), draws, seed)
+    return weights
+
+
 def test_micro_differences_are_those_of_the_resampled_items() -> None:
     like = noisy(80, 7, 0.7, 0)
     pairs = [
         Pair(noisy(80, 7, 0.7, seed, like=like), noisy(80, 7, 0.6, 10 + seed, like=like)) for seed in (1, 2)
     ]
     drawn = draw(pairs, np.ones(80, bool), None, 40, seed=3)
-    weights = stats.bootstrap_weights(80, 40, 3)
+    weights = drawn_weights(pairs, 40, 3)
+    assert set(drawn.metrics) == set(METRICS)
     for name in ("top1_micro", "top5_micro"):
         for s, pair in enumerate(pairs):
             sides = [multiclass.weighted_summary(side, weights)[name] for side in (pair.ours, pair.theirs)]
@@ -28,7 +37,7 @@ def test_class_differences_are_those_of_the_resampled_items_of_the_class() -> No
     like = noisy(90, 3, 0.7, 0)
     pair = Pair(noisy(90, 3, 0.8, 1, like=like), noisy(90, 3, 0.5, 2, like=like))
     drawn = draw([pair], pair.changed(), None, 25, seed=3)
-    weights = stats.bootstrap_weights(90, 25, 3)
+    weights = drawn_weights([pair], 25, 3)
     assert {hits for hits, _ in drawn.classes} == {"top1"}
     for c in range(3):
         rows = like.truth == c
@@ -80,3 +89,31 @@ def test_intervals_cover_where_classes_are_tiny(metric: str, at_least: float) ->
         low, high = stats.percentile_interval(draw([pair], pair.changed(), None, 250, 0).metrics[metric][0])
         inside += bool(low <= target <= high)
     assert at_least <= inside / trials <= 0.99
+
+
+def test_the_variance_within_classes_is_what_each_class_says() -> None:
+    rng = np.random.default_rng(0)
+    values, sizes = rng.normal(size=(3, 10)), np.array([5, 1, 4])
+    parts = [values[:, :5], values[:, 6:]]
+    squares = [((part - part.mean(axis=1, keepdims=True)) ** 2).sum(axis=1) for part in parts]
+    assert stats.within_classes(values, sizes) == pytest.approx(sum(squares) / (10 - 3))
+    each = np.mean([part.var(axis=1, ddof=1) for part in parts], axis=0)
+    assert stats.within_classes(values, sizes, each=True) == pytest.approx(each)
+    alone = stats.within_classes(values, np.ones(10, np.int64))
+    assert alone == pytest.approx((values**2).mean(axis=1))
+
+
+def test_completing_many_rows_at_once_is_completing_each() -> None:
+    rng = np.random.default_rng(1)
+    values, observed, missing = rng.normal(size=(3, 50)), rng.normal(size=3), np.array([0.0, 0.5, 2.0])
+    values[2] = 1.0
+    for hole in (False, True):
+        if hole:
+            values[0, 3] = np.nan
+        whole = stats.completed(values, observed, missing)
+        for row in range(3):
+            alone = stats.completed(values[row], float(observed[row]), float(missing[row]))
+            np.testing.assert_allclose(whole[row], alone)
+        assert np.nanvar(whole[1]) == pytest.approx(values[1].var() + 0.5)
+        assert np.nanmean(whole[1]) == pytest.approx(observed[1])
+        assert (whole[2] == 1.0).all()

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from bench.errors import StoreError
-from bench.models.lanes import Epoch
+from bench.models.lanes import Epoch, Trained
 from bench.spec import CellResult, Predictions
 from bench.store import RESULT, SCRATCH, Store, Stored, cell_dir, failed, slug
 from tests.test_spec import CELL
@@ -43,7 +43,7 @@ def some_result(**changes: Any) -> CellResult:
     return replace(CellResult(CELL, "ok", metrics=metrics, per_class=rows), **changes)
 
 
-HISTORY = (Epoch(1, 2.0, 1.5, 0.25), Epoch(2, float("nan"), None, None))
+HISTORY = Trained(None, 1, (Epoch(1, 2.0, 1.5, 0.25, 0.01), Epoch(2, float("nan"), None, None, 0.005)))
 
 
 def test_a_cell_comes_back_as_it_was_stored(tmp_path: Path) -> None:
@@ -62,13 +62,13 @@ def test_a_cell_comes_back_as_it_was_stored(tmp_path: Path) -> None:
     assert stored.per_class == [
         {"class": n, "test_support": 1, "top1": 0.1 + 0.2, "auc": None} for n in HOSTILE
     ]
-    assert stored.history[0] == {"epoch": 1, "loss": 2.0, "val_loss": 1.5, "val_top1": 0.25}
+    assert stored.history[0] == {"epoch": 1, "loss": 2.0, "val_loss": 1.5, "val_top1": 0.25, "lr": 0.01}
     assert stored.history[1]["loss"] is None
 
 
 def test_groups_survive(tmp_path: Path) -> None:
     part = replace(some_predictions(), groups=("a", "a", "b", "c"))
-    Store(tmp_path).commit(some_result(), {"test": part}, ())
+    Store(tmp_path).commit(some_result(), {"test": part})
     stored = Store(tmp_path).find(CELL)
     assert stored is not None and stored.predictions().groups == part.groups
 
@@ -88,10 +88,10 @@ def test_files_are_strict_json_and_names_are_portable(tmp_path: Path) -> None:
 
 def test_a_failure_is_replaced_by_a_success(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.commit(failed(some_result(), "loss became\nNaN"), {}, ())
+    store.commit(failed(some_result(), "loss became\nNaN"), {})
     stored = store.find(CELL)
     assert stored is not None and not stored.ok and stored.record["reason"] == "loss became NaN"
-    store.commit(some_result(), {"test": some_predictions()}, ())
+    store.commit(some_result(), {"test": some_predictions()})
     stored = store.find(CELL)
     assert stored is not None and stored.ok
     assert not list(tmp_path.rglob(f"{SCRATCH}*"))
@@ -112,7 +112,7 @@ def test_what_cannot_be_written_is_one_line_and_loses_nothing(
 
     monkeypatch.setattr("bench.store._write_predictions", refuse)
     with pytest.raises(StoreError, match=says) as error:
-        store.commit(some_result(), {"test": some_predictions()}, ())
+        store.commit(some_result(), {"test": some_predictions()})
     assert "\n" not in str(error.value) and "--results" in str(error.value)
     stored = store.find(CELL)
     assert stored is not None and stored.ok and len(stored.predictions().items) == 4
@@ -122,7 +122,7 @@ def test_what_cannot_be_written_is_one_line_and_loses_nothing(
 def test_a_file_in_the_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file")
     with pytest.raises(StoreError, match="a part of its path is a file|a file is in its place"):
-        Store(tmp_path / "results").commit(some_result(), {}, ())
+        Store(tmp_path / "results").commit(some_result(), {})
 
 
 @pytest.mark.parametrize(
@@ -137,9 +137,9 @@ def test_a_file_in_the_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
 )
 def test_an_unreadable_cell_is_named_and_the_others_are_read(tmp_path: Path, text: str, says: str) -> None:
     store = Store(tmp_path)
-    store.commit(some_result(), {}, ())
+    store.commit(some_result(), {})
     other = replace(CELL, seed=7)
-    folder = store.commit(some_result(cell=other), {}, ())
+    folder = store.commit(some_result(cell=other), {})
     (folder / RESULT).write_bytes(text.encode("latin-1"))
     cells, problems = store.load("fashion")
     assert [stored.id for stored in cells] == [CELL.id]
@@ -149,7 +149,7 @@ def test_an_unreadable_cell_is_named_and_the_others_are_read(tmp_path: Path, tex
         with pytest.raises(StoreError, match="newer messybench.*--results"):
             store.find(other)
         with pytest.raises(StoreError, match="newer messybench"):
-            store.commit(some_result(cell=other), {}, ())
+            store.commit(some_result(cell=other), {})
         assert (folder / RESULT).read_bytes() == text.encode("latin-1")
     else:
         assert store.find(other) is None
@@ -159,18 +159,18 @@ def test_a_measured_cell_is_never_replaced_by_a_failed_one(tmp_path: Path) -> No
     store = Store(tmp_path)
     folder = store.commit(some_result(), {"test": some_predictions()}, HISTORY)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    store.commit(failed(some_result(), "worse"), {}, ())
-    store.commit(failed(some_result(), "killed", "oom"), {}, ())
+    store.commit(failed(some_result(), "worse"), {})
+    store.commit(failed(some_result(), "killed", "oom"), {})
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     lost = replace(CELL, seed=9)
-    store.commit(failed(some_result(cell=lost), "first"), {}, ())
-    store.commit(failed(some_result(cell=lost), "second"), {}, ())
+    store.commit(failed(some_result(cell=lost), "first"), {})
+    store.commit(failed(some_result(cell=lost), "second"), {})
     stored = store.find(lost)
     assert stored is not None and stored.record["reason"] == "second"
 
 
 def test_a_corrupt_predictions_file_is_one_line(tmp_path: Path) -> None:
-    folder = Store(tmp_path).commit(some_result(), {"test": some_predictions()}, ())
+    folder = Store(tmp_path).commit(some_result(), {"test": some_predictions()})
     (folder / "predictions.parquet").write_bytes(b"PAR1 nothing")
     stored = Store(tmp_path).find(CELL)
     assert stored is not None
@@ -195,14 +195,14 @@ KILLED_WHILE_REPLACING = textwrap.dedent(
         calls.append(a)
         rename(a, b)
     bench.store.os.rename = stop_between
-    bench.store.Store(Path(sys.argv[1])).commit(some_result(reason="new"), {"test": some_predictions()}, ())
+    bench.store.Store(Path(sys.argv[1])).commit(some_result(reason="new"), {"test": some_predictions()})
     """
 )
 
 
 def test_kill_between_the_two_renames_loses_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.commit(some_result(), {"test": some_predictions()}, ())
+    store.commit(some_result(), {"test": some_predictions()})
     root = Path(__file__).resolve().parent.parent
     killed = subprocess.run(
         [sys.executable, "-c", KILLED_WHILE_REPLACING, str(tmp_path)],

@@ -11,7 +11,7 @@ from bench.commands.options import data_options, format_option, request_options
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from bench.data.corrections import Suspect
+    pass
 
 
 @click.command()
@@ -51,7 +51,7 @@ def command(
     from bench.cleaning import judge, judged_table
     from bench.commands.progress import Progress
     from bench.data.corrections import write_suspects
-    from bench.data.sheet import write_sheet
+    from bench.data.sheet import suspect_texts, write_sheet
     from bench.paths import cache_dir, search_path
     from bench.report.render import render
 
@@ -64,8 +64,7 @@ def command(
         )
     write_suspects(target, judged.suspects)
     if picture is not None:
-        texts = [(suspect.given, _second_line(suspect)) for suspect in judged.suspects]
-        write_sheet(picture, judged.images, [(p, *t) for p, t in zip(judged.positions, texts, strict=True)])
+        write_sheet(picture, judged.images, suspect_texts(judged.suspects, judged.positions))
     click.echo(render(judged_table(judged), fmt))
     Progress.say(
         f"{len(judged.suspects)} suspects of {judged.rows} labels in {target}; edit its column `use`, "
@@ -81,7 +80,3 @@ def _fresh(option: str, text: str) -> Path:
     if not path.parent.is_dir():
         raise BenchError(f"{option} {text}: there is no folder {str(path.parent)!r}")
     return path
-
-
-def _second_line(suspect: Suspect) -> str:
-    return f"> {suspect.suggested}" if suspect.suggested != suspect.given else "price"

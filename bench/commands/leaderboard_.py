@@ -44,10 +44,11 @@ def command(
 
     Cells that differ in protocol or data stand apart. What the grid lacks is listed and never filled in.
     """
-    from bench.commands.loading import load_cells
+    from bench.commands.loading import in_one_thread, load_cells
     from bench.metrics.registry import get_metric
     from bench.report.render import render
 
+    in_one_thread()
     if metric is not None:
         get_metric(metric)
     root, cells, problems = load_cells(results, task)
@@ -84,13 +85,16 @@ def _table(
     from bench.effects import effect_metrics
     from bench.effects import effects as effects_of
     from bench.leaderboard import boards, front
+    from bench.metrics.registry import metrics_of
     from bench.outcomes import contests
     from bench.report.boards import effects_table, leaderboard_table
-    from bench.report.tables import kind_of
+    from bench.report.settings import kind_of
 
     records = [stored.record for stored in cells]
     kind = kind_of(records[0])
     metric = metric or kind.headline[0]
+    if metric not in metrics_of(kind.name):
+        raise unknown(f"{kind.name} metric", metric, metrics_of(kind.name))
     metrics = effect_metrics(kind.name, metric) if effects else [metric]
     left = 0
     if top and not effects:

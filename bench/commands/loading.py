@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,6 +45,14 @@ def check_task(root: Path, task: str | None) -> None:
     known = sorted({*find_cards(search_path("tasks")), *stored})
     if task not in known and slug(task) not in stored:
         raise unknown("task", task, known, f"there are: {', '.join(known)}")
+
+
+def in_one_thread() -> None:
+    """Keep numpy's products of matrices in the thread they are asked for, if it is not yet imported.
+
+    Those of a bootstrap are many and small: its threads would wait for each other longer than they work.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def tell(problems: Sequence[str]) -> None:

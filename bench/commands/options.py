@@ -85,7 +85,10 @@ grid_options = _stack(
     ),
     click.option("--seed", help="Seeds: 0-2 or 0,3,5 [the card's]."),
     click.option("--stage", multiple=True, help="Only these stages of the task."),
-    click.option("--regime", help="frozen (heads on features) or scratch (end to end) [the backbone's]."),
+    click.option(
+        "--regime",
+        help="frozen (heads on features), finetune or scratch (whole nets) [the backbone's].",
+    ),
     click.option(
         "--weights", metavar="imagenet|random|PATH", help="Backbone weights [imagenet; scratch: random]."
     ),

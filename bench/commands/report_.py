@@ -32,13 +32,14 @@ def command(
     from pathlib import Path
 
     from bench.baselines import published_for
-    from bench.commands.loading import load_cells
+    from bench.commands.loading import in_one_thread, load_cells
     from bench.paths import cache_dir, search_path
     from bench.report.html import write_page
     from bench.report.summary import make_page
     from bench.report.thumbnails import Thumbnails
     from bench.stored import sound
 
+    in_one_thread()
     root, cells, problems = load_cells(results, task)
     cells, faulty = sound(cells, epochs=True)
     problems += faulty

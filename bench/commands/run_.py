@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from bench.commands.options import baselines_option, format_option, grid_options
 from bench.errors import EXIT_DONE, EXIT_NOTHING_MEASURED, EXIT_SOME_FAILED, NothingMeasured
 from bench.spec import Cell
 from bench.store import Store
+from bench.stored import MODEL
 
 
 @click.command()
@@ -20,8 +22,9 @@ from bench.store import Store
 @baselines_option
 @format_option
 @click.option("--rerun", is_flag=True, help="Train stored cells again too.")
+@click.option("--keep-model", is_flag=True, help="Keep what `bench predict` needs, and the loss curve.")
 @click.option("--quiet", is_flag=True, help="No tables: train and store only.")
-def command(fmt: str, rerun: bool, quiet: bool, **options: Any) -> int:
+def command(fmt: str, rerun: bool, keep_model: bool, quiet: bool, **options: Any) -> int:
     """Train what is missing of a grid of backbones x methods x seeds, then print its tables.
 
     What is stored already is not trained again; a run that was stopped goes on where it stopped.
@@ -46,7 +49,7 @@ def command(fmt: str, rerun: bool, quiet: bool, **options: Any) -> int:
     if not plan.cells:
         raise NothingMeasured("none of the combinations asked for can run (bench plan shows why)")
     store = Store(results_dir(options["results"]).resolve())
-    missing = [cell for cell in plan.cells if rerun or not _measured(store, cell)]
+    missing = [cell for cell in plan.cells if rerun or not _done(store, cell, keep_model)]
     kept: list[Cell] = []
     if not missing:
         say(f"nothing to do: all {len(plan.cells)} cells are stored in {store.root}")
@@ -54,9 +57,10 @@ def command(fmt: str, rerun: bool, quiet: bool, **options: Any) -> int:
         waiting = f"another run is writing to {store.root}; waiting for it to end"
         with store.lock(card.name, lambda: say(waiting)):
             store.sweep(card.name)
-            missing = [cell for cell in missing if rerun or not _measured(store, cell)]
+            missing = [cell for cell in missing if rerun or not _done(store, cell, keep_model)]
             say(f"{len(missing)} of {len(plan.cells)} cells to train, {len(plan.jobs)} backbones")
-            orders = Orders(request, tasks, cache, store.root, shlex.join(["bench", *sys.argv[1:]]))
+            typed = shlex.join(["bench", *sys.argv[1:]])
+            orders = Orders(request, tasks, cache, store.root, typed, keep_model)
             began = time.monotonic()
             with Progress(len(missing)) as progress:
                 execute(plan, missing, orders, progress.on_event)
@@ -74,6 +78,12 @@ def command(fmt: str, rerun: bool, quiet: bool, **options: Any) -> int:
     return EXIT_SOME_FAILED if kept else EXIT_DONE
 
 
+def _done(store: Store, cell: Cell, keep_model: bool) -> bool:
+    """Tell whether nothing is left to do for a cell: it is measured, and its model kept if it is wanted."""
+    stored = store.find(cell)
+    return stored is not None and stored.ok and (not keep_model or (stored.folder / MODEL).exists())
+
+
 def _measured(store: Store, cell: Cell) -> bool:
     stored = store.find(cell)
     return stored is not None and stored.ok
@@ -87,9 +97,11 @@ def print_tables(store: Store, cells: tuple[Cell, ...], kind: str, baselines: st
     from bench.baselines import published_for
     from bench.commands.loading import tell
     from bench.commands.show_ import render_all
+    from bench.honesty import warnings
     from bench.kinds.base import get_kind
     from bench.paths import search_path
     from bench.report.cells import class_table
+    from bench.report.imputation import imputation_table
     from bench.report.render import render
     from bench.report.tables import best_setting, grid_table
     from bench.stored import sound
@@ -99,8 +111,13 @@ def print_tables(store: Store, cells: tuple[Cell, ...], kind: str, baselines: st
     measured = [stored for stored in found if stored.ok]
     if not measured:
         return
-    tables = [grid_table([stored.record for stored in found], selection)]
-    problems: list[str] = []
+    records = [stored.record for stored in found]
+    grid, said = grid_table(records, selection), warnings(measured)
+    tables = [replace(grid, notes=(*grid.notes, *said))]
+    if (imputed := imputation_table(records)) is not None:
+        tables.append(imputed)
+    # Formats that programs read have no notes.
+    problems: list[str] = said if fmt in ("csv", "json") else []
     baseline = published_for(cells[0].task, search_path("baselines", baselines), problems)
     for stage in dict.fromkeys(cell.stage for cell in cells):
         mine = [stored for stored in measured if stored.record["cell"]["stage"] == stage]

@@ -22,7 +22,9 @@ def command(cell: str, results: str | None, fmt: str) -> int:
     Exit code 4 says that its classes or epochs are missing or cannot be read; the rest is shown.
     """
     from bench.commands.loading import results_root, tell
+    from bench.kinds.base import get_kind
     from bench.report.cells import cell_tables
+    from bench.report.imputation import PART, hidden_table
     from bench.report.render import render
 
     stored = find(Store(results_root(results)), cell)
@@ -35,7 +37,10 @@ def command(cell: str, results: str | None, fmt: str) -> int:
             rows[part] = []
             problems.append(str(error))
     tell(problems)
-    tables = cell_tables({**stored.record, "per_class": rows["per_class"]}, rows["history"])
+    tables = [*cell_tables({**stored.record, "per_class": rows["per_class"]}, rows["history"])]
+    if PART in stored.record["metrics"]:
+        kind = get_kind(stored.record["cell"]["kind"])
+        tables.append(hidden_table(kind.per_class(stored.predictions(PART))))
     click.echo(render_all([render(table, fmt) for table in tables], fmt))
     return EXIT_SOME_FAILED if problems else EXIT_DONE
 

@@ -8,9 +8,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.data.duplicates import (
+    Duplicates,
+    Labels,
+    Twins,
+    contradicted,
+    disagree,
+    find_duplicates,
+    find_twins,
+    identical,
+    label_table,
+    on_both_sides,
+)
 from bench.data.examples import Examples, Problem
 from bench.data.pixels import Pixels
-from bench.report.table import Column, Table
 
 
 @dataclass(frozen=True)
@@ -23,27 +34,36 @@ class ClassCount:
 
 
 @dataclass(frozen=True)
-class Duplicates:
-    """Usable images that are byte for byte another one.
+class AttributeCount:
+    """Usable images by what is known of one attribute: (yes, no, unknown) in each part."""
 
-    groups: how many pictures are there more than once. extra: images that could go without losing a
-    picture. straddling: pictures that are in train and in test. leaked: test images that train also
-    holds. disagreeing: pictures whose images carry different labels.
+    name: str
+    train: tuple[int, int, int]
+    test: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Two images that show the same picture and carry different labels.
+
+    items: their ids. on: the classes, or the attributes that differ. near: whether they are only nearly the
+    same. straddling: whether one trains and the other tests.
     """
 
-    groups: int
-    extra: int
-    straddling: int
-    leaked: int
-    disagreeing: int
+    items: tuple[str, str]
+    on: str
+    near: bool
+    straddling: bool
 
 
 @dataclass(frozen=True)
 class DataReport:
     """Everything `bench data check` prints.
 
-    rows: that the source kept. decoded: of these, with an image that decodes; usable: of those, with a label.
-    classes: by falling count.
+    rows: that the source kept. decoded: of these, with an image that decodes; usable: of those, with a label
+    (with attributes, all: a row of unknown labels is kept).
+    classes: by falling count; none where there are attributes, which come in the data's order.
+    shared_items, shared_groups: ids that are in train and in test; None where rows are not grouped.
     sizes: images by (height, width). empty_parts: `train` or `test` where no usable image is in it.
     """
 
@@ -56,7 +76,13 @@ class DataReport:
     test: int
     problems: tuple[Problem, ...]
     classes: tuple[ClassCount, ...]
+    attributes: tuple[AttributeCount, ...]
+    unlabelled: int
     duplicates: Duplicates
+    twins: Twins
+    disagreements: tuple[Disagreement, ...]
+    shared_items: int
+    shared_groups: int | None
     sizes: Mapping[tuple[int, int], int]
     empty_parts: tuple[str, ...]
 
@@ -82,144 +108,91 @@ class DataReport:
         )
 
 
-def check_data(examples: Examples, labels: Sequence[str], train: np.ndarray, pixels: Pixels) -> DataReport:
+def check_data(
+    examples: Examples,
+    labels: Labels,
+    train: np.ndarray,
+    pixels: Pixels,
+    groups: Sequence[str] | None = None,
+) -> DataReport:
     """Look at everything that can be known without training.
 
-    labels: n class names, "" for none. train: (n,) bool, the others are test. pixels: of the same examples;
-    making them has decoded every image.
+    labels: n class names, "" for none, or the (n, k) table of `examples.attributes`, 1, 0 and -1. train:
+    (n,) bool, the others are test. pixels: of the same examples, at `near.SIDE`; making them has decoded
+    every image. groups: n ids of what belongs together.
     """
-    train = np.asarray(train, bool)
-    labelled = np.array([label != "" for label in labels], dtype=bool)
-    train_rows, test_rows = (np.flatnonzero(pixels.ok & labelled & part).tolist() for part in (train, ~train))
-    in_train = Counter(labels[row] for row in train_rows)
-    in_test = Counter(labels[row] for row in test_rows)
-    names = sorted(in_train | in_test, key=lambda name: (-in_train[name] - in_test[name], name))
-    parts = {"train": len(train_rows), "test": len(test_rows)}
+    train, table = np.asarray(train, bool), label_table(labels)
+    known = (table >= 0).any(axis=1)
+    many = isinstance(labels, np.ndarray)
+    usable = np.flatnonzero(pixels.ok & (known | many))
+    parts = {"train": usable[train[usable]], "test": usable[~train[usable]]}
+    hashes = examples.images.content_hashes()
+    twins = find_twins(pixels, hashes, labels, train, usable)
+    same = [members for members in identical(hashes, usable) if disagree(table, members).any()]
     return DataReport(
         source=examples.source,
         fingerprint=examples.fingerprint,
         rows=len(examples),
         decoded=int(pixels.ok.sum()),
-        usable=sum(parts.values()),
-        train=parts["train"],
-        test=parts["test"],
+        usable=len(usable),
+        train=len(parts["train"]),
+        test=len(parts["test"]),
         problems=(*examples.problems, *pixels.problems),
-        classes=tuple(ClassCount(name, in_train[name], in_test[name]) for name in names),
-        duplicates=find_duplicates(
-            examples.images.content_hashes(), labels, train, np.flatnonzero(pixels.ok & labelled)
-        ),
+        classes=() if many else _classes(labels, parts),
+        attributes=_attributes(examples.attributes, table, parts) if many else (),
+        unlabelled=int((pixels.ok & ~known).sum()),
+        duplicates=find_duplicates(hashes, labels, train, usable),
+        twins=twins,
+        disagreements=_disagreements(examples, labels, train, same, twins.pairs),
+        shared_items=on_both_sides(examples.items, train, usable),
+        shared_groups=None if groups is None else on_both_sides(groups, train, usable),
         sizes=pixels.sizes,
-        empty_parts=tuple(part for part, number in parts.items() if number == 0),
+        empty_parts=tuple(part for part, rows in parts.items() if not len(rows)),
     )
 
 
-def find_duplicates(
-    hashes: Sequence[str], labels: Sequence[str], train: np.ndarray, rows: np.ndarray
-) -> Duplicates:
-    """Compare the content hashes of the given rows. train: (n,) bool, the others are test."""
-    same: dict[str, list[int]] = {}
-    for row in rows:
-        same.setdefault(hashes[row], []).append(int(row))
-    groups = [members for members in same.values() if len(members) > 1]
-    in_train = [sum(bool(train[row]) for row in members) for members in groups]
-    return Duplicates(
-        groups=len(groups),
-        extra=sum(len(members) - 1 for members in groups),
-        straddling=sum(0 < mine < len(members) for mine, members in zip(in_train, groups, strict=True)),
-        leaked=sum(len(members) - mine for mine, members in zip(in_train, groups, strict=True) if mine),
-        disagreeing=sum(len({labels[row] for row in members}) > 1 for members in groups),
+def _classes(labels: Labels, parts: Mapping[str, np.ndarray]) -> tuple[ClassCount, ...]:
+    in_train, in_test = (Counter(labels[row] for row in rows.tolist()) for rows in parts.values())
+    names = sorted(in_train | in_test, key=lambda name: (-in_train[name] - in_test[name], name))
+    return tuple(ClassCount(name, in_train[name], in_test[name]) for name in names)
+
+
+def _attributes(
+    names: Sequence[str], table: np.ndarray, parts: Mapping[str, np.ndarray]
+) -> tuple[AttributeCount, ...]:
+    train, test = (table[rows] for rows in parts.values())
+    return tuple(
+        AttributeCount(name, _counted(train[:, place]), _counted(test[:, place]))
+        for place, name in enumerate(names)
     )
 
 
-def check_tables(report: DataReport) -> list[Table]:
-    """Return the report as tables: summary, problems by kind, classes, image sizes, every problem."""
-    tables = [_summary(report)]
-    if report.problems:
-        tables.append(_by_kind(report))
-    tables += [_classes(report), _sizes(report)]
-    if report.problems:
-        tables.append(_every_problem(report))
-    return tables
+def _counted(cells: np.ndarray) -> tuple[int, int, int]:
+    yes, no, unknown = (int((cells == value).sum()) for value in (1, 0, -1))
+    return yes, no, unknown
 
 
-def _summary(report: DataReport) -> Table:
-    twins = report.duplicates
-    figures = (
-        ("rows kept by the reader", report.rows),
-        ("images that decode", report.decoded),
-        ("of these without a label (not a class)", report.decoded - report.usable),
-        ("train", report.train),
-        ("test", report.test),
-        ("classes", len(report.classes)),
-        ("classes with one image", len(report.single)),
-        ("classes train does not know", len(report.unknown_to_train)),
-        ("test images of classes train does not know", sum(c.test for c in report.classes if c.train == 0)),
-        ("images byte-identical to another one", twins.extra),
-        ("of these pictures, with different labels", twins.disagreeing),
-        ("pictures in train and in test", twins.straddling),
-        ("test images that train also holds (leak)", twins.leaked),
-    )
-    notes = [f"{part} is empty: no image can be used for it" for part in report.empty_parts]
-    notes.append(f"source {report.source}, fingerprint {report.fingerprint[:16]}")
-    columns = (Column("what", "what"), Column("count", "count", "int"))
-    return Table(
-        "Data check", columns, tuple({"what": what, "count": count} for what, count in figures), tuple(notes)
-    )
-
-
-def _by_kind(report: DataReport) -> Table:
-    columns = (
-        Column("kind", "problem"),
-        Column("left_out", "left out", "bool"),
-        Column("count", "count", "int"),
-    )
-    rows = tuple(
-        {"kind": kind, "left_out": fatal, "count": count} for kind, fatal, count in report.problem_counts
-    )
-    return Table("Problems by kind", columns, rows)
-
-
-def _classes(report: DataReport) -> Table:
-    columns = (
-        Column("class", "class"),
-        Column("train", "train", "int"),
-        Column("test", "test", "int"),
-        Column("note", "note"),
-    )
-    single, unseen = set(report.single), set(report.unknown_to_train)
-    rows = []
-    for count in report.classes:
-        notes = [
-            text for text, names in (("one image", single), ("not in train", unseen)) if count.name in names
-        ]
-        rows.append({"class": count.name, "train": count.train, "test": count.test, "note": ", ".join(notes)})
-    return Table("Classes", columns, tuple(rows))
-
-
-def _sizes(report: DataReport, most: int = 20) -> Table:
-    columns = (
-        Column("width", "width", "int"),
-        Column("height", "height", "int"),
-        Column("count", "images", "int"),
-    )
-    ordered = sorted(report.sizes.items(), key=lambda item: (-item[1], item[0]))
-    rows = tuple(
-        {"width": width, "height": height, "count": count} for (height, width), count in ordered[:most]
-    )
-    rest = sum(count for _, count in ordered[most:])
-    notes = (f"and {rest} images of {len(ordered) - most} other sizes",) if rest else ()
-    return Table("Image sizes", columns, rows, notes)
-
-
-def _every_problem(report: DataReport) -> Table:
-    columns = (
-        Column("kind", "problem"),
-        Column("where", "where"),
-        Column("why", "why"),
-        Column("left_out", "left out", "bool"),
-    )
-    rows = tuple(
-        {"kind": problem.kind, "where": problem.where, "why": problem.why, "left_out": problem.fatal}
-        for problem in report.problems
-    )
-    return Table("Every problem", columns, rows)
+def _disagreements(
+    examples: Examples,
+    labels: Labels,
+    train: np.ndarray,
+    same: Sequence[Sequence[int]],
+    near: np.ndarray,
+) -> tuple[Disagreement, ...]:
+    """Return a pair for each picture whose images disagree, and every near pair that does."""
+    table = label_table(labels)
+    pairs = []
+    for members in same:
+        every = [(one, two) for place, one in enumerate(members) for two in members[place + 1 :]]
+        pairs.append((next(pair for pair in every if disagree(table, pair).any()), False))
+    torn = contradicted(table, near).any(axis=1)
+    pairs += (((one, two), True) for one, two in near[torn].tolist())
+    found = []
+    for (one, two), nearly in pairs:
+        on = f"{labels[one]} / {labels[two]}"
+        if isinstance(labels, np.ndarray):
+            places = np.flatnonzero(disagree(table, (one, two)))
+            on = ", ".join(examples.attributes[place] for place in places.tolist())
+        items = (examples.items[one], examples.items[two])
+        found.append(Disagreement(items, on, nearly, bool(train[one]) != bool(train[two])))
+    return tuple(found)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from bench.data.near import near_pairs, perceptual_hashes
+from bench.data.describe_attributes import attribute_figures, attribute_tables
+from bench.data.duplicates import Labels, Twins, contradicted, find_twins, label_table
 from bench.data.parts import Parts
 from bench.data.pixels import Pixels
 from bench.methods.prices import odd_prices
@@ -18,33 +21,84 @@ GREY = 3
 """Levels by which the colours of a grey picture may differ, from rounding and compression."""
 
 
-def describe(parts: Parts, pixels: Pixels, train: np.ndarray) -> list[Table]:
-    """Return what there is to see as tables: the whole, classes, groups, near twins.
+@dataclass(frozen=True, eq=False)
+class View:
+    """A task's examples as they are looked at.
 
-    pixels: of the same examples, at `near.SIDE`. train: (n,) bool, which of them train.
+    pixels: of these examples, at `near.SIDE`. train: (n,) bool, which of them train.
     """
-    labels = np.array(parts.given, dtype=object)
-    rows = np.flatnonzero(pixels.ok & (labels != ""))
-    hashes = parts.examples.images.content_hashes()
-    pairs = rows[near_pairs(perceptual_hashes(pixels, rows))]
-    other = np.array([hashes[one] != hashes[two] for one, two in pairs.tolist()], dtype=bool)
-    tables = [_whole(parts, pixels, train, rows, pairs[other]), _classes(parts, train, rows)]
-    if "group" in parts.examples.columns or parts.groups is not None:
-        tables.append(_groups(parts, rows))
-    if other.any():
-        tables.append(_twins(parts, train, pairs[other]))
-    return tables
+
+    parts: Parts
+    pixels: Pixels
+    train: np.ndarray
+
+    @property
+    def many(self) -> bool:
+        """Whether an example has many attributes, and not one class."""
+        return not self.parts.card.label
+
+    @cached_property
+    def labels(self) -> Labels:
+        """What the examples are labelled with: class names, or the table of attributes."""
+        return self.parts.table if self.many else self.parts.given
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Positions of the images that decode and, where there are classes, have one: (m,) int64."""
+        labelled = (label_table(self.labels) >= 0).any(axis=1)
+        rows: np.ndarray = np.flatnonzero(self.pixels.ok & (self.many | labelled))
+        return rows
+
+    @cached_property
+    def twins(self) -> Twins:
+        """The pairs that look nearly the same."""
+        hashes = self.parts.examples.images.content_hashes()
+        return find_twins(self.pixels, hashes, self.labels, self.train, self.rows)
+
+    @property
+    def prices(self) -> tuple[str, ...]:
+        """What each example costs, "" where that is not known."""
+        return self.parts.examples.columns.get("price", ("",) * len(self.parts.examples))
 
 
-def _whole(parts: Parts, pixels: Pixels, train: np.ndarray, rows: np.ndarray, pairs: np.ndarray) -> Table:
-    labels = parts.given
-    counts = sorted(Counter(labels[row] for row in rows.tolist()).values())
+def describe(view: View) -> list[Table]:
+    """Return what there is to see as tables: the whole, classes or attributes, groups, near twins."""
+    labelled = attribute_tables(view.parts, view.train, view.rows) if view.many else [classes_table(view)]
+    others = (groups_table(view), twins_table(view))
+    return [whole_table(view), *labelled, *(table for table in others if table is not None)]
+
+
+def whole_table(view: View) -> Table:
+    """Return the data in numbers."""
+    parts, pixels, train, rows = view.parts, view.pixels, view.train, view.rows
     sizes = [size for size, number in pixels.sizes.items() for _ in range(number)]
     heights, widths = ([size[axis] for size in sizes] for axis in (0, 1))
-    disagree = sum(labels[one] != labels[two] for one, two in pairs.tolist())
-    straddle = sum(bool(train[one]) != bool(train[two]) for one, two in pairs.tolist())
     figures: list[tuple[str, Any]] = [
         ("images that decode", int(pixels.ok.sum())),
+        *(attribute_figures(parts, train, rows) if view.many else _class_figures(parts, train, rows)),
+    ]
+    if sizes:
+        figures += [
+            ("median height", int(np.median(heights))),
+            ("median width", int(np.median(widths))),
+            ("smallest side", min(min(size) for size in sizes)),
+            ("largest side", max(max(size) for size in sizes)),
+            ("grey pictures", _grey(pixels, rows)),
+        ]
+    figures += [
+        ("pairs of near twins, not byte-identical", len(view.twins.pairs)),
+        ("of these with different labels", view.twins.disagreeing),
+        ("of these in train and in test", view.twins.straddling),
+    ]
+    columns = (Column("what", "what"), Column("count", "count", "int"))
+    table = tuple({"what": what, "count": count} for what, count in figures)
+    return Table("Data", columns, table, ("bench data check lists what is left out, and why",))
+
+
+def _class_figures(parts: Parts, train: np.ndarray, rows: np.ndarray) -> list[tuple[str, Any]]:
+    """Return what there is to say of the classes of these rows in numbers."""
+    counts = sorted(Counter(parts.given[row] for row in rows.tolist()).values())
+    figures: list[tuple[str, Any]] = [
         ("of these with a label", len(rows)),
         ("of these in train", int(train[rows].sum())),
         ("classes", len(counts)),
@@ -56,22 +110,7 @@ def _whole(parts: Parts, pixels: Pixels, train: np.ndarray, rows: np.ndarray, pa
             ("images of the smallest class", counts[0]),
             ("largest class / smallest class", round(counts[-1] / counts[0])),
         ]
-    if sizes:
-        figures += [
-            ("median height", int(np.median(heights))),
-            ("median width", int(np.median(widths))),
-            ("smallest side", min(min(size) for size in sizes)),
-            ("largest side", max(max(size) for size in sizes)),
-            ("grey pictures", _grey(pixels, rows)),
-        ]
-    figures += [
-        ("pairs of near twins, not byte-identical", len(pairs)),
-        ("of these with different labels", disagree),
-        ("of these in train and in test", straddle),
-    ]
-    columns = (Column("what", "what"), Column("count", "count", "int"))
-    table = tuple({"what": what, "count": count} for what, count in figures)
-    return Table("Data", columns, table, ("bench data check lists what is left out, and why",))
+    return figures
 
 
 def _grey(pixels: Pixels, rows: np.ndarray) -> int:
@@ -82,9 +121,10 @@ def _grey(pixels: Pixels, rows: np.ndarray) -> int:
     return found
 
 
-def _classes(parts: Parts, train: np.ndarray, rows: np.ndarray) -> Table:
+def classes_table(view: View) -> Table:
+    """Return the classes, the largest first: images, sides of the split, groups, prices."""
+    parts, train, rows, prices = view.parts, view.train, view.rows, view.prices
     labels = parts.given
-    prices = parts.examples.columns.get("price", ("",) * len(labels))
     odd = Counter(labels[oddity.row] for oddity in odd_prices(labels, prices))
     by_class: dict[str, list[int]] = {}
     for row in rows.tolist():
@@ -123,10 +163,12 @@ def _classes(parts: Parts, train: np.ndarray, rows: np.ndarray) -> Table:
     return Table("Classes", shown, tuple(out))
 
 
-def _groups(parts: Parts, rows: np.ndarray) -> Table:
-    """Count photos per listing and per group of the split."""
-    out = []
+def groups_table(view: View) -> Table | None:
+    """Count photos per listing and per group of the split; None where nothing belongs together."""
+    parts, rows, out = view.parts, view.rows, []
     columns = parts.examples.columns
+    if "group" not in columns and parts.groups is None:
+        return None
     for title, cells in (("listing", columns.get("listing")), ("sender or group", parts.groups)):
         sizes = Counter(Counter(cells[row] for row in rows.tolist() if cells[row]).values()) if cells else {}
         if not sizes:
@@ -141,26 +183,40 @@ def _groups(parts: Parts, rows: np.ndarray) -> Table:
     return Table("Photos of one listing or group", shown, tuple(out))
 
 
-def _twins(parts: Parts, train: np.ndarray, pairs: np.ndarray, most: int = 20) -> Table:
-    """List near twins, those with different labels and those on two sides first."""
-    items, labels = parts.examples.items, parts.given
-    rows = [
-        {
-            "one": items[one],
-            "two": items[two],
-            "label": labels[one],
-            "other": labels[two] if labels[two] != labels[one] else "",
-            "sides": "train and test" if train[one] != train[two] else "",
-        }
-        for one, two in pairs.tolist()
-    ]
-    rows.sort(key=lambda row: (row["other"] == "", row["sides"] == "", row["one"], row["two"]))
-    columns = (
+def told_twins(view: View) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs, (p, 2) positions, and (p, k) bool: the columns of the labels on which each disagrees.
+
+    Pairs with different labels come first, then those on two sides of the split.
+    """
+    pairs, train = view.twins.pairs, view.train
+    torn = contradicted(label_table(view.labels), pairs)
+    order = np.lexsort((train[pairs[:, 0]] == train[pairs[:, 1]], ~torn.any(axis=1)))
+    return pairs[order], torn[order]
+
+
+def twins_table(view: View, most: int = 20) -> Table | None:
+    """List near twins, the telling ones first; None where there are none."""
+    items, labels, train = view.parts.examples.items, view.labels, view.train
+    pairs, torn = told_twins(view)
+    if not len(pairs):
+        return None
+    rows = []
+    for place, (one, two) in enumerate(pairs[:most].tolist()):
+        row = {"one": items[one], "two": items[two], "label": "", "other": ""}
+        if isinstance(labels, np.ndarray):
+            row["other"] = ", ".join(view.parts.attributes[at] for at in np.flatnonzero(torn[place]).tolist())
+        else:
+            row |= {"label": labels[one], "other": labels[two] if labels[two] != labels[one] else ""}
+        rows.append({**row, "sides": "train and test" if train[one] != train[two] else ""})
+    columns = [
         Column("one", "image"),
         Column("two", "near twin"),
         Column("label", "label"),
         Column("other", "other label"),
         Column("sides", "sides"),
-    )
-    notes = (f"and {len(rows) - most} more pairs",) if len(rows) > most else ()
-    return Table("Near twins", columns, tuple(rows[:most]), notes)
+    ]
+    if isinstance(labels, np.ndarray):
+        columns[2:4] = [Column("other", "labels differ")]
+        rows = [{key: cell for key, cell in row.items() if key != "label"} for row in rows]
+    notes = (f"and {len(pairs) - most} more pairs",) if len(pairs) > most else ()
+    return Table("Near twins", columns, tuple(rows), notes)

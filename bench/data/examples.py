@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Examples:
     `drawn-small`, ...
     problems: what was left out or repaired while reading the rows (undecodable images are found later,
     when pixels are read).
+    attributes: the columns whose cells say yes, no or nothing ("1", "0", ""), for data with many labels per
+    item. answers: attribute -> n true values in the same form, for data that knows what its labels hide.
     """
 
     items: tuple[str, ...]
@@ -58,6 +60,8 @@ class Examples:
     fingerprint: str
     source: str
     problems: tuple[Problem, ...] = ()
+    attributes: tuple[str, ...] = ()
+    answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.items)

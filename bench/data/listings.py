@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.data.examples import Examples, Problem, fingerprint
 from bench.data.files import DataFolder
 from bench.data.hashing import hash_files
+from bench.data.photo_files import IMAGES, SUFFIXES, PhotoFiles, list_folder
 from bench.data.reader import FolderImages
 from bench.data.tables import CsvTable, printable, read_csv
 from bench.errors import DataError
@@ -19,9 +20,7 @@ SOURCE = "listings"
 FORMAT_VERSION = 1
 """Part of the fingerprint; raised when the same folder would be read differently."""
 
-IMAGES = "images"
 TABLES = ("listings.csv", "images.csv")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "category": ("category", "label", "class"),
@@ -96,7 +95,7 @@ def open_listings(folder: Path, cache: Path, needed_columns: Sequence[str]) -> E
 
 def _table_name(root: DataFolder) -> str | None:
     """Return the table to read, None where there is none."""
-    names = sorted(name for name in _listed(root.root) if name.lower().endswith((".csv", ".tsv")))
+    names = sorted(name for name in list_folder(root.root) if name.lower().endswith((".csv", ".tsv")))
     for name in TABLES:
         if name in names:
             return name
@@ -105,17 +104,10 @@ def _table_name(root: DataFolder) -> str | None:
     return names[0] if names else None
 
 
-def _listed(path: str) -> list[str]:
-    try:
-        return sorted(os.listdir(path))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be listed ({error.strerror}); make the folder readable") from None
-
-
 def _from_table(root: DataFolder, name: str) -> Found:
     table = read_csv(root, name, (), delimiters=",;\t|", encoding="cp1252")
     titles = _titles(table, f"{root.root}/{name}")
-    files = _Files(root)
+    files = PhotoFiles(root, _LAYOUT)
     found = Found(problems=list(table.problems))
     for row, line in enumerate(table.lines):
         where = f"{name} line {line}"
@@ -183,7 +175,7 @@ def _price(text: str) -> str:
     return number if _PRICE.fullmatch(number) else ""
 
 
-def _add(found: Found, files: _Files, photo: Photo) -> None:
+def _add(found: Found, files: PhotoFiles, photo: Photo) -> None:
     """Take up a photo of a row, or say why it cannot be used."""
     file = files.find(photo.file)
     if isinstance(file, Problem):
@@ -214,50 +206,15 @@ def _disagreements(found: Found) -> None:
             found.problems.append(Problem("listing_disagrees", photo.where, why, fatal=False))
 
 
-class _Files:
-    """The files of the images folder, by name and by name without ending."""
-
-    def __init__(self, root: DataFolder) -> None:
-        if not os.path.isdir(f"{root.root}/{IMAGES}"):
-            raise DataError(f"{root.root}/{IMAGES}: no such folder; {_LAYOUT}")
-        if not root.holds(IMAGES):
-            raise DataError(f"{root.root}/{IMAGES}: a link that leaves the data folder; put the photos there")
-        self.names = [name for name in _listed(f"{root.root}/{IMAGES}") if not name.startswith(".")]
-        self.known = {name: name for name in self.names}
-        for name in self.names:
-            if name.lower().endswith(SUFFIXES):
-                self.known.setdefault(name.rpartition(".")[0], name)
-        self.asked: set[str] = set()
-
-    def find(self, text: str) -> str | Problem:
-        """Return the file of a photo, or what is wrong with it."""
-        if "/" in text or "\\" in text:
-            return Problem(
-                "outside", "", f"photo {text[:80]!r} is a path; photos are looked for in {IMAGES}/ only"
-            )
-        if text not in self.known:
-            return Problem("no_image", "", f"there is no {IMAGES}/{text[:80]}")
-        self.asked.add(self.known[text])
-        return f"{IMAGES}/{self.known[text]}"
-
-    def without_row(self, table: str) -> Iterator[Problem]:
-        """Yield a note for every file that no row names."""
-        for name in self.names:
-            if name not in self.asked:
-                yield Problem(
-                    "no_row", f"{IMAGES}/{printable(name)}", f"no row of {table} names it", fatal=False
-                )
-
-
 def _from_folders(root: DataFolder) -> Found:
     found = Found()
-    for name in _listed(root.root):
+    for name in list_folder(root.root):
         if name.startswith(".") or not os.path.isdir(f"{root.root}/{name}"):
             continue
         if not root.holds(name):
             found.problems.append(Problem("outside", printable(name), "a link that leaves the data folder"))
             continue
-        files = [file for file in _listed(f"{root.root}/{name}") if file.lower().endswith(SUFFIXES)]
+        files = [file for file in list_folder(f"{root.root}/{name}") if file.lower().endswith(SUFFIXES)]
         if not files:
             found.problems.append(
                 Problem("empty_class", f"{printable(name)}/", "the folder holds no photo", fatal=False)

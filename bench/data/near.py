@@ -14,7 +14,33 @@ SIDE = 32
 MOST = 4
 """Bits of 64 in which two pictures may differ and still count as nearly the same."""
 
+ALIKE = 0.98
+"""What the pixels of two such pictures at least correlate: products on white share hashes by the dozen."""
+
 _BLOCK = 2048
+
+
+def near_twins(pixels: Pixels, rows: np.ndarray) -> np.ndarray:
+    """Return the pairs of images that look nearly the same: (p, 2) places in `rows`, the first one lower.
+
+    pixels: at SIDE x SIDE. rows: (m,) positions. Their hashes differ in at most MOST bits, and their colours
+    (all SIDE * SIDE * 3 values) correlate by at least ALIKE, which brightness and contrast leave alone.
+    """
+    pairs = near_pairs(perceptual_hashes(pixels, rows))
+    close = [np.empty(0, bool)]
+    for start in range(0, len(pairs), _BLOCK):
+        one, two = (_normalised(pixels.read(rows[side])) for side in pairs[start : start + _BLOCK].T)
+        close.append((one * two).sum(axis=1) >= ALIKE)
+    found: np.ndarray = pairs[np.concatenate(close)]
+    return found
+
+
+def _normalised(images: np.ndarray) -> np.ndarray:
+    """Return images as (m, values) float32 rows of mean 0 and length 1."""
+    flat = images.reshape(len(images), -1).astype(np.float32)
+    flat -= flat.mean(axis=1, keepdims=True)
+    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), np.float32(1e-6))
+    return flat
 
 
 def perceptual_hashes(pixels: Pixels, rows: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""A task's examples under one setting: which label each has, which of them train, what belongs together."""
+"""A task's examples under one setting: which labels each has, which of them train, what belongs together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,12 +11,17 @@ from bench.cards import TaskCard
 from bench.data.corrections import as_given
 from bench.data.examples import Examples
 from bench.data.rules import SplitPlan, check_sides
+from bench.errors import DataError, nearest
+from bench.protocol import CARD
 from bench.spec import Value
 
 if TYPE_CHECKING:
     import numpy as np
 
-KEYS = ("split", "split_column", "test_fraction", "split_seed", "noise", "noise_rate", "noise_seed")
+KEYS = (
+    *("split", "split_column", "test_fraction", "split_seed"),
+    *("noise", "noise_rate", "noise_seed", "hide", "hide_rate", "hide_by", "hide_seed"),
+)
 """The protocol values that decide what is here, and nothing else does."""
 
 
@@ -35,8 +40,10 @@ class Parts:
 
     @cached_property
     def _split_by(self) -> tuple[str, ...]:
-        """The labels that the split goes by: those from before a review."""
+        """The labels that the split goes by: those from before a review, or what each row's cells say."""
         columns = self.examples.columns
+        if not self.card.label:
+            return tuple("".join(map("{:d}".format, row)) for row in self._cells + 1)
         return self._usable(columns.get(as_given(self.card.label), columns[self.card.label]))
 
     def _usable(self, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -47,11 +54,11 @@ class Parts:
     def plan(self) -> SplitPlan:
         """The split rule."""
         setting = self.setting
-        own = setting["split"] == "card"
+        own = setting["split"] == CARD
         column = setting["split_column"]
         return SplitPlan(
             self.card.split_rule if own else str(setting["split"]),
-            self.card.split_column if column == "card" else str(column),
+            self.card.split_column if column == CARD else str(column),
             float(setting["test_fraction"] or 0.0),
             int(setting["split_seed"] or 0),
         )
@@ -83,6 +90,44 @@ class Parts:
         labelled = np.array([label != "" for label in self.given], dtype=bool)
         return plant(self.given, np.flatnonzero(self.mask & labelled), noise, self.card.confused)
 
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The names of the k attributes, in the data's order."""
+        return self.examples.attributes
+
+    @cached_property
+    def table(self) -> np.ndarray:
+        """(n, k) int8, each attribute as it is known: 1 yes, 0 no, -1 unknown or hidden on purpose."""
+        import numpy as np
+
+        from bench.data.hiding import hide
+
+        setting = self.setting
+        rule, by = str(setting["hide"]), str(setting["hide_by"])
+        if rule == "none":
+            return self._cells
+        cells = self._column(by, "hide_by") if rule == "column" else None
+        rate, seed = float(setting["hide_rate"] or 0.0), int(setting["hide_seed"] or 0)
+        return hide(self._cells, np.flatnonzero(self.mask), rule, rate, seed, cells)
+
+    @cached_property
+    def hidden(self) -> np.ndarray:
+        """(n, k) int8, the truth of cells that `table` does not know and the data does; -1 elsewhere."""
+        import numpy as np
+
+        answers = self.examples.answers
+        given = self._cells
+        empty = ("",) * len(self.examples)
+        told = _as_table([answers.get(name, empty) for name in self.attributes], len(self.examples))
+        truth = np.where(given >= 0, given, told)
+        return np.where(self.table < 0, truth, np.int8(-1))
+
+    @cached_property
+    def _cells(self) -> np.ndarray:
+        """(n, k) int8, the attributes as the data gives them."""
+        columns = [self.examples.columns[name] for name in self.attributes]
+        return _as_table(columns, len(self.examples))
+
     @cached_property
     def units(self) -> tuple[str, ...] | None:
         """Ids, n of them, of what validation must not part either; None where the rule keeps no groups."""
@@ -96,5 +141,23 @@ class Parts:
 
     def _ids(self, column: str) -> tuple[str, ...]:
         """Return the cells of a column; an empty one is a group of its own."""
-        cells = self.examples.columns[column]
+        cells = self._column(column, "split_column")
         return tuple(cell or f"item {item}" for cell, item in zip(cells, self.examples.items, strict=True))
+
+    def _column(self, name: str, key: str) -> tuple[str, ...]:
+        """Return a column that the protocol names. Raises DataError where the data has none."""
+        if name not in self.examples.columns:
+            guess = nearest(name, self.examples.columns)
+            raise DataError(f"the data has no column {name!r}, which {key} names{guess}")
+        return self.examples.columns[name]
+
+
+def _as_table(columns: Sequence[Sequence[str]], n: int) -> np.ndarray:
+    """Return columns of "1", "0" and "" as (n, k) int8 of 1, 0 and -1."""
+    import numpy as np
+
+    codes = {"1": 1, "0": 0, "": -1}
+    table = np.empty((n, len(columns)), np.int8)
+    for place, cells in enumerate(columns):
+        table[:, place] = [codes[cell] for cell in cells]
+    return table

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from bench.data.examples import Examples
 from bench.errors import DataError, nearest, unknown
 
-RULES = ("even_year", "stratified", "grouped")
+RULES = ("even_year", "stratified", "grouped", "random")
 """The split rules; `bench.data.splits` has what they do."""
 
+ON_COLUMN = ("even_year", "grouped")
+"""Those of them that look at a column."""
 
 _YEAR = re.compile(r"\s*([0-9]{1,9})(?:\.0*)?\s*")
 
@@ -21,7 +23,7 @@ class SplitPlan:
     """How examples are parted into train and test.
 
     rule: one of RULES. column: what the rule looks at (`even_year`: years; `grouped`: what must not be
-    parted; `stratified`: nothing). fraction: share of the labelled examples that tests, and seed: which,
+    parted; the others: nothing). fraction: share of the labelled examples that tests, and seed: which,
     for the rules that draw.
     """
 
@@ -36,7 +38,7 @@ def check_column(examples: Examples, plan: SplitPlan) -> None:
     rule, column = plan.rule, plan.column
     if rule not in RULES:
         raise unknown("split rule", rule, RULES, f"there are: {', '.join(RULES)}")
-    if column not in examples.columns and rule != "stratified":
+    if column not in examples.columns and rule in ON_COLUMN:
         guess = nearest(column, examples.columns)
         raise DataError(f"the data has no column {column!r}, which the split rule {rule} needs{guess}")
 
@@ -54,11 +56,10 @@ def check_plan(examples: Examples, plan: SplitPlan) -> None:
 
 def check_sides(plan: SplitPlan, train: Sequence[bool]) -> None:
     """Raise DataError where train or test has no row."""
+    looked = f" on column {plan.column!r}" if plan.rule in ON_COLUMN else ""
     for side, found in (("train", any(train)), ("test", not all(train))):
         if not found:
-            raise DataError(
-                f"the split rule {plan.rule} on column {plan.column!r} leaves no {side} row; add data"
-            )
+            raise DataError(f"the split rule {plan.rule}{looked} leaves no {side} row; add data")
 
 
 def even_years(values: Sequence[str]) -> list[bool]:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.data.examples import ImageError, ImageReader
 from bench.errors import StoreError
+from bench.report.text import visible
+
+if TYPE_CHECKING:
+    from bench.data.corrections import Suspect
 
 SIDE, LINE, GAP, ACROSS, MOST = 112, 13, 6, 8, 96
 """Pixels of a picture's side, of a line and between pictures; pictures in a row, and on a sheet at most."""
@@ -19,12 +24,10 @@ def write_sheet(path: Path, images: ImageReader, places: Sequence[tuple[int, str
     """Write the first MOST pictures with their texts as PNG.
 
     places: position of an image, first and second line. A picture that cannot be read is an empty frame.
-    Raises StoreError where the file is there already or cannot be written.
+    Raises StoreError where the file cannot be written.
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    if path.exists():
-        raise StoreError(f"{path}: is there already; choose another --sheet FILE")
     shown = places[:MOST]
     rows = -(-max(1, len(shown)) // ACROSS)
     high, wide = SIDE + 2 * LINE + 2 * GAP, SIDE + GAP
@@ -46,5 +49,15 @@ def write_sheet(path: Path, images: ImageReader, places: Sequence[tuple[int, str
         raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
+def suspect_texts(suspects: Sequence[Suspect], positions: Sequence[int]) -> list[tuple[int, str, str]]:
+    """Return what stands under each suspect: its label, and the one that is suggested."""
+    return [
+        (place, suspect.given, f"> {suspect.suggested}" if suspect.suggested != suspect.given else "price")
+        for suspect, place in zip(suspects, positions, strict=True)
+    ]
+
+
 def _cut(text: str) -> str:
+    # A line end would write into the next picture.
+    text = visible(text)
     return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}…"

@@ -59,9 +59,47 @@ def _write_listings(examples: Examples, folder: Path) -> None:
     write_listings(examples, folder)
 
 
+def _read_label_file(data: Path, cache: Path, needed_columns: Sequence[str]) -> Examples:
+    from bench.data.label_file import open_label_file
+
+    return open_label_file(data, cache, needed_columns)
+
+
+def _draw_wardrobe(size: str) -> Examples:
+    from bench.data.drawn.wardrobe import draw_wardrobe
+
+    return draw_wardrobe(size)
+
+
+def _write_labels(examples: Examples, folder: Path) -> None:
+    from bench.data.drawn.wardrobe import write_labels
+
+    write_labels(examples, folder)
+
+
+def _read_attributes(data: Path, cache: Path, needed_columns: Sequence[str]) -> Examples:
+    from bench.data.attributes import open_fashion_attributes
+
+    return open_fashion_attributes(data, cache, needed_columns)
+
+
+def _draw_attributes(size: str) -> Examples:
+    from bench.data.attributes import with_attributes
+
+    return with_attributes(_draw_garments(size), "the drawn sample")
+
+
+def _write_attributes(examples: Examples, folder: Path) -> None:
+    from bench.data.attributes import without_attributes
+
+    _write_kaggle(without_attributes(examples), folder)
+
+
 SOURCES: Mapping[str, Source] = {
     "kaggle-fashion": Source(_read_kaggle, _draw_garments, _write_kaggle),
     "listings": Source(_read_listings, _draw_market, _write_listings),
+    "label-file": Source(_read_label_file, _draw_wardrobe, _write_labels),
+    "fashion-attributes": Source(_read_attributes, _draw_attributes, _write_attributes),
 }
 """A new source is one entry; task cards name it as `source`."""
 

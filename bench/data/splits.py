@@ -52,6 +52,15 @@ def grouped(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> np.
     return np.array([group not in testing for group in groups], dtype=bool)
 
 
+def at_random(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> np.ndarray:
+    """Test on a random share of the labelled rows, one by one; the others train."""
+    train = np.ones(len(labels), bool)
+    rows = np.array([row for row, label in enumerate(labels) if label], dtype=np.int64)
+    order = np.random.default_rng(plan.seed).permutation(rows)
+    train[order[: round(plan.fraction * len(rows))]] = False
+    return train
+
+
 def _first_folds(
     folds: Callable[..., Any], labels: Sequence[str], groups: Sequence[str] | None, plan: SplitPlan
 ) -> np.ndarray:
@@ -88,6 +97,7 @@ RULES: dict[str, Callable[[Sequence[str], Sequence[str], SplitPlan], np.ndarray]
     "even_year": _by_year,
     "stratified": stratified,
     "grouped": grouped,
+    "random": at_random,
 }
 """Split rules by name: n labels, n cells of the column, and the plan -> (n,) bool, True for train."""
 
@@ -107,11 +117,13 @@ class StageSplit:
     """The classes and rows of one stage of a task.
 
     classes: k names, most training images first, then by name. truth: (n,) int32 index into classes,
-    -1 where an example's label is not one of them. train, val, test: sorted int64 positions, disjoint;
-    val is cut from the training part. unseen: usable test rows whose class the whole training part
+    -1 where an example's label is not one of them; of many attributes, in the data's order, (n, k) int32 yes,
+    no or -1 for unknown. train, val, test: sorted int64 positions, disjoint; val is cut from the training
+    part. unseen: usable test rows whose class the whole training part
     does not know, in any stage: they are counted, never scored. leaked: test rows of this stage whose
     image is, byte for byte, also in its train or val; they are in `test` unless they were to be
-    dropped. None where no hashes were given.
+    dropped. None where no hashes were given. hidden: (n, k) int32, the truth of cells that are -1 in `truth`
+    and known otherwise, -1 elsewhere; None with one label per item.
     """
 
     classes: tuple[str, ...]
@@ -121,12 +133,25 @@ class StageSplit:
     test: np.ndarray
     unseen: int
     leaked: int | None
+    hidden: np.ndarray | None = None
+
+    @property
+    def _known(self) -> np.ndarray:
+        """The truth of the rows that train and validate."""
+        return np.concatenate([self.truth[self.train], self.truth[self.val]])
 
     @property
     def train_counts(self) -> np.ndarray:
-        """(k,) int64: training images of each class, validation included."""
-        known = np.concatenate([self.truth[self.train], self.truth[self.val]])
-        return np.bincount(known, minlength=len(self.classes)).astype(np.int64)
+        """(k,) int64: training images of each class, of each attribute's yes; validation included."""
+        if self.truth.ndim > 1:
+            counts: np.ndarray = (self._known == 1).sum(axis=0)
+            return counts.astype(np.int64)
+        return np.bincount(self._known, minlength=len(self.classes)).astype(np.int64)
+
+    @property
+    def train_known(self) -> np.ndarray | None:
+        """(k,) int64: training cells of each attribute that are known; None with one label per item."""
+        return (self._known >= 0).sum(axis=0).astype(np.int64) if self.truth.ndim > 1 else None
 
 
 def stage_split(
@@ -175,6 +200,60 @@ def stage_split(
         test=test,
         unseen=unseen,
         leaked=None if leaks is None else int(leaks.sum()),
+    )
+
+
+def attribute_split(
+    table: np.ndarray,
+    hidden: np.ndarray,
+    attributes: Sequence[str],
+    train: np.ndarray,
+    ok: np.ndarray,
+    stage: Stage,
+    *,
+    val_fraction: float,
+    seed: int,
+    groups: Sequence[str] | None = None,
+    hashes: Sequence[str] | None = None,
+    drop_leaked: bool = False,
+) -> StageSplit:
+    """Cut one stage of a task with many attributes into train, validation and test.
+
+    table, hidden: (n, k) yes, no or -1, see `StageSplit`; a row without any known cell stays where it is.
+    The stage names attributes by their order. The others as in `stage_split`; validation is a random share
+    of what must not be parted. Raises DataError where the stage has no attribute, no train or no test row,
+    or nothing known in one of them or in validation.
+    """
+    names = tuple(attributes[stage.first : stage.last])
+    if not names:
+        begins = f"stage {stage.name!r} begins at attribute {stage.first + 1}"
+        raise DataError(f"{begins}, but the data has only {len(attributes)}; leave the stage out")
+    truth = np.asarray(table[:, stage.first : stage.last], np.int32)
+    known, test = np.flatnonzero(train & ok), np.flatnonzero(~train & ok)
+    for side, rows in (("train", known), ("test", test)):
+        if not (truth[rows] >= 0).any():
+            raise DataError(f"stage {stage.name!r} has no usable {side} row with a known label; add data")
+    leaks = _leaks(known, test, hashes)
+    if drop_leaked and leaks is not None:
+        test = test[~leaks]
+        if not (truth[test] >= 0).any():
+            raise DataError(f"stage {stage.name!r}: every test image is also in train; set duplicates=keep")
+    units = _units(known, groups, hashes)
+    val = _validation(np.zeros(len(truth), np.int32), known, units, val_fraction, seed)
+    if len(val) and not (truth[val] >= 0).any():
+        raise DataError(
+            f"stage {stage.name!r}: none of the {len(val)} validation rows has a known label; "
+            "raise val_fraction or add data"
+        )
+    return StageSplit(
+        classes=names,
+        truth=truth,
+        train=np.setdiff1d(known, val, assume_unique=True),
+        val=val,
+        test=test,
+        unseen=0,
+        leaked=None if leaks is None else int(leaks.sum()),
+        hidden=np.asarray(hidden[:, stage.first : stage.last], np.int32),
     )
 
 

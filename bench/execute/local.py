@@ -31,13 +31,17 @@ main()
 
 @dataclass(frozen=True)
 class Orders:
-    """What a worker is told beside the cells: the request, where tasks, cache and results are."""
+    """What a worker is told beside the cells: the request, where tasks, cache and results are.
+
+    keep: whether trained models are kept.
+    """
 
     request: Request
     tasks: Sequence[Path]
     cache: Path
     results: Path
     command: str
+    keep: bool = False
 
     def text(self, cells: Sequence[Cell]) -> str:
         """Return the order for these cells as JSON."""
@@ -48,6 +52,7 @@ class Orders:
                 "cache": str(self.cache),
                 "results": str(self.results),
                 "command": self.command,
+                "keep": self.keep,
                 "cells": [cell.id for cell in cells],
             }
         )
@@ -70,7 +75,7 @@ def execute(plan: Plan, missing: Sequence[Cell], orders: Orders, on_event: Calla
         for cell in job.cells:
             if left.pop(cell.id, None) is not None:
                 result = CellResult(cell, status, environment=env.record(), command=orders.command)
-                Store(orders.results).commit(failed(result, reason, status), {}, ())
+                Store(orders.results).commit(failed(result, reason, status), {})
                 on_event({"event": "cell", "id": cell.id, "status": status, "reason": reason})
         assert len(left) < before
     if left:

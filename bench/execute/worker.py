@@ -40,7 +40,8 @@ def run_order(order: dict[str, Any], emit: Any) -> None:
 
     Raises BenchError when the plan no longer holds a named cell: the data changed in between.
     """
-    from bench.run import Context, run_job
+    from bench.context import Context
+    from bench.run import run_job
 
     request = Request.from_json(order["request"])
     cache = Path(order["cache"])
@@ -49,7 +50,8 @@ def run_order(order: dict[str, Any], emit: Any) -> None:
     wanted = set(order["cells"])
     if not wanted <= {cell.id for cell in plan.cells}:
         raise BenchError("the data changed while the run was being planned; run the same command again")
-    context = Context(card, examples, cache, Path(order["results"]), order["command"], emit)
+    results, keep = Path(order["results"]), bool(order["keep"])
+    context = Context(card, examples, cache, results, order["command"], emit, keep)
     for job in plan.jobs:
         mine = job.only(wanted)
         if mine.cells:

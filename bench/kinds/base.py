@@ -57,6 +57,11 @@ class Kind(Protocol):
         """The rows below the classes."""
         ...
 
+    @property
+    def trivial_names(self) -> Sequence[str]:
+        """The answers that look at no image, as results and tables call them, the first one foremost."""
+        ...
+
     def summary(self, pred: Predictions) -> dict[str, float | None]:
         """Return every overall metric, None where undefined."""
         ...
@@ -65,8 +70,12 @@ class Kind(Protocol):
         """Return one row per class (attribute, …), None where undefined."""
         ...
 
-    def trivial(self, pred: Predictions) -> Predictions:
-        """Return the answer that looks at no image, on the same items."""
+    def trivials(self, pred: Predictions) -> dict[str, Predictions]:
+        """Return the answers that look at no image, on the same items, by the names in `trivial_names`."""
+        ...
+
+    def curves(self, pred: Predictions) -> tuple[dict[str, Any], ...]:
+        """Return points of curves: class, curve (`roc`, `pr`), x, y, cut; none where a kind keeps none."""
         ...
 
     def weighted_summary(self, pred: Predictions, weights: np.ndarray) -> dict[str, np.ndarray]:
@@ -74,7 +83,10 @@ class Kind(Protocol):
         ...
 
 
-KINDS: dict[str, str] = {"multiclass": "bench.kinds.multiclass:Multiclass"}
+KINDS: dict[str, str] = {
+    "multiclass": "bench.kinds.multiclass:Multiclass",
+    "multilabel": "bench.kinds.multilabel:Multilabel",
+}
 """Where each kind's class lives, as "module:class", imported when it is first asked for."""
 
 

@@ -43,6 +43,7 @@ class Multiclass:
         "auc_macro",
     )
     selection: str = "top1_macro"
+    trivial_names: tuple[str, ...] = ("trivial",)
     class_columns: tuple[Column, ...] = (
         Column("class", "class"),
         Column("train_support", "train", "int"),
@@ -77,11 +78,15 @@ class Multiclass:
 
         return multiclass.per_class(pred)
 
-    def trivial(self, pred: Predictions) -> Predictions:
+    def trivials(self, pred: Predictions) -> dict[str, Predictions]:
         """Return the majority answer on the same items."""
         from bench.metrics import multiclass
 
-        return multiclass.trivial(pred)
+        return {"trivial": multiclass.trivial(pred)}
+
+    def curves(self, pred: Predictions) -> tuple[dict[str, Any], ...]:
+        """Return nothing: curves of many classes are computed from predictions where they are wanted."""
+        return ()
 
     def weighted_summary(self, pred: Predictions, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return the metrics that a bootstrap can draw fast."""

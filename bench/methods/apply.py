@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy as np
 
 from bench.errors import BenchError
 from bench.methods.grammar import functions_of
-from bench.methods.losses import REMEMBERING
-from bench.methods.registry import Labelled, LinearHead, LossSpec, Resampled
+from bench.methods.losses import PAIRED, REMEMBERING
+from bench.methods.registry import Filled, Labelled, LinearHead, LossSpec, Resampled
 from bench.methods.sampling import all_rows
+from bench.models.augment import Recipe
 from bench.spec import MethodSpec
 
 
@@ -24,9 +25,12 @@ class Resolved:
     resampled: the rows to train on, of m; a row that got another label is among the synthetic ones.
     weights: (k,) float32 by class, or None for all ones. loss: the loss. seen: (k,) int64, rows per class
     that the loss sees, after cleaning and resampling. row_weights: (m,) float32, or None for all ones.
-    found: what each labels step found, by step, for the record. stop_by: how the best epoch is known, by
-    validation `loss`, or by `top1` where labels were cleaned or held out against (elr): validation labels
-    are as wrong as the others were, and cross entropy with them punishes a head that is right for being sure.
+    found: what each labels step found, by step, for the record. targets: (m, k) float32 what the attributes
+    of each row are trained as, None with one class per row; fills: (n, k) what a labels step takes unknown
+    cells for, see `Filled`, or None. Weights and seen are (2, k) there. stop_by: how the best epoch is known,
+    by validation `loss`, or by `top1` where labels were cleaned or held out against (elr, co_teaching):
+    validation labels are as wrong as the others were, and cross entropy with them punishes a head that is
+    right for being sure.
     """
 
     resampled: Resampled
@@ -34,8 +38,10 @@ class Resolved:
     loss: LossSpec
     seen: np.ndarray
     row_weights: np.ndarray | None = None
-    found: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    found: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     stop_by: str = "loss"
+    targets: np.ndarray | None = None
+    fills: np.ndarray | None = None
 
 
 def resolve(
@@ -74,9 +80,48 @@ def resolve(
         row_weights = _row_weights(labelled.weights[labelled.rows], labels, resampled)
     placed, stop_by = (
         _placed(resampled, labelled, y, features),
-        "top1" if found or loss.family in REMEMBERING else "loss",
+        "top1" if found or loss.family in REMEMBERING or loss.family in PAIRED else "loss",
     )
     return Resolved(placed, weights, loss, seen, row_weights, found, stop_by)
+
+
+def resolve_attributes(
+    method: MethodSpec, known: np.ndarray, features: np.ndarray | None, seed: int
+) -> Resolved:
+    """Run a method's labels, sampling, weight and loss steps on training rows with many attributes.
+
+    known: (n, k) float32 of 1, 0 and NaN for unknown. features, seed: as in `resolve`. Sampling takes what a
+    row is known as, in all its attributes, for its class (unknown being a value like yes and no); weights are
+    made of the known cells before resampling and before anything was filled in, the loss of those after it.
+    """
+    targets, fills, rows = known, None, np.arange(len(known))
+    found: dict[str, Mapping[str, float]] = {}
+    for name, function, args in _functions(method, "labels"):
+        filled: Filled = function(args, known, features, seed)
+        targets, fills, rows, found[name] = filled.targets, filled.fills, filled.rows, filled.found
+    combinations = _combinations(known[rows])
+    resampled, weights, loss = all_rows(combinations, None), None, LossSpec(family="bce", link="sigmoid")
+    for _, function, args in _functions(method, "sampling"):
+        resampled = function(args, combinations, None, seed)
+    for _, function, args in _functions(method, "weight"):
+        weights = function(args, _no_and_yes(known[rows]))
+    seen = _no_and_yes(known[rows][resampled.rows])
+    for _, function, args in _functions(method, "loss"):
+        loss = replace(function(args, seen), link="sigmoid")
+    chosen = rows[resampled.rows]
+    placed = Resampled(chosen, resampled.synthetic, resampled.labels)
+    return Resolved(placed, weights, loss, seen, found=found, targets=targets[chosen], fills=fills)
+
+
+def _combinations(known: np.ndarray) -> np.ndarray:
+    """Return which combination of yes, no and unknown each row is: (n,) int32, in lexical order."""
+    codes = np.where(np.isnan(known), 2, known).astype(np.int8)
+    return np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int32)
+
+
+def _no_and_yes(known: np.ndarray) -> np.ndarray:
+    """Return how often each attribute is known as no and as yes: (2, k) int64."""
+    return np.stack([(known == value).sum(axis=0) for value in (0, 1)])
 
 
 def _placed(
@@ -142,8 +187,7 @@ def apply_posthoc(
     """
     nothing = np.empty((0, head.kernel.shape[0]), np.float32), np.empty(0, np.int32)
     for name, function, args in _functions(method, "posthoc"):
-        known = {key: value for key, value in choices.get(name, {}).items() if key in args}
-        head, _ = function({**args, **known}, head, *nothing, seen)
+        head, _ = function({**args, **choices.get(name, {})}, head, *nothing, seen)
     return head
 
 
@@ -151,6 +195,37 @@ def _functions(method: MethodSpec, stage: str) -> Iterator[tuple[str, Callable[.
     """Yield name, function and arguments of the method's steps in one stage."""
     for step in method.steps:
         place = functions_of(step).get(stage)
-        if place is not None:
+        if place:
             module, _, name = place.partition(":")
             yield step.name, getattr(import_module(module), name), dict(step.args)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a method builds on a frozen backbone, and what it is shown.
+
+    units: of a hidden layer; filters: of convolutions on the backbone's unpooled map; views: how many changed
+    views of each image, made by recipe. 0 and empty for none.
+    """
+
+    units: int = 0
+    filters: tuple[int, ...] = ()
+    recipe: Recipe | None = None
+    views: int = 0
+
+
+def shape_of(method: MethodSpec) -> Shape:
+    """Return what the method's head and augment steps ask for."""
+    shape = Shape()
+    for step in method.steps:
+        args = dict(step.args)
+        if step.name == "mlp":
+            shape = replace(shape, units=int(args["units"] or 0))
+        elif step.name == "conv":
+            from bench.models.conv import parse_filters
+
+            shape = replace(shape, filters=parse_filters(str(args["filters"])))
+        elif step.name == "augment":
+            recipe = Recipe(str(args["recipe"]), float(args["strength"] or 0.0))
+            shape = replace(shape, recipe=recipe, views=int(args["views"] or 0))
+    return shape

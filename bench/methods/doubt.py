@@ -146,3 +146,12 @@ def bootstrap(args: Mapping[str, Any], counts: np.ndarray) -> LossSpec:
 def elr(args: Mapping[str, Any], counts: np.ndarray) -> LossSpec:
     """Early-learning regularisation: hold on to early predictions, not to labels (Liu et al. 2020)."""
     return LossSpec(family="elr", params={"beta": args["beta"], "lam": args["lam"]})
+
+
+def co_teaching(args: Mapping[str, Any], counts: np.ndarray) -> LossSpec:
+    """Two heads, each learning from the rows that are easy for the other (Han et al. 2018).
+
+    Cross entropy, averaged once over the rows that were picked: the paper's code divides that mean by their
+    number again. What is done in a minibatch is told in `bench.models.pairs`.
+    """
+    return LossSpec(family="co_teaching", params={"forget": args["forget"], "gradual": args["gradual"]})

@@ -22,6 +22,13 @@ MAX_LIST = 20_000
 NONE = MethodSpec(steps=(), text="none")
 """The method that does nothing about imbalance or wrong labels."""
 
+MAX_SWEEP = 1_000
+"""Methods that one text with alternatives may stand for."""
+
+_SWEEP = re.compile(r"[^\s()=,|+]+(?:\|[^\s()=,|+]+)+")
+MASK = "mask"
+"""Another word for doing nothing: cells that are not known are never trained on unless a step says so."""
+
 _STEP = re.compile(r"([^\s()=]+)\s*(?:\(([^()]*)\))?")
 _WORD = re.compile(r"[A-Za-z0-9_.-]+")
 _INT = re.compile(r"[+-]?[0-9]+")
@@ -32,13 +39,29 @@ _HINT = "see `bench list methods`"
 def parse_methods(text: str) -> list[MethodSpec]:
     """Read a comma-separated list of methods; spellings of one method count once.
 
-    Commas inside parentheses do not split. Raises BenchError with one line on anything illegal.
+    Commas inside parentheses do not split. Values joined by `|` are tried one after the other. Raises
+    BenchError with one line on anything illegal.
 
     >>> [method.text for method in parse_methods("none, logit_adjust(tau=1, form=posthoc)+class_weight")]
     ['none', 'class_weight+logit_adjust(form=posthoc)']
+    >>> [method.text for method in parse_methods("focal(gamma=1|3)")]
+    ['focal(gamma=1)', 'focal(gamma=3)']
     """
     _limit("list of methods", text, MAX_LIST)
-    return list(dict.fromkeys(parse_method(part) for part in _split(text, ",")))
+    swept = [one for part in _split(text, ",") for one in _swept(part)]
+    return list(dict.fromkeys(parse_method(one) for one in swept))
+
+
+def _swept(text: str) -> list[str]:
+    """Return a method once for every choice among values that `|` joins; the last one varies fastest."""
+    match = _SWEEP.search(text)
+    if match is None:
+        return [text]
+    values = match[0].split("|")
+    found = [one for value in values for one in _swept(text[: match.start()] + value + text[match.end() :])]
+    if len(found) > MAX_SWEEP:
+        raise BenchError(f"method {_clip(text)!r} stands for {len(found)} methods; at most {MAX_SWEEP}")
+    return found
 
 
 def parse_method(text: str) -> MethodSpec:
@@ -54,7 +77,9 @@ def parse_method(text: str) -> MethodSpec:
     _limit("method", text, MAX_TEXT)
     if text.strip() == "none":
         return NONE
-    steps = [_step(part) for part in _split(text, "+")]
+    steps = [_step(part) for part in _split(text, "+") if part != MASK]
+    if not steps:
+        return NONE
     _check_together(steps)
     steps.sort(key=lambda step: (STAGES.index(stage_of(step)), step.name))
     return MethodSpec(steps=tuple(steps), text="+".join(_step_text(step) for step in steps))
@@ -80,9 +105,9 @@ def problems_for(method: MethodSpec, kind: str, regime: str) -> str | None:
         info = STEPS[step.name]
         if kind not in info.kinds:
             return f"{step.name} is for {' and '.join(info.kinds)} tasks, not for {kind}"
+        if regime != "frozen" and info.needs_features(dict(step.args)):
+            return f"{step.name} works on features; the {regime} regime has none"
         if regime not in info.regimes:
-            if info.on_features:
-                return f"{step.name} works on features; the {regime} regime has none"
             return f"{step.name} runs in the {' and '.join(info.regimes)} regime, not in {regime}"
         if info.needs and find_spec(info.needs[0]) is None:
             package, extra = info.needs
@@ -92,7 +117,7 @@ def problems_for(method: MethodSpec, kind: str, regime: str) -> str | None:
 
 def needs_features(method: MethodSpec) -> bool:
     """Tell whether a step works on feature rows, so that `resolve` must be given them."""
-    return any(STEPS[step.name].on_features for step in method.steps)
+    return any(STEPS[step.name].needs_features(dict(step.args)) for step in method.steps)
 
 
 def needs_validation(method: MethodSpec) -> bool:
@@ -137,7 +162,7 @@ def _step(text: str) -> Step:
     if name == "none":
         raise BenchError("'none' stands alone: it takes no arguments and no other steps")
     if name not in STEPS:
-        raise unknown("method step", _clip(name), [*STEPS, "none"], _HINT)
+        raise unknown("method step", _clip(name), [*STEPS, "none", MASK], _HINT)
     info = STEPS[name]
     args: dict[str, Value] = {param.name: param.default for param in info.params}
     args.update(_given(info, inside or ""))
@@ -214,6 +239,11 @@ def _check_together(steps: list[Step]) -> None:
         if step.name in names:
             raise BenchError(f"{step.name} is there twice; one method takes each step once")
         names.add(step.name)
+    if {"conv", "augment"} <= names:
+        raise BenchError("conv and augment cannot be combined: views are made of pooled features")
+    changed = "smote" in names or any(step.name == "clean" and step["action"] == "relabel" for step in steps)
+    if "conv" in names and changed:
+        raise BenchError("conv works on maps of real images; smote and relabelling make rows of features")
     for step in steps:
         for stage in functions_of(step):
             if stage in taken:
@@ -222,8 +252,10 @@ def _check_together(steps: list[Step]) -> None:
 
 
 _CLASH: Mapping[str, str] = {
-    "labels": "a method cleans its labels in one way",
+    "labels": "a method cleans or completes its labels in one way",
     "sampling": "a method samples in one way",
+    "augment": "a method changes its images in one way",
+    "head": "a method has one head",
     "weight": "both weight the classes",
     "loss": "a method has one loss",
     "posthoc": "a method changes the trained head once",

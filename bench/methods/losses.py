@@ -144,11 +144,16 @@ FAMILIES: dict[str, Family] = {
     "soft_bootstrap": soft_bootstrap_loss,
     "hard_bootstrap": hard_bootstrap_loss,
     "elr": softmax_loss,
+    "co_teaching": softmax_loss,
 }
 
 REMEMBERING: dict[str, Remembering] = {"elr": elr_loss}
 """Families that keep an array (n, k) of what they made of a training row before, zeros at first, and update
 it in place; on rows that are not trained on they are what FAMILIES says."""
+
+PAIRED = frozenset({"co_teaching"})
+"""Families of two heads, each of which learns from rows that the other one picks (`bench.models.pairs`); of a
+row that was picked, and on rows that are not trained on, the loss is what FAMILIES says."""
 
 PARAMETERS: dict[str, tuple[str, ...]] = {
     "softmax": ("smoothing",),
@@ -160,6 +165,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "soft_bootstrap": ("beta",),
     "hard_bootstrap": ("beta",),
     "elr": ("beta", "lam"),
+    "co_teaching": ("forget", "gradual"),
 }
 """The names of the numbers that each family knows."""
 

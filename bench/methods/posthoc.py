@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,47 @@ def tau_norm(
     norms = np.where(norms > 0, norms, 1.0)
     tau, choices = _strength(args["tau"], 1.0, y, features @ head.kernel, lambda logits, t: logits / norms**t)
     return LinearHead((head.kernel / norms**tau).astype(np.float32), np.zeros_like(head.bias)), choices
+
+
+def threshold(
+    args: Mapping[str, Any], head: LinearHead, features: np.ndarray, y: np.ndarray, counts: np.ndarray
+) -> tuple[LinearHead, Choices]:
+    """Say from which probability each attribute is a yes: where F1, the G-mean or Youden's J is highest.
+
+    y: (n, k) of 1, 0 and NaN, unknown cells are not looked at. The cuts tried lie between neighbouring
+    probabilities; of equally good ones the nearest to one half is taken, and an attribute without a known
+    yes and a known no on validation keeps one half. Raises BenchError without validation rows.
+    """
+    if "cuts" in args:
+        return replace(head, cuts=np.array(args["cuts"], np.float32)), {}
+    if len(y) == 0:
+        raise BenchError("threshold is chosen on validation, which has no images")
+    shares = 1.0 / (1.0 + np.exp(-np.clip(head.logits(features).astype(np.float64), -500.0, 500.0)))
+    cuts = np.full(y.shape[1], 0.5, np.float32)
+    for column in range(y.shape[1]):
+        known = ~np.isnan(y[:, column])
+        cuts[column] = _best_cut(args["by"], shares[known, column], y[known, column] == 1)
+    return replace(head, cuts=cuts), {"cuts": [float(cut) for cut in cuts]}
+
+
+def _best_cut(by: str, shares: np.ndarray, yes: np.ndarray) -> float:
+    """Return the cut with the highest score. shares: (n,) probabilities; yes: (n,) bool."""
+    if yes.all() or not yes.any():
+        return 0.5
+    levels = np.unique(shares)
+    cuts = np.concatenate([(levels[1:] + levels[:-1]) / 2, [0.5]])
+    above, hits = np.sort(shares), np.sort(shares[yes])
+    said = len(above) - np.searchsorted(above, cuts)
+    true = len(hits) - np.searchsorted(hits, cuts)
+    found = true / len(hits)
+    spared = 1.0 - (said - true) / (len(above) - len(hits))
+    score = {
+        "f1": 2 * true / (said + len(hits)),
+        "gmean": np.sqrt(found * spared),
+        "youden": found + spared - 1.0,
+    }[by]
+    best = np.flatnonzero(score >= score.max() - 1e-12)
+    return float(cuts[best[np.argmin(np.abs(cuts[best] - 0.5))]])
 
 
 def _strength(

@@ -4,7 +4,9 @@ A step belongs to one stage. The stages run in this order:
 
     labels    which labels are trained on, which are left out, doubted or replaced; sees training rows only
     sampling  which training rows are seen, how often; may add synthetic feature rows
-    weight    one weight per class, applied to each sample's loss
+    augment   changed views of the training images
+    head      what stands on the backbone's features, where that is not one linear layer
+    weight    one weight per class, or per attribute's yes and no, applied to each sample's loss
     loss      what is minimised; at most one
     posthoc   what is done to scores after training, fitted on validation alone
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 from bench.spec import Value
 
-STAGES = ("labels", "sampling", "weight", "loss", "posthoc")
+STAGES = ("labels", "sampling", "augment", "head", "weight", "loss", "posthoc")
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,22 @@ class Labelled:
 
 
 @dataclass(frozen=True)
+class Filled:
+    """What a labels step makes of the attributes of n training rows; k attributes, NaN for unknown.
+
+    targets: (n, k) float32 what each cell is trained as: 1, 0, a share between, or NaN: not trained on.
+    fills: (n, k) float32, the step's estimate of yes for the cells that were unknown to it, NaN elsewhere;
+    None for a step that estimates nothing. rows: (m,) int64 rising positions of the rows that are kept.
+    found: what goes into the cell's record, numbers by name.
+    """
+
+    targets: np.ndarray
+    fills: np.ndarray | None
+    rows: np.ndarray
+    found: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Resampled:
     """What a sampling step makes of n training rows.
 
@@ -89,10 +107,14 @@ class Resampled:
 
 @dataclass(frozen=True)
 class LinearHead:
-    """The last layer: logits = features @ kernel + bias. kernel: (d, k), bias: (k,), float32."""
+    """The last layer: logits = features @ kernel + bias. kernel: (d, k), bias: (k,), float32.
+
+    cuts: (k,) float32, the probability from which an attribute is a yes; None for one half.
+    """
 
     kernel: np.ndarray
     bias: np.ndarray
+    cuts: np.ndarray | None = None
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Return (n, k) float32 for (n, d) float32."""
@@ -117,6 +139,14 @@ class LabelsStep(Protocol):
     ) -> Labelled: ...
 
 
+class FillStep(Protocol):
+    """targets: (n, k) float32, 1, 0 or NaN for unknown; features: (n, d) float32, or None without them."""
+
+    def __call__(
+        self, args: Mapping[str, Any], targets: np.ndarray, features: np.ndarray | None, seed: int
+    ) -> Filled: ...
+
+
 class SamplingStep(Protocol):
     """y: (n,) int32; features: (n, d) float32, or None outside the frozen regime."""
 
@@ -126,13 +156,16 @@ class SamplingStep(Protocol):
 
 
 class WeightStep(Protocol):
-    """counts: (k,) training images per class, cleaned but not resampled -> (k,) float32 weights."""
+    """counts: (k,) training images per class, cleaned but not resampled -> (k,) float32 weights.
+
+    Of attributes: (2, k) known no and yes -> (2, k).
+    """
 
     def __call__(self, args: Mapping[str, Any], counts: np.ndarray) -> np.ndarray: ...
 
 
 class LossStep(Protocol):
-    """counts: (k,) rows per class that the loss will see (after resampling) -> the loss."""
+    """counts: (k,) rows per class that the loss will see (after resampling), or (2, k) -> the loss."""
 
     def __call__(self, args: Mapping[str, Any], counts: np.ndarray) -> LossSpec: ...
 
@@ -140,8 +173,9 @@ class LossStep(Protocol):
 class PosthocStep(Protocol):
     """Fit on validation; return the new head and what was chosen (for the record).
 
-    head: the trained head. features: (n, d) validation features as the head sees them, y: (n,) truth,
-    counts: (k,) rows per class that the loss saw (after resampling): the prior the head has learned.
+    head: the trained head. features: (n, d) validation features as the head sees them, y: (n,) truth, or
+    (n, k) of 1, 0 and NaN, counts: (k,) rows per class that the loss saw (after resampling), or (2, k): the
+    prior the head has learned.
     """
 
     def __call__(
@@ -165,7 +199,8 @@ class StepInfo:
     check: says why resolved arguments make no sense together, or None where they do.
     needs: an optional package that it imports, and the extra of ours that installs it; () for none.
     regimes: where it can be used. on_features: whether it must be given feature rows, which only a frozen
-    backbone has. kinds: the task kinds that can use it.
+    backbone has, or a function of the arguments that says so. kinds: the task kinds that can use it. A step
+    of stage `augment` or `head` has no function: its arguments say what is built.
     """
 
     name: str
@@ -174,12 +209,16 @@ class StepInfo:
     summary: str
     paper: str
     params: tuple[Param, ...] = ()
-    regimes: tuple[str, ...] = ("frozen", "scratch")
+    regimes: tuple[str, ...] = ("frozen", "scratch", "finetune")
     kinds: tuple[str, ...] = ("multiclass",)
     also: Mapping[str, str] = field(default_factory=dict)
     check: Callable[[Mapping[str, Any]], str | None] | None = None
     needs: tuple[()] | tuple[str, str] = ()
-    on_features: bool = False
+    on_features: bool | Callable[[Mapping[str, Any]], bool] = False
+
+    def needs_features(self, args: Mapping[str, Any]) -> bool:
+        """Tell whether the step must be given feature rows with these arguments."""
+        return self.on_features if isinstance(self.on_features, bool) else self.on_features(args)
 
     def stage_of(self, args: Mapping[str, Any]) -> str:
         """Return the stage this step runs in with these arguments."""
@@ -188,7 +227,7 @@ class StepInfo:
     def functions(self, args: Mapping[str, Any]) -> dict[str, str]:
         """Return "module:function" by stage for every stage the step occupies with these arguments."""
         stage = self.stage_of(args)
-        return {stage: self.run[stage], **self.also}
+        return {stage: self.run.get(stage, ""), **self.also}
 
 
 STEPS: dict[str, StepInfo] = {}

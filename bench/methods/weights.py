@@ -23,18 +23,17 @@ def class_weight(args: Mapping[str, Any], counts: np.ndarray) -> np.ndarray:
     differ by a factor. A loss averaged as sum(w * loss) / sum(w) does not see that factor; Keras's
     default reduction, which divides by the batch size, would.
 
-    counts: (k,) -> (k,) float32, 0 for an empty class.
+    counts: (k,) -> (k,) float32, 0 for an empty class. Of attributes, (2, k) known no and yes -> (2, k):
+    each attribute is a problem of two classes.
 
     >>> class_weight({"scheme": "max_over_count"}, np.array([6, 3, 0])).tolist()
     [1.0, 2.0, 0.0]
     """
     present = counts > 0
-    if not present.any():
-        return np.zeros(counts.shape, np.float32)
     numerator = {
-        "balanced": counts.sum() / present.sum(),
-        "inverse": 1.0,
-        "max_over_count": counts.max(),
+        "balanced": counts.sum(axis=0) / np.maximum(present.sum(axis=0), 1),
+        "inverse": np.ones(counts.shape[1:]),
+        "max_over_count": counts.max(axis=0, initial=0),
     }[args["scheme"]]
     return np.where(present, numerator / np.maximum(counts, 1), 0.0).astype(np.float32)
 

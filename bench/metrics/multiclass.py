@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from bench.metrics import scores as on_scores
-from bench.metrics.registry import COUNTS, METRICS
+from bench.metrics.means import mean, plain, ratio
+from bench.metrics.registry import metrics_of
 from bench.spec import Predictions
 
 MANY, FEW = 100, 20
@@ -50,22 +51,22 @@ class Counts:
     @property
     def recall(self) -> np.ndarray:
         """(draws, k), NaN without test items."""
-        return _ratio(self.hits, self.support)
+        return ratio(self.hits, self.support)
 
     @property
     def recall5(self) -> np.ndarray:
         """(draws, k), NaN without test items and with five classes or fewer."""
-        return _ratio(self.hits5, self.support)
+        return ratio(self.hits5, self.support)
 
     @property
     def precision(self) -> np.ndarray:
         """(draws, k), NaN where never predicted."""
-        return _ratio(self.hits, self.predicted)
+        return ratio(self.hits, self.predicted)
 
     @property
     def f1(self) -> np.ndarray:
         """(draws, k), NaN where neither true nor predicted."""
-        return _ratio(2 * self.hits, self.support + self.predicted)
+        return ratio(2 * self.hits, self.support + self.predicted)
 
 
 def group_of(train_support: int) -> str:
@@ -96,19 +97,19 @@ def summary(pred: Predictions) -> dict[str, float | None]:
     """
     n, support = len(pred.items), np.bincount(pred.truth, minlength=len(pred.classes))
     values: dict[str, float | None] = {
-        name: _plain(drawn[0]) for name, drawn in weighted_summary(pred, np.ones((1, n), np.int64)).items()
+        name: plain(drawn[0]) for name, drawn in weighted_summary(pred, np.ones((1, n), np.int64)).items()
     }
     area = on_scores.auc(pred.scores, pred.truth)[None]
     defined = ~np.isnan(area)
     values |= {
-        "auc_macro": _plain(_mean(area, defined)[0]),
-        "auc_weighted": _plain(_mean(area, support[None] * defined)[0]),
+        "auc_macro": plain(mean(area, defined)[0]),
+        "auc_weighted": plain(mean(area, support[None] * defined)[0]),
         "log_loss": on_scores.log_loss(pred.scores, pred.truth),
         "ece": on_scores.ece(pred.scores, pred.truth),
         "n": n,
         "classes_scored": int(np.count_nonzero(support)),
     }
-    return {name: values[name] for name in (*METRICS, *COUNTS)}
+    return {name: values[name] for name in (*metrics_of("multiclass"), "n", "classes_scored")}
 
 
 def per_class(pred: Predictions) -> tuple[dict[str, Any], ...]:
@@ -127,14 +128,14 @@ def per_class(pred: Predictions) -> tuple[dict[str, Any], ...]:
             "test_support": int(counts.support[0, c]),
             "group": group_of(int(pred.train_support[c])),
             "top1_hits": int(counts.hits[0, c]),
-            "top1": _plain(recall[c]),
+            "top1": plain(recall[c]),
             "top5_hits": None if np.isnan(counts.hits5[0, c]) else int(counts.hits5[0, c]),
-            "top5": _plain(recall5[c]),
+            "top5": plain(recall5[c]),
             "predicted": int(counts.predicted[0, c]),
-            "precision": _plain(precision[c]),
-            "recall": _plain(recall[c]),
-            "f1": _plain(f1[c]),
-            "auc": _plain(area[c]),
+            "precision": plain(precision[c]),
+            "recall": plain(recall[c]),
+            "f1": plain(f1[c]),
+            "auc": plain(area[c]),
         }
         for c, name in enumerate(pred.classes)
     )
@@ -148,29 +149,33 @@ def weighted_summary(pred: Predictions, weights: np.ndarray) -> dict[str, np.nda
     undefined; ROC areas, log loss and calibration error are not among them.
     Raises ValueError if a score is NaN or the weights do not fit the items.
     """
-    counts = _counts(pred, weights)
+    return of_counts(_counts(pred, weights), pred.train_support)
+
+
+def of_counts(counts: Counts, train_support: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what `weighted_summary` does, of counts that were added up already. train_support: (k,)."""
     support, n = counts.support, counts.support.sum(axis=1)
     scored = support > 0
     precision = np.nan_to_num(counts.precision)
-    micro = _ratio(counts.hits.sum(axis=1), n)
-    macro = _mean(counts.recall, scored)
+    micro = ratio(counts.hits.sum(axis=1), n)
+    macro = mean(counts.recall, scored)
     values = {
         "top1_micro": micro,
         "top1_macro": macro,
-        "top5_micro": _ratio(counts.hits5.sum(axis=1), n),
-        "top5_macro": _mean(counts.recall5, scored),
-        "precision_macro": _mean(precision, scored),
-        "precision_weighted": _mean(precision, support),
+        "top5_micro": ratio(counts.hits5.sum(axis=1), n),
+        "top5_macro": mean(counts.recall5, scored),
+        "precision_macro": mean(precision, scored),
+        "precision_weighted": mean(precision, support),
         "recall_macro": macro,
         "recall_weighted": micro,
         "f1_micro": micro,
-        "f1_macro": _mean(counts.f1, scored),
-        "f1_weighted": _mean(counts.f1, support),
+        "f1_macro": mean(counts.f1, scored),
+        "f1_weighted": mean(counts.f1, support),
         "balanced_accuracy": macro,
     }
-    groups = np.array([group_of(int(count)) for count in pred.train_support])
+    groups = np.array([group_of(int(count)) for count in train_support])
     for group in ("many", "medium", "few"):
-        values[f"{group}_top1"] = _mean(counts.recall, scored & (groups == group))
+        values[f"{group}_top1"] = mean(counts.recall, scored & (groups == group))
     return values
 
 
@@ -213,19 +218,3 @@ def _sums(weights: np.ndarray, labels: np.ndarray, size: int) -> np.ndarray:
         part = weights[first : first + step].take(order, axis=1)
         out[first : first + step, present] = np.add.reduceat(part, starts, axis=1, dtype=np.float64)
     return out
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    out = np.full(whole.shape, np.nan)
-    np.divide(part, whole, out=out, where=whole > 0)
-    return out
-
-
-def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Average over classes with these weights, NaN where all are 0; a value without weight may be NaN."""
-    total = np.where(weights > 0, values * weights, 0.0).sum(axis=1)
-    return _ratio(total, weights.sum(axis=1))
-
-
-def _plain(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

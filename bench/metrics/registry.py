@@ -14,7 +14,8 @@ Direction = Literal["higher", "lower"]
 class MetricInfo:
     """One metric.
 
-    title: what tables call it. low, high: its range, None where it has no bound.
+    title: what tables call it. kinds: the kinds of task that have it. low, high: its range, None where it
+    has no bound.
     chance: what scores without information are expected to reach, where that is one number for all data;
     None where it depends on the classes (then the trivial row beside the model's shows it).
     """
@@ -26,6 +27,7 @@ class MetricInfo:
     chance: float | None = None
     low: float = 0.0
     high: float | None = 1.0
+    kinds: tuple[str, ...] = ("multiclass",)
 
     @property
     def best(self) -> float | None:
@@ -47,7 +49,8 @@ METRICS: dict[str, MetricInfo] = {}
 
 COUNTS = {
     "n": "items scored",
-    "classes_scored": "classes with at least one test item",
+    "cells": "cells scored: of all items and attributes, those whose truth is known",
+    "classes_scored": "classes with at least one test item; attributes with both a yes and a no",
 }
 """What a summary holds beside metrics: how much they rest on. More of it is neither better nor worse."""
 
@@ -67,25 +70,97 @@ def get_metric(name: str) -> MetricInfo:
     return METRICS[name]
 
 
+def metrics_of(kind: str) -> tuple[str, ...]:
+    """Return the names of the metrics that a kind of task has, in the order of the table."""
+    return tuple(name for name, info in METRICS.items() if kind in info.kinds)
+
+
+_BOTH = ("multiclass", "multilabel")
+_MANY = ("multilabel",)
+
 for _info in (
     MetricInfo("top1_micro", "top-1", "share of items whose highest score is the true class (accuracy)"),
     MetricInfo("top1_macro", "top-1 macro", "mean over classes of each class's top-1"),
     MetricInfo("top5_micro", "top-5", "share of items with the true class among the five highest scores"),
     MetricInfo("top5_macro", "top-5 macro", "mean over classes of each class's top-5"),
-    MetricInfo("precision_macro", "precision macro", "mean over classes; never predicted counts as 0"),
+    MetricInfo(
+        "precision_macro", "precision macro", "mean over classes; never predicted counts as 0", kinds=_BOTH
+    ),
     MetricInfo("precision_weighted", "precision weighted", "mean over classes, weighted by test support"),
-    MetricInfo("recall_macro", "recall macro", "mean over classes of the recall; equals top-1 macro"),
+    MetricInfo(
+        "precision_micro", "precision micro", "of all cells answered with yes, the share that is", kinds=_MANY
+    ),
+    MetricInfo("recall_macro", "recall macro", "mean over classes of each class's recall", kinds=_BOTH),
     MetricInfo("recall_weighted", "recall weighted", "weighted by test support; equals top-1"),
-    MetricInfo("f1_micro", "F1 micro", "F1 of all answers pooled; with one label per item, top-1"),
-    MetricInfo("f1_macro", "F1 macro", "mean over classes of each class's F1"),
+    MetricInfo("recall_micro", "recall micro", "of all cells that are yes, the share found", kinds=_MANY),
+    MetricInfo(
+        "specificity_macro",
+        "specificity macro",
+        "mean over attributes of the share of no that is answered with no",
+        kinds=_MANY,
+    ),
+    MetricInfo(
+        "gmean_macro",
+        "G-mean macro",
+        "mean over attributes of the root of recall times specificity",
+        kinds=_MANY,
+    ),
+    MetricInfo(
+        "accuracy_macro", "accuracy macro", "mean over attributes of the share of right answers", kinds=_MANY
+    ),
+    MetricInfo(
+        "f1_micro", "F1 micro", "F1 of all answers pooled; with one label per item, top-1", kinds=_BOTH
+    ),
+    MetricInfo("f1_macro", "F1 macro", "mean over classes of each class's F1", kinds=_BOTH),
     MetricInfo("f1_weighted", "F1 weighted", "mean over classes of F1, weighted by test support"),
-    MetricInfo("auc_macro", "AUC macro", "mean over classes of the one-vs-rest area", chance=0.5),
+    MetricInfo("cf1", "CF1", "F1 of precision macro and recall macro", kinds=_MANY),
+    MetricInfo(
+        "auc_macro", "AUC macro", "mean over classes of the one-vs-rest area", chance=0.5, kinds=_BOTH
+    ),
     MetricInfo("auc_weighted", "AUC weighted", "one-vs-rest area, weighted by test support", chance=0.5),
+    MetricInfo(
+        "auc_micro",
+        "AUC micro",
+        "area of all cells pooled; the attributes' shares of yes alone raise it",
+        kinds=_MANY,
+    ),
+    MetricInfo("map", "mAP", "mean over attributes of the average precision", kinds=_MANY),
     MetricInfo("balanced_accuracy", "balanced accuracy", "mean recall over classes; equals top-1 macro"),
     MetricInfo("many_top1", "many top-1", "top-1 macro over classes with more than 100 training images"),
     MetricInfo("medium_top1", "medium top-1", "top-1 macro over classes with 20 to 100 training images"),
     MetricInfo("few_top1", "few top-1", "top-1 macro over classes with fewer than 20 training images"),
-    MetricInfo("log_loss", "log loss", "mean -log score of the true class, in nats", "lower", high=None),
-    MetricInfo("ece", "calibration error", "expected gap of confidence and accuracy, 15 bins", "lower"),
+    *(
+        MetricInfo(
+            f"{group}_auc",
+            f"{group} AUC",
+            f"AUC macro over attributes with {bounds} known yes in training",
+            chance=0.5,
+            kinds=_MANY,
+        )
+        for group, bounds in (("many", "more than 100"), ("medium", "20 to 100"), ("few", "fewer than 20"))
+    ),
+    MetricInfo(
+        "hamming_loss", "Hamming loss", "of all cells, the share answered wrongly", "lower", kinds=_MANY
+    ),
+    MetricInfo(
+        "jaccard",
+        "Jaccard",
+        "mean over items of shared yes by all yes, true or answered; 1 where there is none",
+        kinds=_MANY,
+    ),
+    MetricInfo(
+        "exact_match", "exact match", "share of items with every known cell answered right", kinds=_MANY
+    ),
+    MetricInfo(
+        "log_loss",
+        "log loss",
+        "mean -log score of the true answer, in nats",
+        "lower",
+        high=None,
+        kinds=_BOTH,
+    ),
+    MetricInfo(
+        "ece", "calibration error", "expected gap of score and outcome, 15 bins", "lower", kinds=_BOTH
+    ),
 ):
     register(_info)

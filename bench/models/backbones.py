@@ -47,6 +47,10 @@ def problem_of(info: BackboneInfo, regime: str, weights: str, setting: Mapping[s
         return (
             f"regime scratch starts from random weights, not {weights}: --weights random or --regime frozen"
         )
+    if regime == "finetune" and weights == "random":
+        return (
+            "regime finetune goes on from trained weights: --weights imagenet or a file, or --regime scratch"
+        )
     if weights == "imagenet" and "imagenet" not in info.weights:
         return f"{info.name} has no published ImageNet weights: use --weights random or a file"
     if regime == "frozen" and setting["engine"] == "openvino" and find_spec("openvino") is None:
@@ -139,6 +143,20 @@ def build_backbone(info: BackboneInfo, size: tuple[int, int], weights: str = "ra
         if weights not in ("imagenet", "random"):
             pretrained.load_file(net, Path(weights), info.name)
     return net
+
+
+def freeze_before(net: Any, layer: str) -> None:
+    """Leave every layer before the named one as it is, batch statistics included; "" leaves none.
+
+    Raises BenchError for a layer that the net does not have, naming the nearest one.
+    """
+    if not layer:
+        return
+    names = [one.name for one in net.layers]
+    if layer not in names:
+        raise unknown("layer", layer, names, f"layers of {net.name}, for --set train_from")
+    for one in net.layers[: names.index(layer)]:
+        one.trainable = False
 
 
 def _from_keras(info: BackboneInfo, shape: tuple[int, int, int], imagenet: bool) -> Any:

@@ -1,4 +1,4 @@
-"""Many linear heads on shared features, trained side by side."""
+"""Many heads on shared features, trained side by side."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from threading import Event, Lock
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from bench.methods.losses import PAIRED
 from bench.methods.registry import LinearHead
-from bench.models.lanes import Lane, Trained, TrainSetting
+from bench.models.lanes import Hidden, Lane, Trained, TrainSetting
 from bench.models.schedule import Watch
 from bench.models.stack import Stack
 
@@ -34,26 +35,28 @@ def train_heads(
     progress: Progress | None = None,
     budget: int = BUDGET,
 ) -> list[Trained]:
-    """Train one linear head per lane; return the outcomes in the order of the lanes.
+    """Train one head per lane, linear or with one hidden layer; return the outcomes in the lanes' order.
 
     features: (n, d) float32, may be a read-only memory map. y: (n,) int32, classes in the rows that
-    lanes use. progress is told (epochs done, epochs at most, what). budget: bytes for the state of the
-    heads that train at a time; it changes the speed and nothing else.
+    lanes use, or (n, k) float32 attributes, NaN where unknown. progress is told (epochs done, epochs at
+    most, what). budget: bytes for the state of the heads that train at a time; it changes the speed and
+    nothing else.
 
-    A batch's loss is sum(w * loss) / sum(w), w the weight of the row's class times its own. The
-    validation loss that stops a lane and picks its best epoch (or top-1 does, see `Lane`) is this same
-    objective, class weights and offset included, over all validation rows; val_top1 is the plain share of
-    right answers, without offset. A lane whose loss is not finite is marked failed, and the others do not
+    A batch's loss is sum(w * loss) / sum(w), w the weight of the row's class times its own, or of the cell.
+    The validation loss that stops a lane and picks its best epoch (or a score does, see `Lane`) is this same
+    objective, class weights and offset included, over all validation rows; the score of an epoch is of the
+    plain answers, without offset. A lane whose loss is not finite is marked failed, and the others do not
     notice. Lanes that are equal are trained once.
 
     Every core trains a stack of its own, each of its products on one thread: what a lane's numbers are
     depends neither on the machine's other work nor on which lanes are trained beside it.
     """
     first = _first_equals(lanes)
-    watches = {index: Watch(lanes[index], setting.patience) for index in first}
+    watches = {index: Watch(lanes[index], setting, y.ndim > 1) for index in first}
     going = {index: lanes[index] for index, watch in watches.items() if not watch.stopped}
-    table, truth = np.asarray(features, np.float32), np.asarray(y, np.int32)
-    heads: dict[int, LinearHead] = {}
+    table = np.asarray(features, np.float32)
+    truth = np.asarray(y, np.int32 if y.ndim == 1 else np.float32)
+    heads: dict[int, tuple[LinearHead, Hidden | None]] = {}
     telling, halt = Lock(), Event()
 
     def tell() -> None:
@@ -73,7 +76,9 @@ def train_heads(
 
     cores = _cores()
     # Kernel, gradient, the optimizer's slots and its spare room, of every lane on every core.
-    most = budget // (4 * 5 * classes * (table.shape[1] + 1) * cores)
+    widest = max([classes, *(lane.units for lane in lanes)])
+    twins = 1 + any(lane.loss.family in PAIRED for lane in lanes)
+    most = budget // (4 * 5 * widest * (table.shape[1] + 1) * cores * twins)
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores) as pool:
         futures = [pool.submit(train, team) for team in teams(going, max(1, min(TEAM, most)), cores)]
         try:
@@ -82,12 +87,15 @@ def train_heads(
         finally:
             halt.set()
             pool.shutdown(cancel_futures=True)
-    outcomes = {index: watch.trained(heads.get(index)) for index, watch in watches.items()}
+    outcomes = {index: watch.trained(*heads.get(index, (None, None))) for index, watch in watches.items()}
     return [outcomes[index] for index in first]
 
 
 def _train(
-    stack: Stack, team: Sequence[int], watches: Mapping[int, Watch], heads: dict[int, LinearHead]
+    stack: Stack,
+    team: Sequence[int],
+    watches: Mapping[int, Watch],
+    heads: dict[int, tuple[LinearHead, Hidden | None]],
 ) -> Iterator[None]:
     """Train a team epoch by epoch, yielding after each; put the head of each lane's best epoch in `heads`."""
     seated, number = list(team), 0
@@ -96,7 +104,7 @@ def _train(
             stack.keep([seated.index(index) for index in going])
             seated = going
         number += 1
-        numbers = stack.epoch(number)
+        numbers = stack.epoch(number, np.array([watches[index].rate for index in seated]))
         for place, index in enumerate(seated):
             if watches[index].record(*numbers[:, place].tolist()):
                 heads[index] = stack.head(place)
@@ -104,7 +112,7 @@ def _train(
 
 
 def teams(lanes: Mapping[int, Lane], most: int, cores: int) -> list[list[int]]:
-    """Return which lanes train in one stack: lanes that share minibatches, at most so many.
+    """Return which lanes train in one stack: lanes that share minibatches and shape, at most so many.
 
     The costliest come first, and they are small enough that every core has one.
     """
@@ -127,19 +135,21 @@ def _first_equals(lanes: Sequence[Lane]) -> list[int]:
     """Return for each lane the position of the first lane that is equal in all that training sees."""
     first: dict[Hashable, int] = {}
     return [
-        first.setdefault((*_minibatches(lane), *_objective(lane), lane.epochs, lane.stop_by), index)
+        first.setdefault(
+            (*_minibatches(lane), *_objective(lane), lane.epochs, lane.stop_by, lane.rates), index
+        )
         for index, lane in enumerate(lanes)
     ]
 
 
 def _minibatches(lane: Lane) -> tuple[Hashable, ...]:
-    return lane.seed, _digest(lane.rows), _digest(lane.val_rows)
+    return lane.seed, lane.units, lane.mixup, *map(_digest, (lane.rows, lane.val_rows, lane.views))
 
 
 def _objective(lane: Lane) -> tuple[Hashable, ...]:
     loss = lane.loss
     numbers = tuple(sorted(loss.params.items()))
-    arrays = (_digest(array) for array in (loss.offset, lane.weights, lane.row_weights))
+    arrays = (_digest(array) for array in (loss.offset, lane.weights, lane.row_weights, lane.targets))
     return loss.family, numbers, loss.bias, *arrays
 
 

@@ -16,7 +16,7 @@ from bench.errors import BenchError
 from bench.models.backbones import NO_OPENVINO
 
 Extract = Callable[[np.ndarray], np.ndarray]
-"""(b, h, w, 3) uint8 -> (b, d) float32; safe to call from STREAMS threads at a time."""
+"""(b, h, w, 3) uint8 -> (b, d) or (b, y, x, c) float32; safe to call from STREAMS threads at a time."""
 
 STREAMS = 2
 """Batches at work side by side: small nets do not keep all cores busy with one."""
@@ -43,6 +43,18 @@ def load_engine(name: str, net: Any, scale: Callable[[Any], Any], size: tuple[in
     when OpenVINO is not installed.
     """
     return {"tensorflow": _tensorflow, "openvino": _openvino}[name](net, scale, size)
+
+
+def unpooled(net: Any) -> Any:
+    """Return the built backbone up to its last feature map: a keras.Model from images to (n, h, w, c).
+
+    The map is what the net's last pooling averages over positions (lenet: what it flattens).
+    """
+    import keras
+
+    ends = (keras.layers.GlobalAveragePooling2D, keras.layers.Flatten)
+    last = next(layer for layer in reversed(net.layers) if isinstance(layer, ends))
+    return keras.Model(net.inputs, last.input, name=f"{net.name}_map")
 
 
 def run_engine(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
-from itertools import pairwise
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,21 @@ import numpy as np
 
 from bench.data.pixels import Pixels
 from bench.errors import BenchError, StoreError
+from bench.models.augment import Change, Recipe, load_change
 from bench.models.backbone_info import BackboneInfo
 from bench.models.backbones import preprocess as preprocessing
 from bench.models.backbones import preprocess_mode, weights_id
+from bench.models.rows import DONE_FILE, ROWS_FILE, Rows, write_json
 from bench.spec import canonical_json
 
 FEATURES_VERSION = 1
 """Bumped when the same image would no longer give the same features."""
 
 Progress = Callable[[int, int, str], None]
+Extract = Callable[[np.ndarray], np.ndarray]
+Batches = Iterable[tuple[np.ndarray, np.ndarray]]
 
-ROWS_FILE = "features.npy"
 META_FILE = "features.json"
-DONE_FILE = "done.json"
 SAVE_SECONDS = 15.0
 """How often an unfinished build writes down how far it has come."""
 
@@ -57,55 +58,181 @@ def ensure_features(
     Raises WeightsError for weights that cannot be had, StoreError when the cache cannot be written, and
     BenchError for an illegal size, a missing engine and features that are not finite.
     """
-    key = {
-        "version": FEATURES_VERSION,
-        "pixels": pixels.key,
-        "backbone": info.name,
-        "weights": weights_id(info, weights),
-        "preprocess": preprocess_mode(info, preprocess),
-        "size": list(pixels.size),
-        "engine": engine,
-    }
-    digest = hashlib.sha256(canonical_json(key).encode("ascii")).hexdigest()
-    folder = cache / "features" / f"{info.name}-{digest[:16]}"
-    shape = (len(pixels), info.features)
-    features = _open(folder, shape)
-    if features is not None:
-        return features
-    with _building(folder, len(pixels), progress):
-        features = _open(folder, shape)
-        if features is None:
-            extract = _engine(info, weights, preprocess, engine, pixels.size, progress)
-            _build(extract, pixels, info, key, folder, progress)
-            features = _open(folder, shape)
-    if features is None:
-        raise StoreError(
-            f"features cache {folder}: cannot be read back; check the disk or choose another --cache DIR"
+    return Extraction(pixels, info, weights, preprocess, engine, cache, progress).rows()
+
+
+@dataclass(frozen=True, eq=False)
+class Extraction:
+    """One backbone over one set of images; the fields are those of `ensure_features`.
+
+    pooled: whether a row is the (d,) features or the (h, w, c) map before the last pooling. recipe: how
+    views are made of the images. The net is built at most once, when something is not in the cache.
+    """
+
+    pixels: Pixels
+    info: BackboneInfo
+    weights: str
+    preprocess: str
+    engine: str
+    cache: Path
+    progress: Progress = _in_silence
+    pooled: bool = True
+    recipe: Recipe | None = None
+
+    def rows(self, view: int | None = None) -> np.ndarray:
+        """Return (n, d) features or (n, h, w, c) maps of the images, or of the view of this number from 0.
+
+        The rest is as `ensure_features` tells.
+        """
+        key = self.key(view)
+        digest = hashlib.sha256(canonical_json(key).encode("ascii")).hexdigest()
+        folder = self.cache / "features" / f"{self.info.name}-{digest[:16]}"
+        rows = self._open(folder)
+        if rows is not None:
+            return rows
+        with _building(folder, len(self.pixels), self.progress):
+            rows = self._open(folder)
+            if rows is None:
+                self._build(folder, key, view)
+                rows = self._open(folder)
+        if rows is None:
+            raise StoreError(
+                f"features cache {folder}: cannot be read back; check the disk or choose another --cache DIR"
+            )
+        return rows
+
+    def key(self, view: int | None) -> dict[str, Any]:
+        """Return everything on which the rows depend. What is as it always was is not named."""
+        key = {
+            "version": FEATURES_VERSION,
+            "pixels": self.pixels.key,
+            "backbone": self.info.name,
+            "weights": self._weights_id,
+            "preprocess": preprocess_mode(self.info, self.preprocess),
+            "size": list(self.pixels.size),
+            "engine": self.engine,
+        }
+        if not self.pooled:
+            key["pooled"] = False
+        if view is not None:
+            key |= {"augment": self._recipe.key, "view": view}
+        return key
+
+    @cached_property
+    def _weights_id(self) -> str:
+        return weights_id(self.info, self.weights)
+
+    @cached_property
+    def _extract(self) -> Extract:
+        return _engine(
+            self.info,
+            self.weights,
+            self.preprocess,
+            self.engine,
+            self.pixels.size,
+            self.progress,
+            self.pooled,
         )
-    return features
+
+    @cached_property
+    def _change(self) -> Change:
+        return load_change(self._recipe, self.pixels.size)
+
+    @property
+    def _recipe(self) -> Recipe:
+        if self.recipe is None:
+            raise ValueError("views are asked for, but not how they are made")
+        return self.recipe
+
+    def _open(self, folder: Path) -> np.ndarray | None:
+        """Return what the folder holds, or None when it is not there or not whole."""
+        try:
+            rows: np.ndarray = np.load(folder / ROWS_FILE, mmap_mode="r", allow_pickle=False)
+            whole = (folder / META_FILE).is_file()
+        except (OSError, ValueError, EOFError):
+            return None
+        fits = rows.shape[1:] == (self.info.features,) if self.pooled else rows.ndim == 4
+        return rows if whole and fits and len(rows) == len(self.pixels) and rows.dtype == np.float32 else None
+
+    def _build(self, folder: Path, key: dict[str, Any], view: int | None) -> None:
+        """Compute into a folder beside the target, going on where a killed build stopped, then rename it."""
+        part, began = folder.with_name(f"{folder.name}.part"), time.monotonic()
+        extract = self._extract
+        shape = (len(self.pixels), *self._row)
+        with _writing(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            part.mkdir(exist_ok=True)
+            _check_room(part, int(np.prod(shape)) * 4)
+            rows = Rows(part, shape)
+            try:
+                self._fill(rows, extract, key, view)
+            except BenchError:
+                shutil.rmtree(part, ignore_errors=True)
+                raise
+            finally:
+                rows.close()
+            meta = {**key, "shape": list(rows.shape), "seconds": time.monotonic() - began}
+            write_json(part / META_FILE, meta)
+            (part / DONE_FILE).unlink(missing_ok=True)
+            os.rename(part, folder)
+
+    @cached_property
+    def _row(self) -> tuple[int, ...]:
+        """The shape of one row; that of a map is seen on a batch of black images."""
+        from bench.models.engines import batch_for
+
+        if self.pooled:
+            return (self.info.features,)
+        size = self.pixels.size
+        return self._extract(np.zeros((batch_for(size), *size, 3), np.uint8)).shape[1:]
+
+    def _fill(self, file: Rows, extract: Extract, key: dict[str, Any], view: int | None) -> None:
+        from bench.models.engines import batch_for, run_engine
+
+        name, batch = self.info.name, batch_for(self.pixels.size)
+        good = np.flatnonzero(self.pixels.ok)
+        what = f"{'features' if self.pooled else 'feature maps'} of {name}"
+        if view is not None:
+            what = f"{what}, {self._recipe.name}, view {view + 1}"
+        done, saved = file.done, time.monotonic()
+        self.progress(done, len(good), what)
+        batches: Batches = self.pixels.batches(batch, good[done:])
+        if view is not None:
+            batches = ((rows, self._change(images, rows, view)) for rows, images in batches)
+        for positions, features in run_engine(extract, batches, batch):
+            finite = np.isfinite(features.reshape(len(features), -1)).all(axis=1)
+            if not finite.all():
+                raise BenchError(
+                    f"{name} gives image {positions[~finite][0]} (counted from 0) features that are not "
+                    f"finite (weights {key['weights'][:15]}, preprocess {key['preprocess']}): "
+                    "use other weights or preprocessing"
+                )
+            file.write(positions, features)
+            done += len(positions)
+            self.progress(done, len(good), what)
+            if time.monotonic() - saved > SAVE_SECONDS:
+                file.save(done)
+                saved = time.monotonic()
+        file.finish(np.flatnonzero(~self.pixels.ok))
 
 
 def _engine(
-    info: BackboneInfo, weights: str, preprocess: str, engine: str, size: tuple[int, int], progress: Progress
-) -> Callable[[np.ndarray], np.ndarray]:
+    info: BackboneInfo,
+    weights: str,
+    preprocess: str,
+    engine: str,
+    size: tuple[int, int],
+    progress: Progress,
+    pooled: bool,
+) -> Extract:
     from bench import env
     from bench.models.backbones import build_backbone
-    from bench.models.engines import load_engine
+    from bench.models.engines import load_engine, unpooled
 
     progress(0, 1, f"building {info.name}")
     env.make_deterministic()
     net = build_backbone(info, size, weights)
-    return load_engine(engine, net, preprocessing(info, preprocess), size)
-
-
-def _open(folder: Path, shape: tuple[int, int]) -> np.ndarray | None:
-    """Return what the folder holds, or None when it is not there or not whole."""
-    try:
-        rows: np.ndarray = np.load(folder / ROWS_FILE, mmap_mode="r", allow_pickle=False)
-        whole = (folder / META_FILE).is_file()
-    except (OSError, ValueError, EOFError):
-        return None
-    return rows if whole and rows.shape == shape and rows.dtype == np.float32 else None
+    return load_engine(engine, net if pooled else unpooled(net), preprocessing(info, preprocess), size)
 
 
 @contextmanager
@@ -138,35 +265,6 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _build(
-    extract: Callable[[np.ndarray], np.ndarray],
-    pixels: Pixels,
-    info: BackboneInfo,
-    key: dict[str, Any],
-    folder: Path,
-    progress: Progress,
-) -> None:
-    """Compute into a folder beside the target, going on where a killed build stopped, then rename it."""
-    part = folder.with_name(f"{folder.name}.part")
-    began = time.monotonic()
-    with _writing(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        part.mkdir(exist_ok=True)
-        _check_room(part, len(pixels) * info.features * 4)
-        rows = _Rows(part, (len(pixels), info.features))
-        try:
-            _fill(rows, extract, pixels, info, key, progress)
-        except BenchError:
-            shutil.rmtree(part, ignore_errors=True)
-            raise
-        finally:
-            rows.close()
-        meta = {**key, "shape": list(rows.shape), "seconds": time.monotonic() - began}
-        _write_json(part / META_FILE, meta)
-        (part / DONE_FILE).unlink(missing_ok=True)
-        os.rename(part, folder)
-
-
 def _check_room(part: Path, needed: int) -> None:
     """Raise StoreError before anything is computed when the disk cannot hold the rows anyway."""
     free = shutil.disk_usage(part).free
@@ -175,99 +273,3 @@ def _check_room(part: Path, needed: int) -> None:
             f"features cache {part.parent}: needs {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free; "
             "make room or choose another --cache DIR"
         )
-
-
-def _fill(
-    rows: _Rows,
-    extract: Callable[[np.ndarray], np.ndarray],
-    pixels: Pixels,
-    info: BackboneInfo,
-    key: dict[str, Any],
-    progress: Progress,
-) -> None:
-    from bench.models.engines import batch_for, run_engine
-
-    batch = batch_for(pixels.size)
-    good = np.flatnonzero(pixels.ok)
-    what, done = f"features of {info.name}", rows.done
-    saved = time.monotonic()
-    progress(done, len(good), what)
-    for positions, features in run_engine(extract, pixels.batches(batch, good[done:]), batch):
-        finite = np.isfinite(features).all(axis=1)
-        if not finite.all():
-            raise BenchError(
-                f"{info.name} gives image {positions[~finite][0]} (counted from 0) features that are not "
-                f"finite (weights {key['weights'][:15]}, preprocess {key['preprocess']}): "
-                "use other weights or preprocessing"
-            )
-        rows.write(positions, features)
-        done += len(positions)
-        progress(done, len(good), what)
-        if time.monotonic() - saved > SAVE_SECONDS:
-            rows.save(done)
-            saved = time.monotonic()
-    rows.finish(np.flatnonzero(~pixels.ok))
-
-
-class _Rows:
-    """A .npy file of float32 rows being written in place; `done` images were written by an earlier build.
-
-    Written, not mapped: the memory stays that of one batch.
-    """
-
-    def __init__(self, folder: Path, shape: tuple[int, int]) -> None:
-        self.folder, self.shape = folder, shape
-        header = BytesIO()
-        np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
-        self.start = header.tell()
-        self.step = shape[1] * 4
-        self.done = self._saved()
-        self.handle = os.open(folder / ROWS_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        os.ftruncate(self.handle, self.start + shape[0] * self.step)
-        self._put(header.getvalue(), 0)
-
-    def write(self, positions: np.ndarray, features: np.ndarray) -> None:
-        """Put the rows of ascending positions where they belong."""
-        edges = [0, *(np.flatnonzero(np.diff(positions) != 1) + 1).tolist(), len(positions)]
-        for first, last in pairwise(edges):
-            run = np.ascontiguousarray(features[first:last], "<f4")
-            self._put(run.tobytes(), self.start + int(positions[first]) * self.step)
-
-    def save(self, done: int) -> None:
-        """Write down that so many images are on the disk."""
-        os.fsync(self.handle)
-        _write_json(self.folder / DONE_FILE, {"done": done})
-
-    def finish(self, missing: np.ndarray) -> None:
-        """Mark the rows that have no image, and make sure that everything is on the disk."""
-        for position in missing:
-            self.write(np.array([position]), np.full((1, self.shape[1]), np.nan, np.float32))
-        os.fsync(self.handle)
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self.handle)
-
-    def _saved(self) -> int:
-        try:
-            if (self.folder / ROWS_FILE).stat().st_size != self.start + self.shape[0] * self.step:
-                return 0
-            return int(json.loads((self.folder / DONE_FILE).read_text(encoding="utf-8"))["done"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return 0
-
-    def _put(self, data: bytes, offset: int) -> None:
-        view = memoryview(data)
-        while view:
-            count = os.pwrite(self.handle, view, offset)
-            view, offset = view[count:], offset + count
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write strict JSON whole or not at all."""
-    fresh = path.with_name(f".{path.name}")
-    with fresh.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)

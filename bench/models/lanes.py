@@ -17,12 +17,19 @@ class Lane:
 
     rows: (m,) int64 training rows, repeats allowed, in no meaningful order.
     val_rows: (v,) int64; empty trains for exactly `epochs` and keeps the last epoch.
-    weights: (k,) float32 per-class sample weights, or None for all ones.
-    row_weights: (m,) float32, what each training row's loss is multiplied by besides, or None for all
-    ones; validation rows have none. Heads know them, nets do not.
+    weights: per class (k,), or per attribute (2, k), of a no and of a yes; float32, None for all ones.
     seed: draws the initial weights and the order of rows in each epoch, and nothing else does.
     epochs: at most so many; with validation rows training stops `patience` epochs after the best one and
-    keeps that. stop_by: what is best, the lowest validation `loss` or the highest `top1`.
+    keeps that. row_weights: (m,) float32, what each training row's loss is multiplied by besides, or None
+    for all ones; validation rows have none. stop_by: what is best, the lowest validation `loss` or the
+    highest score of that name, see `bench.models.judging`.
+    targets: (m, k) float32, what the attributes of each training row are trained as (NaN: not at all), where
+    that differs from what the others of its rows know. units: of a hidden layer in a head, 0 for none.
+    views: (v, m) int64 rows that can stand for each training row, one of them drawn in every epoch; None for
+    `rows` themselves. rates: the learning rate of every epoch, for a lane that repeats another's; else empty.
+    start: what the variables of a net below its head begin as, in the model's order, or None for what its
+    weights say. mixup: the alpha by which inputs are mixed while training, see `bench.models.mixing`; 0 for
+    not at all.
     """
 
     rows: np.ndarray
@@ -33,14 +40,21 @@ class Lane:
     epochs: int
     row_weights: np.ndarray | None = None
     stop_by: str = "loss"
+    targets: np.ndarray | None = None
+    units: int = 0
+    views: np.ndarray | None = None
+    rates: tuple[float, ...] = ()
+    start: tuple[np.ndarray, ...] | None = None
+    mixup: float = 0.0
 
 
 @dataclass(frozen=True)
 class TrainSetting:
     """What all lanes of a cohort share. `patience` 0 never stops early.
 
-    optimizer: `adam`, or `sgd` (with `momentum`). l2: decay added to the gradient of kernels,
-    l2 * kernel (not of biases).
+    optimizer: one of `bench.protocol.OPTIMIZERS`; sgd has `momentum`. l2: decay added to the gradient of
+    kernels, l2 * kernel (not of biases). schedule, schedule_every, schedule_factor: see
+    `bench.models.schedule.rate`. backbone_rate: the learning rate of a net below its head over the head's.
     """
 
     batch_size: int
@@ -49,23 +63,56 @@ class TrainSetting:
     momentum: float = 0.9
     l2: float = 0.0
     patience: int = 10
+    schedule: str = "constant"
+    schedule_every: int = 10
+    schedule_factor: float = 0.5
+    backbone_rate: float = 1.0
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of a lane's history; validation numbers are None without validation rows."""
+    """One line of a lane's history; validation numbers are None without validation rows.
+
+    val_score: by the measure `Trained.score` names. lr: the learning rate.
+    """
 
     epoch: int
     loss: float
     val_loss: float | None
-    val_top1: float | None
+    val_score: float | None
+    lr: float
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A head's hidden layer: relu(inputs @ kernel + bias). kernel: (d, u), bias: (u,), float32."""
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Return (n, u) float32 for (n, d) float32."""
+        import numpy as np
+
+        out: np.ndarray = np.maximum(inputs @ self.kernel + self.bias, np.float32(0))
+        return out
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained lane. `failed` says why there is no usable head ("loss became NaN in epoch 3")."""
+    """A trained lane: its last layer, and the hidden one below it where the head has one.
+
+    failed says why there is no usable head ("loss became NaN in epoch 3"). score: what `Epoch.val_score` is.
+    """
 
     head: LinearHead | None
     best_epoch: int
     history: tuple[Epoch, ...] = field(default_factory=tuple)
     failed: str | None = None
+    hidden: Hidden | None = None
+    score: str = "top1"
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The learning rate of every epoch up to the best."""
+        return tuple(epoch.lr for epoch in self.history[: self.best_epoch])

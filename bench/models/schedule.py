@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from bench.methods.registry import LinearHead
-from bench.models.lanes import Epoch, Lane, Trained
+from bench.models.judging import score_name
+from bench.models.lanes import Epoch, Hidden, Lane, Trained, TrainSetting
 
-_WEIGHTS, _ORDER = 0, 1
-"""The two streams of random numbers that one seed gives."""
+_WEIGHTS, _ORDER, _VIEWS = 0, 1, 2
+"""The streams of random numbers that one seed gives."""
 
 
-def initial_kernel(seed: int, d: int, k: int) -> np.ndarray:
-    """Draw a (d, k) float32 kernel, uniform within +-sqrt(6 / (d + k)) (Glorot and Bengio 2010)."""
+def initial_kernel(seed: int, d: int, k: int, layer: int = 0) -> np.ndarray:
+    """Draw a (d, k) float32 kernel, uniform within +-sqrt(6 / (d + k)) (Glorot and Bengio 2010).
+
+    layer: counted from the inputs; every layer has a stream of its own.
+    """
     limit = math.sqrt(6.0 / max(d + k, 1))
-    draw = np.random.default_rng([_WEIGHTS, seed]).random((d, k), dtype=np.float32)
+    stream = [_WEIGHTS, seed, layer] if layer else [_WEIGHTS, seed]
+    draw = np.random.default_rng(stream).random((d, k), dtype=np.float32)
     kernel: np.ndarray = (2.0 * draw - 1.0) * np.float32(limit)
     return kernel
 
@@ -29,15 +35,45 @@ def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([_ORDER, seed, epoch]).permutation(rows)
 
 
-class Watch:
-    """One lane in training: its history, its best epoch, and whether it goes on.
+def epoch_views(rows: int, views: int, seed: int, epoch: int) -> np.ndarray:
+    """Return which of so many views stands for each row in the epoch (counted from 1): (rows,) int64."""
+    return np.random.default_rng([_VIEWS, seed, epoch]).integers(0, views, rows)
 
-    best_epoch: the epoch with the lowest validation loss, or the highest top-1 where the lane stops by that,
+
+def rate(setting: TrainSetting, epochs: int, history: Sequence[Epoch]) -> float:
+    """Return the learning rate of the epoch after these, of at most `epochs`.
+
+    `step`: times factor after every so many epochs. `cosine`: down to 0 along half a cosine over all epochs
+    (Loshchilov and Hutter 2017, without restarts). `plateau`: times factor whenever so many epochs in a row
+    brought no lower validation loss (training loss where nothing is validated).
+    """
+    done = len(history)
+    if setting.schedule == "step":
+        return float(setting.lr * setting.schedule_factor ** (done // setting.schedule_every))
+    if setting.schedule == "cosine":
+        return setting.lr * 0.5 * (1.0 + math.cos(math.pi * done / max(epochs, 1)))
+    if setting.schedule == "plateau":
+        falls, waited, lowest = 0, 0, math.inf
+        for epoch in history:
+            loss = epoch.loss if epoch.val_loss is None else epoch.val_loss
+            waited = 0 if loss < lowest else waited + 1
+            lowest = min(loss, lowest)
+            if waited == setting.schedule_every:
+                falls, waited = falls + 1, 0
+        return float(setting.lr * setting.schedule_factor**falls)
+    return setting.lr
+
+
+class Watch:
+    """One lane in training: its history, its best epoch, its learning rate, and whether it goes on.
+
+    best_epoch: the epoch with the lowest validation loss, or the highest score where the lane stops by one,
     the first of equals; without validation rows the last one. failed: why there will be no head, or None.
     """
 
-    def __init__(self, lane: Lane, patience: int) -> None:
-        self.epochs, self.patience, self.by_top1 = lane.epochs, patience, lane.stop_by == "top1"
+    def __init__(self, lane: Lane, setting: TrainSetting, attributes: bool) -> None:
+        self.epochs, self.setting, self.rates = lane.epochs, setting, lane.rates
+        self.by_score, self.score = lane.stop_by != "loss", score_name(lane.stop_by, attributes)
         self.validates = len(lane.val_rows) > 0
         self.history: list[Epoch] = []
         self.best_epoch = 0
@@ -49,8 +85,8 @@ class Watch:
     @property
     def stopped(self) -> bool:
         """Whether no further epoch is to be trained."""
-        done = len(self.history)
-        waited = self.validates and 0 < self.patience <= done - self.best_epoch
+        done, patience = len(self.history), self.setting.patience
+        waited = self.validates and 0 < patience <= done - self.best_epoch
         return self.failed is not None or done >= self.epochs or waited
 
     @property
@@ -58,34 +94,41 @@ class Watch:
         """How many of its epochs are behind it, counting those it need not train."""
         return self.epochs if self.stopped else len(self.history)
 
-    def record(self, loss: float, val_loss: float, val_top1: float) -> bool:
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next epoch."""
+        done = len(self.history)
+        return self.rates[done] if done < len(self.rates) else rate(self.setting, self.epochs, self.history)
+
+    def record(self, loss: float, val_loss: float, val_score: float) -> bool:
         """Take down one epoch; return whether its weights must be kept: they are the best so far.
 
         Validation numbers are looked at only where the lane has validation rows. A loss that is not
         finite fails the lane and leaves no line in its history.
         """
-        epoch = len(self.history) + 1
+        epoch, lr = len(self.history) + 1, self.rate
         losses = {"loss": loss, "validation loss": val_loss} if self.validates else {"loss": loss}
         for name, value in losses.items():
             if not math.isfinite(value):
                 self.failed = f"{name} became {_infinity_or_nan(value)} in epoch {epoch}"
                 return False
         if not self.validates:
-            self.history.append(Epoch(epoch, loss, None, None))
+            self.history.append(Epoch(epoch, loss, None, None, lr))
             self.best_epoch = epoch
             return epoch == self.epochs
-        self.history.append(Epoch(epoch, loss, val_loss, val_top1))
-        cost = -val_top1 if self.by_top1 else val_loss
+        self.history.append(Epoch(epoch, loss, val_loss, val_score, lr))
+        cost = -val_score if self.by_score else val_loss
         if not cost < self.best_cost:
             return False
         self.best_epoch, self.best_cost = epoch, cost
         return True
 
-    def trained(self, head: LinearHead | None) -> Trained:
-        """Return the outcome, given the head of the best epoch."""
+    def trained(self, head: LinearHead | None, hidden: Hidden | None = None) -> Trained:
+        """Return the outcome, given the layers of the best epoch."""
         if self.failed is None and head is not None and not _finite(head):
             self.failed = f"weights became NaN in epoch {self.best_epoch}"
-        return Trained(None if self.failed else head, self.best_epoch, tuple(self.history), self.failed)
+        kept = None if self.failed else head
+        return Trained(kept, self.best_epoch, tuple(self.history), self.failed, hidden, self.score)
 
 
 def _finite(head: LinearHead) -> bool:

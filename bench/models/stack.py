@@ -1,8 +1,10 @@
 """A few heads in training that share their minibatches: stacked variables, moved by NumPy and BLAS.
 
-Kernels are (g, d, k), biases (g, k). A lane's bits do not depend on its company: each kernel meets the
-batch in a matrix product of its own, losses are computed lane by lane, and what remains is arithmetic
-of one number at a time, which rounds alike wherever a number stands.
+A head is linear, or has one hidden layer below its last one. A lane has one head, or two that teach each
+other and answer together: g lanes have h heads, in the lanes' order and then the second ones. Kernels are
+(h, d, k), biases (h, k). A lane's bits do not depend on its company: each kernel meets the batch in a matrix
+product of its own, losses are computed lane by lane, and what remains is arithmetic of one number at a time,
+which rounds alike wherever a number stands.
 """
 
 from __future__ import annotations
@@ -11,101 +13,219 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bench.methods.losses import PAIRED
 from bench.methods.registry import LinearHead
 from bench.models.descent import DESCENTS
-from bench.models.lanes import Lane, TrainSetting
-from bench.models.objective import Objective
-from bench.models.schedule import epoch_order, initial_kernel
+from bench.models.judging import SCORES, score_name
+from bench.models.lanes import Hidden, Lane, TrainSetting
+from bench.models.mixing import Mix, epoch_mix
+from bench.models.objective import objective_of
+from bench.models.pairs import PEER, kept_share, mean_head, taught_rows
+from bench.models.schedule import epoch_order, epoch_views, initial_kernel
 
 BLOCK = 1024
 """Validation rows scored at a time, at most."""
 
 
+class Layer:
+    """One layer of every head: kernels (h, d, u), biases (h, u), and what moves them."""
+
+    def __init__(self, kernels: np.ndarray, biases: np.ndarray, setting: TrainSetting) -> None:
+        self.kernels, self.biases, self.l2 = kernels, biases, setting.l2
+        descent = DESCENTS[setting.optimizer]
+        self.descents = descent(kernels.shape, setting), descent(biases.shape, setting)
+        self.falls, self.leans = np.empty_like(kernels), np.empty_like(biases)
+
+    def keep(self, places: list[int]) -> None:
+        """Go on with the heads at these places alone."""
+        self.kernels, self.biases = self.kernels[places], self.biases[places]
+        self.falls, self.leans = np.empty_like(self.kernels), np.empty_like(self.biases)
+        for descent in self.descents:
+            descent.keep(places)
+
+    def forward(self, inputs: np.ndarray) -> np.ndarray:
+        """Return (h, b, u) for inputs (b, d) that all share, or (h, b, d)."""
+        outputs: np.ndarray = np.matmul(inputs, self.kernels)
+        outputs += self.biases[:, None]
+        return outputs
+
+    def lean(self, place: int, inputs: np.ndarray, slope: np.ndarray) -> None:
+        """Take down one head's gradient: inputs (b, d), slope (b, u) of the loss by the outputs."""
+        np.matmul(inputs.T, slope, out=self.falls[place])
+        np.sum(slope, axis=0, out=self.leans[place])
+
+    def move(self, step: int, rates: np.ndarray) -> None:
+        """Move every head by what was taken down, each at its own rate."""
+        if self.l2:
+            self.falls += np.float32(self.l2) * self.kernels
+        for descent, weights, gradient in zip(
+            self.descents, (self.kernels, self.biases), (self.falls, self.leans), strict=True
+        ):
+            descent.move(weights, gradient, step, rates)
+
+
 class Stack:
-    """The heads of lanes with equal rows, validation rows and seed, from their initial weights on."""
+    """The heads of lanes with equal rows, views, validation rows, units, mixup and seed, from the start on.
+
+    table: (n, d) float32. truth: (n,) classes, or (n, k) float32 attributes.
+    """
 
     def __init__(
         self, table: np.ndarray, truth: np.ndarray, k: int, lanes: Sequence[Lane], setting: TrainSetting
     ) -> None:
         self.table, self.truth, self.setting = table, truth, setting
-        self.rows, self.val_rows, self.seed = lanes[0].rows, lanes[0].val_rows, lanes[0].seed
-        d = table.shape[1]
-        self.objectives = [
-            Objective(lane.loss, lane.weights, lane.row_weights, len(lane.rows)) for lane in lanes
-        ]
-        self.kernels = np.stack([initial_kernel(lane.seed, d, k) for lane in lanes])
-        self.biases = np.stack([np.full(k, lane.loss.bias, np.float32) for lane in lanes])
-        descent = DESCENTS[setting.optimizer]
-        self.descents = descent(self.kernels.shape, setting), descent(self.biases.shape, setting)
+        one = lanes[0]
+        self.rows, self.views, self.val_rows, self.seed = one.rows, one.views, one.val_rows, one.seed
+        self.mixup = one.mixup
+        attributes = truth.ndim > 1
+        self.objectives = [objective_of(lane, attributes) for lane in lanes]
+        self.scores = [SCORES[score_name(lane.stop_by, attributes)] for lane in lanes]
+        self.peers = _seated([lane.loss.family in PAIRED for lane in lanes])
+        firsts, width = [0] * len(lanes) + [PEER] * len(self.peers), table.shape[1]
+        self.hidden: Layer | None = None
+        if one.units:
+            kernels = np.stack([initial_kernel(one.seed, width, one.units, first) for first in firsts])
+            self.hidden = Layer(kernels, np.zeros((len(firsts), one.units), np.float32), setting)
+            width = one.units
+        layer = int(self.hidden is not None)
+        kernels = np.stack([initial_kernel(one.seed, width, k, first + layer) for first in firsts])
+        losses = [lane.loss for lane in (*lanes, *(lanes[place] for place in self.peers))]
+        biases = np.stack([np.full(k, loss.bias, np.float32) for loss in losses])
+        self.last = Layer(kernels, biases, setting)
         self.step = 0
-        self._lay_out()
+        rows = max(min(setting.batch_size, len(self.rows)), min(BLOCK, len(self.val_rows)))
+        self.inputs = np.empty((rows, table.shape[1]), np.float32)
 
     def keep(self, places: list[int]) -> None:
         """Go on with the lanes at these places alone."""
         self.objectives = [self.objectives[place] for place in places]
-        self.kernels, self.biases = self.kernels[places], self.biases[places]
-        for descent in self.descents:
-            descent.keep(places)
-        self._lay_out()
+        self.scores = [self.scores[place] for place in places]
+        heads = [*places, *(self.peers[place] for place in places if place in self.peers)]
+        self.peers = _seated([place in self.peers for place in places])
+        for layer in self._layers():
+            layer.keep(heads)
 
-    def epoch(self, number: int) -> np.ndarray:
-        """Train every lane for one epoch (counted from 1) and validate: (3, g) float64.
+    def epoch(self, number: int, rates: np.ndarray) -> np.ndarray:
+        """Train every lane for one epoch (counted from 1) at its own rate and validate: (3, g) float64.
 
-        The rows are training loss, validation loss and validation top-1, NaN where undefined.
+        rates: (g,) float64. The rows of the answer are training loss, validation loss and validation score,
+        NaN where undefined.
         """
         size = max(1, self.setting.batch_size)
+        for objective in self.objectives:
+            objective.epoch = number
         # Positions are drawn as the rows themselves would be, so that a row's own weight can be found.
         order = epoch_order(np.arange(len(self.rows)), self.seed, number)
+        rows = self.rows
+        if self.views is not None:
+            drawn = epoch_views(len(self.rows), len(self.views), self.seed, number)
+            rows = self.views[drawn, np.arange(len(self.rows))]
+        mix = epoch_mix(len(order), size, self.mixup, self.seed, number) if self.mixup else None
         sums = np.zeros((2, len(self.objectives)))
         for start in range(0, len(order), size):
-            sums += self._descend(order[start : start + size])
+            places = order[start : start + size]
+            own = None if mix is None else mix.part(start, start + size)
+            sums += self._descend(places, rows[places], rates, own)
         return np.stack([sums[0] / sums[1], *self._validate()])
 
-    def head(self, place: int) -> LinearHead:
-        """Return a copy of the head of the lane at this place."""
-        return LinearHead(self.kernels[place].copy(), self.biases[place].copy())
+    def head(self, place: int) -> tuple[LinearHead, Hidden | None]:
+        """Return a copy of the layers of the lane at this place: of two heads, those of their mean."""
+        if place not in self.peers:
+            return self._head(place), self._below(place)
+        peer = self.peers[place]
+        one, other = self._below(place), self._below(peer)
+        below = None if one is None or other is None else (one, other)
+        return mean_head(self._head(place), self._head(peer), below)
 
-    def _lay_out(self) -> None:
-        """Set room aside for what every step writes anew."""
-        self.falls, self.leans = np.empty_like(self.kernels), np.empty_like(self.biases)
-        rows = max(min(self.setting.batch_size, len(self.rows)), min(BLOCK, len(self.val_rows)))
-        self.inputs = np.empty((rows, self.table.shape[1]), np.float32)
+    def _head(self, seat: int) -> LinearHead:
+        return LinearHead(self.last.kernels[seat].copy(), self.last.biases[seat].copy())
 
-    def _descend(self, places: np.ndarray) -> np.ndarray:
-        """Move every lane by the minibatch at these places of `rows`.
+    def _below(self, seat: int) -> Hidden | None:
+        below = self.hidden
+        return None if below is None else Hidden(below.kernels[seat].copy(), below.biases[seat].copy())
 
-        Returns (2, g) sums of weight * loss and of weight.
+    def _layers(self) -> list[Layer]:
+        return [self.last] if self.hidden is None else [self.hidden, self.last]
+
+    def _descend(
+        self, places: np.ndarray, rows: np.ndarray, rates: np.ndarray, mix: Mix | None
+    ) -> np.ndarray:
+        """Move every lane by the minibatch at these places, whose inputs are these rows of the table.
+
+        Returns (2, g) sums of weight * loss and of weight; of two heads, over what either learnt from.
         """
-        inputs, labels, logits = self._forward(self.rows[places])
-        sums = np.empty((2, len(self.objectives)))
+        inputs, below, logits = self._forward(rows, mix)
+        known = self.truth[self.rows[places]]
+        sums = np.zeros((2, len(self.objectives)))
         for place, objective in enumerate(self.objectives):
-            sums[0, place], sums[1, place], slope = objective(logits[place], labels, places)
-            np.matmul(inputs.T, slope, out=self.falls[place])
-            np.sum(slope, axis=0, out=self.leans[place])
-        if self.setting.l2:
-            self.falls += np.float32(self.setting.l2) * self.kernels
+            labels = objective.labels(places, known)
+            taught: dict[int, np.ndarray | None] = {place: None}
+            if place in self.peers:
+                peer = self.peers[place]
+                share = kept_share(objective.params, objective.epoch)
+                own, other = taught_rows((logits[place], logits[peer]), labels, share)
+                taught = {place: own, peer: other}
+            for seat, shares in taught.items():
+                if mix is None:
+                    lost, seen, slope = objective(logits[seat], labels, places, shares)
+                else:
+                    lost, seen, slope = mix.measure(objective, logits[seat], labels, places)
+                sums[:, place] += lost, seen
+                self._lean(seat, inputs, below, slope)
         self.step += 1
-        for descent, weights, gradient in zip(
-            self.descents, (self.kernels, self.biases), (self.falls, self.leans), strict=True
-        ):
-            descent.move(weights, gradient, self.step)
+        if self.peers:
+            rates = np.concatenate([rates, rates[list(self.peers)]])
+        for layer in self._layers():
+            layer.move(self.step, rates)
         return sums
 
-    def _validate(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return (g,) losses and (g,) top-1 over the validation rows."""
-        sums, hits = np.zeros((2, len(self.objectives))), np.zeros(len(self.objectives))
-        for start in range(0, len(self.val_rows), BLOCK):
-            _, labels, logits = self._forward(self.val_rows[start : start + BLOCK])
-            for place, objective in enumerate(self.objectives):
-                hits[place] += np.count_nonzero(logits[place].argmax(axis=1) == labels)
-                sums[:, place] += objective(logits[place], labels)[:2]
-        return sums[0] / sums[1], hits / np.float64(len(self.val_rows))
+    def _lean(self, seat: int, inputs: np.ndarray, below: np.ndarray, slope: np.ndarray) -> None:
+        """Take down one head's gradient, given the slope of its loss by its logits."""
+        if self.hidden is None:
+            self.last.lean(seat, inputs, slope)
+            return
+        self.last.lean(seat, below[seat], slope)
+        back = slope @ self.last.kernels[seat].T
+        back *= below[seat] > 0
+        self.hidden.lean(seat, inputs, back)
 
-    def _forward(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the inputs (b, d), labels (b,) and logits (g, b, k) of these rows."""
+    def _validate(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return (g,) losses and (g,) scores over the validation rows."""
+        sums, parts = np.zeros((2, len(self.objectives))), []
+        for start in range(0, len(self.val_rows), BLOCK):
+            rows = self.val_rows[start : start + BLOCK]
+            logits = self._answers(self._forward(rows)[2])
+            # A loss may overwrite the logits it is given.
+            parts.append(logits.copy())
+            for place, objective in enumerate(self.objectives):
+                sums[:, place] += objective(logits[place], self.truth[rows])[:2]
+        scores = np.full(len(self.objectives), np.nan)
+        if parts:
+            labels, whole = self.truth[self.val_rows], np.concatenate(parts, axis=1)
+            scores[:] = [score(logits, labels) for score, logits in zip(self.scores, whole, strict=True)]
+        return sums[0] / sums[1], scores
+
+    def _answers(self, logits: np.ndarray) -> np.ndarray:
+        """Return (g, b, k) of (h, b, k): a lane's own logits, or the mean of its heads' in their place."""
+        for place, peer in self.peers.items():
+            logits[place] += logits[peer]
+            logits[place] *= np.float32(0.5)
+        return logits[: len(self.objectives)]
+
+    def _forward(self, rows: np.ndarray, mix: Mix | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return inputs (b, d), what the last layer sees, the same or (h, b, u), and logits (h, b, k)."""
         inputs = self.inputs[: len(rows)]
         # Rows are known to exist; any mode but "raise" spares a copy of the output.
         np.take(self.table, rows, axis=0, out=inputs, mode="clip")
-        logits = np.matmul(inputs, self.kernels)
-        logits += self.biases[:, None]
-        return inputs, self.truth[rows], logits
+        if mix is not None:
+            inputs[:] = mix.inputs(inputs)
+        below = inputs
+        if self.hidden is not None:
+            below = self.hidden.forward(inputs)
+            np.maximum(below, np.float32(0), out=below)
+        return inputs, below, self.last.forward(below)
+
+
+def _seated(paired: Sequence[bool]) -> dict[int, int]:
+    """Return where the second heads of lanes stand, by the lanes' places: after all first ones."""
+    return {place: len(paired) + turn for turn, place in enumerate(np.flatnonzero(paired).tolist())}

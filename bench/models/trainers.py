@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import replace
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bench.data.pixels import Pixels
 from bench.data.splits import StageSplit
-from bench.methods.apply import Resolved, resolve
+from bench.methods.apply import Resolved, shape_of
 from bench.methods.grammar import needs_features
-from bench.methods.registry import LinearHead
+from bench.models.augment import Recipe
 from bench.models.backbone_info import BackboneInfo
-from bench.models.lanes import Lane, Trained, TrainSetting
-from bench.spec import MethodSpec, Value
+from bench.models.inputs import Inputs
+from bench.models.lanes import Lane, Trained
+from bench.models.orders import Fitted, Order, as_targets, lane_of, resolve_order, train_setting
+from bench.spec import Value
 
 Progress = Callable[[int, int, str], None]
 
@@ -23,86 +28,27 @@ BLOCK = 4096
 """Rows standardised at a time when many are scored."""
 
 
-@dataclass(frozen=True)
-class Order:
-    """One cell to train: rows are positions among all examples; epochs None means the protocol's."""
-
-    method: MethodSpec
-    seed: int
-    rows: np.ndarray
-    val_rows: np.ndarray
-    epochs: int | None = None
-
-    def refit(self, epochs: int) -> Order:
-        """Return the order that trains on training and validation rows for exactly so many epochs."""
-        both = np.sort(np.concatenate([self.rows, self.val_rows]))
-        return replace(self, rows=both, val_rows=both[:0], epochs=epochs)
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A trained cell. embed: rows -> (n, d) inputs of its head, valid until the next one is asked for.
-
-    link: how its logits become scores. seen: (k,) rows per class that it was trained on. found: what the
-    method found in its training rows, by step, for the record. head is None where training failed.
-    """
-
-    trained: Trained
-    embed: Callable[[np.ndarray], np.ndarray]
-    link: str
-    seen: np.ndarray
-    found: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-
-    @property
-    def head(self) -> LinearHead | None:
-        """The trained head."""
-        return self.trained.head
-
-
-class Trainer(Protocol):
-    """Trains orders and yields them in the same order."""
-
-    def fit(self, orders: Sequence[Order]) -> Iterator[Fitted]:
-        """Train; each result must be used before the next is asked for."""
-        ...
-
-
-def link(name: str, logits: np.ndarray) -> np.ndarray:
-    """Turn (n, k) logits into scores: `softmax` probabilities, or one `sigmoid` per class; float32."""
-    wide = logits.astype(np.float64)
-    if name == "sigmoid":
-        return (1.0 / (1.0 + np.exp(-np.clip(wide, -500.0, 500.0)))).astype(np.float32)
-    powers = np.exp(wide - wide.max(axis=1, keepdims=True))
-    shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
-    return shares.astype(np.float32)
-
-
-def train_setting(setting: Mapping[str, Value]) -> TrainSetting:
-    """Take what training needs from a protocol."""
-    names = ("batch_size", "lr", "optimizer", "momentum", "l2", "patience")
-    return TrainSetting(**{name: setting[name] for name in names})  # type: ignore[arg-type]
-
-
 class HeadTrainer:
     """Frozen regime: all heads of a stage are trained together on its standardised features.
 
-    features: (n, d) of all examples. Mean and deviation come from the stage's training part
-    (validation included: no label is used, and no test image). groups: n ids of all examples, of what a
-    cross-validation must keep together, or None.
+    Mean and deviation of the features come from the stage's training part (validation included: no label
+    is used, and no test image). groups: n ids of all examples, of what a cross-validation must keep
+    together, or None. Heads of convolutions are nets on the backbone's maps, trained one by one.
     """
 
     def __init__(
         self,
-        features: np.ndarray,
+        inputs: Inputs,
         split: StageSplit,
         setting: Mapping[str, Value],
         progress: Progress,
         groups: Sequence[str] | None = None,
     ) -> None:
-        self.features, self.setting, self.progress, self.groups = features, setting, progress, groups
-        self.classes, self.truth = len(split.classes), split.truth
+        self.inputs, self.setting, self.progress, self.groups = inputs, setting, progress, groups
+        self.features = inputs.features
+        self.classes, self.truth = len(split.classes), as_targets(split.truth)
         self.rows = np.sort(np.concatenate([split.train, split.val]))
-        own = np.asarray(features[self.rows], np.float32)
+        own = np.asarray(self.features[self.rows], np.float32)
         self.mean, self.scale = np.zeros(own.shape[1], np.float32), np.ones(own.shape[1], np.float32)
         if setting["standardize"]:
             self.mean = own.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -119,37 +65,116 @@ class HeadTrainer:
         return out
 
     def fit(self, orders: Sequence[Order]) -> Iterator[Fitted]:
-        """Train every order's head in one cohort."""
+        """Train every order's head, those on pooled features in one cohort."""
+        made = [self._resolve(order) for order in orders]
+        work = [(order, one) for order, one in zip(orders, made, strict=True) if isinstance(one, Resolved)]
+        on_maps = [bool(shape_of(order.method).filters) for order, _ in work]
+        pooled = self._fit_pooled([one for one, maps in zip(work, on_maps, strict=True) if not maps])
+        convolved = self._fit_maps([one for one, maps in zip(work, on_maps, strict=True) if maps])
+        for order, one in zip(orders, made, strict=True):
+            if isinstance(one, str):
+                yield Fitted.failed(one)
+            else:
+                yield next(convolved if shape_of(order.method).filters else pooled)
+
+    def _resolve(self, order: Order) -> Resolved | str:
+        """Return what an order's method makes of its rows, or why it cannot."""
+        rows = np.searchsorted(self.rows, order.rows)
+        inputs = self.table[rows] if needs_features(order.method) else None
+        groups = None if self.groups is None else [self.groups[row] for row in order.rows]
+        return resolve_order(order, self.truth, self.classes, inputs, groups)
+
+    def _fit_pooled(self, work: Sequence[tuple[Order, Resolved]]) -> Iterator[Fitted]:
         from bench.models.cohort import train_heads
 
-        labels = self.truth[self.rows]
-        resolved: list[Resolved] = []
+        if not work:
+            return
+        real, size = len(self.rows), len(self.rows)
+        table, labels = [self.table], [self.truth[self.rows]]
         lanes: list[Lane] = []
-        size = len(self.rows)
-        for order in orders:
+        for order, made in work:
+            added = made.resampled
             rows = np.searchsorted(self.rows, order.rows)
-            inputs = self.table[rows] if needs_features(order.method) else None
-            groups = None if self.groups is None else [self.groups[row] for row in order.rows]
-            made = resolve(order.method, labels[rows], inputs, self.classes, order.seed, groups)
-            places = np.concatenate([rows, size + np.arange(len(made.resampled.labels))])
+            places = np.concatenate([rows, size + np.arange(len(added.labels))])
             val_rows = np.searchsorted(self.rows, order.val_rows)
-            lanes.append(_lane(order, made, places[made.resampled.rows], val_rows, self.setting))
-            size += len(made.resampled.labels)
-            resolved.append(made)
-        table, y = self.table, labels
-        added = [made.resampled for made in resolved if len(made.resampled.labels)]
-        if added:
-            table = np.concatenate([table, *[part.synthetic for part in added]])
-            y = np.concatenate([labels, *[part.labels for part in added]])
+            lanes.append(lane_of(order, made, places[added.rows], val_rows, self.setting))
+            if len(added.labels):
+                table.append(added.synthetic)
+                labels.append(added.labels.astype(labels[0].dtype))
+                size += len(added.labels)
+        lanes = self._with_views([order for order, _ in work], lanes, table, size, real)
         trained = train_heads(
-            table, y.astype(np.int32), self.classes, lanes, train_setting(self.setting), self.progress
+            table[0] if len(table) == 1 else np.concatenate(table),
+            labels[0] if len(labels) == 1 else np.concatenate(labels),
+            self.classes,
+            lanes,
+            train_setting(self.setting),
+            self.progress,
         )
-        for made, answer in zip(resolved, trained, strict=True):
-            yield Fitted(answer, self.embed, made.loss.link, made.seen, made.found)
+        for (_, made), answer in zip(work, trained, strict=True):
+            yield Fitted(answer, _through(answer, self.embed), made, self.mean, self.scale)
+
+    def _with_views(
+        self, orders: Sequence[Order], lanes: list[Lane], table: list[np.ndarray], size: int, real: int
+    ) -> list[Lane]:
+        """Append the views that orders ask for to the table of `size` rows; return lanes that draw from them.
+
+        A row that is no image's, a synthetic one, stands for itself in every view.
+        """
+        starts: dict[tuple[Recipe, int], int] = {}
+        out = []
+        for order, lane in zip(orders, lanes, strict=True):
+            shape = shape_of(order.method)
+            if shape.recipe is None:
+                out.append(lane)
+                continue
+            key = shape.recipe, shape.views
+            if key not in starts:
+                starts[key] = size
+                for view in self.inputs.views(*key):
+                    table.append((np.asarray(view[self.rows], np.float32) - self.mean) / self.scale)
+                    size += real
+            offsets = [starts[key] + number * real for number in range(shape.views)]
+            changed = [np.where(lane.rows < real, lane.rows + offset, lane.rows) for offset in offsets]
+            out.append(replace(lane, views=np.stack([lane.rows, *changed])))
+        return out
+
+    def _fit_maps(self, work: Sequence[tuple[Order, Resolved]]) -> Iterator[Fitted]:
+        from bench.env import make_deterministic
+        from bench.models.conv import build_conv, channel_scale, standardising
+        from bench.models.nets import train_nets
+
+        if not work:
+            return
+        make_deterministic()
+        maps = self.inputs.maps
+        channels = maps.shape[-1]
+        mean, scale = np.zeros(channels, np.float32), np.ones(channels, np.float32)
+        if self.setting["standardize"]:
+            mean, scale = channel_scale(maps, self.rows)
+        # One net is compiled for all neighbours that have the same layers.
+        for filters, alike in groupby(work, lambda one: shape_of(one[0].method).filters):
+            same = list(alike)
+            answers = train_nets(
+                partial(build_conv, maps.shape[1:], filters),
+                maps,
+                standardising(mean, scale),
+                self.truth,
+                self.classes,
+                [_lane_on_images(order, made, self.setting) for order, made in same],
+                train_setting(self.setting),
+                self.progress,
+            )
+            for (_, made), (trained, embed) in zip(same, answers, strict=True):
+                yield Fitted(trained, embed, made, mean, scale, embed.variables)
 
 
 class NetTrainer:
-    """Scratch regime: each cell is a net of its own, trained end to end from random weights on pixels."""
+    """Scratch and finetune regime: each cell is a net of its own, trained end to end on pixels.
+
+    weights: what nets begin with: `random`, `imagenet` or a path. checkpoints: a folder where nets in
+    training are written down after every epoch, or None.
+    """
 
     def __init__(
         self,
@@ -158,48 +183,57 @@ class NetTrainer:
         split: StageSplit,
         setting: Mapping[str, Value],
         progress: Progress,
+        weights: str = "random",
+        checkpoints: Path | None = None,
     ) -> None:
         self.pixels, self.backbone, self.setting, self.progress = pixels, backbone, setting, progress
-        self.classes, self.truth = len(split.classes), split.truth
+        self.weights, self.checkpoints = weights, checkpoints
+        self.classes, self.truth = len(split.classes), as_targets(split.truth)
 
     def fit(self, orders: Sequence[Order]) -> Iterator[Fitted]:
         """Train every order's net, one after the other."""
         from bench.env import make_deterministic
-        from bench.models.backbones import build_backbone, preprocess
+        from bench.models.backbones import build_backbone, freeze_before, preprocess
         from bench.models.nets import train_nets
 
+        def build(seed: int) -> Any:
+            net = build_backbone(self.backbone, self.pixels.size, self.weights, seed)
+            freeze_before(net, str(self.setting["train_from"]))
+            return net
+
         make_deterministic()
-        resolved, lanes = [], []
-        for order in orders:
-            made = resolve(order.method, self.truth[order.rows], None, self.classes, order.seed)
-            resolved.append(made)
-            lanes.append(_lane(order, made, order.rows[made.resampled.rows], order.val_rows, self.setting))
-        size = self.pixels.size
+        resolved = [resolve_order(order, self.truth, self.classes, None, None) for order in orders]
+        work = [
+            (order, made) for order, made in zip(orders, resolved, strict=True) if not isinstance(made, str)
+        ]
+        names = [order.name if self.checkpoints else "" for order, _ in work]
         answers = train_nets(
-            lambda seed: build_backbone(self.backbone, size, "random", seed),
+            build,
             self.pixels,
             preprocess(self.backbone, str(self.setting["preprocess"])),
             self.truth,
             self.classes,
-            lanes,
+            [_lane_on_images(order, made, self.setting) for order, made in work],
             train_setting(self.setting),
             self.progress,
+            [self.checkpoints / f"{name}.npz" if self.checkpoints and name else None for name in names],
         )
-        for made, (trained, embed) in zip(resolved, answers, strict=True):
-            yield Fitted(trained, embed, made.loss.link, made.seen, made.found)
+        for one in resolved:
+            if isinstance(one, str):
+                yield Fitted.failed(one)
+            else:
+                trained, embed = next(answers)
+                yield Fitted(trained, embed, one, net=embed.variables)
 
 
-def _lane(
-    order: Order, made: Resolved, rows: np.ndarray, val_rows: np.ndarray, setting: Mapping[str, Value]
-) -> Lane:
-    epochs = order.epochs if order.epochs is not None else setting["epochs"]
-    return Lane(
-        rows,
-        val_rows,
-        made.loss,
-        made.weights,
-        order.seed,
-        int(epochs or 0),
-        made.row_weights,
-        made.stop_by,
-    )
+def _lane_on_images(order: Order, made: Resolved, setting: Mapping[str, Value]) -> Lane:
+    """Return the lane of an order whose inputs are the images themselves, or one map of each."""
+    return lane_of(order, made, order.rows[made.resampled.rows], order.val_rows, setting)
+
+
+def _through(
+    trained: Trained, embed: Callable[[np.ndarray], np.ndarray]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what gives the inputs of a head's last layer."""
+    hidden = trained.hidden
+    return embed if hidden is None else lambda rows: hidden(embed(rows))

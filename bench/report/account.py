@@ -10,8 +10,8 @@ from typing import Any
 from bench.leaderboard import Board
 from bench.report.boards import hole_notes
 from bench.report.page import Block, Section, Words
+from bench.report.settings import Record
 from bench.report.table import Column, Table
-from bench.report.tables import Record
 from bench.spec import canonical_json
 
 COUNTS = {

@@ -8,15 +8,16 @@ from typing import Any
 from bench.effects import NONE, Effect
 from bench.leaderboard import BEHIND, BEST, NOT_STORED, TIED, Board, Hole, Row
 from bench.metrics.registry import get_metric
+from bench.report.settings import kind_of, trivial_notes, trivial_values
 from bench.report.table import Column, Table
-from bench.report.tables import TRIVIAL, kind_of, metric_column
+from bench.report.tables import metric_column
 
 HOLES_LISTED = 40
 """Missing combinations that are listed one by one (seeds of one backbone and method together)."""
 
 
 def leaderboard_table(boards: Sequence[Board], full: bool = False, left: int = 0) -> Table:
-    """Return the boards' rows one after the other, the trivial answer under each.
+    """Return the boards' rows one after the other, the trivial answers under each.
 
     full: for machines: every column, and every metric that the kind heads its tables with. left: settings
     that are on no board because they rank below.
@@ -76,10 +77,9 @@ def _board_rows(board: Board, boards: Sequence[Board], others: Sequence[str]) ->
     place = {"task": cell["task"], "stage": cell["stage"], "items": len(board.contest.items.ids)}
     place["data"] = f"{cell['data']['source']} {cell['data']['fingerprint'][:8]}"
     rows = [{**place, **_cells(row, board.metric, others)} for row in board.rows]
-    trivial = board.rows[0].setting
-    values = {name: _mean(trivial.values(TRIVIAL, name)) for name in (board.metric, *others)}
-    if any(value is not None for value in values.values()):
-        rows.append({**place, "method": TRIVIAL, **values})
+    for trivial, values in trivial_values(board.rows[0].setting, [board.metric, *others]).items():
+        if any(value is not None for value in values.values()):
+            rows.append({**place, "method": trivial, **values})
     return rows
 
 
@@ -118,16 +118,21 @@ def _notes(boards: Sequence[Board], body: Sequence[Mapping[str, Any]], left: int
             "of the difference to the best, paired."
         )
     else:
-        notes.append(f"{get_metric(boards[0].metric).title} has no interval: it cannot be drawn quickly.")
+        notes.append(_without_interval(boards[0].metric))
     standings = [row.get("standing") for row in body]
     if TIED in standings:
         notes.append(f"{TIED}: not distinguishable from the {BEST}; {BEHIND}: the interval leaves out 0.")
     if BEST in standings:
         notes.append("Ranked by test: who chooses by this table chooses on test. bench run marks the best on "
                      "validation.")  # fmt: skip
-    if any(row.get("method") == TRIVIAL for row in body):
-        notes.append(f"{TRIVIAL}: every image is given the shares of the classes in train as its scores.")
-    return [*notes, *hole_notes(boards)]
+    return [*notes, *trivial_notes(body), *hole_notes(boards)]
+
+
+def _without_interval(metric: str) -> str:
+    title = get_metric(metric).title
+    if metric == "ece":
+        return f"{title} has no interval: resampling a sum of absolute gaps moves it up."
+    return f"{title} has no interval: no bootstrap draws it."
 
 
 def hole_notes(boards: Sequence[Board]) -> list[str]:

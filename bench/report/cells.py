@@ -6,47 +6,50 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bench.comparison import counted
 from bench.kinds.base import Average
 from bench.metrics.registry import COUNTS, METRICS
+from bench.report.settings import Record, kind_of
 from bench.report.table import Column, Table
-from bench.report.tables import TRIVIAL, Record, kind_of
 
 if TYPE_CHECKING:
     from bench.baselines import Baseline, Number, PublishedResult
+    from bench.kinds.base import Kind
 
-PUBLISHED = (
-    Column("published_test", "their test", "int"),
-    Column("published_top1", "their top-1", "ratio"),
-    Column("published_top5", "their top-5", "ratio"),
-)
+IMPUTED = "imputed"
+"""The part of results that scores what a method filled in for labels hidden from it."""
 
 
 def class_table(result: Record, published: Baseline | None = None) -> Table:
-    """Return a row for each class, then the averages, the groups of classes and the trivial answer.
+    """Return a row for each class, then the averages, the groups of classes and the trivial answers.
 
     result: a stored cell with its `per_class` rows. published: a baseline; of its results the first of the
     cell's stage stands beside ours. The column `row` tells classes from what stands below them: `class`,
-    `average`, `group` or `trivial`.
+    `average`, `group`, `imputed`, or the name of a trivial answer.
     """
     kind, cell = kind_of(result), result["cell"]
     theirs = _theirs(published, cell["stage"])
-    name = kind.class_columns[0].key
-    body = [{"row": "class", **row, **_their_class(theirs, row[name])} for row in result["per_class"]]
+    name, columns = kind.class_columns[0].key, _published_columns(kind, theirs)
+    keys = [column.key.removeprefix("published_") for column in columns[1:]]
+    body = [{"row": "class", **row, **_their_class(theirs, row[name], keys)} for row in result["per_class"]]
     metrics = result["metrics"]
-    ours, trivial = metrics.get("test", {}), metrics.get(TRIVIAL)
     for average in kind.averages:
-        whose = _whose(average, result["per_class"], name)
-        body.append(
-            {"row": average.role, **whose, **_picked(average, ours), **_their_average(theirs, average)}
-        )
-    body += [
-        {"row": TRIVIAL, **_whose(average, result["per_class"], name), **_picked(average, trivial)}
-        for average in kind.averages
-        if average.trivial and trivial is not None
-    ]
-    columns = [Column("row", "row"), *kind.class_columns, *(PUBLISHED if theirs else ())]
+        whose = _whose(average, result["per_class"], kind)
+        ours = _picked(average, metrics.get("test", {}))
+        body.append({"row": average.role, **whose, **ours, **_their_average(theirs, average, keys)})
+    for part in (IMPUTED, *kind.trivial_names):
+        body += [
+            {"row": part, **_whose(average, result["per_class"], kind), **_picked(average, metrics[part])}
+            for average in kind.averages
+            if part in metrics and (average.trivial or (part == IMPUTED and average.role == "average"))
+        ]
     title = f"{cell['task']} {cell['stage']}: {cell['backbone']}, {cell['method_text']}, seed {cell['seed']}"
-    return Table(f"{title} ({result['id'][:8]})", columns, body, _class_notes(result, published, theirs))
+    return Table(
+        f"{title} ({result['id'][:8]})",
+        [Column("row", "row"), *kind.class_columns, *columns],
+        body,
+        _class_notes(result, published, theirs),
+    )
 
 
 def cell_tables(result: Record, history: Sequence[Mapping[str, Any]] = ()) -> tuple[Table, ...]:
@@ -82,21 +85,37 @@ def _theirs(published: Baseline | None, stage: str) -> PublishedResult | None:
     return next(found, None)
 
 
-def _their_class(theirs: PublishedResult | None, name: str) -> dict[str, Any]:
+def _published_columns(kind: Kind, theirs: PublishedResult | None) -> list[Column]:
+    """Return the columns of a published result: its test items, and what it tells of the classes."""
+    if theirs is None:
+        return []
+    if kind.name == "multiclass":
+        told = {"top1", "top5"}
+    else:
+        told = {key for numbers in theirs.classes.values() for key in numbers}
+        told |= {key for row in kind.averages for key, name in row.columns.items() if name in theirs.metrics}
+    shown = [column for column in kind.class_columns[1:] if column.key in told]
+    return [
+        Column("published_test", "their test", "int"),
+        *(Column(f"published_{column.key}", f"their {column.title}", column.kind) for column in shown),
+    ]
+
+
+def _their_class(theirs: PublishedResult | None, name: str, keys: Iterable[str]) -> dict[str, Any]:
     if theirs is None:
         return {}
     numbers = theirs.classes.get(name, {})
     return {
         "published_test": theirs.support.get(name),
-        **{f"published_{key}": _value(numbers.get(key)) for key in ("top1", "top5")},
+        **{f"published_{key}": _value(numbers.get(key)) for key in keys},
     }
 
 
-def _their_average(theirs: PublishedResult | None, average: Average) -> dict[str, Any]:
+def _their_average(theirs: PublishedResult | None, average: Average, keys: Iterable[str]) -> dict[str, Any]:
     if theirs is None:
         return {}
-    keys = (key for key in ("top1", "top5") if key in average.columns)
-    return {f"published_{key}": _value(theirs.metrics.get(average.columns[key])) for key in keys}
+    shown = (key for key in keys if key in average.columns)
+    return {f"published_{key}": _value(theirs.metrics.get(average.columns[key])) for key in shown}
 
 
 def _value(number: Number | None) -> float | None:
@@ -107,20 +126,25 @@ def _picked(average: Average, metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {column: metrics.get(metric) for column, metric in average.columns.items()}
 
 
-def _whose(average: Average, rows: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
+def _whose(average: Average, rows: Sequence[Mapping[str, Any]], kind: Kind) -> dict[str, Any]:
     """Return name and supports of a row below: over all classes, or over those of a group."""
     rows = [row for row in rows if average.role != "group" or row.get("group") == average.name]
     scored = sum(bool(row.get("test_support")) for row in rows)
     totals = {key: sum(row[key] for row in rows if row.get(key)) for key in ("train_support", "test_support")}
-    return {name: f"{average.name} ({scored} {'class' if scored == 1 else 'classes'})", **totals}
+    first = kind.class_columns[0]
+    return {first.key: f"{average.name} ({counted(scored, first.title)})", **totals}
 
 
 def _class_notes(result: Record, published: Baseline | None, theirs: PublishedResult | None) -> list[str]:
     notes = []
     if unscored := result.get("counts", {}).get("not_scored"):
         notes.append(f"{unscored} test images are not scored: train has no image of their class.")
+    many = kind_of(result).name == "multilabel"
     if any(not row.get("test_support") for row in result["per_class"]):
-        notes.append("Classes without a test image are in no average.")
+        whose = "Attributes without an observed test cell" if many else "Classes without a test image"
+        notes.append(f"{whose} are in no average.")
+    if IMPUTED in result["metrics"]:
+        notes.append("imputed: what the method filled in for hidden labels of train, scored by the truth.")
     if published is not None and theirs is not None:
         label = f" ({theirs.label})" if theirs.label else ""
         notes += [
@@ -145,7 +169,8 @@ def _flat(values: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, An
 
 
 def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
-    splits = [split for split in ("test", "val", TRIVIAL) if split in metrics]
+    parts = [name for name in ("test", "val", IMPUTED) if name in metrics]
+    splits = [*parts, *(name for name in metrics if name not in parts)]
     columns = [
         Column("metric", "metric"),
         *(Column(split, split, "ratio") for split in splits),
@@ -162,12 +187,7 @@ def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
         for info in METRICS.values()
         if any(info.name in metrics[split] for split in splits)
     ]
-    counts = {
-        f"{name} ({split})": metrics[split].get(name)
-        for name in COUNTS
-        for split in splits
-        if split != TRIVIAL
-    }
+    counts = {f"{name} ({split})": metrics[split].get(name) for name in COUNTS for split in parts}
     notes = [f"{name}: {value}" for name, value in counts.items() if value is not None]
     return Table("Metrics", columns, rows, notes)
 

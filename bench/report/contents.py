@@ -7,18 +7,21 @@ from typing import Any
 
 from bench import stats
 from bench.baselines import PublishedResult
-from bench.compare import compare, compare_table
-from bench.comparison import INCOMPARABLE, SAME
+from bench.compare import compare
+from bench.compare_table import compare_table
+from bench.comparison import INCOMPARABLE, SAME, counted
 from bench.effects import NONE, effect_metrics, effects
-from bench.leaderboard import BEHIND
+from bench.kinds.base import get_kind
+from bench.leaderboard import BEHIND, Board
 from bench.metrics.registry import get_metric
-from bench.report import findings, plots
+from bench.report import attribute_findings, bars, findings, plots
+from bench.report.attributes import attribute_sections
+from bench.report.bars import Mark
 from bench.report.boards import effects_table, leaderboard_table
 from bench.report.cells import class_table
 from bench.report.page import Block, Figure, Gallery, Picture, Section, Words
-from bench.report.plots import Mark
+from bench.report.settings import trivial_values
 from bench.report.stage import Stage
-from bench.report.tables import TRIVIAL
 
 RANKED = 30
 """Settings that the plot of a leaderboard shows; its table has all."""
@@ -32,11 +35,14 @@ def stage_section(stage: Stage) -> Section:
     sections = [_ranking(stage), _effects(stage)]
     if stage.board.contest.kind == "multiclass":
         sections += [_classes(stage), _confusions(stage), _calibration(stage), _curves(stage)]
+    elif stage.board.contest.kind == "multilabel":
+        sections += attribute_sections(stage)
     sections += [_training(stage), _hardest(stage)]
     items = stage.board.contest.items
+    noun = get_kind(stage.board.contest.kind).class_columns[0].title
     said = (
         f"{len(stage.board.records)} cells of {len(stage.board.rows)} settings, scored on "
-        f"{len(items.ids):,} test items of {len(items.classes)} classes. "
+        f"{len(items.ids):,} test items of {counted(len(items.classes), noun)}. "
         f"Best on validation: {stage.named(stage.best)}; the sections about one cell show its first seed."
     )
     return Section(stage.title, (Words(said),), tuple(section for section in sections if section.blocks))
@@ -46,7 +52,7 @@ def _ranking(stage: Stage) -> Section:
     board, title = stage.board, get_metric(stage.board.metric).title
     shown = board.rows[:RANKED]
     marks = [Mark(stage.named(r.setting), r.value, r.low, r.high, r.standing != BEHIND) for r in shown]
-    trivial = board.rows[0].setting.values(TRIVIAL, board.metric)
+    trivial = _best_trivial(board)
     front = sum(row.standing != BEHIND for row in board.rows)
     best = board.rows[0]
     alt = (
@@ -54,9 +60,17 @@ def _ranking(stage: Stage) -> Section:
         f"Best: {stage.named(best.setting)} with {_number(best.value)}; {front} cannot be told from the best."
     )
     caption = "Filled: the best and what cannot be told from it. Hollow: behind."
-    draw = plots.ranking(marks, f"{title} on test", trivial[0] if trivial else None)
+    draw = bars.ranking(marks, f"{title} on test", trivial)
     figure = Figure(stage.stem("leaderboard"), alt, caption, draw)
     return Section("Leaderboard", (figure, leaderboard_table([board])))
+
+
+def _best_trivial(board: Board) -> float | None:
+    """Return the best that answers which look at no image have of the board's metric."""
+    best, better = None, get_metric(board.metric).better
+    for values in trivial_values(board.rows[0].setting, [board.metric]).values():
+        best = values[board.metric] if better(values[board.metric], best) else best
+    return best
 
 
 def _number(value: float | None) -> str:
@@ -89,7 +103,7 @@ def _effects(stage: Stage) -> Section:
         + (f"Beyond chance: {'; '.join(called)}." if called else "None of it is beyond chance.")
     )
     caption = "Filled: better or worse beyond its interval and q. Hollow: the same. Line: 95%."
-    figure = Figure(stage.stem("effects"), alt, caption, plots.effects(panels))
+    figure = Figure(stage.stem("effects"), alt, caption, bars.effects(panels))
     return Section("What each method adds", (figure, effects_table(found)))
 
 
@@ -120,7 +134,7 @@ def _classes(stage: Stage) -> Section:
         + f". Lowest: {low.name} {_number(low.value)}; highest: {high.name} {_number(high.value)}."
     )
     caption = "Most training images on top. Lines: Wilson's 95% interval, hits averaged over seeds." + said
-    figure = Figure(stage.stem("classes"), alt, caption, plots.classes(ours, theirs, (name, label)))
+    figure = Figure(stage.stem("classes"), alt, caption, bars.classes(ours, theirs, (name, label)))
     return Section("Classes", (figure, *tables))
 
 
@@ -208,7 +222,10 @@ def _training(stage: Stage) -> Section:
 
 
 def _hardest(stage: Stage) -> Section:
-    found = findings.hardest(stage.answers, HARDEST)
+    if stage.answers.truth.ndim > 1:
+        found = attribute_findings.hardest(stage.answers, stage.answers.cuts, HARDEST)
+    else:
+        found = findings.hardest(stage.answers, HARDEST)
     if not found:
         return Section("Hardest items")
     contest, cell = stage.board.contest, stage.cells[stage.first(stage.best)["id"]]
@@ -225,7 +242,7 @@ def _hardest(stage: Stage) -> Section:
             lines.append(f"wrong in {wrong} of {len(hits)} cells")
         pictures.append(Picture(f"item {hard.item}", lines, stage.thumbnail(cell, hard.item)))
     said = (
-        f"The wrong answers of {stage.named(stage.best, seed=True)} with the lowest scores of the true class "
+        f"The wrong answers of {stage.named(stage.best, seed=True)} with the lowest scores of what is true "
         "(in brackets): where to look for wrong labels first."
     )
     if not any(picture.image for picture in pictures):

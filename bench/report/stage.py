@@ -10,7 +10,8 @@ from typing import Any
 from bench.baselines import Baseline
 from bench.effects import NONE
 from bench.leaderboard import Board
-from bench.report.tables import Setting, best_setting
+from bench.report.settings import Setting
+from bench.report.tables import best_setting
 from bench.spec import Predictions
 from bench.store import Stored, slug
 

@@ -14,8 +14,8 @@ from bench.outcomes import contests
 from bench.report.account import data_section, origin_section
 from bench.report.contents import stage_section
 from bench.report.page import Page
+from bench.report.settings import kind_of
 from bench.report.stage import Stage, Thumbnail
-from bench.report.tables import kind_of
 from bench.store import Stored
 
 

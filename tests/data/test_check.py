@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,12 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from bench.data.check import DataReport, Duplicates, check_data, check_tables, find_duplicates
+from bench.cli import cli
+from bench.data.check import AttributeCount, DataReport, Disagreement, check_data
+from bench.data.check_tables import check_tables
+from bench.data.drawn.wardrobe import draw_wardrobe
+from bench.data.duplicates import Duplicates, contradicted, disagree, find_duplicates, on_both_sides
 from bench.data.examples import Examples
 from bench.data.kaggle import open_kaggle
+from bench.data.label_file import open_label_file
+from bench.data.near import SIDE
 from bench.data.pixels import ensure_pixels
 from bench.data.reader import FolderImages
+from bench.errors import EXIT_DONE, EXIT_SOME_FAILED
 from bench.report.table import Table
 from tests.data.folders import encoded, kaggle_folder, picture, row
 
@@ -39,7 +51,7 @@ def opened(tmp_path: Path) -> Examples:
 
 def report(examples: Examples, tmp_path: Path, train: np.ndarray | None = None) -> DataReport:
     even = np.array([year == "2012" for year in examples.columns["year"]])
-    pixels = ensure_pixels(examples, (12, 12), "squash", tmp_path / "cache")
+    pixels = ensure_pixels(examples, (SIDE, SIDE), "squash", tmp_path / "cache")
     return check_data(examples, examples.columns["articleType"], even if train is None else train, pixels)
 
 
@@ -55,9 +67,11 @@ def test_everything_is_counted(tmp_path: Path) -> None:
     assert got.single == ("Ties",)
     assert got.unknown_to_train == ("Socks",)
     assert got.problem_counts == (("not_an_image", True, 1), ("stray_comma", True, 1))
-    assert got.duplicates == Duplicates(groups=2, extra=2, straddling=1, leaked=1, disagreeing=0)
+    assert got.duplicates == Duplicates(groups=2, extra=2, straddling=1, leaked=1, disagreeing=0, torn=(0,))
     assert got.sizes == {(12, 10): 6, (20, 20): 1}
     assert got.empty_parts == ()
+    assert (len(got.twins.pairs), got.shared_items, got.shared_groups) == (0, 0, None)
+    assert not got.attributes and not got.disagreements and got.unlabelled == 0
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
@@ -73,8 +87,8 @@ def test_duplicates_by_hand() -> None:
     labels = ["x", "x", "y", "x", "x", "x", "x"]
     train = np.array([1, 1, 0, 1, 1, 0, 0], bool)
     everything = find_duplicates(hashes, labels, train, np.arange(7))
-    assert everything == Duplicates(groups=2, extra=3, straddling=1, leaked=2, disagreeing=1)
-    assert find_duplicates(hashes, labels, train, np.array([0, 1, 3, 6])) == Duplicates(0, 0, 0, 0, 0)
+    assert everything == Duplicates(groups=2, extra=3, straddling=1, leaked=2, disagreeing=1, torn=(1,))
+    assert find_duplicates(hashes, labels, train, np.array([0, 1, 3, 6])) == Duplicates(0, 0, 0, 0, 0, (0,))
 
 
 def test_tables_hold_all_of_it(tmp_path: Path) -> None:
@@ -121,7 +135,7 @@ def test_the_real_subset(real_data: Callable[[str], Path], tmp_path: Path) -> No
         ),
     )
     train = np.array([int(year) % 2 == 0 for year in few.columns["year"]])
-    pixels = ensure_pixels(few, (32, 32), "squash", tmp_path)
+    pixels = ensure_pixels(few, (SIDE, SIDE), "squash", tmp_path)
     got = check_data(few, few.columns["articleType"], train, pixels)
     assert got.sizes == {(224, 224): len(some)}
     assert got.unknown_to_train == ("Ties",)
@@ -138,3 +152,157 @@ def test_what_the_reader_left_out_is_in_the_report(tmp_path: Path) -> None:
     examples = open_kaggle(folder, tmp_path / "cache", ("articleType", "year"))
     got = report(examples, tmp_path)
     assert got.problem_counts == (("not_a_file", True, 1),)
+
+
+def labelled(tmp_path: Path) -> Examples:
+    """Seven photos: a and b the same bytes, c nearly those, f and g the same and at one; d without labels."""
+    own = draw_wardrobe("tiny").images.read(4)
+    same, near, other = encoded(own, quality=95), encoded(own, quality=60), encoded(picture(9))
+    photos = {"a": same, "b": same, "c": near, "d": encoded(picture(5)), "e": encoded(picture(6))}
+    photos |= {"f": other, "g": other}
+    folder = tmp_path / "d"
+    (folder / "images").mkdir(parents=True)
+    for name, data in photos.items():
+        (folder / "images" / f"{name}.jpg").write_bytes(data)
+    rows = ["a,1,NA,0", "b,1,0,1", "c,0,0,NA", "d,NA,NA,NA", "e,0,0,1", "f,1,0,NA", "g,NA,0,1", "h,1,1,1"]
+    (folder / "label.csv").write_text("\n".join(["image,one,two,three", *rows]) + "\n")
+    return open_label_file(folder, tmp_path / "cache", ())
+
+
+def table_of(examples: Examples) -> np.ndarray:
+    cells = [[int(cell or -1) for cell in examples.columns[name]] for name in examples.attributes]
+    return np.array(cells, np.int8).T
+
+
+def test_attributes_are_counted_and_contradictions_named(tmp_path: Path) -> None:
+    examples = labelled(tmp_path)
+    pixels = ensure_pixels(examples, (SIDE, SIDE), "squash", tmp_path / "cache")
+    train = np.array([True, False, True, True, False, True, True])
+    got = check_data(examples, table_of(examples), train, pixels, ("p", "q", "p", "r", "r", "s", "t"))
+    assert (got.rows, got.decoded, got.usable, got.train, got.test, got.unlabelled) == (7, 7, 7, 5, 2, 1)
+    assert got.attributes == (
+        AttributeCount("one", (2, 1, 2), (1, 1, 0)),
+        AttributeCount("two", (0, 3, 2), (0, 2, 0)),
+        AttributeCount("three", (1, 1, 3), (2, 0, 0)),
+    )
+    assert got.duplicates == Duplicates(2, 2, 1, 1, disagreeing=1, torn=(0, 0, 1))
+    assert got.twins.pairs.tolist() == [[0, 2], [1, 2]]
+    assert (got.twins.straddling, got.twins.disagreeing, got.twins.torn) == (1, 2, (2, 0, 0))
+    assert got.disagreements == (
+        Disagreement(("a.jpg", "b.jpg"), "three", near=False, straddling=True),
+        Disagreement(("a.jpg", "c.jpg"), "one", near=True, straddling=False),
+        Disagreement(("b.jpg", "c.jpg"), "one", near=True, straddling=True),
+    )
+    assert (got.shared_items, got.shared_groups) == (0, 1), "r is on both sides"
+    assert got.problem_counts == (
+        ("no_image", True, 1),
+        ("no_known_label", False, 1),
+        ("one_value", False, 1),
+    )
+    tables = {table.title: table for table in check_tables(got)}
+    assert list(tables)[2:4] == ["Attributes", "Labels that disagree"]
+    figures = {line["what"]: line["count"] for line in tables["Data check"].rows}
+    assert figures["unknown labels"] == 7 and figures["groups in train and in test"] == 1
+    assert figures["of these without any known label (kept)"] == 1
+    rows = {line["attribute"]: line for line in tables["Attributes"].rows}
+    assert [rows[name]["note"] for name in ("one", "two", "three")] == [
+        "",
+        "no yes in train, no yes in test",
+        "no no in test",
+    ]
+    assert [rows[name]["torn"] for name in ("one", "two", "three")] == [2, 0, 1]
+    for table in tables.values():
+        assert_fits(table)
+
+
+CELLS = arrays(np.int8, st.tuples(st.integers(1, 12), st.just(2)), elements=st.integers(-1, 1).map(np.int8))
+
+
+@given(CELLS, st.data())
+@settings(max_examples=100)
+def test_duplicates_against_sets(table: np.ndarray, data: st.DataObject) -> None:
+    n = len(table)
+    hashes = data.draw(st.lists(st.sampled_from("abc"), min_size=n, max_size=n))
+    train = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    got = find_duplicates(hashes, table, train, np.arange(n))
+    groups = [rows for rows in ([k for k in range(n) if hashes[k] == one] for one in "abc") if len(rows) > 1]
+    torn = [
+        [len({int(table[row, column]) for row in rows} - {-1}) > 1 for column in (0, 1)] for rows in groups
+    ]
+    assert got.groups == len(groups) and got.extra == sum(len(rows) - 1 for rows in groups)
+    assert got.torn == tuple(sum(row[column] for row in torn) for column in (0, 1))
+    assert got.disagreeing == sum(any(row) for row in torn)
+    both = {one for k, one in enumerate(hashes) if train[k]} & {
+        one for k, one in enumerate(hashes) if not train[k]
+    }
+    assert got.straddling == on_both_sides(hashes, train, np.arange(n)) == len(both)
+    assert got.leaked == sum(hashes[k] in both for k in range(n) if not train[k])
+    pairs = np.array([(i, j) for i in range(n) for j in range(i + 1, n)], np.int64).reshape(-1, 2)
+    for pair, answer in zip(pairs, contradicted(table, pairs), strict=True):
+        assert np.array_equal(disagree(table, pair), answer)
+
+
+def test_repeating_rare_combinations_before_the_split_is_caught() -> None:
+    """What seed 001 did: rows repeated until label combinations are equally frequent, then a random fifth."""
+    examples = draw_wardrobe("small")
+    combinations = list(zip(*examples.answers.values(), strict=True))
+    by_combination = [
+        np.flatnonzero([own == one for own in combinations]) for one in sorted(set(combinations))
+    ]
+    most = max(map(len, by_combination))
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([np.resize(rng.permutation(own), most) for own in by_combination])
+    hashes, labels = examples.images.content_hashes(), table_of(examples)[rows]
+    test = rng.permutation(len(rows))[: len(rows) // 5]
+    train = ~np.isin(np.arange(len(rows)), test)
+    everyone = np.arange(len(rows))
+    got = find_duplicates([hashes[row] for row in rows], labels, train, everyone)
+    assert got.leaked / len(test) > 0.8
+    assert on_both_sides([examples.items[row] for row in rows], train, everyone) > 200
+    # The split first, and the rows of train repeated after it: nothing leaks but the pictures listed twice.
+    side = rng.random(900) < 0.8
+    assert find_duplicates(hashes, table_of(examples), side, np.arange(900)).leaked <= 6
+    assert on_both_sides(examples.items, side, np.arange(900)) == 0
+
+
+def test_the_seeds_own_data(real_data: Callable[[str], Path], tmp_path: Path) -> None:
+    """Seven pairs of byte-identical photos, of which four contradict each other."""
+    examples = open_label_file(real_data("multilabel"), tmp_path, ())
+    hashes, train = examples.images.content_hashes(), np.ones(972, bool)
+    got = find_duplicates(hashes, table_of(examples), train, np.arange(972))
+    assert (got.groups, got.extra, got.disagreeing, got.torn) == (7, 7, 4, (0, 2, 1, 1))
+
+
+def test_the_command_draws_checks_and_describes(tmp_path: Path) -> None:
+    folder, cache = tmp_path / "drawn", tmp_path / "cache"
+
+    def bench(*args: object) -> Result:
+        texts = [str(arg) for arg in ("data", *args)]
+        return CliRunner().invoke(cli, texts, standalone_mode=False)
+
+    assert bench("draw", "--task", "multilabel", "--out", folder).exception is None
+    where = ("--task", "multilabel", "--data", folder, "--cache", cache, "--format", "json")
+    done = bench("check", *where)
+    assert done.return_value == EXIT_DONE, "what is unknown costs no row"
+    rows = [row for table in json.loads(done.stdout) for row in table]
+    counts = {row["what"]: row["count"] for row in rows if "what" in row}
+    drawn = draw_wardrobe("tiny")
+    assert (counts["rows kept by the reader"], counts["train"], counts["test"]) == (100, 80, 20)
+    assert counts["unknown labels"] == sum(drawn.columns[name].count("") for name in drawn.attributes)
+    assert counts["images byte-identical to another one"] == 2
+    assert counts["of these pictures, with different labels"] == 1
+    (folder / "images" / drawn.items[0]).unlink()
+    assert bench("check", *where).return_value == EXIT_SOME_FAILED
+    hidden = bench("describe", *where, "--set", "hide=random", "--set", "hide_rate=0.5")
+    rows = [row for table in json.loads(hidden.stdout) for row in table]
+    shares = {row["attribute"]: row for row in rows if "missing" in row}
+    assert list(shares) == list(drawn.attributes)
+    assert all(row["missing"] > 0.4 and row["truth"] is not None for row in shares.values())
+    assert "hide=random needs hide_rate" in str(bench("check", *where, "--set", "hide=random").exception)
+
+
+def test_the_fashion_source_of_the_same_card(tmp_path: Path) -> None:
+    args = ("--task", "multilabel", "--sample", "tiny", "--set", "source=fashion", "--format", "json")
+    done = CliRunner().invoke(cli, ["data", "check", *args, "--cache", str(tmp_path)], standalone_mode=False)
+    names = [row["attribute"] for table in json.loads(done.stdout) for row in table if "attribute" in row]
+    assert "gender: Men" in names and "season: Fall" in names and done.return_value == EXIT_DONE

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bench.cards import Stage
 from bench.data import rules
 from bench.data.examples import Examples
-from bench.data.rules import SplitPlan, check_plan
+from bench.data.rules import SplitPlan, check_plan, check_sides
 from bench.data.splits import RULES, StageSplit, even_year, stage_split, train_mask
 from bench.errors import BenchError, DataError
 
@@ -70,6 +70,13 @@ def test_splits_that_cannot_be_are_told_before_anything_is_computed(
 ) -> None:
     with pytest.raises(BenchError, match=message):
         check_plan(_examples(years), SplitPlan(rule, column))
+
+
+def test_a_rule_that_looks_at_no_column_names_none() -> None:
+    with pytest.raises(DataError, match="^the split rule random leaves no test row; add data$"):
+        check_sides(SplitPlan("random", ""), [True])
+    with pytest.raises(DataError, match="^the split rule even_year on column 'year' leaves no train row"):
+        check_sides(SplitPlan("even_year", "year"), [False])
 
 
 def test_stages_by_hand() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bench.errors import BenchError
 from bench.kinds.base import KINDS, Kind, get_kind
-from bench.metrics.registry import METRICS
+from bench.metrics.registry import COUNTS, METRICS, metrics_of
 from bench.spec import Predictions
 
 
@@ -19,8 +20,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
     return get_kind(request.param)
 
 
-@pytest.fixture
-def pred() -> Predictions:
+def one_class_each() -> Predictions:
     rng = np.random.default_rng(0)
     return Predictions(
         items=tuple(str(i) for i in range(60)),
@@ -32,6 +32,35 @@ def pred() -> Predictions:
     )
 
 
+def many_attributes() -> Predictions:
+    """Some cells unknown, an attribute without a yes, one never answered with yes."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(-1, 2, (60, 7)).astype(np.int32)
+    truth[:, 3] = np.minimum(truth[:, 3], 0)
+    return Predictions(
+        items=tuple(str(i) for i in range(60)),
+        groups=None,
+        truth=truth,
+        scores=rng.random((60, 7)).astype(np.float32),
+        classes=tuple("abcdefg"),
+        train_support=np.array([300, 150, 60, 30, 10, 5, 2]),
+        known=np.full(7, 400),
+        cuts=np.array([0.5, 0.5, 1.5, 0.5, 0.2, 0.8, 0.5], np.float32),
+    )
+
+
+PREDICTIONS = {"multiclass": one_class_each, "multilabel": many_attributes}
+
+
+@pytest.fixture
+def pred(kind: Kind) -> Predictions:
+    return PREDICTIONS[kind.name]()
+
+
+def test_every_kind_is_covered() -> None:
+    assert set(PREDICTIONS) == set(KINDS)
+
+
 def test_it_goes_by_its_name(kind: Kind) -> None:
     assert KINDS[kind.name].startswith("bench.kinds.")
 
@@ -41,11 +70,18 @@ def test_what_it_shows_and_chooses_by_are_metrics(kind: Kind, pred: Predictions)
     assert {*kind.headline, kind.selection} <= set(METRICS) & set(summary)
 
 
+def test_its_summary_is_what_is_registered_for_it_and_counts(kind: Kind, pred: Predictions) -> None:
+    names = [name for name in kind.summary(pred) if name not in COUNTS]
+    assert tuple(names) == metrics_of(kind.name)
+
+
 def test_its_tables_show_what_it_gives(kind: Kind, pred: Predictions) -> None:
     rows, summary = kind.per_class(pred), kind.summary(pred)
     keys = [column.key for column in kind.class_columns]
     assert len(set(keys)) == len(keys)
     assert all(set(keys) <= set(row) for row in rows)
+    assert [row["class"] for row in rows] == list(pred.classes)
+    assert all({"class", "test_support"} <= set(row) for row in rows)
     for average in kind.averages:
         assert set(average.columns) <= set(keys)
         assert set(average.columns.values()) <= set(summary)
@@ -54,10 +90,26 @@ def test_its_tables_show_what_it_gives(kind: Kind, pred: Predictions) -> None:
     assert {row.get("group") for row in rows} <= groups | {None}
 
 
-def test_its_trivial_answer_is_scored_on_the_same_items(kind: Kind, pred: Predictions) -> None:
-    trivial = kind.trivial(pred)
-    assert trivial.items == pred.items and np.array_equal(trivial.truth, pred.truth)
-    assert set(kind.summary(trivial)) == set(kind.summary(pred))
+def test_its_trivial_answers_are_scored_on_the_same_items(kind: Kind, pred: Predictions) -> None:
+    trivials = kind.trivials(pred)
+    assert tuple(trivials) == tuple(kind.trivial_names)
+    for trivial in trivials.values():
+        assert trivial.items == pred.items and np.array_equal(trivial.truth, pred.truth)
+        assert set(kind.summary(trivial)) == set(kind.summary(pred))
+    assert not {"val", "test", "imputed"} & set(trivials)
+
+
+def test_its_curves_are_points_of_known_classes(kind: Kind, pred: Predictions) -> None:
+    for row in kind.curves(pred):
+        assert list(row) == ["class", "curve", "x", "y", "cut"]
+        assert row["class"] in pred.classes and row["curve"] in ("roc", "pr")
+        assert 0 <= row["x"] <= 1 and 0 <= row["y"] <= 1
+
+
+def test_it_never_needs_a_part_that_has_no_items(kind: Kind, pred: Predictions) -> None:
+    none = replace(pred, items=(), truth=pred.truth[:0], scores=pred.scores[:0])
+    assert all(value is None for name, value in kind.summary(none).items() if name in METRICS)
+    assert len(kind.per_class(none)) == 7 and not kind.curves(none)
 
 
 def test_its_draws_agree_with_its_summary(kind: Kind, pred: Predictions) -> None:

@@ -7,9 +7,18 @@ import pytest
 
 from bench.errors import BenchError
 from bench.methods import cleaning
-from bench.methods.apply import Resolved, apply_posthoc, fit_posthoc, resolve
-from bench.methods.grammar import parse_method
+from bench.methods.apply import (
+    Resolved,
+    Shape,
+    apply_posthoc,
+    fit_posthoc,
+    resolve,
+    resolve_attributes,
+    shape_of,
+)
+from bench.methods.grammar import NONE, parse_method
 from bench.methods.registry import Labelled, LinearHead
+from bench.models.augment import Recipe
 
 Y = np.repeat(np.array([0, 1, 2], np.int32), [6, 3, 1])
 FEATURES = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
@@ -147,3 +156,45 @@ def test_groups_reach_the_labels_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(cleaning, "clean", told)
     assert resolve(parse_method("clean"), Y, FEATURES, 3, 7, list("aabbccddee")).seen.sum() == len(KEPT)
+
+
+def _known() -> np.ndarray:
+    known = np.tile(np.array([[1, 0], [1, 1], [0, 0], [np.nan, 1]], np.float32), (5, 1))
+    return np.concatenate([known, np.array([[np.nan, np.nan]], np.float32)])
+
+
+def test_attributes_are_masked_by_default_and_mask_is_another_word_for_it() -> None:
+    made = resolve_attributes(parse_method("none"), _known(), None, 0)
+    assert parse_method("mask") == parse_method("none") == NONE
+    assert parse_method("mask+class_weight") == parse_method("class_weight")
+    np.testing.assert_array_equal(made.targets, _known())
+    assert made.weights is None and made.fills is None and made.loss.family == "bce"
+    np.testing.assert_array_equal(made.seen, [[5, 10], [10, 10]])
+    np.testing.assert_array_equal(made.resampled.rows, np.arange(21))
+
+
+def test_each_attribute_is_weighted_like_a_problem_of_two_classes() -> None:
+    from sklearn.utils.class_weight import compute_class_weight
+
+    made = resolve_attributes(parse_method("class_weight"), _known(), None, 0)
+    assert made.weights is not None
+    for column in range(2):
+        cells = _known()[:, column]
+        theirs = compute_class_weight("balanced", classes=np.array([0, 1]), y=cells[~np.isnan(cells)])
+        np.testing.assert_allclose(made.weights[:, column], theirs, rtol=1e-6)
+
+
+def test_oversampling_evens_out_combinations_of_attributes() -> None:
+    made = resolve_attributes(parse_method("oversample"), _known(), None, 0)
+    rows = made.resampled.rows
+    assert len(rows) == 5 * 5
+    texts = [str(_known()[row]) for row in rows]
+    assert {texts.count(text) for text in texts} == {5}
+    np.testing.assert_array_equal(made.targets, _known()[rows])
+
+
+def test_heads_and_views_are_told_by_their_steps() -> None:
+    assert shape_of(parse_method("mlp(units=16)+class_weight")) == Shape(units=16)
+    assert shape_of(parse_method("conv(filters=8-4)")) == Shape(filters=(8, 4))
+    assert shape_of(parse_method("augment(flip,views=2)")) == Shape(recipe=Recipe("flip"), views=2)
+    assert shape_of(NONE) == Shape()

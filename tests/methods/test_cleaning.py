@@ -13,7 +13,10 @@ from bench.errors import BenchError
 from bench.methods import cleaning
 from bench.methods.cleaning import Suspects, clean, find_suspects, fold_of, out_of_sample
 from bench.methods.grammar import parse_method
-from bench.models.trainers import HeadTrainer, Order
+from bench.models.inputs import GivenFeatures
+from bench.models.lanes import Trained
+from bench.models.orders import Order
+from bench.models.trainers import HeadTrainer
 from bench.protocol import defaults
 
 K = 5
@@ -214,7 +217,7 @@ def _split(truth: np.ndarray) -> StageSplit:
 def test_heads_that_learn_from_cleaned_labels_know_the_truth_better() -> None:
     features, truth, given = _blobs(n=1000, d=60, noise=0.4, apart=0.6)
     split = _split(given)
-    trainer = HeadTrainer(features, split, {**defaults(), "lr": 0.01}, lambda *_: None)
+    trainer = HeadTrainer(GivenFeatures(features), split, {**defaults(), "lr": 0.01}, lambda *_: None)
     texts = ["none", "clean", "clean(action=relabel)", "clean(action=weight)", "clean+smote+class_weight+gce"]
     orders = [Order(parse_method(text), 0, split.train, split.val[:0], epochs=30) for text in texts]
     right, found = [], []
@@ -222,7 +225,8 @@ def test_heads_that_learn_from_cleaned_labels_know_the_truth_better() -> None:
         assert one.head is not None
         answers = one.head.logits(one.embed(split.test)).argmax(1)
         right.append(np.mean(answers == truth[split.test]))
-        found.append(dict(one.found))
+        assert one.made is not None
+        found.append(dict(one.made.found))
     assert right[0] + 0.1 < min(right[1:]), right
     assert found[0] == {}
     assert found[1] == found[2] == found[3] == found[4]
@@ -232,7 +236,7 @@ def test_heads_that_learn_from_cleaned_labels_know_the_truth_better() -> None:
 def test_wrong_validation_labels_do_not_stop_what_learns_from_cleaned_ones() -> None:
     features, truth, given = _blobs(n=1000, d=60, noise=0.4, apart=0.6)
     split = _split(given)
-    trainer = HeadTrainer(features, split, {**defaults(), "lr": 0.01}, lambda *_: None)
+    trainer = HeadTrainer(GivenFeatures(features), split, {**defaults(), "lr": 0.01}, lambda *_: None)
     methods = [parse_method(text) for text in ("none", "clean", "clean(action=relabel)")]
     orders = [Order(method, 0, split.train, split.val) for method in methods]
     right = []
@@ -255,9 +259,11 @@ def test_cleaning_sees_training_rows_alone(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(cleaning, "find_suspects", told)
     split = _split(given)
-    trainer = HeadTrainer(features, split, {**defaults(), "epochs": 2}, lambda *_: None, groups)
+    trainer = HeadTrainer(
+        GivenFeatures(features), split, {**defaults(), "epochs": 2}, lambda *_: None, groups
+    )
     order = Order(parse_method("clean"), 0, split.train, split.val)
-    again = order.refit(epochs=2)
+    again = order.refit(Trained(None, 2))
     assert all(one.head is not None for one in trainer.fit([order, again]))
     for rows, (y, ids) in zip((split.train, np.union1d(split.train, split.val)), seen, strict=True):
         np.testing.assert_array_equal(y, given[rows])

@@ -1,46 +1,88 @@
-"""What every registered step must do; a new step is covered by being registered."""
+"""What every registered step must do, for every kind and regime; a new step is covered by being there."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.methods.apply import Resolved, apply_posthoc, fit_posthoc, resolve
-from bench.methods.grammar import functions_of, parse_method, problems_for, stage_of
+from bench.cards import REGIMES
+from bench.kinds.base import KINDS
+from bench.methods.apply import (
+    Resolved,
+    Shape,
+    apply_posthoc,
+    fit_posthoc,
+    resolve,
+    resolve_attributes,
+    shape_of,
+)
+from bench.methods.cells import CELL_FAMILIES, CELL_PARAMETERS
+from bench.methods.grammar import functions_of, needs_features, parse_method, problems_for, stage_of
 from bench.methods.losses import FAMILIES, PARAMETERS
 from bench.methods.registry import STAGES, STEPS, LinearHead, Param, StepInfo
+from bench.models.augment import RECIPES
+from bench.models.objective import AttributeObjective
 from bench.spec import MethodSpec
 
 K, D = 5, 6
 COUNTS = [9, 6, 3, 0, 1]
 """A tiny problem with an empty class and one with a single row."""
 
+BUILDERS = ("augment", "head")
+"""Stages whose steps have no function: what they ask for is built elsewhere."""
 
-def _edges(param: Param) -> list[Any]:
+WORDS: dict[str, dict[str, tuple[str, ...]]] = {"conv": {"filters": ("1", "64-32-16")}}
+"""Values of arguments that take any word."""
+
+
+def _edges(info: StepInfo, param: Param) -> list[Any]:
     """Return legal values that a step has to stand: every word and both ends of its range."""
-    return [*param.choices, *(end for end in (param.low, param.high) if end is not None)]
+    ends = (end for end in (param.low, param.high) if end is not None)
+    words = (True, False) if param.type is bool else WORDS.get(info.name, {}).get(param.name, ())
+    return [*param.choices, *words, *ends]
 
 
 def _spellings(info: StepInfo) -> list[str]:
-    """Return the step with its defaults and with every edge of every argument that is legal alone."""
+    """Return the step with its defaults, and with every edge of every argument.
+
+    What is not legal alone, as it belongs to some words of another argument, is taken with each of these.
+    """
+    words = [{param.name: word} for param in info.params for word in param.choices]
     texts = [info.name]
     for param in info.params:
-        for value in _edges(param):
-            args = {p.name: p.default for p in info.params} | {param.name: value}
-            if info.check is None or info.check(args) is None:
-                shown = int(value) if param.type is int else value
-                texts.append(f"{info.name}({param.name}={shown})")
-    return texts
+        for value in _edges(info, param):
+            alone = _spelled(info, {param.name: value})
+            beside = [_spelled(info, {**word, param.name: value}) for word in words if alone is None]
+            texts += [text for text in (alone, *beside) if text is not None]
+    return list(dict.fromkeys(parse_method(text).text for text in texts))
+
+
+def _spelled(info: StepInfo, given: dict[str, Any]) -> str | None:
+    """Return the step with some arguments, or None where they are not legal together."""
+    args = {param.name: param.default for param in info.params} | given
+    if info.check is not None and info.check(args) is not None:
+        return None
+    whole = {param.name for param in info.params if param.type is int}
+    shown = (f"{name}={int(value) if name in whole else value}" for name, value in given.items())
+    return f"{info.name}({','.join(shown).replace('True', 'true').replace('False', 'false')})"
 
 
 INFOS = list(STEPS.values())
 TEXTS = [text for info in INFOS for text in _spellings(info)]
 by_name = pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)
 by_text = pytest.mark.parametrize("method", [parse_method(text) for text in TEXTS], ids=TEXTS)
+
+
+def of_kind(kind: str) -> pytest.MarkDecorator:
+    """Run a test with every spelling of every step that tasks of the kind can use."""
+    texts = [text for info in INFOS if kind in info.kinds for text in _spellings(info)]
+    return pytest.mark.parametrize("method", [parse_method(text) for text in texts], ids=texts)
 
 
 def _tiny() -> tuple[np.ndarray, np.ndarray]:
@@ -59,7 +101,8 @@ def test_it_says_what_it_is(info: StepInfo) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9_]*", info.name)
     assert info.summary and "\n" not in info.summary and not info.summary.endswith(".")
     assert re.search(r"\b(19|20)\d\d\b", info.paper), "the paper's year"
-    assert info.kinds and set(info.regimes) <= {"frozen", "scratch"}
+    assert info.kinds and set(info.kinds) <= set(KINDS)
+    assert info.regimes and set(info.regimes) <= set(REGIMES)
     for param in info.params:
         assert re.fullmatch(r"[a-z][a-z0-9_]*", param.name)
         assert param.help and "\n" not in param.help
@@ -67,7 +110,7 @@ def test_it_says_what_it_is(info: StepInfo) -> None:
 
 @by_name
 def test_defaults_are_legal_and_left_out_of_the_text(info: StepInfo) -> None:
-    spelled = ",".join(f"{param.name}={param.default}" for param in info.params)
+    spelled = ",".join(f"{param.name}={str(param.default).lower()}" for param in info.params)
     spec = parse_method(f"{info.name}({spelled})")
     assert spec == parse_method(info.name)
     assert spec.text == info.name
@@ -75,25 +118,41 @@ def test_defaults_are_legal_and_left_out_of_the_text(info: StepInfo) -> None:
 
 @by_name
 def test_its_functions_exist_and_tell_their_source(info: StepInfo) -> None:
-    for stage, place in {**info.run, **info.also}.items():
+    places = {**info.run, **info.also}
+    assert bool(places) == (info.stage not in BUILDERS)
+    for stage, place in places.items():
         assert stage in STAGES
         module, _, name = place.partition(":")
         assert getattr(import_module(module), name).__doc__
 
 
 @by_name
-def test_kinds_and_regimes_are_honoured(info: StepInfo) -> None:
-    method = parse_method(info.name)
-    for regime in ("frozen", "scratch"):
-        problem = problems_for(method, "multiclass", regime)
-        assert (problem is None) == ("multiclass" in info.kinds and regime in info.regimes)
-    assert info.name in str(problems_for(method, "no such kind", "frozen"))
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("kind", [*KINDS, "no such kind"])
+def test_kinds_and_regimes_are_honoured(info: StepInfo, kind: str, regime: str) -> None:
+    for method in map(parse_method, _spellings(info)):
+        problem = problems_for(method, kind, regime)
+        able = regime == "frozen" or not needs_features(method)
+        assert (problem is None) == (kind in info.kinds and regime in info.regimes and able), method.text
+        assert problem is None or problem.startswith(f"{info.name} ")
 
 
 @by_text
 def test_round_trip(method: MethodSpec) -> None:
     assert parse_method(method.text) == method
     assert stage_of(method.steps[0]) in functions_of(method.steps[0])
+
+
+@by_text
+def test_what_has_no_function_says_what_it_builds(method: MethodSpec) -> None:
+    stage, shape = stage_of(method.steps[0]), shape_of(method)
+    assert (shape.units > 0 or shape.filters != ()) == (stage == "head")
+    assert all(isinstance(number, int) and number > 0 for number in shape.filters)
+    assert (shape.recipe is not None) == (shape.views > 0) == (stage == "augment")
+    if shape.recipe is not None:
+        assert shape.recipe.name in RECIPES and 0 < shape.recipe.strength <= 1
+    if stage not in BUILDERS:
+        assert shape == Shape()
 
 
 def _check(resolved: Resolved, n: int) -> None:
@@ -114,13 +173,14 @@ def _check(resolved: Resolved, n: int) -> None:
     loss = resolved.loss
     assert loss.family in FAMILIES and set(loss.params) <= set(PARAMETERS[loss.family])
     assert loss.link in ("softmax", "sigmoid") and np.isfinite(loss.bias)
+    assert resolved.targets is None and resolved.fills is None
     if loss.offset is not None:
         assert (
             loss.offset.shape == (K,) and loss.offset.dtype == np.float32 and np.isfinite(loss.offset).all()
         )
 
 
-@by_text
+@of_kind("multiclass")
 def test_a_tiny_problem_runs_without_nan_and_the_same_twice(method: MethodSpec) -> None:
     y, features = _tiny()
     first, again = (resolve(method, y, features, K, seed=5) for _ in range(2))
@@ -137,7 +197,7 @@ def test_a_tiny_problem_runs_without_nan_and_the_same_twice(method: MethodSpec) 
     assert np.isfinite(head.logits(features)).all()
 
 
-@by_text
+@of_kind("multiclass")
 def test_its_loss_and_slope_are_finite(method: MethodSpec) -> None:
     y, features = _tiny()
     resolved = resolve(method, y, features, K, seed=5)
@@ -148,3 +208,167 @@ def test_its_loss_and_slope_are_finite(method: MethodSpec) -> None:
     assert loss.shape == (len(y),) and slope.shape == (len(y), K)
     assert np.isfinite(loss).all() and (loss >= 0).all()
     assert np.isfinite(slope).all()
+
+
+NEVER, ALWAYS, ONCE = 1, 2, 3
+"""Attributes of the tiny problem that are known nowhere, known as yes alone, and known in a single row."""
+
+EMPTY = 4
+"""The row of the tiny problem of which nothing is known."""
+
+
+def _cells(n: int = 18, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return (n, K) of 1, 0 and NaN with all that can be odd about them, and (n, D) features.
+
+    Attribute 0 is known everywhere but in the empty row, so that no row is whole where attribute 1 is asked.
+    """
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(n, D)).astype(np.float32)
+    known = (features[:, :K] + rng.normal(size=(n, K)) > 0.2).astype(np.float32)
+    known[rng.random((n, K)) < 0.25] = np.nan
+    known[:, 0] = features[:, 0] > 0
+    known[:, NEVER] = np.nan
+    known[:, ALWAYS] = np.where(np.isnan(known[:, ALWAYS]), np.nan, 1.0)
+    known[:, ONCE] = np.nan
+    known[7, ONCE] = 1.0
+    known[EMPTY] = np.nan
+    return known, features
+
+
+def _whole_cells() -> tuple[np.ndarray, np.ndarray]:
+    """Return the same with ten rows of which all is known."""
+    known, features = _cells()
+    known[8:] = features[8:, :K] > 0.3
+    known[8:, ALWAYS] = 1.0
+    return known, features
+
+
+def _problems(method: MethodSpec) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    if method.steps[0].name != "drop_rows":  # which says that it has nothing to work on
+        yield _cells()
+    yield _whole_cells()
+
+
+def _check_cells(made: Resolved, known: np.ndarray) -> None:
+    rows = made.resampled.rows
+    assert rows.dtype == np.int64 and len(rows)
+    assert rows.min() >= 0 and rows.max() < len(known)
+    assert not len(made.resampled.labels), "no row is made up"
+    assert made.targets is not None and made.targets.dtype == np.float32
+    assert made.targets.shape == (len(rows), K)
+    told = ~np.isnan(known[rows])
+    np.testing.assert_array_equal(made.targets[told], known[rows][told])
+    given = made.targets[~np.isnan(made.targets)]
+    assert ((given >= 0) & (given <= 1)).all()
+    if made.fills is not None:
+        assert made.fills.dtype == np.float32 and made.fills.shape == known.shape
+        assert np.isnan(made.fills[~np.isnan(known)]).all(), "what is known is not estimated"
+        guessed = made.fills[~np.isnan(made.fills)]
+        assert ((guessed >= 0) & (guessed <= 1)).all()
+        # What is trained is what was estimated, as it is or rounded.
+        soft, own = made.fills[rows][~told], made.targets[~told]
+        np.testing.assert_array_equal(np.isnan(own), np.isnan(soft))
+        sure = ~np.isnan(soft)
+        assert np.array_equal(own[sure], soft[sure]) or np.array_equal(own[sure], soft[sure] >= 0.5)
+    else:
+        np.testing.assert_array_equal(np.isnan(made.targets), ~told)
+    if made.weights is not None:
+        assert made.weights.shape == (2, K) and made.weights.dtype == np.float32
+        assert np.isfinite(made.weights).all() and (made.weights >= 0).all() and made.weights.any()
+    assert made.seen.shape == (2, K)
+    for value in (0, 1):
+        np.testing.assert_array_equal(made.seen[value], (known[rows] == value).sum(axis=0))
+    assert made.loss.family in CELL_FAMILIES
+    assert set(made.loss.params) <= set(CELL_PARAMETERS[made.loss.family])
+    assert all(np.isfinite(number) for number in made.loss.params.values())
+    assert made.loss.link == "sigmoid" and made.loss.offset is None
+    json.dumps(made.found, allow_nan=False)
+
+
+@of_kind("multilabel")
+def test_cells_are_filled_where_they_are_unknown_and_the_same_twice(method: MethodSpec) -> None:
+    for known, features in _problems(method):
+        before, table = known.copy(), features.copy()
+        first, again = (resolve_attributes(method, known, features, seed=5) for _ in range(2))
+        np.testing.assert_array_equal(known, before)
+        np.testing.assert_array_equal(features, table)
+        _check_cells(first, known)
+        np.testing.assert_array_equal(first.resampled.rows, again.resampled.rows)
+        np.testing.assert_array_equal(first.targets, again.targets)
+        assert (first.fills is None) == (again.fills is None)
+        if first.fills is not None and again.fills is not None:
+            np.testing.assert_array_equal(first.fills, again.fills)
+        assert first.found == again.found
+
+
+@of_kind("multilabel")
+def test_without_features_it_does_the_same_or_says_that_it_needs_them(method: MethodSpec) -> None:
+    if needs_features(method) and stage_of(method.steps[0]) not in BUILDERS:
+        return
+    known, features = _whole_cells()
+    bare, given = (resolve_attributes(method, known, table, seed=5) for table in (None, features))
+    np.testing.assert_array_equal(bare.targets, given.targets)
+
+
+@of_kind("multilabel")
+def test_its_mean_loss_over_cells_is_finite_and_falls_along_its_slope(method: MethodSpec) -> None:
+    for known, features in _problems(method):
+        made = resolve_attributes(method, known, features, seed=5)
+        rows = made.resampled.rows
+        objective = AttributeObjective(made.loss, made.weights, made.targets, len(rows))
+        places = np.arange(len(rows))
+        targets = objective.labels(places, known[rows])
+        np.testing.assert_array_equal(targets, made.targets)
+        logits = _head().logits(features[rows])
+        for epoch in (1, 2, 50):
+            objective.epoch = epoch
+            lost, seen, slope = objective(logits.copy(), targets, places)
+            assert np.isfinite(lost) and lost >= 0 and np.isfinite(seen) and seen > 0
+            assert slope.shape == (len(rows), K) and slope.dtype == np.float32
+            assert np.isfinite(slope).all()
+            _share_is_sound(made, logits, targets, epoch)
+        # As validation sees it: nothing but what is known counts.
+        lost, seen, slope = objective(logits.copy(), known[rows])
+        assert np.isfinite(lost) and (slope[np.isnan(known[rows])] == 0).all()
+        for wild in (-80.0, 80.0):
+            far = np.full_like(logits, wild)
+            lost, _, slope = objective(far, targets, places)
+            assert np.isfinite(lost) and np.isfinite(slope).all()
+        step = np.float32(1e-2) * slope_of(objective, logits, known[rows])
+        down, up = (objective(logits + sign * step, known[rows])[0] for sign in (-1, 1))
+        assert down <= up
+
+
+def slope_of(objective: AttributeObjective, logits: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the slope at these logits, made so long that it tells."""
+    slope: np.ndarray = objective(logits.copy(), known)[2]
+    return slope / max(float(np.abs(slope).max()), 1e-12)
+
+
+def _share_is_sound(made: Resolved, logits: np.ndarray, targets: np.ndarray, epoch: int) -> None:
+    answer = CELL_FAMILIES[made.loss.family](logits.copy(), targets, made.loss.params, epoch)
+    loss, slope, share = answer
+    for array in answer:
+        assert array.shape == targets.shape and np.isfinite(array).all()
+    assert (loss >= 0).all() and (share >= 0).all() and (share <= 1).all()
+    assert (loss[share == 0] == 0).all() and (slope[share == 0] == 0).all()
+    assert (share[~np.isnan(targets)] == 1).all(), "what is known always counts"
+
+
+@of_kind("multilabel")
+def test_what_is_done_after_training_is_chosen_on_validation_and_done_again(method: MethodSpec) -> None:
+    known, features = _whole_cells()
+    made = resolve_attributes(method, known, features, seed=5)
+    valid, inputs = _cells(40, seed=3)
+    head, choices = fit_posthoc(method, _head(), inputs, valid, made.seen)
+    same, same_choices = fit_posthoc(method, _head(), inputs, valid, made.seen)
+    stored = json.loads(json.dumps(choices, allow_nan=False))
+    assert choices == same_choices == stored
+    assert (head.cuts is not None) == (stage_of(method.steps[0]) == "posthoc")
+    for one in (head, same, apply_posthoc(method, _head(), stored, made.seen)):
+        assert np.isfinite(one.logits(inputs)).all()
+        if head.cuts is not None:
+            assert one.cuts is not None and one.cuts.shape == (K,) and one.cuts.dtype == np.float32
+            assert ((one.cuts >= 0) & (one.cuts <= 1)).all()
+            np.testing.assert_array_equal(one.cuts, head.cuts)
+            assert one.cuts[NEVER] == one.cuts[ALWAYS] == 0.5, "nothing can be chosen there"

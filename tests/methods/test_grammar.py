@@ -161,11 +161,17 @@ def test_a_loss_with_weights_of_its_own_takes_both_stages() -> None:
         ("oversample+focal", "multiclass", "scratch", None),
         ("smote", "multiclass", "frozen", None),
         ("smote+focal", "multiclass", "scratch", "smote works on features; the scratch regime has none"),
-        ("focal", "verification", "frozen", "focal is for multiclass tasks, not for verification"),
+        (
+            "focal",
+            "verification",
+            "frozen",
+            "focal is for multiclass and multilabel tasks, not for verification",
+        ),
         ("clean", "multiclass", "scratch", "clean works on features; the scratch regime has none"),
         ("gce+oversample", "multiclass", "scratch", None),
-        ("elr", "multiclass", "scratch", "elr runs in the frozen regime, not in scratch"),
-        ("focal", "multiclass", "finetune", "focal runs in the frozen and scratch regime, not in finetune"),
+        ("elr", "multiclass", "scratch", None),
+        ("mlp", "multiclass", "scratch", "mlp runs in the frozen regime, not in scratch"),
+        ("focal", "multiclass", "finetune", None),
     ],
 )
 def test_problems_for(text: str, kind: str, regime: str, reason: str | None) -> None:

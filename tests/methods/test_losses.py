@@ -14,7 +14,7 @@ from bench.methods import losses
 from bench.methods.grammar import functions_of, parse_method
 from bench.methods.losses import FAMILIES, PARAMETERS, REMEMBERING
 from bench.methods.registry import LossSpec
-from bench.models.objective import Objective
+from bench.models.objective import ClassObjective
 
 DEFAULTS: dict[str, dict[str, float]] = {
     "softmax": {"smoothing": 0.0},
@@ -330,8 +330,8 @@ def test_elr_stays_finite_however_sure_it_is(size: float) -> None:
 def test_an_objective_remembers_rows_by_their_place_and_validation_rows_not_at_all() -> None:
     logits, onehot = (array.astype(np.float32) for array in _batch(n=4, k=3))
     truth, p = onehot.argmax(1), softmax(logits, axis=1)
-    objective = Objective(LossSpec("elr", {"beta": 0.5, "lam": 1.0}), None, rows=6)
-    plain = Objective(LossSpec(), None)
+    objective = ClassObjective(LossSpec("elr", {"beta": 0.5, "lam": 1.0}), None, rows=6)
+    plain = ClassObjective(LossSpec(), None)
     assert objective(logits.copy(), truth)[0] == plain(logits.copy(), truth)[0]
     objective(logits.copy(), truth, np.array([5, 0, 2, 3]))
     objective(logits[:1].copy(), truth[:1], np.array([5]))

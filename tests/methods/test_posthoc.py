@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score
 
 from bench.errors import BenchError
-from bench.methods.posthoc import logit_adjust, tau_norm
+from bench.methods.posthoc import logit_adjust, tau_norm, threshold
 from bench.methods.registry import LinearHead, PosthocStep
 
 COUNTS = np.array([6, 3, 1])
@@ -82,3 +82,40 @@ def test_auto_without_validation_is_an_error(step: PosthocStep) -> None:
     head, features, y = _problem()
     with pytest.raises(BenchError, match="no images"):
         step({"tau": "auto"}, head, features[:0], y[:0], COUNTS)
+
+
+@pytest.mark.parametrize("by", ["f1", "gmean", "youden"])
+def test_thresholds_are_the_best_of_all_cuts_on_known_cells(by: str) -> None:
+    from sklearn.metrics import f1_score, recall_score
+
+    rng = np.random.default_rng(5)
+    features = rng.normal(size=(80, 3)).astype(np.float32)
+    y = (rng.random((80, 2)) < 1 / (1 + np.exp(-features[:, :2] + 1))).astype(np.float32)
+    y[rng.random((80, 2)) < 0.3] = np.nan
+    head = LinearHead(rng.normal(size=(3, 2)).astype(np.float32), np.zeros(2, np.float32))
+    cut, choices = threshold({"by": by}, head, features, y, np.ones((2, 2), np.int64))
+    shares = 1 / (1 + np.exp(-head.logits(features).astype(np.float64)))
+    assert cut.cuts is not None and choices == {"cuts": [float(value) for value in cut.cuts]}
+    for column in range(2):
+        known = ~np.isnan(y[:, column])
+        true, own = y[known, column] == 1, shares[known, column]
+
+        def score(at: float, true: np.ndarray = true, own: np.ndarray = own) -> float:
+            said = own >= at
+            found, spared = recall_score(true, said), recall_score(~true, ~said)
+            values = {"f1": f1_score(true, said), "gmean": (found * spared) ** 0.5, "youden": found + spared}
+            return float(values[by])
+
+        assert score(float(cut.cuts[column])) == pytest.approx(max(score(at) for at in (*own, 0.5)), abs=1e-9)
+    again, _ = threshold({"by": by, **choices}, head, features[:0], y[:0], np.ones((2, 2), np.int64))
+    np.testing.assert_array_equal(again.cuts, cut.cuts)
+
+
+def test_an_attribute_with_one_known_value_keeps_one_half_and_nothing_to_choose_on_is_an_error() -> None:
+    head = LinearHead(np.eye(2, dtype=np.float32), np.zeros(2, np.float32))
+    features = np.arange(8, dtype=np.float32).reshape(4, 2)
+    y = np.array([[1, np.nan], [1, np.nan], [np.nan, np.nan], [1, np.nan]], np.float32)
+    cut, _ = threshold({"by": "f1"}, head, features, y, np.ones((2, 2), np.int64))
+    assert cut.cuts is not None and cut.cuts.tolist() == [0.5, 0.5]
+    with pytest.raises(BenchError, match="no images"):
+        threshold({"by": "f1"}, head, features[:0], y[:0], np.ones((2, 2), np.int64))

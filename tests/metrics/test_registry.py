@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from bench.errors import BenchError
-from bench.metrics.registry import COUNTS, METRICS, MetricInfo, get_metric, register
+from bench.kinds.base import KINDS, get_kind
+from bench.metrics.registry import COUNTS, METRICS, MetricInfo, get_metric, metrics_of, register
 
 
 @pytest.mark.parametrize("info", METRICS.values(), ids=list(METRICS))
@@ -19,6 +20,20 @@ def test_every_metric_is_described(info: MetricInfo) -> None:
     assert info.best is not None
     if info.chance is not None:
         assert info.low <= info.chance <= (info.high or info.chance)
+
+
+@pytest.mark.parametrize("info", METRICS.values(), ids=list(METRICS))
+def test_every_metric_is_some_kinds(info: MetricInfo) -> None:
+    assert info.kinds and set(info.kinds) <= set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_kind_chooses_by_is_its_own(kind: str) -> None:
+    assert {*get_kind(kind).headline, get_kind(kind).selection} <= set(metrics_of(kind)) <= set(METRICS)
+
+
+def test_no_kind_has_no_metrics() -> None:
+    assert metrics_of("no such kind") == ()
 
 
 def test_titles_tell_metrics_apart() -> None:

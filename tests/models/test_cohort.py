@@ -16,6 +16,8 @@ from bench.methods.registry import LossSpec
 from bench.models.cohort import teams, train_heads
 from bench.models.lanes import Lane, Trained, TrainSetting
 from bench.models.schedule import epoch_order, initial_kernel
+from bench.protocol import OPTIMIZERS
+from tests.fakes import keras_rules
 
 N, D, K = 260, 13, 5
 FAST = TrainSetting(batch_size=32, lr=0.01, patience=0)
@@ -91,7 +93,7 @@ def test_long_training_with_decay_reaches_the_optimum_of_logistic_regression(opt
     np.testing.assert_allclose(bias, best.intercept_ - best.intercept_.mean(), atol=5e-3)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_equals_a_keras_model_trained_on_the_same_batches(optimizer: str, weighted: bool) -> None:
     keras = pytest.importorskip("keras")
@@ -103,7 +105,7 @@ def test_equals_a_keras_model_trained_on_the_same_batches(optimizer: str, weight
 
     model = keras.Sequential([keras.Input((D,)), keras.layers.Dense(K)])
     model.layers[0].set_weights([initial_kernel(3, D, K), np.zeros(K, np.float32)])
-    rules = {"adam": keras.optimizers.Adam(0.01), "sgd": keras.optimizers.SGD(0.01, momentum=0.8)}
+    rules = keras_rules(0.01, momentum=0.8)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
     model.compile(rules[optimizer], loss)
     for epoch in range(1, 5):
@@ -120,7 +122,7 @@ def test_equals_a_keras_model_trained_on_the_same_batches(optimizer: str, weight
     share = weights[y[val]] if weights is not None else np.ones(len(val))
     theirs = np.average(np.asarray(loss.call(y[val], logits)), weights=share)
     assert ours.history[-1].val_loss == pytest.approx(theirs, abs=1e-5)
-    assert ours.history[-1].val_top1 == pytest.approx(np.mean(logits.argmax(1) == y[val]), abs=1e-6)
+    assert ours.history[-1].val_score == pytest.approx(np.mean(logits.argmax(1) == y[val]), abs=1e-6)
 
 
 def test_a_lane_alone_has_the_bits_it_has_in_company() -> None:
@@ -261,7 +263,7 @@ def test_without_validation_rows_every_epoch_is_trained_and_the_last_is_kept() -
     x, y = _data()
     [trained] = train_heads(x, y, K, [_lane(val=[], epochs=7)], replace(FAST, patience=2))
     assert (trained.best_epoch, len(trained.history)) == (7, 7)
-    assert {(line.val_loss, line.val_top1) for line in trained.history} == {(None, None)}
+    assert {(line.val_loss, line.val_score) for line in trained.history} == {(None, None)}
     [validated] = train_heads(x, y, K, [_lane(epochs=7)], FAST)
     assert [line.loss for line in trained.history] == [line.loss for line in validated.history]
 
@@ -402,7 +404,7 @@ def test_a_lane_that_stops_by_top1_keeps_the_first_of_its_best_epochs() -> None:
     y[200:220] = (y[200:220] + 1) % K
     setting = TrainSetting(32, 0.05, patience=4)
     by_loss, by_top1 = train_heads(x, y, K, [_lane(epochs=60), _lane(epochs=60, stop_by="top1")], setting)
-    tops = [line.val_top1 for line in by_top1.history]
+    tops = [line.val_score for line in by_top1.history]
     assert by_top1.best_epoch == int(np.argmax(tops)) + 1  # type: ignore[arg-type]
     assert len(tops) == by_top1.best_epoch + 4 < 60
     assert by_loss.best_epoch != by_top1.best_epoch

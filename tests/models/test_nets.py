@@ -15,6 +15,8 @@ from bench.models import nets
 from bench.models.lanes import Lane, Trained, TrainSetting
 from bench.models.nets import Embed, train_nets
 from bench.models.schedule import epoch_order, initial_kernel
+from bench.protocol import OPTIMIZERS
+from tests.fakes import keras_rules
 
 pytest.importorskip("tensorflow")
 
@@ -91,7 +93,7 @@ def test_a_lane_is_what_it_is_alone_whatever_came_before() -> None:
     assert alone == bits[2]
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_equals_a_keras_model_trained_on_the_same_batches(optimizer: str) -> None:
     keras = pytest.importorskip("keras")
     pixels, y = _data()
@@ -102,7 +104,7 @@ def test_equals_a_keras_model_trained_on_the_same_batches(optimizer: str) -> Non
     model = keras.Sequential([_plain(4), keras.layers.Dense(K)])
     model.layers[-1].set_weights([initial_kernel(4, 6, K), np.zeros(K, np.float32)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
-    rules = {"adam": keras.optimizers.Adam(0.01), "sgd": keras.optimizers.SGD(0.01, momentum=0.7)}
+    rules = keras_rules(0.01, momentum=0.7)
     model.compile(rules[optimizer], loss)
     images = np.asarray(_scale(pixels))
     for epoch in (1, 2, 3):

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from bench.baselines import Baseline, Flag, Number, PublishedResult, load_baseline
-from bench.compare import Comparison, compare, compare_table
+from bench.compare import compare
+from bench.compare_table import compare_table
+from bench.comparison import Comparison
 from bench.pin import pin, write_baseline
 from bench.report.render import render
 from bench.spec import Predictions

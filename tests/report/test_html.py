@@ -21,9 +21,9 @@ from click.testing import CliRunner
 from bench.cli import cli
 from bench.data.drawn.garments import draw_garments
 from bench.paths import search_path
+from bench.report.bars import Mark, ranking
 from bench.report.html import INDEX, PLOTS, render_page
 from bench.report.page import Page, Section
-from bench.report.plots import Mark, ranking
 from bench.report.table import Column, Table
 from bench.report.theme import DARK, LIGHT, drawn
 from bench.report.thumbnails import Thumbnails

@@ -12,7 +12,8 @@ import pytest
 
 from bench.errors import BenchError
 from bench.report.render import render
-from bench.report.tables import best_setting, grid_table, metric_column, results_table, settings_of
+from bench.report.settings import settings_of
+from bench.report.tables import best_setting, grid_table, metric_column, results_table
 
 from .conftest import Golden, MakeRecord
 

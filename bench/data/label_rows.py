@@ -1,0 +1,189 @@
+"""Reading a table of yes/no labels that may hold anything: names, cells, and what is wrong with them."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.data.examples import Problem
+from bench.data.files import DataFolder, Refused
+from bench.data.photo_files import SUFFIXES
+from bench.data.tables import printable, read_csv
+from bench.errors import DataError
+
+CELLS: Mapping[str, str] = {"1": "1", "0": "0", "1.0": "1", "0.0": "0", "": "", "na": "", "nan": ""}
+"""What a cell may say, in any capitals, and what it means: yes, no, unknown."""
+
+_IMAGE = re.compile(r"(image|photo|picture|img|file)s?[ _-]?(name|file|path|id)?", re.IGNORECASE)
+_ID = re.compile(r"id|item|index|name", re.IGNORECASE)
+_MARKS = ",;\t|"
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One row of a label table: the photo it names, where it stands, its cells as they were written."""
+
+    photo: str
+    where: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """The rows that are whole.
+
+    names: what the cells of a row are called. attributes: the places, among them, of columns that hold
+    labels; the others hold something else and are kept as they are. problems: rows that are not whole, and
+    what else was odd.
+    """
+
+    names: tuple[str, ...]
+    attributes: tuple[int, ...]
+    rows: tuple[LabelRow, ...]
+    problems: tuple[Problem, ...]
+
+
+def read_label_table(root: DataFolder, name: str) -> LabelTable:
+    """Read a label table: separated by commas, semicolons, tabs or bars, else by blanks.
+
+    The first line holds names if its first cell is called like a column of images, or if it names no image
+    file and no cell after it is a label. Without names the attributes are Attr1, Attr2, ... and a row is
+    whole if it is as long as most rows; with names, if it is as long as those. The image is in the first
+    column that is called an image, else in the first one that is called an id, else in the first one.
+
+    A named column is an attribute if it holds a yes or a no, or nothing but unknown cells, and is not called
+    an id; others (`other_column`) are no labels. A column without a name is left out (`unnamed_column`).
+    Raises DataError when the table cannot be read, a name is there twice, or there is no attribute.
+    """
+    where = f"{root.root}/{name}"
+    lines, notes = _lines(root, name)
+    first = next((line for line in lines if line.strip()), "")
+    mark = max(_MARKS, key=first.count) if any(char in first for char in _MARKS) else ""
+    if mark and _is_header(_split(first, mark)):
+        return _from_csv(root, name, mark)
+    records = [(number, _split(line, mark)) for number, line in enumerate(lines, 1) if line.strip()]
+    if not records:
+        raise DataError(f"{where}: is empty; a row is an image and its labels")
+    if _is_header(records[0][1]):
+        header, records = tuple(records[0][1]), records[1:]
+    else:
+        lengths = Counter(len(fields) for _, fields in records)
+        width = max(lengths, key=lambda length: (lengths[length], length))
+        header = ("image", *(f"Attr{k}" for k in range(1, width)))
+    whole, uneven = [], []
+    for number, fields in records:
+        if len(fields) == len(header):
+            whole.append((number, fields))
+        else:
+            uneven.append(_uneven(f"{name} line {number}", len(fields), len(header)))
+    return _typed(where, name, header, whole, (*notes, *uneven))
+
+
+def _lines(root: DataFolder, name: str) -> tuple[list[str], list[Problem]]:
+    """Return the printable lines of a file, and a note where it is not UTF-8."""
+    try:
+        raw = root.read(name)
+    except Refused as why:
+        raise DataError(f"{root.root}/{name}: {why}") from None
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(f"{root.root}/{name}: is UTF-16; save it as UTF-8")
+    notes = []
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        text = raw.decode("cp1252", "replace")
+        told = f"not UTF-8 (byte {fault.start + 1}), read as cp1252"
+        notes.append(Problem("other_encoding", name, told, fatal=False))
+    return re.split(r"\r\n|\r|\n", text), notes
+
+
+def _split(line: str, mark: str) -> list[str]:
+    """Return the fields of one line; with no mark they are parted by blanks."""
+    if not mark:
+        return [printable(field) for field in line.split()]
+    try:
+        return [printable(field.strip()) for field in next(csv.reader([line], delimiter=mark), [])]
+    except csv.Error:
+        return []
+
+
+def _is_header(fields: Sequence[str]) -> bool:
+    if not any(fields[1:]) or fields[0].lower().endswith(SUFFIXES):
+        return False
+    labels = any(field and field.lower() in CELLS for field in fields[1:])
+    return bool(_IMAGE.fullmatch(fields[0]) or _ID.fullmatch(fields[0])) or not labels
+
+
+def _uneven(where: str, found: int, wanted: int) -> Problem:
+    kind = "too_few_fields" if found < wanted else "too_many_fields"
+    return Problem(kind, where, f"{found} fields where there should be {wanted}")
+
+
+def _from_csv(root: DataFolder, name: str, mark: str) -> LabelTable:
+    table = read_csv(root, name, (), delimiters=mark, encoding="cp1252")
+    cells = zip(*table.columns, strict=True)
+    records = [(line, list(fields)) for line, fields in zip(table.lines, cells, strict=True)]
+    return _typed(f"{root.root}/{name}", name, table.header, records, table.problems)
+
+
+def _typed(
+    where: str,
+    name: str,
+    header: Sequence[str],
+    records: Sequence[tuple[int, Sequence[str]]],
+    problems: tuple[Problem, ...],
+) -> LabelTable:
+    """Tell images, attributes and other columns apart."""
+    doubled = next((title for title, count in Counter(header).items() if title and count > 1), None)
+    if doubled is not None:
+        raise DataError(f"{where}: names the column {doubled[:80]!r} more than once; keep one")
+    named = (place for sort in (_IMAGE, _ID) for place, title in enumerate(header) if sort.fullmatch(title))
+    image = next(named, 0)
+    notes = [
+        Problem("unnamed_column", name, f"column {place + 1} has no name: left out", fatal=False)
+        for place, title in enumerate(header)
+        if not title and place != image
+    ]
+    places = [place for place, title in enumerate(header) if title and place != image]
+    attributes = []
+    for own, place in enumerate(places):
+        title, why = header[place], "holds no 1 and no 0"
+        if _ID.fullmatch(title):
+            why = "is called an id"
+        elif _holds_labels({fields[place].lower() for _, fields in records}):
+            attributes.append(own)
+            continue
+        told = f"column {title[:80]!r} {why}: kept, but it is no attribute"
+        notes.append(Problem("other_column", name, told, fatal=False))
+    if not attributes:
+        raise DataError(
+            f"{where}: has no column of labels; a row is an image and 1, 0 or NA for each attribute"
+        )
+    rows = tuple(
+        LabelRow(fields[image], f"{name} line {line}", tuple(fields[place] for place in places))
+        for line, fields in records
+    )
+    return LabelTable(tuple(header[place] for place in places), tuple(attributes), rows, (*problems, *notes))
+
+
+def _holds_labels(cells: set[str]) -> bool:
+    """Whether any cell is a yes or a no, or all are unknown; what else there is may be faulty labels."""
+    return any(CELLS.get(cell) for cell in cells) or cells <= CELLS.keys()
+
+
+def label_notes(names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
+    """Yield a note for every attribute that nothing can be learned of: all unknown, or with one value."""
+    for name in names:
+        found = Counter(columns[name])
+        yes, no = found["1"], found["0"]
+        where = f"attribute {name[:80]}"
+        if not yes + no:
+            yield Problem(
+                "all_unknown", where, "no cell is known: kept, but nothing can be scored", fatal=False
+            )
+        elif not yes or not no:
+            word = "yes" if yes else "no"
+            yield Problem("one_value", where, f"all {yes + no} known cells say {word}: kept", fatal=False)

@@ -1,0 +1,61 @@
+"""The photos of a data folder's `images/`: found by name, with or without ending."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from bench.data.examples import Problem
+from bench.data.files import DataFolder
+from bench.data.tables import printable
+from bench.errors import DataError
+
+IMAGES = "images"
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+class PhotoFiles:
+    """The files of the images folder, by name and by name without ending.
+
+    layout: what the data folder must hold, for the message. Raises DataError when there is no such folder.
+    """
+
+    def __init__(self, root: DataFolder, layout: str) -> None:
+        path = f"{root.root}/{IMAGES}"
+        if not os.path.isdir(path):
+            raise DataError(f"{path}: no such folder; {layout}")
+        if not root.holds(IMAGES):
+            raise DataError(f"{path}: a link that leaves the data folder; put the photos there")
+        self.names = [name for name in list_folder(path) if not name.startswith(".")]
+        self.known = {name: name for name in self.names}
+        for name in self.names:
+            if name.lower().endswith(SUFFIXES):
+                self.known.setdefault(name.rpartition(".")[0], name)
+        self.asked: set[str] = set()
+
+    def find(self, text: str) -> str | Problem:
+        """Return the file of a photo, or what is wrong with it."""
+        if "/" in text or "\\" in text:
+            return Problem(
+                "outside", "", f"photo {text[:80]!r} is a path; photos are looked for in {IMAGES}/ only"
+            )
+        if text not in self.known:
+            return Problem("no_image", "", f"there is no {IMAGES}/{text[:80]}")
+        self.asked.add(self.known[text])
+        return f"{IMAGES}/{self.known[text]}"
+
+    def without_row(self, table: str) -> Iterator[Problem]:
+        """Yield a note for every file that no row names."""
+        for name in self.names:
+            if name not in self.asked:
+                yield Problem(
+                    "no_row", f"{IMAGES}/{printable(name)}", f"no row of {table} names it", fatal=False
+                )
+
+
+def list_folder(path: str) -> list[str]:
+    """Return the names in a folder, sorted. Raises DataError where it cannot be listed."""
+    try:
+        return sorted(os.listdir(path))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be listed ({error.strerror}); make the folder readable") from None

@@ -1,0 +1,168 @@
+"""Few-shot episodes: which images stand for which classes, and what learns a class from a few of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+PLAIN, L2, CENTRED, CENTRED_L2 = "as they are", "l2", "centred", "centred, l2"
+
+Learn = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""support (way, shot, d) float64, queries (m, d) float64 -> (m,) the place of each query's class in support."""
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """e episodes. classes: (e, way) numbers of the classes; support: (e, way, shot) and queries: (e, way, q)
+    positions of images. A smaller shot is the first images of `support`.
+    """
+
+    classes: np.ndarray
+    support: np.ndarray
+    queries: np.ndarray
+
+
+def draw_episodes(
+    units: Sequence[Sequence[np.ndarray]], way: int, shot: int, queries: int, count: int, seed: int
+) -> Episodes:
+    """Draw episodes: classes at random, then images of each, none twice.
+
+    units: of each class, the positions of images that belong together (one listing, one image). An episode
+    takes at most one image of a unit, so that support and queries of a class share none. Every class needs
+    shot + queries units. Queries are drawn before the support: they, and the first images of the support,
+    are the same whatever `shot` is; and the first episodes are the same whatever `count` is.
+    """
+    drawn = Episodes(
+        np.empty((count, way), np.int64),
+        np.empty((count, way, shot), np.int64),
+        np.empty((count, way, queries), np.int64),
+    )
+    for number in range(count):
+        # 0 is what a list of one number is filled up with: the split of classes by seed has that.
+        random = np.random.Generator(np.random.PCG64([seed, number + 1]))
+        drawn.classes[number] = random.permutation(len(units))[:way]
+        for place, label in enumerate(drawn.classes[number].tolist()):
+            own = units[label]
+            order, picks = random.permutation(len(own)), random.random(len(own))
+            rows = [own[unit][int(picks[unit] * len(own[unit]))] for unit in order[: queries + shot]]
+            drawn.queries[number, place] = rows[:queries]
+            drawn.support[number, place] = rows[queries:]
+    return drawn
+
+
+def nearest_mean(support: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Answer the class whose mean is nearest by Euclidean distance (Snell et al. 2017, arXiv:1703.05175).
+
+    |x - m|^2 less |x|^2, which is the same for every class, is |m|^2 - 2 m x.
+    """
+    means = support.mean(axis=1)
+    answers: np.ndarray = ((means**2).sum(axis=1) - 2.0 * queries @ means.T).argmin(axis=1)
+    return answers
+
+
+def nearest_direction(support: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Answer the class whose mean has the highest cosine with the query."""
+    answers: np.ndarray = (queries @ unit_length(support.mean(axis=1)).T).argmax(axis=1)
+    return answers
+
+
+def logistic(support: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Answer by multinomial logistic regression on the support, as Tian et al. 2020 do (arXiv:2003.11539).
+
+    What is minimised is scikit-learn's: the sum of cross entropies and |kernel|^2 / 2, the bias free. The
+    kernel is a sum of support rows, so it is looked for in the space that they span: the answers are those
+    of all d features, at a fraction of the cost.
+    """
+    from scipy.optimize import minimize
+
+    way, shot, width = support.shape
+    rows = support.reshape(way * shot, width)
+    basis = np.linalg.qr(rows.T)[0]
+    inputs, truth = rows @ basis, np.repeat(np.arange(way), shot)
+    size, places = basis.shape[1], np.arange(way * shot)
+
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        kernel, bias = flat[:-way].reshape(size, way), flat[-way:]
+        logits = inputs @ kernel + bias
+        logits -= logits.max(axis=1, keepdims=True)
+        slope = np.exp(logits)
+        total = slope.sum(axis=1)
+        lost = np.log(total).sum() - logits[places, truth].sum() + (kernel**2).sum() / 2
+        slope /= total[:, None]
+        slope[places, truth] -= 1.0
+        return lost, np.concatenate([(inputs.T @ slope + kernel).ravel(), slope.sum(axis=0)])
+
+    start, limits = np.zeros((size + 1) * way), {"gtol": 1e-5, "ftol": 1e-12, "maxiter": 1000}
+    best = minimize(loss, start, jac=True, method="L-BFGS-B", options=limits).x
+    answers: np.ndarray = (queries @ (basis @ best[:-way].reshape(size, way)) + best[-way:]).argmax(axis=1)
+    return answers
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A row of the table. features: what is done to them; distance: of prototypes, "" for others."""
+
+    method: str
+    features: str
+    distance: str
+    learn: Learn
+
+
+LEARNERS = (
+    Learner("prototypes", PLAIN, "euclidean", nearest_mean),
+    Learner("prototypes", PLAIN, "cosine", nearest_direction),
+    Learner("prototypes", L2, "euclidean", nearest_mean),
+    Learner("prototypes", CENTRED, "cosine", nearest_direction),
+    Learner("prototypes", CENTRED_L2, "euclidean", nearest_mean),
+    Learner("logistic", PLAIN, "", logistic),
+    Learner("logistic", L2, "", logistic),
+)
+"""Euclidean distances do not change when all features are centred, so that row is left out. Prototypes on
+features as they are, l2 and centred, l2 are UN, L2N and CL2N of Wang et al. 2019 (SimpleShot, arXiv:1911.04623).
+"""
+
+
+def treated(features: np.ndarray, how: str, centre: np.ndarray) -> np.ndarray:
+    """Return (n, d) float64 features, less the (d,) centre and brought to length 1 where `how` says so."""
+    out = np.asarray(features, np.float64)
+    if how in (CENTRED, CENTRED_L2):
+        out = out - centre
+    return unit_length(out) if how in (L2, CENTRED_L2) else out
+
+
+def unit_length(rows: np.ndarray) -> np.ndarray:
+    """Return rows (n, d) of length 1; a row of zeros stays one."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    out: np.ndarray = rows / np.where(lengths > 0, lengths, 1.0)
+    return out
+
+
+def score_episodes(
+    features: np.ndarray,
+    centre: np.ndarray,
+    episodes: Episodes,
+    shots: Sequence[int],
+    learners: Sequence[Learner] = LEARNERS,
+) -> Iterator[np.ndarray]:
+    """Yield, episode by episode, how many queries are answered rightly: (shots, learners) int64.
+
+    features: (n, d) of all images, may be a read-only memory map. centre: (d,), the mean of features of
+    other classes. All learners and shots answer the same queries.
+    """
+    way, queries = episodes.queries.shape[1:]
+    truth = np.repeat(np.arange(way), queries)
+    for support, asked in zip(episodes.support, episodes.queries, strict=True):
+        given = np.asarray(features[support.ravel()]), np.asarray(features[asked.ravel()])
+        right = np.empty((len(shots), len(learners)), np.int64)
+        ready = {
+            how: [treated(rows, how, centre) for rows in given]
+            for how in dict.fromkeys(learner.features for learner in learners)
+        }
+        for column, learner in enumerate(learners):
+            known, unknown = ready[learner.features]
+            known = known.reshape(*support.shape, -1)
+            for row, shot in enumerate(shots):
+                right[row, column] = (learner.learn(known[:, :shot], unknown) == truth).sum()
+        yield right

@@ -1,0 +1,134 @@
+"""Steps against wrong labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.methods.registry import Param, StepInfo, register
+
+
+def _sce_check(args: Mapping[str, Any]) -> str | None:
+    if args["beta"] * args["log_zero"] == 0 and args["alpha"] == 0:
+        return "nothing is left to minimise: alpha is 0, and so is beta or log_zero"
+    return None
+
+
+register(
+    StepInfo(
+        name="clean",
+        stage="labels",
+        run={"labels": "bench.methods.cleaning:clean"},
+        summary="find wrong labels of training images by heads that have not seen them",
+        paper="Northcutt et al. 2021, Confident learning: estimating uncertainty in dataset labels, "
+        "arXiv:1911.00068",
+        params=(
+            Param("by", str, "confident", "confident learning, by cross-validation", choices=("confident",)),
+            Param(
+                "action",
+                str,
+                "drop",
+                "leave suspects out, give them the suggested label, or weight every image's loss by the "
+                "probability of its label",
+                choices=("drop", "relabel", "weight"),
+            ),
+            Param("folds", int, 5, "parts of the cross-validation; groups stay whole", low=2, high=50),
+        ),
+        regimes=("frozen",),
+        on_features=True,
+        needs=("cleanlab", "clean"),
+    )
+)
+register(
+    StepInfo(
+        name="label_smoothing",
+        stage="loss",
+        run={"loss": "bench.methods.losses:label_smoothing"},
+        summary="cross entropy that spreads epsilon of each label evenly over all classes",
+        paper="Szegedy et al. 2016, Rethinking the inception architecture, arXiv:1512.00567",
+        params=(Param("epsilon", float, 0.1, "share of the label that is spread", low=0.0, high=0.99),),
+    )
+)
+register(
+    StepInfo(
+        name="gce",
+        stage="loss",
+        run={"loss": "bench.methods.doubt:gce"},
+        summary="generalised cross entropy: images whose label seems wrong count less",
+        paper="Zhang and Sabuncu 2018, Generalized cross entropy loss for training deep neural networks "
+        "with noisy labels, arXiv:1805.07836",
+        params=(Param("q", float, 0.7, "near 0 is cross entropy, 1 is absolute error", low=0.001, high=1.0),),
+    )
+)
+register(
+    StepInfo(
+        name="sce",
+        stage="loss",
+        run={"loss": "bench.methods.doubt:sce"},
+        summary="symmetric cross entropy: a bounded term that doubts labels is added",
+        paper="Wang et al. 2019, Symmetric cross entropy for robust learning with noisy labels, "
+        "arXiv:1908.06112",
+        params=(
+            Param("alpha", float, 0.1, "factor of cross entropy", low=0.0, high=1000.0),
+            Param("beta", float, 1.0, "factor of reverse cross entropy", low=0.0, high=1000.0),
+            Param("log_zero", float, -4.0, "what stands for log 0, the paper's A", low=-100.0, high=0.0),
+        ),
+        check=_sce_check,
+    )
+)
+register(
+    StepInfo(
+        name="bootstrap",
+        stage="loss",
+        run={"loss": "bench.methods.doubt:bootstrap"},
+        summary="cross entropy against the label mixed with the model's own prediction",
+        paper="Reed et al. 2015, Training deep neural networks on noisy labels with bootstrapping, "
+        "arXiv:1412.6596",
+        params=(
+            Param("beta", float, 0.8, "share of the label; 1 is cross entropy", low=0.01, high=1.0),
+            Param(
+                "mode",
+                str,
+                "hard",
+                "mix with the predicted class, or with the probabilities (the paper takes beta=0.95 there)",
+                choices=("hard", "soft"),
+            ),
+        ),
+    )
+)
+register(
+    StepInfo(
+        name="elr",
+        stage="loss",
+        run={"loss": "bench.methods.doubt:elr"},
+        summary="early-learning regularisation: hold on to what was predicted before labels are memorised",
+        paper="Liu et al. 2020, Early-learning regularization prevents memorization of noisy labels, "
+        "arXiv:2007.00151",
+        params=(
+            Param("beta", float, 0.7, "weight of the past in an image's memory", low=0.0, high=0.999),
+            Param("lam", float, 3.0, "strength; 0 is cross entropy", low=0.0, high=100.0),
+        ),
+    )
+)
+register(
+    StepInfo(
+        name="co_teaching",
+        stage="loss",
+        run={"loss": "bench.methods.doubt:co_teaching"},
+        summary="two heads, each learning from the images that are easy for the other; their mean answers",
+        paper="Han et al. 2018, Co-teaching: robust training of deep neural networks with extremely noisy "
+        "labels, arXiv:1804.06872",
+        params=(
+            Param(
+                "forget",
+                float,
+                0.2,
+                "share of every minibatch that is left out in the end: how many labels you take for wrong",
+                low=0.0,
+                high=0.99,
+            ),
+            Param("gradual", int, 10, "epochs until so many are left out, evenly", low=1, high=100000),
+        ),
+        regimes=("frozen",),
+    )
+)

@@ -1,0 +1,246 @@
+"""Random changes of images by keras-cv layers: what befalls one depends on seed, view and position alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+from bench.errors import BenchError, unknown
+
+AUGMENT_VERSION = 1
+"""Bumped when the same recipe, view and position would no longer change an image in the same way."""
+
+DRAWS = 128
+"""Random numbers set aside for each image."""
+
+RECIPES: dict[str, tuple[str, ...]] = {
+    "flip": ("flip",),
+    "crop": ("crop",),
+    "colour": ("colour",),
+    "rotate": ("rotate",),
+    "standard": ("flip", "crop", "colour"),
+    "randaug": ("randaug",),
+}
+"""What each recipe does, in this order."""
+
+Tensor = Any
+Change = Callable[["np.ndarray", "np.ndarray", int], "np.ndarray"]
+"""(b, h, w, 3) uint8 images, their (b,) positions among all images, number of the view -> the view, uint8."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How images are changed. name: of RECIPES. strength: above 0, at most 1.
+
+    flip      left and right change places in every second image; strength is of no account
+    crop      a part of the image, of 1 - strength to all of its area, resized to the whole
+    colour    with s = 0.4 * strength: brightness by up to s of the range either way, contrast times
+              1 - s to 1 + s, saturation times (1 - s) / (1 + s) to (1 + s) / (1 - s)
+    rotate    by up to 30 * strength degrees either way
+    standard  flip, crop and colour
+    randaug   RandAugment (Cubuk et al. 2020, arXiv:1909.13719): 3 changes of magnitude strength / 2, which
+              at full strength is the default of keras-cv
+
+    Nothing turns an image upside down, and what comes in from outside repeats the edge. Raises BenchError
+    for another name or strength.
+    """
+
+    name: str
+    strength: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.name not in RECIPES:
+            raise unknown("augmentation recipe", self.name, RECIPES, f"known: {', '.join(RECIPES)}")
+        if not 0.0 < self.strength <= 1.0:
+            raise BenchError(f"strength of {self.name} is above 0 and at most 1, not {self.strength:g}")
+
+    @property
+    def key(self) -> dict[str, str | float | int]:
+        """Return what tells its images from those of any other recipe."""
+        strength = 0.0 if self.name == "flip" else float(self.strength)
+        return {"version": AUGMENT_VERSION, "recipe": self.name, "strength": strength}
+
+
+def draw(seed: int, view: int, positions: np.ndarray) -> np.ndarray:
+    """Return the (b, DRAWS) float32 numbers in [0, 1) that decide how images are changed.
+
+    An image's numbers depend on nothing but seed, view and its position among all images.
+    """
+    import numpy as np
+
+    numbers = np.empty((len(positions), DRAWS), np.float32)
+    for row, position in zip(numbers, positions.tolist(), strict=True):
+        np.random.default_rng([seed, view, position]).random(out=row, dtype=np.float32)
+    return numbers
+
+
+def load_change(recipe: Recipe, size: tuple[int, int]) -> Change:
+    """Return what makes views of images of this (height, width).
+
+    The same position and view give the same bits in any batch. Safe to call from several threads.
+    """
+    import tensorflow as tf
+
+    shapes = tf.TensorSpec((None, *size, 3), tf.uint8), tf.TensorSpec((None, DRAWS), tf.float32)
+    run = layers(recipe, size).get_concrete_function(*shapes)
+
+    def change(images: np.ndarray, positions: np.ndarray, view: int) -> np.ndarray:
+        changed: np.ndarray = run(tf.constant(images), tf.constant(draw(0, view, positions))).numpy()
+        return changed
+
+    return change
+
+
+def layers(recipe: Recipe, size: tuple[int, int]) -> Any:
+    """Return the recipe as a tf.function: (b, h, w, 3) uint8 images, (b, DRAWS) float32 numbers -> images.
+
+    size: (height, width). numbers: of `draw`. The answer has the images' shape and type. It can be used
+    inside another graph.
+    """
+    import tensorflow as tf
+
+    # keras-cv asks for TensorFlow's own generator while a layer is made, which under op determinism must have
+    # been given a seed; no layer draws from it.
+    tf.random.set_global_generator(tf.random.Generator.from_seed(1))
+    source = _Numbers()
+    stack = [layer for part in RECIPES[recipe.name] for layer in PARTS[part](recipe.strength, size)]
+    for layer in stack:
+        for inner in _inside(layer):
+            source.feed(inner)
+            if hasattr(inner, "fill_mode"):
+                # The default, reflection, would show what is moved far upside down beside itself.
+                inner.fill_mode = "nearest"
+
+    def one(pair: tuple[Tensor, Tensor]) -> Tensor:
+        image = tf.cast(pair[0], tf.float32)
+        source.restart(pair[1])
+        for layer in stack:
+            image = layer(image, training=True)
+        image = tf.ensure_shape(image, (*size, 3))
+        return tf.cast(tf.round(tf.clip_by_value(image, 0.0, 255.0)), tf.uint8)
+
+    def change(images: Tensor, numbers: Tensor) -> Tensor:
+        # Image by image, so that none depends on the others; the loop runs several side by side.
+        return tf.map_fn(one, (images, numbers), fn_output_signature=tf.TensorSpec((*size, 3), tf.uint8))
+
+    # A function of its own, as RandAugment needs what TensorFlow makes of Python's `and`.
+    return tf.function(change)
+
+
+def _flip(strength: float, size: tuple[int, int]) -> list[Any]:
+    import keras_cv
+
+    return [keras_cv.layers.RandomFlip("horizontal")]
+
+
+def _crop(strength: float, size: tuple[int, int]) -> list[Any]:
+    import keras_cv
+
+    # keras-cv wants a lower bound above 0, and none wants a crop of a single pixel.
+    area = (max(0.05, 1.0 - strength), 1.0)
+    return [keras_cv.layers.RandomCropAndResize(tuple(size), area, (3 / 4, 4 / 3))]
+
+
+def _colour(strength: float, size: tuple[int, int]) -> list[Any]:
+    import keras_cv
+
+    share = 0.4 * strength
+    # A factor f of keras-cv multiplies the saturation by f / (1 - f).
+    return [
+        keras_cv.layers.RandomBrightness(share, (0, 255)),
+        keras_cv.layers.RandomContrast((0, 255), share),
+        keras_cv.layers.RandomSaturation((0.5 - share / 2, 0.5 + share / 2)),
+    ]
+
+
+def _rotate(strength: float, size: tuple[int, int]) -> list[Any]:
+    import keras_cv
+
+    return [keras_cv.layers.RandomRotation(30 * strength / 360)]
+
+
+def _randaug(strength: float, size: tuple[int, int]) -> list[Any]:
+    import keras_cv
+
+    return [keras_cv.layers.RandAugment((0, 255), augmentations_per_image=3, magnitude=strength / 2)]
+
+
+PARTS: dict[str, Callable[[float, tuple[int, int]], list[Any]]] = {
+    "flip": _flip,
+    "crop": _crop,
+    "colour": _colour,
+    "rotate": _rotate,
+    "randaug": _randaug,
+}
+"""The layers of each part: strength, (height, width) -> keras-cv layers for values 0..255."""
+
+
+class _Numbers:
+    """Stands in for both places where keras-cv's layers find random numbers, and hands out given ones.
+
+    Left alone they would draw from states that go on from call to call: an image would then depend on
+    what was changed before it.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: Tensor = None
+        self.used = 0
+
+    def feed(self, layer: Any) -> None:
+        """Let a layer draw from here."""
+        import keras_cv
+
+        layer._random_generator = self
+        for name, value in list(vars(layer).items()):
+            if isinstance(value, (keras_cv.core.UniformFactorSampler, keras_cv.core.NormalFactorSampler)):
+                setattr(layer, name, _sampler(value, self))
+
+    def restart(self, numbers: Tensor) -> None:
+        """Take up the (DRAWS,) numbers of the next image."""
+        self.numbers, self.used = numbers, 0
+
+    def uniform(
+        self, shape: Any, minval: Any = 0.0, maxval: Any = None, dtype: Any = "float32", name: Any = None
+    ) -> Tensor:
+        """Do what tf.random.Generator.uniform does, for a shape of one number."""
+        import tensorflow as tf
+
+        if self.used == DRAWS:
+            raise RuntimeError(f"more than {DRAWS} random numbers are drawn for an image")
+        low, high = tf.cast(minval, tf.float32), tf.cast(1.0 if maxval is None else maxval, tf.float32)
+        number = low + self.numbers[self.used] * (high - low)
+        self.used += 1
+        number = tf.reshape(number, shape)
+        if tf.as_dtype(dtype).is_integer:
+            return tf.cast(tf.minimum(tf.floor(number), high - 1.0), dtype)
+        return tf.cast(number, dtype)
+
+
+def _sampler(sampler: Any, source: _Numbers) -> Any:
+    """Return what draws as keras-cv's uniform or normal sampler does, from given numbers."""
+    import keras_cv
+    import tensorflow as tf
+
+    class Given(keras_cv.core.FactorSampler):  # type: ignore[misc]
+        def __call__(self, shape: Any = (), dtype: Any = "float32") -> Tensor:
+            if isinstance(sampler, keras_cv.core.UniformFactorSampler):
+                return source.uniform(shape, sampler.lower, sampler.upper, dtype)
+            number = sampler.mean + sampler.stddev * tf.math.ndtri(source.uniform(shape))
+            return tf.cast(tf.clip_by_value(number, sampler.min_value, sampler.max_value), dtype)
+
+    return Given()
+
+
+def _inside(layer: Any) -> Iterator[Any]:
+    """Yield a layer and every layer that it holds."""
+    import keras
+
+    yield layer
+    for value in list(vars(layer).values()):
+        for held in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(held, keras.Layer):
+                yield from _inside(held)

@@ -1,0 +1,50 @@
+"""The scores that are taken on validation after every epoch, beside the loss, and can pick the best one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+
+def top1(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the share of rows whose highest logit is their class. logits: (n, k); labels: (n,)."""
+    return float(np.count_nonzero(logits.argmax(axis=1) == labels) / np.float64(len(labels)))
+
+
+def f1(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean over attributes of F1 at probability one half, of attributes with a known yes.
+
+    logits: (n, k). labels: (n, k) of 1, 0 and NaN for unknown cells, which are not counted. 0 where no
+    attribute has a yes.
+    """
+    yes, no, says = labels == 1, labels == 0, logits >= 0
+    hits = (yes & says).sum(axis=0)
+    wrong = (no & says).sum(axis=0) + (yes & ~says).sum(axis=0)
+    own = yes.any(axis=0)
+    return float((2 * hits[own] / (2 * hits[own] + wrong[own])).mean()) if own.any() else 0.0
+
+
+def auc(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean over attributes of the ROC area, of attributes with a known yes and a known no.
+
+    Arguments as in `f1`; one half where no attribute has both.
+    """
+    from bench.metrics import scores
+
+    areas = []
+    for column in range(labels.shape[1]):
+        known = ~np.isnan(labels[:, column])
+        own = (labels[known, column] != 1).astype(np.int32)
+        areas.append(scores.auc(logits[known, column : column + 1], own)[0])
+    defined = [area for area in areas if not np.isnan(area)]
+    return float(np.mean(defined)) if defined else 0.5
+
+
+SCORES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {"top1": top1, "f1": f1, "auc": auc}
+"""Scores by the names that `Lane.stop_by` gives them; higher is better."""
+
+
+def score_name(stop_by: str, attributes: bool) -> str:
+    """Return which score a lane's history holds: the one it stops by, or the cheapest of its kind."""
+    return stop_by if stop_by in SCORES else "f1" if attributes else "top1"
