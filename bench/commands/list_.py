@@ -84,7 +84,7 @@ def method_table() -> Table:
             "method": "none",
             "stage": "",
             "arguments": "",
-            "summary": "The plain loss on the rows as they are.",
+            "summary": "The plain loss on the rows as they are; unknown labels are left out of it (also written mask).",
             "paper": "",
         }
     ]
