@@ -29,6 +29,7 @@ COMMANDS = {
     "explain": "Show which parts of an image a kept model's answer rests on.",
     "baseline": "Pin a run's own result as a baseline.",
     "data": "Check, describe or draw a data folder.",
+    "fewshot": "Say how well a few images teach a frozen backbone new classes.",
     "clean": "Find labels that are probably wrong, as a table to review.",
     "list": "List tasks, backbones, methods, metrics or baselines.",
 }

@@ -18,10 +18,7 @@ from bench.paired_attributes import AttributePair, class_metrics, draw_attribute
 from bench.spec import Predictions
 
 DRAWS = 10_000
-"""Bootstrap resamples of items with one class each: the 2.5% quantile then rests on 250 of them."""
-
-ATTRIBUTE_DRAWS = 2_000
-"""Of items with many attributes, whose areas are worked out again for every resample."""
+"""Bootstrap resamples of the items: the 2.5% quantile then rests on 250 of them."""
 
 SHARES = {"top1_micro": "top1", "top5_micro": "top5"}
 """Metrics that are a share of hits: with one seed they have McNemar's exact p."""
@@ -171,12 +168,12 @@ def duel(
     """Return the duel of one pair of predictions per seed, all of the same items in the same order.
 
     scored: whether all scores are what was predicted, and not made up to give the answers. draws: None for
-    DRAWS or ATTRIBUTE_DRAWS.
+    DRAWS.
     """
+    draws = draws or DRAWS
     if kind == "multiclass":
-        return ClassDuel([Pair(*sides, scored) for sides in pairs], groups, draws or DRAWS, seed)
-    own = [AttributePair(*sides, kind) for sides in pairs]
-    return AttributeDuel(own, groups, draws or ATTRIBUTE_DRAWS, seed)
+        return ClassDuel([Pair(*sides, scored) for sides in pairs], groups, draws, seed)
+    return AttributeDuel([AttributePair(*sides, kind) for sides in pairs], groups, draws, seed)
 
 
 def shown_metrics(kind: str) -> tuple[str, ...]:

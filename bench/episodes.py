@@ -10,13 +10,15 @@ import numpy as np
 PLAIN, L2, CENTRED, CENTRED_L2 = "as they are", "l2", "centred", "centred, l2"
 
 Learn = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""support (way, shot, d) float64, queries (m, d) float64 -> (m,) the place of each query's class in support."""
+"""support (way, shot, d), queries (m, d) float64 -> (m,) the place of each query's class in the support."""
 
 
 @dataclass(frozen=True)
 class Episodes:
-    """e episodes. classes: (e, way) numbers of the classes; support: (e, way, shot) and queries: (e, way, q)
-    positions of images. A smaller shot is the first images of `support`.
+    """What e episodes are made of.
+
+    classes: (e, way) numbers of the classes; support: (e, way, shot) and queries: (e, way, q) positions of
+    images. A smaller shot is the first images of `support`.
     """
 
     classes: np.ndarray
@@ -69,19 +71,27 @@ def nearest_direction(support: np.ndarray, queries: np.ndarray) -> np.ndarray:
 
 
 def logistic(support: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """Answer by multinomial logistic regression on the support, as Tian et al. 2020 do (arXiv:2003.11539).
+    """Answer by multinomial logistic regression on the support, as Tian et al. 2020 do (arXiv:2003.11539)."""
+    kernel, bias = logistic_head(support)
+    answers: np.ndarray = (queries @ kernel + bias).argmax(axis=1)
+    return answers
 
-    What is minimised is scikit-learn's: the sum of cross entropies and |kernel|^2 / 2, the bias free. The
-    kernel is a sum of support rows, so it is looked for in the space that they span: the answers are those
-    of all d features, at a fraction of the cost.
+
+def logistic_head(support: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the kernel (d, way) and bias (way,) that a support of (way, shot, d) teaches.
+
+    What is minimised is scikit-learn's with C = 1: the sum of cross entropies plus |kernel|^2 / 2, the bias
+    free. The kernel is a sum of support rows, so it is looked for in the few directions that they span, each
+    scaled by the root of its singular value: so the problem is as well conditioned in all of them.
     """
     from scipy.optimize import minimize
 
     way, shot, width = support.shape
-    rows = support.reshape(way * shot, width)
-    basis = np.linalg.qr(rows.T)[0]
-    inputs, truth = rows @ basis, np.repeat(np.arange(way), shot)
-    size, places = basis.shape[1], np.arange(way * shot)
+    left, values, right = np.linalg.svd(support.reshape(way * shot, width), full_matrices=False)
+    size = int((values > 1e-10 * max(values[0], 1e-300)).sum())
+    scale = np.sqrt(values[:size])
+    inputs, penalty = left[:, :size] * scale, 1.0 / values[:size, None]
+    truth, places = np.repeat(np.arange(way), shot), np.arange(way * shot)
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         kernel, bias = flat[:-way].reshape(size, way), flat[-way:]
@@ -89,15 +99,14 @@ def logistic(support: np.ndarray, queries: np.ndarray) -> np.ndarray:
         logits -= logits.max(axis=1, keepdims=True)
         slope = np.exp(logits)
         total = slope.sum(axis=1)
-        lost = np.log(total).sum() - logits[places, truth].sum() + (kernel**2).sum() / 2
+        lost = np.log(total).sum() - logits[places, truth].sum() + (penalty * kernel**2).sum() / 2
         slope /= total[:, None]
         slope[places, truth] -= 1.0
-        return lost, np.concatenate([(inputs.T @ slope + kernel).ravel(), slope.sum(axis=0)])
+        return lost, np.concatenate([(inputs.T @ slope + penalty * kernel).ravel(), slope.sum(axis=0)])
 
-    start, limits = np.zeros((size + 1) * way), {"gtol": 1e-5, "ftol": 1e-12, "maxiter": 1000}
+    start, limits = np.zeros((size + 1) * way), {"gtol": 1e-4, "ftol": 1e-12, "maxiter": 1000}
     best = minimize(loss, start, jac=True, method="L-BFGS-B", options=limits).x
-    answers: np.ndarray = (queries @ (basis @ best[:-way].reshape(size, way)) + best[-way:]).argmax(axis=1)
-    return answers
+    return right[:size].T @ (best[:-way].reshape(size, way) / scale[:, None]), best[-way:]
 
 
 @dataclass(frozen=True)
@@ -119,9 +128,9 @@ LEARNERS = (
     Learner("logistic", PLAIN, "", logistic),
     Learner("logistic", L2, "", logistic),
 )
-"""Euclidean distances do not change when all features are centred, so that row is left out. Prototypes on
-features as they are, l2 and centred, l2 are UN, L2N and CL2N of Wang et al. 2019 (SimpleShot, arXiv:1911.04623).
-"""
+"""Euclidean distances do not change when all features are centred, so that row is left out. Nearest means on
+features as they are, l2, and centred, l2 are UN, L2N and CL2N of SimpleShot (Wang et al. 2019,
+arXiv:1911.04623)."""
 
 
 def treated(features: np.ndarray, how: str, centre: np.ndarray) -> np.ndarray:

@@ -29,16 +29,22 @@ def warnings(cells: Sequence[Stored]) -> list[str]:
 
 
 def _leaks(cells: Sequence[Stored]) -> list[str]:
+    """Tell of test images that train holds too, per stage of the cell with the largest share of them."""
     worst: dict[str, tuple[float, str]] = {}
     for stored in cells:
-        stage, counts = stored.record["cell"]["stage"], stored.record.get("counts", {})
-        leaked, test = counts.get("leaked") or 0, counts.get("test") or 0
-        dropped = stored.record["cell"]["protocol"].get("duplicates") == "drop"
-        if leaked and test and not dropped:
-            line = f"leak in {stage}: {leaked} of {test} test images are also in train, byte for byte"
-            worst[stage] = max(worst.get(stage, (0.0, "")), (leaked / test, line))
-    advice = " (--set duplicates=drop leaves them out)"
-    return [line + advice for _, line in worst.values()]
+        cell, counts = stored.record["cell"], stored.record.get("counts", {})
+        leaked, test, stage = counts.get("leaked") or 0, counts.get("test") or 0, cell["stage"]
+        if not leaked:
+            continue
+        if cell["protocol"].get("duplicates") == "drop":
+            # They are no longer among the test images that are counted.
+            test += leaked
+            rest = "they were left out"
+        else:
+            rest = "--set duplicates=drop leaves them out"
+        line = f"leak in {stage}: {leaked} of {test} test images are also in train, byte for byte ({rest})"
+        worst[stage] = max(worst.get(stage, (0.0, "")), (leaked / test, line))
+    return [line for _, line in worst.values()]
 
 
 def _copies(cells: Sequence[Stored]) -> list[str]:
@@ -50,7 +56,7 @@ def _copies(cells: Sequence[Stored]) -> list[str]:
             continue
         if found["same"]:
             lines[
-                f"duplicates in {stage}: {found['same']} pictures are there more than once, byte for byte; "
+                f"duplicates in {stage}: {_pictures(found['same'])} there more than once, byte for byte; "
                 f"{found['same_torn']} of them carry labels that contradict each other"
             ] = None
         if found["near"]:
@@ -143,3 +149,7 @@ def _name(row: Row) -> str:
 def _some(names: Sequence[str]) -> str:
     rest = len(names) - MOST_NAMED
     return ", ".join(names[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _pictures(count: int) -> str:
+    return "1 picture is" if count == 1 else f"{count} pictures are"

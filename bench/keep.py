@@ -189,12 +189,12 @@ def load_head(folder: Path) -> KeptHead:
         head = _head(json.loads(arrays.pop(_FACTS).tobytes().decode("ascii")), arrays)
         fault = _fault(head)
     except FileNotFoundError:
-        raise StoreError(f"{folder} keeps no model: train the cell again with --keep-model --rerun") from None
+        raise StoreError(f"{folder} keeps no model: train the cell again with --keep-model") from None
     except _UNREADABLE as error:
         fault = f"{type(error).__name__}: {error}"
     if fault:
         why = " ".join(fault.split())[:200]
-        raise StoreError(f"{path}: not a kept model ({why}); train again with --keep-model --rerun")
+        raise StoreError(f"{path}: not a kept model ({why}); train again with --keep-model")
     return head
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from bench import stats
 from bench.kinds.base import Kind, get_kind
-from bench.metrics.multilabel import answers
+from bench.metrics.multilabel import answers, weighted_parts
 from bench.paired import FEW_CHANGES, Draws
 from bench.spec import Predictions
 
-_WEIGHTS_AT_ONCE = 1 << 22
+_WEIGHTS_AT_ONCE = 1 << 23
+"""Of one block of resamples: the longer its rows, the less each step through the items costs."""
 
 
 @dataclass(frozen=True)
@@ -61,35 +61,14 @@ class AttributePair:
         rescored: np.ndarray = (self.ours.scores != self.theirs.scores) & self.seen
         return rescored
 
-    def differences(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """Return ours - theirs of every metric the kind draws under (draws, n) weights: (draws,) each."""
-        draw = get_kind(self.kind).weighted_summary
-        # Each takes most of its time where a second thread can run.
-        with ThreadPoolExecutor(2) as pool:
-            ours, theirs = pool.map(lambda side: draw(side, weights), (self.ours, self.theirs))
-        return {name: ours[name] - theirs[name] for name in ours}
+    def differences(self, weights: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Return ours - theirs of every metric under (draws, n) weights, and of each attribute in the means.
 
-    def only(self, attribute: int) -> tuple[AttributePair, np.ndarray]:
-        """Return the pair of one attribute's scored items, and which these are."""
-        rows = np.flatnonzero(self.seen[:, attribute])
-        ours, theirs = (one_attribute(side, rows, attribute) for side in (self.ours, self.theirs))
-        return AttributePair(ours, theirs, self.kind), rows
-
-
-def one_attribute(pred: Predictions, rows: np.ndarray, attribute: int) -> Predictions:
-    """Return the predictions of one attribute for these items, without their groups."""
-    column = slice(attribute, attribute + 1)
-    return replace(
-        pred,
-        items=tuple(pred.items[row] for row in rows),
-        groups=None,
-        truth=pred.truth[rows, column],
-        scores=pred.scores[rows, column],
-        classes=pred.classes[column],
-        train_support=pred.train_support[column],
-        known=None if pred.known is None else pred.known[column],
-        cuts=None if pred.cuts is None else pred.cuts[column],
-    )
+        Shapes (draws,) and (draws, k), see `bench.metrics.multilabel.weighted_parts`.
+        """
+        ours, theirs = (weighted_parts(side, weights) for side in (self.ours, self.theirs))
+        whole, own = ({name: a[name] - b[name] for name in a} for a, b in zip(ours, theirs, strict=True))
+        return whole, own
 
 
 def class_metrics(kind: Kind) -> dict[str, str]:
@@ -111,22 +90,20 @@ def draw_attributes(
     """
     n, names = len(pairs[0].ours.items), class_metrics(get_kind(pairs[0].kind))
     rescored = np.any([pair.rescored() for pair in pairs], axis=0).sum(axis=0)
-    singles = {int(c): [pair.only(int(c)) for pair in pairs] for c in np.flatnonzero(rescored >= FEW_CHANGES)}
     metrics: dict[str, list[np.ndarray]] = {}
-    classes: dict[tuple[str, int], list[np.ndarray]] = {}
+    own: dict[str, list[np.ndarray]] = {}
     chunk = max(1, _WEIGHTS_AT_ONCE // n)
     for weights in stats.bootstrap_chunks(n, draws, seed, groups, chunk=chunk):
-        for name, values in _by_seed([pair.differences(weights) for pair in pairs]).items():
-            metrics.setdefault(name, []).append(values)
-        for c, single in singles.items():
-            drawn = _by_seed([pair.differences(weights[:, rows]) for pair, rows in single])
-            for column, name in names.items():
-                classes.setdefault((column, c), []).append(drawn[name])
+        drawn = [pair.differences(weights) for pair in pairs]
+        for into, side in ((metrics, 0), (own, 1)):
+            for name in drawn[0][side]:
+                into.setdefault(name, []).append(np.stack([one[side][name] for one in drawn]))
+    whole = {name: np.concatenate(parts, axis=1) for name, parts in own.items() if name in names.values()}
     return Draws(
         {name: np.concatenate(parts, axis=1) for name, parts in metrics.items()},
-        {key: np.concatenate(parts, axis=1) for key, parts in classes.items()},
+        {
+            (column, int(c)): np.ascontiguousarray(whole[name][..., c])
+            for column, name in names.items()
+            for c in np.flatnonzero(rescored >= FEW_CHANGES)
+        },
     )
-
-
-def _by_seed(differences: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: np.stack([own[name] for own in differences]) for name in differences[0]}

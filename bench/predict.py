@@ -53,7 +53,7 @@ def open_model(stored: Stored, weights: str | None = None) -> Predictor:
     head = load_head(stored.folder)
     if head.cell != stored.id:
         raise StoreError(
-            f"{stored.folder}: its model is of cell {head.cell[:8]!r}; train again with --keep-model --rerun"
+            f"{stored.folder}: its model is of cell {head.cell[:8]!r}; train again with --keep-model"
         )
     if head.resize not in RESIZE_MODES:
         raise StoreError(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.data.splits import StageSplit
+from bench.errors import BenchError
 from bench.keep import KeptHead, kept
 from bench.methods.apply import apply_posthoc, fit_posthoc, shape_of
 from bench.methods.registry import LinearHead
@@ -78,7 +79,11 @@ def train_cells(
             continue
         inputs = fitted.embed(split.val)
         made = fitted.made
-        head, choices = fit_posthoc(cell.method, fitted.head, inputs, trainer.truth[split.val], made.seen)
+        try:
+            head, choices = fit_posthoc(cell.method, fitted.head, inputs, trainer.truth[split.val], made.seen)
+        except BenchError as error:
+            yield cell, Outcome(fitted.trained, reason=str(error))
+            continue
         val, found = link(made.loss.link, head.logits(inputs)), {**made.found, **choices}
         outcome = Outcome(fitted.trained, val=val, cuts=head.cuts, fills=made.fills, choices=found)
         if cell.setting["refit"]:

@@ -245,7 +245,7 @@ def test_a_worse_run_is_found_and_its_numbers_are_a_second_computations(tmp_path
     kept(tmp_path / "new", new)
     rows = compare(stored(tmp_path / "new"), pinned(tmp_path, stored(tmp_path / "old")))
     assert {row.metric for row in regressions(rows)} >= {"auc_macro", "map", "f1_macro", "hamming_loss"}
-    weights = stats.bootstrap_weights(240, 2000, 0)
+    weights = stats.bootstrap_weights(240, 10_000, 0)
     sides = [KIND.weighted_summary(pred, weights) for pred in (new, old)]
     for name in ("auc_macro", "f1_macro", "jaccard"):
         expected = stats.paired_interval(sides[0][name], sides[1][name])

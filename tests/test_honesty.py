@@ -77,7 +77,7 @@ def test_leaks_are_told_unless_they_were_left_out(tmp_path: Path) -> None:
     _put(tmp_path, 2.0, "none", 0, counts={"leaked": 7})
     assert any("leak in all: 7 of 120 test images" in line for line in _lines(tmp_path))
     _put(tmp_path / "dropped", 2.0, "none", 0, counts={"leaked": 7}, duplicates="drop")
-    assert not any("leak" in line for line in _lines(tmp_path / "dropped"))
+    assert any("7 of 127 test images are also in train" in line for line in _lines(tmp_path / "dropped"))
 
 
 def test_the_permutation_test_is_told_with_the_attributes_that_stand_out(tmp_path: Path) -> None:

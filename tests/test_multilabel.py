@@ -237,6 +237,18 @@ def test_hidden_cells_are_trained_without_and_scored_against(place: Wardrobe) ->
     assert set(hidden["none"].record["metrics"]) == {"val", "test", *TRIVIAL}
 
 
+def test_a_method_that_cannot_be_trained_takes_no_other_with_it(place: Wardrobe) -> None:
+    """Where so much is hidden that no row is whole, and validation is so small that it has no image."""
+    few = ("--set", "hide=random", "--set", "hide_rate=0.7", "--set", "val_fraction=0.01")
+    methods = "threshold,mask,drop_rows,assume_negative"
+    args = (*few, "--set", "test_fraction=0.5", "--results", "few", "--quiet")
+    place.bench("run", *TINY, *FROZEN, "--method", methods, *args, code=4)
+    found = {method: stored.record["reason"] for method, stored in place.cells("few").items()}
+    assert found["none"] is found["assume_negative"] is None
+    assert "drop_rows leaves none of 50 training rows" in found["drop_rows"]
+    assert "threshold is chosen on validation" in found["threshold"]
+
+
 def test_a_stored_cell_is_trained_again_where_its_model_is_wanted(place: Wardrobe) -> None:
     args = ("run", *TINY, *FROZEN, "--method", "threshold,mlp(units=8)", "--quiet")
     before = {method: place.cells()[method] for method in ("threshold", "mlp(units=8)")}
@@ -441,6 +453,7 @@ def test_labels_that_cannot_be_learned_fail_with_the_reason(bad: Wardrobe) -> No
         (("--set", "labels=review.csv"), "many labels per image"),
         (("--set", "source=fashon"), "did you mean 'fashion'"),
         (("--method", "treshold"), "did you mean 'threshold'"),
+        (("--method", "mask(1)"), "'mask' takes no arguments"),
         (("--method", "impute(mean,rank=2)"), "rank belongs to by=mf"),
         (("--method", "conv+augment"), "conv and augment cannot be combined"),
         (("--method", "conv(filters=0)"), "conv: "),

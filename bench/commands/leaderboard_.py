@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -44,7 +45,7 @@ def command(
 
     Cells that differ in protocol or data stand apart. What the grid lacks is listed and never filled in.
     """
-    from bench.commands.loading import in_one_thread, load_cells
+    from bench.commands.loading import in_one_thread, load_cells, tell
     from bench.metrics.registry import get_metric
     from bench.report.render import render
 
@@ -59,10 +60,10 @@ def command(
     full = fmt in ("csv", "json")
     if top is None:
         top = 0 if full else TOP
-    table, unreadable = _table(cells, metric, effects, top, full)
+    table, unreadable, said = _table(cells, metric, effects, top, full)
     problems += unreadable
-    for problem in problems:
-        click.echo(f"bench: {problem}", err=True)
+    # Formats that programs read have no notes.
+    tell([*problems, *(said if full else ())])
     if table is None:
         text = f"no measured cell of {task} in {root}; `bench run --task {task}` makes some"
         click.echo(f"bench: {text}", err=True)
@@ -78,12 +79,16 @@ def _check_stages(wanted: set[str], stored: set[str]) -> None:
 
 def _table(
     cells: Sequence[Stored], metric: str | None, effects: bool, top: int, full: bool
-) -> tuple[Table | None, list[str]]:
-    """Return the table asked for, None where no cell can be ranked, and a line per unreadable cell."""
+) -> tuple[Table | None, list[str], list[str]]:
+    """Return the table asked for, a line per unreadable cell, and what the cells say against themselves.
+
+    The table is None where no cell can be ranked; what the cells say is among its notes.
+    """
     if not any(stored.ok for stored in cells):
-        return None, []
+        return None, [], []
     from bench.effects import effect_metrics
     from bench.effects import effects as effects_of
+    from bench.honesty import warnings
     from bench.leaderboard import boards, front
     from bench.metrics.registry import metrics_of
     from bench.outcomes import contests
@@ -102,8 +107,11 @@ def _table(
         cells = [stored for stored in cells if stored.id in kept]
     found, unreadable = contests(cells, metrics)
     if not found:
-        return None, unreadable
+        return None, unreadable, []
     if effects:
         rows = [row for contest in found for row in effects_of(records, contest, metrics)]
-        return effects_table(rows, full), unreadable
-    return leaderboard_table(boards(records, found, metric), full, left), unreadable
+        table = effects_table(rows, full)
+    else:
+        table = leaderboard_table(boards(records, found, metric), full, left)
+    said = warnings(cells)
+    return replace(table, notes=(*table.notes, *said)), unreadable, said

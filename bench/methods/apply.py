@@ -51,18 +51,19 @@ def resolve(
     k: int,
     seed: int,
     groups: Sequence[str] | None = None,
+    prices: Sequence[str] | None = None,
 ) -> Resolved:
     """Run a method's labels, sampling, weight and loss steps on the training rows.
 
     y: (n,) int32 classes below k. features: (n, d) float32, or None outside the frozen regime. groups:
-    n ids of what belongs together, or None. Sampling and weights go by the labels after cleaning; weights
-    are made of the counts before resampling, the loss of those after it. The seed decides how folds are
-    cut and which rows are drawn.
+    n ids of what belongs together, or None. prices: n numbers as text, "" for unknown, or None where the data
+    has none. Sampling and weights go by the labels after cleaning; weights are made of the counts before
+    resampling, the loss of those after it. The seed decides how folds are cut and which rows are drawn.
     """
     labelled = Labelled(np.arange(len(y)), y)
     found: dict[str, Mapping[str, int]] = {}
     for name, function, args in _functions(method, "labels"):
-        labelled = function(args, y, features, groups, k, seed)
+        labelled = function(args, y, features, groups, k, seed, prices)
         found[name] = labelled.found
     labels = labelled.labels[labelled.rows]
     inputs = features if features is None or len(labels) == len(y) else features[labelled.rows]
@@ -205,13 +206,15 @@ class Shape:
     """What a method builds on a frozen backbone, and what it is shown.
 
     units: of a hidden layer; filters: of convolutions on the backbone's unpooled map; views: how many changed
-    views of each image, made by recipe. 0 and empty for none.
+    views of each image, made by recipe; mixup: the alpha by which inputs are mixed in pairs. 0 and empty for
+    none.
     """
 
     units: int = 0
     filters: tuple[int, ...] = ()
     recipe: Recipe | None = None
     views: int = 0
+    mixup: float = 0.0
 
 
 def shape_of(method: MethodSpec) -> Shape:
@@ -225,6 +228,8 @@ def shape_of(method: MethodSpec) -> Shape:
             from bench.models.conv import parse_filters
 
             shape = replace(shape, filters=parse_filters(str(args["filters"])))
+        elif step.name == "mixup":
+            shape = replace(shape, mixup=float(args["alpha"] or 0.0))
         elif step.name == "augment":
             recipe = Recipe(str(args["recipe"]), float(args["strength"] or 0.0))
             shape = replace(shape, recipe=recipe, views=int(args["views"] or 0))

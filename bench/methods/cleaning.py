@@ -1,4 +1,4 @@
-"""Which labels of training rows are suspect, and what to do about them: confident learning by cleanlab.
+"""Which labels of training rows are suspect, and what to do about them: confident learning, and odd prices.
 
 The probabilities that labels are judged by come from heads that have not seen the rows they judge: plain
 softmax heads on the features, one per fold, trained together.
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.errors import BenchError
+from bench.methods.prices import FAR, odd_prices
 from bench.methods.registry import Labelled, LossSpec
 from bench.models.cohort import train_heads
 from bench.models.lanes import Lane, TrainSetting
@@ -45,14 +46,18 @@ def clean(
     groups: Sequence[str] | None,
     k: int,
     seed: int,
+    prices: Sequence[str] | None = None,
 ) -> Labelled:
-    """Drop, relabel or down-weight rows whose label confident learning doubts (Northcutt et al. 2021).
+    """Drop, relabel or down-weight rows whose label is doubted, by confident learning or by their price.
 
-    action: `drop` leaves suspects out, `relabel` gives them the suggested class, `weight` keeps every
-    row as it is and multiplies its loss by its score: the out-of-sample probability of its label, which
-    is cleanlab's `self_confidence`. Of a class whose rows are all suspect, the one with the highest score
-    stays. Raises BenchError without features or without cleanlab.
+    by: `confident` (Northcutt et al. 2021), or `price`, see `clean_by_price`. action: `drop` leaves suspects
+    out, `relabel` gives them the suggested class, `weight` keeps every row as it is and multiplies its loss
+    by its score: the out-of-sample probability of its label, which is cleanlab's `self_confidence`. Of a
+    class whose rows are all suspect, the one with the highest score stays. Raises BenchError without
+    features (or prices) or without cleanlab.
     """
+    if args["by"] == "price":
+        return clean_by_price(args, y, prices)
     if features is None:
         raise BenchError("clean works on features; this regime has none")
     found = find_suspects(features, y, groups, k, args["folds"], seed)
@@ -63,6 +68,25 @@ def clean(
     if args["action"] == "relabel":
         return Labelled(rows, np.where(suspect, found.suggested, y).astype(np.int32), found=counted)
     return Labelled(np.flatnonzero(~suspect), y, found=counted)
+
+
+def clean_by_price(args: Mapping[str, Any], y: np.ndarray, prices: Sequence[str] | None) -> Labelled:
+    """Drop or down-weight rows whose price is far from their class's (`bench.methods.prices`).
+
+    y: (n,) classes. prices: n numbers as text, "" for unknown: such rows stay as they are. action: `drop`
+    leaves odd rows out, `weight` multiplies their loss by 3.5 / distance, the price's distance from the
+    median in robust deviations: the weight of Huber's estimator (1964). A price does not tell what else a
+    thing might be, so that nothing is relabelled. Raises BenchError where no row has a price.
+    """
+    if prices is None or not any(prices):
+        raise BenchError("clean(price) works on prices; the training part of this data has none")
+    odd = odd_prices([str(label) for label in y.tolist()], prices)
+    rows, counted = np.array([one.row for one in odd], np.int64), {"odd_price": len(odd)}
+    if args["action"] == "weight":
+        weights = np.ones(len(y), np.float32)
+        weights[rows] = [FAR / abs(one.distance) for one in odd]
+        return Labelled(np.arange(len(y)), y, weights, counted)
+    return Labelled(np.setdiff1d(np.arange(len(y)), rows), y, found=counted)
 
 
 def find_suspects(

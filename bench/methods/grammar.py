@@ -120,11 +120,6 @@ def needs_features(method: MethodSpec) -> bool:
     return any(STEPS[step.name].needs_features(dict(step.args)) for step in method.steps)
 
 
-def needs_validation(method: MethodSpec) -> bool:
-    """Tell whether the method chooses something on validation images (an argument is `auto`)."""
-    return any(value == "auto" for step in method.steps for _, value in step.args)
-
-
 def _limit(what: str, text: str, most: int) -> None:
     if len(text) > most:
         raise BenchError(f"a {what} of {len(text)} characters is too long; at most {most} are read")
@@ -161,6 +156,8 @@ def _step(text: str) -> Step:
     name, inside = match.groups()
     if name == "none":
         raise BenchError("'none' stands alone: it takes no arguments and no other steps")
+    if name == MASK:
+        raise BenchError("'mask' takes no arguments: cells that are not known are not trained on")
     if name not in STEPS:
         raise unknown("method step", _clip(name), [*STEPS, "none", MASK], _HINT)
     info = STEPS[name]

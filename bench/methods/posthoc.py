@@ -54,7 +54,7 @@ def threshold(
     if "cuts" in args:
         return replace(head, cuts=np.array(args["cuts"], np.float32)), {}
     if len(y) == 0:
-        raise BenchError("threshold is chosen on validation, which has no images")
+        raise BenchError("threshold is chosen on validation, which has no images; raise val_fraction")
     shares = 1.0 / (1.0 + np.exp(-np.clip(head.logits(features).astype(np.float64), -500.0, 500.0)))
     cuts = np.full(y.shape[1], 0.5, np.float32)
     for column in range(y.shape[1]):

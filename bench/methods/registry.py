@@ -125,7 +125,8 @@ class LinearHead:
 class LabelsStep(Protocol):
     """y: (n,) int32 classes below k; features: (n, d) float32, or None outside the frozen regime.
 
-    groups: n ids of what belongs together (photos of one listing), or None where nothing is known.
+    groups: n ids of what belongs together (photos of one listing), or None where nothing is known. prices: n
+    numbers as text, "" for unknown, or None where the data has none.
     """
 
     def __call__(
@@ -136,6 +137,7 @@ class LabelsStep(Protocol):
         groups: Sequence[str] | None,
         k: int,
         seed: int,
+        prices: Sequence[str] | None = None,
     ) -> Labelled: ...
 
 

@@ -98,8 +98,8 @@ def curves(pred: Predictions) -> tuple[dict[str, Any], ...]:
 
     Keys: class; curve, `roc` (x is 1 - specificity, y recall) or `pr` (x is recall, y precision); cut, the
     score from which on a cell is taken as yes, None at the start of a ROC curve, where none is. Cuts fall
-    along a curve. Points between which the ROC curve is straight are left out, and of what remains POINTS at
-    most are kept, evenly picked, the first and the last included.
+    along a curve. Points on a straight line of a ROC curve are left out; of what remains, and of the points
+    of a PR curve, POINTS at most are kept, evenly picked, the first and the last included.
     """
     rows: list[dict[str, Any]] = []
     for c, name in enumerate(pred.classes):
@@ -115,7 +115,8 @@ def curves(pred: Predictions) -> tuple[dict[str, Any], ...]:
         for i in roc.tolist():
             x, y = (no[i - 1] / no[-1], yes[i - 1] / yes[-1]) if i else (0.0, 0.0)
             rows.append(_point(name, "roc", x, y, own[ends[i - 1]] if i else None))
-        for i in _thinned(_corners(no, yes)).tolist():
+        # A PR curve bends where a ROC curve is straight: only how many points there are counts here.
+        for i in _thinned(np.arange(len(ends))).tolist():
             y = yes[i] / (yes[i] + no[i])
             rows.append(_point(name, "pr", yes[i] / yes[-1], y, own[ends[i]]))
     return tuple(rows)

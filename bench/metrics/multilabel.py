@@ -29,10 +29,14 @@ from bench.metrics.curves import areas
 from bench.metrics.means import mean, plain, ratio
 from bench.metrics.multiclass import group_of
 from bench.metrics.registry import metrics_of
+from bench.metrics.resampled import resampled_areas
 from bench.spec import Predictions
 
 CHUNK = 1 << 22
 """Weights read at a time while drawing, so that a bootstrap needs no second copy of all its weights."""
+
+MANY = 64
+"""Weightings from which on the areas are worked out for all of them at once, in single precision."""
 
 EXACT = 1 << 24
 """Up to here whole numbers add up exactly in single precision, in which a product takes half the time."""
@@ -196,24 +200,38 @@ def weighted_summary(pred: Predictions, weights: np.ndarray) -> dict[str, np.nda
 
     weights: (draws, n), not negative; how often each item was drawn. Row d gives what `summary` gives of
     predictions in which item i stands weights[d, i] times. Each value is (draws,) float64, NaN where
-    undefined. Raises ValueError if an observed cell's score is NaN or the weights do not fit the items.
+    undefined; areas of MANY draws are right to six digits. Raises ValueError if an observed cell's score is
+    NaN or the weights do not fit the items.
+    """
+    return weighted_parts(pred, weights)[0]
+
+
+def weighted_parts(
+    pred: Predictions, weights: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return `weighted_summary`, and the attributes' own values of each of its means over attributes.
+
+    These are (draws, k) by the mean's name, NaN for an attribute that is not in the mean.
     """
     counts = _counts(pred, weights)
-    auc, ap = areas(pred.scores, pred.truth, weights)
+    auc, ap = (areas if len(weights) < MANY else resampled_areas)(pred.scores, pred.truth, weights)
     true, false, both = counts.yes > 0, counts.no > 0, ~np.isnan(auc)
+    means = {
+        "auc_macro": (auc, both),
+        "map": (ap, both),
+        "precision_macro": (np.nan_to_num(counts.precision), true),
+        "recall_macro": (counts.recall, true),
+        "specificity_macro": (counts.specificity, false),
+        "gmean_macro": (counts.gmean, true & false),
+        "accuracy_macro": (counts.accuracy, counts.seen > 0),
+        "f1_macro": (counts.f1, true),
+    }
+    values = {name: mean(own, inside) for name, (own, inside) in means.items()}
     seen, yes, said, hits = (part.sum(axis=1) for part in (counts.seen, counts.yes, counts.said, counts.hits))
-    precision, recall = mean(np.nan_to_num(counts.precision), true), mean(counts.recall, true)
-    values = {
-        "auc_macro": mean(auc, both),
-        "map": mean(ap, both),
-        "precision_macro": precision,
+    precision, recall = values["precision_macro"], values["recall_macro"]
+    values |= {
         "precision_micro": ratio(hits, said),
-        "recall_macro": recall,
         "recall_micro": ratio(hits, yes),
-        "specificity_macro": mean(counts.specificity, false),
-        "gmean_macro": mean(counts.gmean, true & false),
-        "accuracy_macro": mean(counts.accuracy, counts.seen > 0),
-        "f1_macro": mean(counts.f1, true),
         "f1_micro": ratio(2 * hits, yes + said),
         "cf1": np.where(precision + recall == 0, 0.0, ratio(2 * precision * recall, precision + recall)),
         "hamming_loss": ratio(yes + said - 2 * hits, seen),
@@ -223,7 +241,7 @@ def weighted_summary(pred: Predictions, weights: np.ndarray) -> dict[str, np.nda
     groups = np.array([group_of(int(count)) for count in pred.train_support])
     for group in ("many", "medium", "few"):
         values[f"{group}_auc"] = mean(auc, both & (groups == group))
-    return values
+    return values, {name: np.where(inside, own, np.nan) for name, (own, inside) in means.items()}
 
 
 def trivials(pred: Predictions) -> dict[str, Predictions]:
@@ -264,6 +282,6 @@ def _counts(pred: Predictions, weights: np.ndarray) -> Counts:
 
 def _add_up_exactly(weights: np.ndarray) -> bool:
     """Say whether single precision holds every sum of some of a row's weights."""
-    if weights.dtype.kind not in "bui" or not weights.size:
+    if not weights.size or (weights.dtype.kind not in "bui" and (weights != np.rint(weights)).any()):
         return False
-    return bool(weights.sum(axis=1, dtype=np.int64).max() < EXACT)
+    return bool(weights.sum(axis=1, dtype=np.float64).max() < EXACT)

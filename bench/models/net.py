@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from bench.methods.registry import LinearHead
 from bench.models.descent import ADADELTA_RHO, BETA1, BETA2, DESCENTS, EPSILON, RMSPROP_RHO
 from bench.models.lanes import TrainSetting
+from bench.models.mixing import Mix
 from bench.models.objective import Objective
 from bench.models.schedule import initial_kernel
 
@@ -50,7 +52,8 @@ class Net:
         images = tf.TensorSpec([None, *self.model.input_shape[1:]], tf.as_dtype(inputs))
         self.objective: Objective | None = None
         labels = tf.TensorSpec([None, classes] if attributes else [None], self.labels_type)
-        self._training = self._compile_training(images, labels)
+        self._training = {False: self._compile_training(images, labels, mixed=False)}
+        self._mixed = partial(self._compile_training, images, labels, mixed=True)
         self._features = self._compile_features(images)
 
     def restart(
@@ -70,22 +73,36 @@ class Net:
                 slot.assign(np.full(slot.shape, value, np.float32))
         self.turn, self.step, self.objective = self.turn + 1, 0, objective
 
-    def train(self, images: np.ndarray, labels: np.ndarray, places: np.ndarray, lr: float) -> np.ndarray:
+    def train(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        places: np.ndarray,
+        lr: float,
+        mix: Mix | None = None,
+    ) -> np.ndarray:
         """Take the steps that (n, h, w, c) images make: (steps, 2) sums of weight * loss and of weight.
 
         labels: (n,) classes or (n, k) attributes. places: (n,) the images' positions among the lane's rows.
+        mix: how they are mixed, minibatch by minibatch, or None for not at all.
         """
         import tensorflow as tf
 
         setting, before = self.setting, tf.constant(float(self.step))
         factors = [lr, setting.momentum, setting.l2, lr * setting.backbone_rate]
         rates = tf.constant(factors, tf.float32)
-        sums: np.ndarray = self._training(
+        # Nets that mix nothing pay nothing for it: there are two graphs, the second one when it is asked for.
+        if (mix is not None) not in self._training:
+            self._training[True] = self._mixed()
+        shares, partners = ([], []) if mix is None else (mix.shares, mix.partners)
+        sums: np.ndarray = self._training[mix is not None](
             tf.constant(images),
             tf.constant(labels, self.labels_type),
             tf.constant(places, tf.int64),
             before,
             rates,
+            tf.constant(shares, tf.float32),
+            tf.constant(partners, tf.int64),
         ).numpy()
         self.step += -(-len(images) // setting.batch_size)
         return sums
@@ -121,7 +138,7 @@ class Net:
         for variable, value in zip(self.variables, state, strict=True):
             variable.assign(value)
 
-    def _compile_training(self, images_spec: Any, labels_spec: Any) -> Callable[..., Tensor]:
+    def _compile_training(self, images_spec: Any, labels_spec: Any, mixed: bool) -> Callable[..., Tensor]:
         import tensorflow as tf
 
         @tf.function(
@@ -131,21 +148,28 @@ class Net:
                 tf.TensorSpec([None], tf.int64),
                 tf.TensorSpec([], tf.float32),
                 tf.TensorSpec([4], tf.float32),
+                tf.TensorSpec([None], tf.float32),
+                tf.TensorSpec([None], tf.int64),
             ]
         )
-        def train(images, labels, places, before, rates):  # type: ignore[no-untyped-def]
+        def train(images, labels, places, before, rates, shares, partners):  # type: ignore[no-untyped-def]
             batch = self.setting.batch_size
             steps = (tf.shape(images)[0] + batch - 1) // batch
             sums = tf.TensorArray(tf.float32, steps, element_shape=[2])
             for i in tf.range(steps):
                 part = images[i * batch : (i + 1) * batch]
                 truth, rows = labels[i * batch : (i + 1) * batch], places[i * batch : (i + 1) * batch]
+                fed, known = self.preprocess(part), [truth, rows]
+                if mixed:
+                    own, others = shares[i * batch : (i + 1) * batch], partners[i * batch : (i + 1) * batch]
+                    known += [own, others]
+                    # Scaling is affine, so that scaled images mix as pixels do.
+                    own = tf.reshape(own, [-1, *[1] * (len(images_spec.shape) - 1)])
+                    fed = own * fed + (1.0 - own) * tf.gather(fed, others)
                 with tf.GradientTape() as tape:
-                    features = self.model(self.preprocess(part), training=True)
+                    features = self.model(fed, training=True)
                     logits = tf.matmul(features, self.kernel) + self.bias
-                lost, slope = tf.numpy_function(
-                    self._measure, [logits, truth, rows], [tf.float32, tf.float32]
-                )
+                lost, slope = tf.numpy_function(self._measure, [logits, *known], [tf.float32, tf.float32])
                 gradients = tape.gradient(
                     logits,
                     self.learned,
@@ -159,12 +183,18 @@ class Net:
         return train.get_concrete_function()  # type: ignore[no-any-return]
 
     def _measure(
-        self, logits: np.ndarray, labels: np.ndarray, places: np.ndarray
+        self, logits: np.ndarray, labels: np.ndarray, places: np.ndarray, *mix: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return (2,) sums of weight * loss and of weight over a batch, and its slope (n, k)."""
+        """Return (2,) sums of weight * loss and of weight over a batch, and its slope (n, k).
+
+        mix: the fields of a `Mix`, where the batch is mixed.
+        """
         assert self.objective is not None
         with np.errstate(all="ignore"):
-            lost, seen, slope = self.objective(logits.copy(), labels, places)
+            if mix:
+                lost, seen, slope = Mix(*mix).measure(self.objective, logits.copy(), labels, places)
+            else:
+                lost, seen, slope = self.objective(logits.copy(), labels, places)
         return np.array([lost, seen], np.float32), slope
 
     def _descend(self, gradients: list[Tensor], step: Tensor, rates: Tensor) -> None:

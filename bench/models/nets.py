@@ -11,6 +11,7 @@ import numpy as np
 from bench.models.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from bench.models.judging import SCORES, score_name
 from bench.models.lanes import Lane, Trained, TrainSetting
+from bench.models.mixing import epoch_mix
 from bench.models.net import Net
 from bench.models.objective import objective_of
 from bench.models.schedule import Watch, epoch_order
@@ -131,10 +132,15 @@ class _Run:
         lane, sums = self.lane, np.zeros(2)
         self.objective.epoch = number
         order = epoch_order(np.arange(len(lane.rows)), lane.seed, number)
+        mix, done = None, 0
+        if lane.mixup:
+            mix = epoch_mix(len(order), self.net.setting.batch_size, lane.mixup, lane.seed, number)
         for places, images in self._blocks(order, lane.rows):
             labels = self.objective.labels(places, self.y[lane.rows[places]])
-            steps = self.net.train(images, labels, places, lr)
+            own = None if mix is None else mix.part(done, done + len(places))
+            steps = self.net.train(images, labels, places, lr, own)
             sums += steps.sum(axis=0, dtype=np.float64)
+            done += len(places)
         with np.errstate(divide="ignore", invalid="ignore"):
             loss = float(sums[0] / sums[1])
         return loss, *(self._validate() if len(lane.val_rows) else (float("nan"), float("nan")))

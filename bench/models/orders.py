@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.errors import BenchError
 from bench.methods.apply import Resolved, Shape, resolve, resolve_attributes, shape_of
-from bench.methods.losses import PAIRED
+from bench.methods.losses import PAIRED, REMEMBERING
 from bench.methods.registry import LinearHead
 from bench.models.lanes import Lane, Trained, TrainSetting
 from bench.spec import MethodSpec, Value
@@ -114,17 +114,22 @@ def resolve_order(
     classes: int,
     inputs: np.ndarray | None,
     groups: Sequence[str] | None,
+    prices: Sequence[str] | None = None,
 ) -> Resolved | str:
     """Return what an order's method makes of its rows, or why it cannot.
 
-    truth: of all examples. inputs: (m, d) features of the order's rows, or None. groups: m ids, or None.
+    truth, groups, prices: of all examples, groups and prices None where there are none. inputs: (m, d)
+    features of the order's rows, or None.
     """
     known = truth[order.rows]
     try:
         if truth.ndim > 1:
             made = resolve_attributes(order.method, known, inputs, order.seed)
         else:
-            made = resolve(order.method, known, inputs, classes, order.seed, groups)
+            own = (
+                None if cells is None else [cells[row] for row in order.rows] for cells in (groups, prices)
+            )
+            made = resolve(order.method, known, inputs, classes, order.seed, *own)
     except BenchError as error:
         return str(error)
     return _clash(made.loss.family, shape_of(order.method)) or made
@@ -134,6 +139,8 @@ def _clash(family: str, shape: Shape) -> str | None:
     """Return why a loss cannot be had with what is built and shown, or None where it can."""
     if family in PAIRED and shape.filters:
         return f"{family} trains two heads on features; conv trains nets on maps, one at a time"
+    if shape.mixup and family in (*PAIRED, *REMEMBERING):
+        return f"{family} goes by single images, which mixup leaves none of; take another loss with it"
     return None
 
 
@@ -145,6 +152,7 @@ def lane_of(
     if setting["steps"]:
         batches = math.ceil(len(rows) / int(setting["batch_size"] or 1))
         epochs = math.ceil(int(setting["steps"]) / max(batches, 1))
+    shape = shape_of(order.method)
     return Lane(
         rows,
         val_rows,
@@ -155,7 +163,8 @@ def lane_of(
         made.row_weights,
         made.stop_by if setting["stop_by"] == "auto" else str(setting["stop_by"]),
         made.targets,
-        shape_of(order.method).units,
+        shape.units,
         rates=order.rates,
         start=order.start,
+        mixup=shape.mixup,
     )

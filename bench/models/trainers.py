@@ -33,7 +33,8 @@ class HeadTrainer:
 
     Mean and deviation of the features come from the stage's training part (validation included: no label
     is used, and no test image). groups: n ids of all examples, of what a cross-validation must keep
-    together, or None. Heads of convolutions are nets on the backbone's maps, trained one by one.
+    together, or None. prices: n numbers as text, "" for unknown, or None where the data has none. Heads of
+    convolutions are nets on the backbone's maps, trained one by one.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class HeadTrainer:
         setting: Mapping[str, Value],
         progress: Progress,
         groups: Sequence[str] | None = None,
+        prices: Sequence[str] | None = None,
     ) -> None:
-        self.inputs, self.setting, self.progress, self.groups = inputs, setting, progress, groups
+        self.inputs, self.setting, self.progress = inputs, setting, progress
+        self.groups, self.prices = groups, prices
         self.features = inputs.features
         self.classes, self.truth = len(split.classes), as_targets(split.truth)
         self.rows = np.sort(np.concatenate([split.train, split.val]))
@@ -81,8 +84,7 @@ class HeadTrainer:
         """Return what an order's method makes of its rows, or why it cannot."""
         rows = np.searchsorted(self.rows, order.rows)
         inputs = self.table[rows] if needs_features(order.method) else None
-        groups = None if self.groups is None else [self.groups[row] for row in order.rows]
-        return resolve_order(order, self.truth, self.classes, inputs, groups)
+        return resolve_order(order, self.truth, self.classes, inputs, self.groups, self.prices)
 
     def _fit_pooled(self, work: Sequence[tuple[Order, Resolved]]) -> Iterator[Fitted]:
         from bench.models.cohort import train_heads
@@ -173,7 +175,7 @@ class NetTrainer:
     """Scratch and finetune regime: each cell is a net of its own, trained end to end on pixels.
 
     weights: what nets begin with: `random`, `imagenet` or a path. checkpoints: a folder where nets in
-    training are written down after every epoch, or None.
+    training are written down after every epoch, or None. prices: as in `HeadTrainer`.
     """
 
     def __init__(
@@ -185,9 +187,10 @@ class NetTrainer:
         progress: Progress,
         weights: str = "random",
         checkpoints: Path | None = None,
+        prices: Sequence[str] | None = None,
     ) -> None:
         self.pixels, self.backbone, self.setting, self.progress = pixels, backbone, setting, progress
-        self.weights, self.checkpoints = weights, checkpoints
+        self.weights, self.checkpoints, self.prices = weights, checkpoints, prices
         self.classes, self.truth = len(split.classes), as_targets(split.truth)
 
     def fit(self, orders: Sequence[Order]) -> Iterator[Fitted]:
@@ -202,7 +205,8 @@ class NetTrainer:
             return net
 
         make_deterministic()
-        resolved = [resolve_order(order, self.truth, self.classes, None, None) for order in orders]
+        known = self.truth, self.classes, None, None, self.prices
+        resolved = [resolve_order(order, *known) for order in orders]
         work = [
             (order, made) for order, made in zip(orders, resolved, strict=True) if not isinstance(made, str)
         ]

@@ -1,7 +1,6 @@
 """Draws values with their intervals beside names: boards, classes, effects.
 
-As in `bench.report.plots`, each function returns what makes a figure in a theme's colours, of numbers that are
-already decided.
+As in `bench.report.plots`, each function returns what makes a figure in a theme's colours.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 
 from bench.errors import StoreError
-from bench.report.page import Figure, Gallery, Page, Picture, Words
+from bench.report.page import Figure, Gallery, Page, Picture, Points, Words
 from bench.report.render import MISSING, shown
 from bench.report.table import Column, Table
 from bench.report.text import visible
@@ -28,7 +28,7 @@ PLOTS = "plots"
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
-_KINDS = {Words: "words", Table: "table", Figure: "figure", Gallery: "gallery"}
+_KINDS = {Words: "words", Points: "points", Table: "table", Figure: "figure", Gallery: "gallery"}
 
 
 def write_page(page: Page, folder: Path) -> Path:

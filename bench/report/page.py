@@ -20,6 +20,13 @@ class Words:
 
 
 @dataclass(frozen=True)
+class Points:
+    """Sentences that a reader must not miss, one under the other."""
+
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Figure:
     """A plot. name: of its files, portable. alt: what it shows, in words, for those who cannot see it.
 
@@ -49,7 +56,7 @@ class Gallery:
     pictures: Sequence[Picture]
 
 
-Block = Words | Table | Figure | Gallery
+Block = Words | Points | Table | Figure | Gallery
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from bench.effects import effect_metrics
 from bench.leaderboard import Board, boards
 from bench.outcomes import contests
 from bench.report.account import data_section, origin_section
+from bench.report.against import against_section
 from bench.report.contents import stage_section
 from bench.report.page import Page
 from bench.report.settings import kind_of
@@ -54,6 +55,7 @@ def make_page(
     ]
     records = [stored.record for stored in cells]
     sections = [
+        against_section(by_task),
         *map(stage_section, stages),
         data_section(records, found, [*problems, *unreadable]),
         origin_section(records),

@@ -149,13 +149,14 @@ def test_without_features_no_row_gets_another_label(monkeypatch: pytest.MonkeyPa
         resolve(parse_method("clean"), Y, None, 3, seed=0)
 
 
-def test_groups_reach_the_labels_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    def told(args: object, y: object, features: object, groups: object, k: int, seed: int) -> Labelled:
-        assert (groups, k, seed) == (list("aabbccddee"), 3, 7)
+def test_groups_and_prices_reach_the_labels_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(args: object, y: object, features: object, *rest: object) -> Labelled:
+        assert rest == (list("aabbccddee"), 3, 7, list("1234567890"))
         return Labelled(KEPT, NEW)
 
     monkeypatch.setattr(cleaning, "clean", told)
-    assert resolve(parse_method("clean"), Y, FEATURES, 3, 7, list("aabbccddee")).seen.sum() == len(KEPT)
+    known = list("aabbccddee"), list("1234567890")
+    assert resolve(parse_method("clean"), Y, FEATURES, 3, 7, *known).seen.sum() == len(KEPT)
 
 
 def _known() -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 import sys
 from typing import Any
 
@@ -12,7 +14,7 @@ from bench.data.splits import StageSplit
 from bench.errors import BenchError
 from bench.methods import cleaning
 from bench.methods.cleaning import Suspects, clean, find_suspects, fold_of, out_of_sample
-from bench.methods.grammar import parse_method
+from bench.methods.grammar import parse_method, problems_for
 from bench.models.inputs import GivenFeatures
 from bench.models.lanes import Trained
 from bench.models.orders import Order
@@ -268,3 +270,73 @@ def test_cleaning_sees_training_rows_alone(monkeypatch: pytest.MonkeyPatch) -> N
     for rows, (y, ids) in zip((split.train, np.union1d(split.train, split.val)), seen, strict=True):
         np.testing.assert_array_equal(y, given[rows])
         assert ids == [groups[row] for row in rows]
+
+
+PRICED = {"by": "price", "folds": 5}
+PRICES = ["10", "11", "9.5", "10.5", "", "900", "1000", "1100", "950", "10", "990", "1e3"]
+PRICED_Y = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1], np.int32)
+"""Row 5 costs what class 1 does, row 9 what class 0 does; row 4 has no price."""
+
+
+def _distance(row: int) -> float:
+    """Return Iglewicz and Hoaglin's modified z-score of a row's log price in its class, absolute."""
+    own = [
+        math.log1p(float(price))
+        for label, price in zip(PRICED_Y, PRICES, strict=True)
+        if price and label == PRICED_Y[row]
+    ]
+    middle = statistics.median(own)
+    spread = statistics.median(abs(value - middle) for value in own)
+    return abs(0.6745 * (math.log1p(float(PRICES[row])) - middle) / spread)
+
+
+def test_odd_prices_are_dropped_or_weighted_and_nothing_else_is_touched() -> None:
+    dropped = clean({**PRICED, "action": "drop"}, PRICED_Y, None, None, 2, 0, PRICES)
+    assert dropped.rows.tolist() == [0, 1, 2, 3, 4, 6, 7, 8, 10, 11] and dropped.rows.dtype == np.int64
+    assert dropped.weights is None and dropped.found == {"odd_price": 2}
+    np.testing.assert_array_equal(dropped.labels, PRICED_Y)
+    weighted = clean({**PRICED, "action": "weight"}, PRICED_Y, None, None, 2, 0, PRICES)
+    assert weighted.rows.tolist() == list(range(12)) and weighted.found == {"odd_price": 2}
+    assert weighted.weights is not None and weighted.weights.dtype == np.float32
+    odd = [3.5 / max(_distance(row), 3.5) if PRICES[row] else 1.0 for row in range(12)]
+    np.testing.assert_allclose(weighted.weights, odd, rtol=1e-5)
+    assert (weighted.weights < 1).nonzero()[0].tolist() == [5, 9]
+
+
+@pytest.mark.parametrize("prices", [None, [""] * 12])
+def test_without_a_price_cleaning_by_price_says_so(prices: list[str] | None) -> None:
+    with pytest.raises(BenchError, match="works on prices; the training part of this data has none"):
+        clean({**PRICED, "action": "drop"}, PRICED_Y, None, None, 2, 0, prices)
+
+
+def test_a_price_relabels_nothing_and_needs_no_features() -> None:
+    with pytest.raises(BenchError, match="clean: a price does not say which label is right"):
+        parse_method("clean(price,action=relabel)")
+    with pytest.raises(BenchError, match="clean: folds belongs to by=confident"):
+        parse_method("clean(price,folds=7)")
+    assert problems_for(parse_method("clean(price)"), "multiclass", "scratch") is None
+    why = problems_for(parse_method("clean"), "multiclass", "scratch")
+    assert why == "clean works on features; the scratch regime has none"
+
+
+def test_prices_of_training_rows_alone_decide() -> None:
+    features, _, given = _blobs(n=200)
+    rng = np.random.default_rng(3)
+    prices = [f"{10.0 * (label + 1) * (0.9 + 0.2 * rng.random()):.2f}" for label in given.tolist()]
+    split = _split(given)
+    odd = split.train[[4, 9]]
+    for row in (*odd.tolist(), int(split.val[0]), int(split.test[0])):
+        prices[row] = "123456"
+    trainer = HeadTrainer(
+        GivenFeatures(features), split, {**defaults(), "epochs": 2}, lambda *_: None, prices=prices
+    )
+    methods = ("clean(price)", "clean(price,action=weight)")
+    orders = [Order(parse_method(text), 0, split.train, split.val) for text in methods]
+    dropped, weighted, again = trainer.fit([*orders, orders[0].refit(Trained(None, 2))])
+    assert dropped.made is not None and weighted.made is not None and again.made is not None
+    assert dropped.made.found == weighted.made.found == {"clean": {"odd_price": 2}}
+    assert set(range(len(split.train))) - set(dropped.made.resampled.rows.tolist()) == {4, 9}
+    assert dropped.made.stop_by == "top1"
+    assert weighted.made.row_weights is not None
+    assert (weighted.made.row_weights < 0.5).nonzero()[0].tolist() == [4, 9]
+    assert again.made.found == {"clean": {"odd_price": 3}}, "with validation, its odd price too"

@@ -15,7 +15,6 @@ from bench.methods.grammar import (
     NONE,
     functions_of,
     needs_features,
-    needs_validation,
     parse_method,
     parse_methods,
     problems_for,
@@ -192,12 +191,6 @@ def test_needs_features() -> None:
     assert needs_features(parse_method("smote+focal"))
     assert not needs_features(parse_method("oversample+focal"))
     assert not needs_features(NONE)
-
-
-def test_needs_validation() -> None:
-    assert needs_validation(parse_method("oversample+tau_norm"))
-    assert not needs_validation(parse_method("tau_norm(0.5)"))
-    assert not needs_validation(NONE)
 
 
 def test_planning_imports_nothing_heavy() -> None:

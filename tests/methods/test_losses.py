@@ -26,6 +26,7 @@ DEFAULTS: dict[str, dict[str, float]] = {
     "soft_bootstrap": {"beta": 0.95},
     "hard_bootstrap": {"beta": 0.8},
     "elr": {"beta": 0.7, "lam": 3.0},
+    "co_teaching": {"forget": 0.2, "gradual": 10.0},
 }
 
 CASES: list[tuple[str, dict[str, float]]] = [
@@ -43,6 +44,7 @@ CASES: list[tuple[str, dict[str, float]]] = [
     ("sce", {}),
     ("sce", {"alpha": 6.0, "beta": 0.1, "log_zero": -6.0}),
     ("sce", {"alpha": 0.0}),
+    ("co_teaching", {}),
     ("soft_bootstrap", {}),
     ("soft_bootstrap", {"beta": 0.4}),
     ("hard_bootstrap", {}),
@@ -64,7 +66,7 @@ def _by_hand(family: str, logits: np.ndarray, onehot: np.ndarray, params: dict[s
     """Compute the same from the papers' formulae, naively, in double precision."""
     numbers = DEFAULTS[family] | params
     k, p_all = logits.shape[-1], softmax(logits, axis=-1)
-    if family == "elr":
+    if family in ("elr", "co_teaching"):
         # What it is on rows that are not trained on.
         losses_of_classes = -onehot * log_softmax(logits, axis=-1)
     elif family == "softmax":
@@ -155,7 +157,7 @@ def test_slope_is_what_tensorflow_derives_from_the_formula(family: str, params: 
     z = tf.constant(logits)
     with tf.GradientTape() as tape:
         tape.watch(z)
-        if family == "elr":
+        if family in ("elr", "co_teaching"):
             loss = tf.nn.softmax_cross_entropy_with_logits(onehot, z)
         elif family == "softmax":
             targets = (1 - numbers["smoothing"]) * onehot + numbers["smoothing"] / 4

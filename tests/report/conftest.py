@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,12 @@ from typing import Any
 
 import pytest
 
+from bench.data.drawn.garments import draw_garments
+from bench.report.html import INDEX
 from bench.spec import Cell, DataId, MethodSpec, Step
+from bench.store import Store
+from tests.grids import answers, attributes, grid, put
+from tests.report.pages import EVIL, NAMES, report
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -138,3 +144,58 @@ HOSTILE = (
     "x" * 100,
 )
 """Class names that try to break a terminal, a spreadsheet, Markdown, or a table's columns."""
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a report with hostile classes, holes, a failed and a corrupt cell."""
+    root, out = tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("out")
+    drawn = draw_garments("tiny")
+    given: dict[str, Any] = {"items": drawn.items[:120], "classes": NAMES, "fingerprint": drawn.fingerprint}
+    backbones = ("lenet", "mobilenet_025")
+    grid(root, {"none": 0.5, "focal": 0.8}, (0, 1), backbones, n=120, source=drawn.source, **given)
+    same: dict[str, Any] = {"fingerprint": drawn.fingerprint, "source": drawn.source}
+    put(root, answers(80, 5, 0.6, 1), 7, status="failed", reason=f"no {EVIL}", **same)
+    bad = put(root, answers(80, 5, 0.6, 1), 3, **same)
+    stored = next(s for s in Store(root).load()[0] if s.id == bad)
+    (stored.folder / "result.json").write_text("{", encoding="utf-8")
+    done = report(root, out)
+    assert done.return_value == 4
+    assert str(stored.folder) in done.stderr and done.stderr.count("\n") == 1
+    return out
+
+
+@pytest.fixture(scope="session")
+def text(made: Path) -> str:
+    return (made / INDEX).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Make a report of attributes that one of two methods tells no better than chance, and return its text.
+
+    Every cell has a permutation test and scores on hidden training labels stored.
+    """
+    root, out = tmp_path_factory.mktemp("attributes"), tmp_path_factory.mktemp("page")
+    like = attributes(150, len(NAMES) + 1, 0.5, 0, classes=(*NAMES, "hat"))
+    for method, skill in (("none", 0.0), ("focal", 0.6)):
+        for seed in (0, 1):
+            pred = attributes(150, len(like.classes), skill, 5 + seed, like, classes=like.classes)
+            put(root, pred, seed, method=method, kind="multilabel", task="multilabel", stage="all")
+    chance = {
+        "auc": 0.51,
+        "chance_mean": 0.5,
+        "chance_high": 0.53,
+        "p": 0.25,
+        "rows": 150,
+        "permutations": 199,
+    }
+    signal = {**chance, "attributes": {EVIL: {"auc": 0.7, "p": 0.001}, "hat": {"auc": 0.5, "p": 0.6}}}
+    for stored in Store(root).load()[0]:
+        path = stored.folder / "result.json"
+        document = json.loads(path.read_text(encoding="utf-8"))
+        document["checks"] = {"signal": signal}
+        document["metrics"]["imputed"] = {**document["metrics"]["test"], "auc_macro": 0.625, "cells": 321}
+        path.write_text(json.dumps(document), encoding="utf-8")
+    assert report(root, out).return_value == 0
+    return (out / INDEX).read_text(encoding="utf-8")

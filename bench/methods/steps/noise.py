@@ -14,29 +14,49 @@ def _sce_check(args: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _clean_check(args: Mapping[str, Any]) -> str | None:
+    if args["by"] == "confident":
+        return None
+    if args["action"] == "relabel":
+        return "a price does not say which label is right; relabel belongs to by=confident"
+    return "folds belongs to by=confident, not to by=price" if args["folds"] != _FOLDS else None
+
+
+def _clean_on_features(args: Mapping[str, Any]) -> bool:
+    return bool(args["by"] == "confident")
+
+
+_FOLDS = 5
+
 register(
     StepInfo(
         name="clean",
         stage="labels",
         run={"labels": "bench.methods.cleaning:clean"},
-        summary="find wrong labels of training images by heads that have not seen them",
+        summary="find wrong labels of training images, by heads that have not seen them or by odd prices",
         paper="Northcutt et al. 2021, Confident learning: estimating uncertainty in dataset labels, "
         "arXiv:1911.00068",
         params=(
-            Param("by", str, "confident", "confident learning, by cross-validation", choices=("confident",)),
+            Param(
+                "by",
+                str,
+                "confident",
+                "confident learning, by cross-validation, or prices far from the median of their class",
+                choices=("confident", "price"),
+            ),
             Param(
                 "action",
                 str,
                 "drop",
                 "leave suspects out, give them the suggested label, or weight every image's loss by the "
-                "probability of its label",
+                "probability of its label (an odd price's by how far off it is)",
                 choices=("drop", "relabel", "weight"),
             ),
-            Param("folds", int, 5, "parts of the cross-validation; groups stay whole", low=2, high=50),
+            Param("folds", int, _FOLDS, "parts of the cross-validation; groups stay whole", low=2, high=50),
         ),
-        regimes=("frozen",),
-        on_features=True,
+        on_features=_clean_on_features,
         needs=("cleanlab", "clean"),
+        check=_clean_check,
     )
 )
 register(

@@ -1,0 +1,221 @@
+"""mixup: the rule of keras-cv, heads and nets trained as Keras trains them on the same mixed batches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.data.splits import StageSplit
+from bench.methods.grammar import parse_method
+from bench.methods.registry import LossSpec
+from bench.models.cohort import train_heads
+from bench.models.inputs import GivenFeatures
+from bench.models.lanes import Lane, Trained, TrainSetting
+from bench.models.mixing import Mix, epoch_mix
+from bench.models.objective import AttributeObjective, ClassObjective
+from bench.models.orders import Order
+from bench.models.schedule import epoch_order, initial_kernel
+from bench.models.trainers import HeadTrainer
+from bench.protocol import defaults
+
+N, D, K, SIDE = 90, 6, 3, 8
+SETTING = TrainSetting(batch_size=16, lr=0.01, patience=0)
+
+
+def _data() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    y = rng.integers(K, size=N).astype(np.int32)
+    return (rng.normal(size=(K, D))[y] + rng.normal(size=(N, D))).astype(np.float32), y
+
+
+def _lane(**changes: Any) -> Lane:
+    lane = Lane(np.arange(60), np.arange(60, N), LossSpec(), None, seed=4, epochs=3, mixup=0.4)
+    return replace(lane, **changes)
+
+
+def test_inputs_and_labels_are_mixed_as_keras_cv_mixes_them() -> None:
+    keras_cv = pytest.importorskip("keras_cv")
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (12, 5, 4, 3)).astype(np.float32)
+    onehot = np.eye(K, dtype=np.float32)[rng.integers(K, size=12)]
+    layer = keras_cv.layers.MixUp(alpha=0.4, seed=7)
+    theirs, shares, order = layer._mixup(images)
+    labels = np.asarray(layer._update_labels(onehot, shares, order))
+    mix = Mix(np.asarray(shares), np.asarray(order, np.int64))
+    assert 0 < mix.shares.min() < 0.5 < mix.shares.max() < 1
+    np.testing.assert_allclose(mix.inputs(images), np.asarray(theirs), rtol=1e-6, atol=1e-4)
+
+    logits = rng.normal(size=(12, K)).astype(np.float32)
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    objective = ClassObjective(LossSpec(), None)
+    lost, seen, slope = mix.measure(objective, logits.copy(), onehot.argmax(1), np.arange(12))
+    assert lost == pytest.approx(-(labels * log_p).sum(), rel=1e-5) and seen == pytest.approx(12)
+    np.testing.assert_allclose(slope, (np.exp(log_p) - labels) / 12, atol=1e-6)
+
+
+def test_each_label_brings_the_weight_of_its_row() -> None:
+    rng = np.random.default_rng(2)
+    n = 9
+    logits, y = rng.normal(size=(n, K)), rng.integers(K, size=n)
+    by_class, by_row = np.array([2.0, 1.0, 0.5]), rng.random(20)
+    places, partners = rng.permutation(20)[:n], rng.permutation(n)
+    shares = rng.random(n)
+    objective = ClassObjective(LossSpec("gce", {"q": 0.7}), by_class, by_row, 20)
+    mix = Mix(shares.astype(np.float32), partners)
+    lost, seen, slope = mix.measure(objective, logits.astype(np.float32), y, places)
+
+    def loss(z: np.ndarray) -> tuple[float, float]:
+        total = weight = 0.0
+        for row in range(n):
+            p = np.exp(z[row]) / np.exp(z[row]).sum()
+            for share, place in ((shares[row], row), (1 - shares[row], partners[row])):
+                own = share * by_class[y[place]] * by_row[places[place]]
+                total, weight = total + own * (1 - p[y[place]] ** 0.7) / 0.7, weight + own
+        return total, weight
+
+    total, weight = loss(logits)
+    assert lost == pytest.approx(total, rel=1e-5) and seen == pytest.approx(weight, rel=1e-5)
+    for row, label in ((0, 0), (4, 2), (8, 1)):
+        nudge = np.zeros_like(logits)
+        nudge[row, label] = 1e-5
+        rise = (loss(logits + nudge)[0] - loss(logits - nudge)[0]) / 2e-5 / weight
+        assert slope[row, label] == pytest.approx(rise, abs=1e-5)
+
+
+def test_unknown_attributes_are_no_ones_partner() -> None:
+    known = np.array([[1, np.nan], [0, 1]], np.float32)
+    mix = Mix(np.array([0.75, 0.75], np.float32), np.array([1, 0]))
+    objective = AttributeObjective(LossSpec("bce", link="sigmoid"), None)
+    lost, seen, slope = mix.measure(objective, np.zeros((2, 2), np.float32), known, np.arange(2))
+    assert seen == pytest.approx(3.0) and lost == pytest.approx(3.0 * np.log(2))
+    np.testing.assert_allclose(slope * 3, [[0.75 * -0.5 + 0.25 * 0.5, -0.125], [0.25, -0.375]], atol=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 33), st.floats(0.01, 10.0), st.integers(0, 9), st.integers(1, 9))
+def test_partners_permute_each_minibatch(rows: int, size: int, alpha: float, seed: int, epoch: int) -> None:
+    mix, again = (epoch_mix(rows, size, alpha, seed, epoch) for _ in range(2))
+    np.testing.assert_array_equal(mix.shares, again.shares)
+    np.testing.assert_array_equal(mix.partners, again.partners)
+    assert mix.shares.shape == mix.partners.shape == (rows,) and mix.shares.dtype == np.float32
+    assert ((mix.shares >= 0) & (mix.shares <= 1)).all()
+    for start in range(0, rows, size):
+        part = mix.part(start, start + size)
+        np.testing.assert_array_equal(np.sort(part.partners), np.arange(min(size, rows - start)))
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
+def test_shares_have_the_mean_and_variance_of_their_beta(alpha: float) -> None:
+    shares = epoch_mix(40_000, 64, alpha, 0, 1).shares
+    assert shares.mean() == pytest.approx(0.5, abs=0.01)
+    assert shares.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.03)
+    assert (epoch_mix(40_000, 64, alpha, 0, 2).shares != shares).mean() > 0.9
+
+
+def _keras_on_mixed_batches(model: Any, inputs: np.ndarray, y: np.ndarray, lane: Lane) -> np.ndarray:
+    """Train a Keras model on mixed inputs and mixed one-hot labels; return its logits of the last 30 rows."""
+    import keras
+
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.0), loss)
+    onehot = np.eye(K, dtype=np.float32)[y]
+    for epoch in range(1, lane.epochs + 1):
+        order = epoch_order(lane.rows, lane.seed, epoch)
+        mix = epoch_mix(len(order), 16, lane.mixup, lane.seed, epoch)
+        for start in range(0, len(order), 16):
+            rows = order[start : start + 16]
+            others = rows[mix.partners[start : start + 16]]
+            share = mix.shares[start : start + 16, None]
+            part = share.reshape(-1, *[1] * (inputs.ndim - 1))
+            mixed = part * inputs[rows] + (1 - part) * inputs[others]
+            model.train_on_batch(mixed, share * onehot[rows] + (1 - share) * onehot[others])
+    return np.asarray(model(inputs[60:]))
+
+
+def test_heads_equal_a_keras_model_trained_on_the_same_mixed_batches() -> None:
+    keras = pytest.importorskip("keras")
+    x, y = _data()
+    lane = _lane(val_rows=np.arange(0))
+    setting = replace(SETTING, lr=0.1, optimizer="sgd", momentum=0.0)
+    [trained, plain] = train_heads(x, y, K, [lane, replace(lane, mixup=0.0)], setting)
+    model = keras.Sequential([keras.Input((D,)), keras.layers.Dense(K)])
+    model.layers[0].set_weights([initial_kernel(4, D, K), np.zeros(K, np.float32)])
+    theirs = _keras_on_mixed_batches(model, x, y, lane)
+    assert trained.head is not None and plain.head is not None
+    np.testing.assert_allclose(trained.head.logits(x[60:]), theirs, atol=1e-4)
+    assert np.abs(plain.head.logits(x[60:]) - theirs).max() > 0.05
+
+
+def test_nets_equal_a_keras_model_trained_on_the_same_mixed_pixels() -> None:
+    keras = pytest.importorskip("keras")
+    from bench.models.nets import train_nets
+
+    y = _data()[1]
+    rng = np.random.default_rng(0)
+    pixels = (rng.integers(40, 200, (K, 1, 1, 3))[y] + rng.integers(0, 56, (N, SIDE, SIDE, 3))).astype(
+        np.uint8
+    )
+
+    def build(seed: int) -> Any:
+        keras.utils.set_random_seed(seed)
+        inputs = keras.Input((SIDE, SIDE, 3))
+        x = keras.layers.Conv2D(6, 3, activation="relu")(inputs)
+        return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+
+    def scale(batch: Any) -> Any:
+        return keras.ops.cast(batch, "float32") / 127.5 - 1.0
+
+    setting = replace(SETTING, lr=0.1, optimizer="sgd", momentum=0.0)
+    lanes = [_lane(mixup=0.0), _lane(), _lane(mixup=0.0)]
+    answers = []
+    for trained, embed in train_nets(build, pixels, scale, y, K, lanes, setting):
+        assert trained.head is not None
+        answers.append((trained, trained.head.logits(embed(np.arange(60, N)))))
+    model = keras.Sequential([build(4), keras.layers.Dense(K)])
+    model.layers[-1].set_weights([initial_kernel(4, 6, K), np.zeros(K, np.float32)])
+    # Mixed as pixels are, before they are scaled.
+    raw = keras.Sequential([keras.Input((SIDE, SIDE, 3)), keras.layers.Lambda(scale), *model.layers])
+    theirs = _keras_on_mixed_batches(raw, pixels.astype(np.float32), y, _lane())
+    assert answers[1][0].best_epoch == 3
+    np.testing.assert_allclose(answers[1][1], theirs, atol=1e-3)
+    assert np.abs(answers[0][1] - theirs).max() > 0.01
+    np.testing.assert_array_equal(answers[0][1], answers[2][1])
+    assert answers[0][0].history == answers[2][0].history
+
+
+def _same(one: Trained, other: Trained) -> bool:
+    assert one.head is not None and other.head is not None
+    return one.head.kernel.tobytes() == other.head.kernel.tobytes() and one.history == other.history
+
+
+def test_a_mixed_lane_alone_has_the_bits_it_has_in_company() -> None:
+    x, y = _data()
+    lanes = [
+        _lane(mixup=0.0),
+        _lane(),
+        _lane(loss=LossSpec("gce", {"q": 0.7})),
+        _lane(seed=1),
+        _lane(mixup=0.5),
+    ]
+    together = train_heads(x, y, K, lanes, SETTING)
+    for lane, trained in zip(lanes, together, strict=True):
+        assert _same(train_heads(x, y, K, [lane], SETTING)[0], trained)
+    assert len({trained.head.kernel.tobytes() for trained in together if trained.head}) == len(lanes)
+
+
+def test_mixing_needs_losses_that_do_not_go_by_single_images() -> None:
+    x, y = _data()
+    rows = np.arange(N)
+    split = StageSplit(tuple("abc"), y, rows[:50], rows[50:70], rows[70:], unseen=0, leaked=None)
+    setting = {**defaults(), "epochs": 3, "patience": 0}
+    trainer = HeadTrainer(GivenFeatures(x), split, setting, lambda *_: None)
+    texts = ("mixup", "mixup(alpha=1)+gce+class_weight+oversample", "mixup+elr", "mixup+co_teaching")
+    answers = list(trainer.fit([Order(parse_method(text), 0, split.train, split.val) for text in texts]))
+    assert [one.head is not None for one in answers] == [True, True, False, False]
+    for one, name in zip(answers[2:], ("elr", "co_teaching"), strict=True):
+        assert one.trained.failed is not None and one.trained.failed.startswith(f"{name} goes by")
