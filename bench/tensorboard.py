@@ -1,11 +1,12 @@
 """Stored cells as TensorBoard logs: loss, validation loss and score, and learning rate by epoch.
 
-The files are written byte by byte, which is little work for plain numbers: TensorFlow takes seconds to import,
-and neither it nor TensorBoard is needed.
+The files are written byte by byte, which is little work for plain numbers: neither TensorFlow, which takes
+seconds to import, nor TensorBoard is needed.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from bench.errors import BenchError, StoreError
 from bench.store import slug
-from bench.stored import RESULT, Stored
+from bench.stored import HISTORY, RESULT, FileFault, Stored
 
 EVENTS = "events.out.tfevents.0000000000.messybench"
 """The one file of a cell's log; TensorBoard knows it by the middle of its name."""
@@ -61,12 +62,17 @@ def _events(stored: Stored) -> Iterator[bytes]:
     time = _key(1, 1) + struct.pack("<d", (stored.folder / RESULT).stat().st_mtime)
     yield time + _text(3, b"brain.Event:2")
     for row in stored.history:
+        epoch = row["epoch"]
+        if type(epoch) is not int or epoch < 0:
+            raise FileFault(
+                f"{stored.folder / HISTORY}: epoch {epoch} is no count; run the cell with --rerun"
+            )
         values = b"".join(
-            _text(1, _text(1, f"epoch/{name}".encode()) + _key(2, 5) + struct.pack("<f", value))
+            _text(1, _text(1, f"epoch/{name}".encode()) + _key(2, 5) + _float(value))
             for name, value in row.items()
             if name != "epoch" and value is not None
         )
-        yield time + _key(2, 0) + _varint(int(row["epoch"])) + _text(5, values)
+        yield time + _key(2, 0) + _varint(epoch) + _text(5, values)
 
 
 def _key(field: int, kind: int) -> bytes:
@@ -77,6 +83,14 @@ def _key(field: int, kind: int) -> bytes:
 def _text(field: int, data: bytes) -> bytes:
     """Return a field of a protocol buffer that holds text or another message."""
     return _key(field, 2) + _varint(len(data)) + data
+
+
+def _float(value: float) -> bytes:
+    """Return a number in four bytes, infinite where it does not fit."""
+    try:
+        return struct.pack("<f", value)
+    except OverflowError:
+        return struct.pack("<f", math.copysign(math.inf, value))
 
 
 def _varint(value: int) -> bytes:

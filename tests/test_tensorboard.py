@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,22 @@ def test_epochs_without_validation_have_no_validation_numbers(tmp_path: Path) ->
         "epoch/loss": 2.5,
         "epoch/lr": pytest.approx(0.01),
     }
+
+
+def test_an_edited_history_is_one_line_and_a_huge_loss_infinite(tmp_path: Path) -> None:
+    put(tmp_path / "r", answers(20, 3, 0.5, 0))
+    [stored] = Store(tmp_path / "r").load()[0]
+    history = stored.folder / "history.csv"
+    for epoch in ("-1", "1.5", ""):
+        history.write_text(f"epoch,loss\n{epoch},1.0\n")
+        with pytest.raises(StoreError, match="is no count"):
+            write_logs(Store(tmp_path / "r").load()[0], tmp_path / "logs")
+    history.write_text("epoch,loss,lr\n300,1e300,-1e300\n")
+    write_logs(Store(tmp_path / "r").load()[0], tmp_path / "logs")
+    [log] = (tmp_path / "logs").rglob(EVENTS)
+    event = _read(log)[1]
+    assert event.step == 300
+    assert [value.simple_value for value in event.summary.value] == [math.inf, -math.inf]
 
 
 def test_twice_the_same_bytes_and_framed_as_tensorboard_reads_them(root: Path, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 
 from bench.data.examples import Examples
 from bench.data.rules import SplitPlan, check_column, even_years
-from bench.errors import BenchError, DataError
+from bench.data.validation import draw_validation, units_of
+from bench.errors import DataError
 
 if TYPE_CHECKING:
     from bench.cards import Stage
@@ -191,7 +192,7 @@ def stage_split(
         test = test[~leaks]
         if len(test) == 0:
             raise DataError(f"stage {stage.name!r}: every test image is also in train; set duplicates=keep")
-    val = _validation(truth, known, _units(known, groups, hashes), val_fraction, seed)
+    val = draw_validation(truth, known, units_of(known, groups, hashes), val_fraction, seed)
     return StageSplit(
         classes=classes,
         truth=truth,
@@ -238,8 +239,8 @@ def attribute_split(
         test = test[~leaks]
         if not (truth[test] >= 0).any():
             raise DataError(f"stage {stage.name!r}: every test image is also in train; set duplicates=keep")
-    units = _units(known, groups, hashes)
-    val = _validation(np.zeros(len(truth), np.int32), known, units, val_fraction, seed)
+    units = units_of(known, groups, hashes)
+    val = draw_validation(np.zeros(len(truth), np.int32), known, units, val_fraction, seed)
     if len(val) and not (truth[val] >= 0).any():
         raise DataError(
             f"stage {stage.name!r}: none of the {len(val)} validation rows has a known label; "
@@ -271,76 +272,3 @@ def _leaks(known: np.ndarray, test: np.ndarray, hashes: Sequence[str] | None) ->
         return None
     in_train = {hashes[row] for row in known.tolist()}
     return np.array([hashes[row] in in_train for row in test.tolist()], dtype=bool)
-
-
-def _units(rows: np.ndarray, *ids: Sequence[str] | None) -> list[list[int]]:
-    """Partition rows into the smallest sets such that rows sharing any id share a set."""
-    parent = list(range(len(rows)))
-
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    for column in ids:
-        if column is None:
-            continue
-        first: dict[str, int] = {}
-        for node, row in enumerate(rows.tolist()):
-            parent[root(node)] = root(first.setdefault(column[row], node))
-    members: dict[int, list[int]] = {}
-    for node, row in enumerate(rows.tolist()):
-        members.setdefault(root(node), []).append(row)
-    return list(members.values())
-
-
-def _quotas(counts: np.ndarray, fraction: float) -> list[int]:
-    """Share round(fraction * n) validation rows out among classes by largest remainder.
-
-    Every class keeps a training row, so a class of one row gives none.
-    """
-    exact = counts * fraction
-    quotas = np.minimum(np.floor(exact).astype(np.int64), np.maximum(counts - 1, 0))
-    missing = round(fraction * counts.sum()) - quotas.sum()
-    by_remainder = np.argsort(np.floor(exact) - exact, kind="stable")
-    able = by_remainder[quotas[by_remainder] < counts[by_remainder] - 1]
-    quotas[able[: max(missing, 0)]] += 1
-    return [int(quota) for quota in quotas]
-
-
-def _validation(
-    truth: np.ndarray, known: np.ndarray, units: list[list[int]], fraction: float, seed: int
-) -> np.ndarray:
-    """Draw the validation rows: whole units in random order, while they bring classes nearer to their quota.
-
-    Where units are larger than the quotas of their classes, a second pass fills up to the total size.
-    """
-    if not 0.0 <= fraction < 1.0:
-        raise BenchError(f"val_fraction must be at least 0 and below 1, not {fraction:g}")
-    counts = np.bincount(truth[known])
-    quotas = _quotas(counts, fraction)
-    able = [int(count) - 1 for count in counts]
-    order = np.random.default_rng(seed).permutation(len(units))
-    shares = [Counter(truth[unit].tolist()) for unit in units]
-    drawn: list[int] = []
-    passed: list[int] = []
-    for number in order.tolist():
-        share = shares[number]
-        fits = all(able[label] >= size for label, size in share.items())
-        if fits and sum(abs(quotas[label] - size) - abs(quotas[label]) for label, size in share.items()) < 0:
-            drawn.append(number)
-            for label, size in share.items():
-                quotas[label] -= size
-                able[label] -= size
-        else:
-            passed.append(number)
-    missing = sum(quotas)
-    for number in passed:
-        share, size = shares[number], len(units[number])
-        if abs(missing - size) < abs(missing) and all(able[label] >= part for label, part in share.items()):
-            drawn.append(number)
-            missing -= size
-            for label, part in share.items():
-                able[label] -= part
-    return np.sort(np.array([row for number in drawn for row in units[number]], dtype=np.int64))
