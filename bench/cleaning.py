@@ -63,6 +63,10 @@ def judge(
     from bench.protocol import check_together, image_size, resolve
 
     card, examples = open_task(request, tasks, cache)
+    if not card.label:
+        raise BenchError(
+            f"{card.name} has many labels per image; wrong ones are looked for in tasks with one"
+        )
     setting = dict(resolve(*card.layers("frozen"), request.settings))
     check_together(setting)
     parts = Parts(card, examples, setting)

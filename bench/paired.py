@@ -79,7 +79,8 @@ class Pair:
         if not self.scored:
             return {}
         out, sides = {}, (self.ours, self.theirs)
-        areas = [placements(side.scores, side.truth) for side in sides]
+        with ThreadPoolExecutor(2) as pool:
+            areas = list(pool.map(lambda side: placements(side.scores, side.truth), sides))
         if areas[0] is not None and areas[1] is not None:
             out["auc_macro"] = areas[0].macro - areas[1].macro
             out["placement"] = areas[0].own - areas[1].own

@@ -57,9 +57,14 @@ def commit(
             curves=kind.curves(parts["test"]),
         )
     context.store.commit(result, parts, outcome.trained, outcome.model)
+    forget_checkpoints(context, cell)
+    context.emit("cell", id=cell.id, status=result.status, reason=result.reason)
+
+
+def forget_checkpoints(context: Context, cell: Cell) -> None:
+    """Remove what was written down of a cell in training: it is finished."""
     for leftover in (context.cache / CHECKPOINTS).glob(f"{cell.id}*.npz"):
         leftover.unlink(missing_ok=True)
-    context.emit("cell", id=cell.id, status=result.status, reason=result.reason)
 
 
 def _predictions(

@@ -20,7 +20,7 @@ from bench.models.orders import Trainer
 from bench.models.trainers import HeadTrainer, NetTrainer
 from bench.plan import Job
 from bench.protocol import image_size
-from bench.records import commit, fail
+from bench.records import commit, fail, forget_checkpoints
 from bench.spec import Cell
 from bench.stage_checks import check_stage
 from bench.training import train_cells
@@ -89,14 +89,21 @@ def _run_stage(
     checks = check_stage(context, trainer, splits[cells[0].seed], cells[0])
     began, together = time.monotonic(), job.regime == "frozen"
     keep = pixels.size if context.keep or staged else None
-    for cell, outcome in train_cells(trainer, cells, splits, keep, _starts(context, stage, cells, nets)):
-        spent = (time.monotonic() - began) / (len(cells) if together else 1)
-        if outcome.model is not None:
-            nets[stage.name, cell.method.text, cell.seed] = outcome.model.net
-        outcome = replace(outcome, checks=checks, model=outcome.model if context.keep else None)
-        commit(context, cell, splits[cell.seed], outcome, pixels, {**shared, "training": spent})
-        if not together:
-            began = time.monotonic()
+    left = {cell.id: cell for cell in cells}
+    try:
+        for cell, outcome in train_cells(trainer, cells, splits, keep, _starts(context, stage, cells, nets)):
+            spent = (time.monotonic() - began) / (len(cells) if together else 1)
+            if outcome.model is not None:
+                nets[stage.name, cell.method.text, cell.seed] = outcome.model.net
+            outcome = replace(outcome, checks=checks, model=outcome.model if context.keep else None)
+            commit(context, cell, splits[cell.seed], outcome, pixels, {**shared, "training": spent})
+            if not together:
+                began = time.monotonic()
+            del left[cell.id]
+    except StoreError:
+        raise
+    except BenchError as error:
+        fail(context, list(left.values()), str(error))
 
 
 def _prepared(
@@ -137,6 +144,7 @@ def _train_before(
         if outcome.model is None:
             raise BenchError(f"stage {before.name}, which {stage.name} goes on from: {outcome.reason}")
         nets[before.name, cell.method.text, cell.seed] = outcome.model.net
+        forget_checkpoints(context, cell)
 
 
 def _stage_before(context: Context, stage: Stage) -> Stage | None:

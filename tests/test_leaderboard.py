@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -24,7 +25,7 @@ from bench.paired import Pair, draw, taken
 from bench.report.boards import leaderboard_table
 from bench.spec import Predictions
 from bench.store import Store, Stored
-from tests.grids import answers, grid, put
+from tests.grids import answers, attributes, grid, put
 
 
 def read(root: Path, *metrics: str, draws: int = 300) -> tuple[list[Stored], list[Contest]]:
@@ -332,8 +333,27 @@ def test_unreadable_predictions_are_named_and_skipped(tmp_path: Path, damage: by
     path.unlink() if damage is None else path.write_bytes(damage)
     done = run("leaderboard", "--task", "fashion", "--results", str(tmp_path), "--format", "json")
     assert done.return_value == 4
-    assert str(path) in done.stderr and done.stderr.count("\n") == 1
+    assert [str(path) in line for line in done.stderr.splitlines()] == [True, False]
+    assert done.stderr.splitlines()[1].startswith("bench: leak in top20")
     assert [row["seeds"] for row in json.loads(done.stdout)[:2]] == [2, 1]
+
+
+@pytest.mark.parametrize("more", [(), ("--effects",)])
+def test_what_cells_say_against_themselves_is_a_note(tmp_path: Path, more: tuple[str, ...]) -> None:
+    like = attributes(120, 4, 0.0, 0)
+    for method, seed in itertools.product(("none", "focal"), (1, 2)):
+        pred = attributes(120, 4, 0.0, 10 * seed + len(method), like)
+        put(tmp_path, pred, seed, method=method, kind="multilabel", task="multilabel", stage="all")
+    args = ("leaderboard", "--task", "multilabel", "--results", str(tmp_path), *more)
+    leak, chance = (
+        "leak in all: 1 of 200 test images",
+        "chance in all: no method beats it; of 2 settings none",
+    )
+    shown, plain = run(*args), run(*args, "--format", "json")
+    assert shown.return_value == plain.return_value == 0
+    for says in (leak, chance):
+        assert says in shown.stdout and says not in shown.stderr
+        assert f"bench: {says}" in plain.stderr and says not in plain.stdout
 
 
 def test_scores_that_are_no_numbers_are_a_faulty_file(tmp_path: Path) -> None:

@@ -525,3 +525,8 @@ def _epochs_behind(folder: Path, wanted: int, running: subprocess.Popen[Any]) ->
                 return behind
         time.sleep(0.005)
     raise AssertionError("it wrote nothing down, or ended before it was killed")
+
+
+def test_cleaning_is_for_one_label_per_image(place: Wardrobe) -> None:
+    _, err = place.bench("clean", *TASK, "--sample", "tiny", "--out", "review.csv", code=2)
+    assert "many labels per image" in err and not (place.folder / "review.csv").exists()

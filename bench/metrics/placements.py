@@ -88,8 +88,12 @@ def _one(scores: np.ndarray, mine: np.ndarray, rest: np.ndarray) -> tuple[np.nda
     column = np.ascontiguousarray(scores)
     order = np.argsort(column[mine], kind="stable")
     sorted_mine, m = column[mine][order], len(mine)
-    lower = np.searchsorted(sorted_mine, column[rest], "left")
-    up_to = np.searchsorted(sorted_mine, column[rest], "right")
+    others = column[rest]
+    lower = np.searchsorted(sorted_mine, others, "left")
+    # Few scores are equal, and a second search takes as long as the first.
+    tied = np.flatnonzero(sorted_mine[np.minimum(lower, m - 1)] == others)
+    up_to = lower.copy()
+    up_to[tied] = np.searchsorted(sorted_mine, others[tied], "right")
     # Of the rest, those below the r-th of ours have at most r of ours at or below them.
     below = np.cumsum(np.bincount(up_to, minlength=m + 1))[:m]
     at_most = np.cumsum(np.bincount(lower, minlength=m + 1))[:m]

@@ -195,13 +195,14 @@ def _lenet(info: BackboneInfo, shape: tuple[int, int, int], imagenet: bool) -> A
     return keras.Sequential(
         [
             keras.Input(shape),
-            layers.Conv2D(6, 5, activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Conv2D(16, 5, activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Flatten(),
-            layers.Dense(120, activation="relu"),
-            layers.Dense(84, activation="relu"),
+            # Named, as Keras would count on from net to net, and users name the layer to train from.
+            layers.Conv2D(6, 5, activation="relu", name="conv_1"),
+            layers.MaxPooling2D(name="pool_1"),
+            layers.Conv2D(16, 5, activation="relu", name="conv_2"),
+            layers.MaxPooling2D(name="pool_2"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(120, activation="relu", name="dense_1"),
+            layers.Dense(84, activation="relu", name="dense_2"),
         ],
         name=info.name,
     )

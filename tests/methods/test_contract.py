@@ -34,6 +34,9 @@ K, D = 5, 6
 COUNTS = [9, 6, 3, 0, 1]
 """A tiny problem with an empty class and one with a single row."""
 
+PRICES = [*map(str.strip, "99989 9"), "5000", "11", *map(str.strip, "33333 "), "2", "2", "900", "7"]
+"""Of the same problem: some are not known, and some are far from what others of their class cost."""
+
 BUILDERS = ("augment", "head")
 """Stages whose steps have no function: what they ask for is built elsewhere."""
 
@@ -145,10 +148,11 @@ def test_round_trip(method: MethodSpec) -> None:
 
 @by_text
 def test_what_has_no_function_says_what_it_builds(method: MethodSpec) -> None:
-    stage, shape = stage_of(method.steps[0]), shape_of(method)
+    name, stage, shape = method.steps[0].name, stage_of(method.steps[0]), shape_of(method)
     assert (shape.units > 0 or shape.filters != ()) == (stage == "head")
     assert all(isinstance(number, int) and number > 0 for number in shape.filters)
-    assert (shape.recipe is not None) == (shape.views > 0) == (stage == "augment")
+    assert (shape.recipe is not None) == (shape.views > 0) == (name == "augment")
+    assert (shape.mixup > 0) == (name == "mixup")
     if shape.recipe is not None:
         assert shape.recipe.name in RECIPES and 0 < shape.recipe.strength <= 1
     if stage not in BUILDERS:
@@ -183,7 +187,7 @@ def _check(resolved: Resolved, n: int) -> None:
 @of_kind("multiclass")
 def test_a_tiny_problem_runs_without_nan_and_the_same_twice(method: MethodSpec) -> None:
     y, features = _tiny()
-    first, again = (resolve(method, y, features, K, seed=5) for _ in range(2))
+    first, again = (resolve(method, y, features, K, seed=5, prices=PRICES) for _ in range(2))
     _check(first, len(y))
     np.testing.assert_array_equal(first.resampled.rows, again.resampled.rows)
     np.testing.assert_array_equal(first.resampled.synthetic, again.resampled.synthetic)
@@ -200,7 +204,7 @@ def test_a_tiny_problem_runs_without_nan_and_the_same_twice(method: MethodSpec) 
 @of_kind("multiclass")
 def test_its_loss_and_slope_are_finite(method: MethodSpec) -> None:
     y, features = _tiny()
-    resolved = resolve(method, y, features, K, seed=5)
+    resolved = resolve(method, y, features, K, seed=5, prices=PRICES)
     logits = _head().logits(features)
     if resolved.loss.offset is not None:
         logits += resolved.loss.offset

@@ -23,7 +23,8 @@ from bench.report.theme import DARK, LIGHT, drawn
 from bench.report.thumbnails import Thumbnails
 from bench.store import Store
 from tests.grids import answers, attributes, put
-from tests.report.pages import EVIL, Seen, report
+from tests.report.pages import EVIL, report
+from tests.report.pages import Seen as Seen
 
 
 def test_names_from_data_are_text(text: str) -> None:

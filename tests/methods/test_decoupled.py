@@ -1,0 +1,87 @@
+"""Nearest class mean: against SciPy's distances, scikit-learn, and a softmax of distances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+from scipy.special import softmax
+from sklearn.neighbors import NearestCentroid
+
+from bench.methods.decoupled import ncm
+from bench.methods.registry import LinearHead
+
+D, K = 7, 4
+
+
+def problem(n: int = 60, seed: int = 0, shift: float = 0.0) -> tuple[LinearHead, np.ndarray, np.ndarray]:
+    """Return a head that knows nothing, training rows and their classes; every class has rows."""
+    rng = np.random.default_rng(seed)
+    y = np.concatenate([np.arange(K), rng.choice(K, size=n - K, p=[0.6, 0.2, 0.15, 0.05])]).astype(np.int32)
+    features = (rng.normal(size=(K, D))[y] + rng.normal(size=(n, D)) + shift).astype(np.float32)
+    return LinearHead(np.full((D, K), np.nan, np.float32), np.full(K, np.nan, np.float32)), features, y
+
+
+def means_of(features: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.stack([features[y == label].astype(np.float64).mean(axis=0) for label in range(K)])
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**31), st.floats(-20, 20))
+def test_the_answers_are_those_of_the_distances(seed: int, shift: float) -> None:
+    head, features, y = problem(seed=seed, shift=shift)
+    queries = np.random.default_rng(seed + 1).normal(size=(50, D)).astype(np.float32) + np.float32(shift)
+    means = means_of(features, y)
+    for by, metric in (("euclidean", "sqeuclidean"), ("cosine", "cosine")):
+        made, chosen = ncm({"by": by}, head, features, y, np.bincount(y))
+        assert chosen == {} and made.kernel.dtype == made.bias.dtype == np.float32
+        away = cdist(queries.astype(np.float64), means, metric)
+        ours = made.logits(queries).argmax(axis=1)
+        # float32 may swap classes that are equally far, and nothing else.
+        gap = away[np.arange(50), ours] - away.min(axis=1)
+        assert (gap <= 1e-4 * np.abs(away).max()).all()
+
+
+def test_euclidean_is_scikit_learns_nearest_centroid() -> None:
+    head, features, y = problem(200)
+    made, _ = ncm({"by": "euclidean"}, head, features, y, np.bincount(y))
+    model = NearestCentroid().fit(features.astype(np.float64), y)
+    np.testing.assert_array_equal(made.logits(features).argmax(axis=1), model.predict(features))
+
+
+def test_its_probabilities_are_a_softmax_of_distances_per_feature() -> None:
+    head, features, y = problem()
+    made, _ = ncm({"by": "euclidean"}, head, features, y, np.bincount(y))
+    away = cdist(features.astype(np.float64), means_of(features, y), "sqeuclidean")
+    np.testing.assert_allclose(
+        softmax(made.logits(features), axis=1), softmax(-away / D, axis=1), rtol=1e-4, atol=1e-6
+    )
+    made, _ = ncm({"by": "cosine"}, head, features, y, np.bincount(y))
+    lengths = np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True)
+    cosines = 1 - cdist(features.astype(np.float64), means_of(features, y), "cosine")
+    np.testing.assert_allclose(made.logits(features), cosines * lengths / np.sqrt(D), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("by", ["euclidean", "cosine"])
+def test_how_many_rows_a_class_has_does_not_matter(by: str) -> None:
+    head, features, y = problem()
+    once, _ = ncm({"by": by}, head, features, y, np.bincount(y))
+    many = np.concatenate([np.arange(len(y)), *[np.flatnonzero(y == 0)] * 5])
+    again, _ = ncm({"by": by}, head, features[many], y[many], np.bincount(y[many]))
+    np.testing.assert_allclose(again.kernel, once.kernel, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(again.bias, once.bias, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("by", ["euclidean", "cosine"])
+def test_a_class_without_rows_is_never_the_answer_and_all_is_finite(by: str) -> None:
+    head, features, y = problem()
+    kept = y != 2
+    made, _ = ncm({"by": by}, head, features[kept], y[kept], np.bincount(y[kept], minlength=K))
+    logits = made.logits(features)
+    assert np.isfinite(logits).all()
+    shares = softmax(logits.astype(np.float64), axis=1)
+    assert (shares[:, 2] == 0).all() and (logits.argmax(axis=1) != 2).all()
+    zeros, _ = ncm({"by": by}, head, np.zeros_like(features), y, np.bincount(y))
+    assert np.isfinite(zeros.kernel).all() and np.isfinite(zeros.bias).all()
