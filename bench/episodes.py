@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.methods.multinomial import fit_multinomial
+
 PLAIN, L2, CENTRED, CENTRED_L2 = "as they are", "l2", "centred", "centred, l2"
 
 Learn = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -84,29 +86,13 @@ def logistic_head(support: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     free. The kernel is a sum of support rows, so it is looked for in the few directions that they span, each
     scaled by the root of its singular value: so the problem is as well conditioned in all of them.
     """
-    from scipy.optimize import minimize
-
     way, shot, width = support.shape
     left, values, right = np.linalg.svd(support.reshape(way * shot, width), full_matrices=False)
     size = int((values > 1e-10 * max(values[0], 1e-300)).sum())
     scale = np.sqrt(values[:size])
-    inputs, penalty = left[:, :size] * scale, 1.0 / values[:size, None]
-    truth, places = np.repeat(np.arange(way), shot), np.arange(way * shot)
-
-    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        kernel, bias = flat[:-way].reshape(size, way), flat[-way:]
-        logits = inputs @ kernel + bias
-        logits -= logits.max(axis=1, keepdims=True)
-        slope = np.exp(logits)
-        total = slope.sum(axis=1)
-        lost = np.log(total).sum() - logits[places, truth].sum() + (penalty * kernel**2).sum() / 2
-        slope /= total[:, None]
-        slope[places, truth] -= 1.0
-        return lost, np.concatenate([(inputs.T @ slope + penalty * kernel).ravel(), slope.sum(axis=0)])
-
-    start, limits = np.zeros((size + 1) * way), {"gtol": 1e-4, "ftol": 1e-12, "maxiter": 1000}
-    best = minimize(loss, start, jac=True, method="L-BFGS-B", options=limits).x
-    return right[:size].T @ (best[:-way].reshape(size, way) / scale[:, None]), best[-way:]
+    truth = np.repeat(np.arange(way), shot)
+    kernel, bias = fit_multinomial(left[:, :size] * scale, truth, way, 1.0 / values[:size, None])
+    return right[:size].T @ (kernel / scale[:, None]), bias
 
 
 @dataclass(frozen=True)

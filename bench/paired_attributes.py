@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from bench.metrics.multilabel import answers, weighted_parts
 from bench.paired import FEW_CHANGES, Draws
 from bench.spec import Predictions
 
-_WEIGHTS_AT_ONCE = 1 << 23
+_WEIGHTS_AT_ONCE = 1 << 24
 """Of one block of resamples: the longer its rows, the less each step through the items costs."""
 
 
@@ -92,7 +93,9 @@ def draw_attributes(
     rescored = np.any([pair.rescored() for pair in pairs], axis=0).sum(axis=0)
     metrics: dict[str, list[np.ndarray]] = {}
     own: dict[str, list[np.ndarray]] = {}
-    chunk = max(1, _WEIGHTS_AT_ONCE // n)
+    # Blocks of one size: a short last one would cost almost as much.
+    blocks = math.ceil(draws * n / _WEIGHTS_AT_ONCE)
+    chunk = math.ceil(draws / blocks)
     for weights in stats.bootstrap_chunks(n, draws, seed, groups, chunk=chunk):
         drawn = [pair.differences(weights) for pair in pairs]
         for into, side in ((metrics, 0), (own, 1)):

@@ -160,7 +160,9 @@ def test_classes_of_one_side_are_missing(seed_003: Baseline) -> None:
 def test_small_classes_are_not_called_however_different(seed_003: Baseline) -> None:
     result = published_result(seed_003, "remaining")
     support = dict(result.support)
-    hits = {name: 0 if support[name] < 10 else row["top1"].hits or 0 for name, row in result.classes.items()}
+    hits = {
+        name: 0 if support[name] < 10 else int(row["top1"].hits or 0) for name, row in result.classes.items()
+    }
     rows = compare([stored(with_hits(support, hits), stage="remaining")], seed_003)
     row = named(rows, "class Gloves top-1")
     assert (row.ours, row.theirs) == (0.0, 1.0)

@@ -158,13 +158,13 @@ def test_a_difference_has_the_interval_that_a_comparison_of_two_runs_gives_it(
     for seed in range(3):
         sides = [cells[ids["lenet", method, seed]].predictions() for method in ("focal", "none")]
         order = np.argsort(sides[0].truth, kind="stable")
-        pairs.append(Pair(*(taken(side, order) for side in sides)))
+        pairs.append(Pair(taken(sides[0], order), taken(sides[1], order)))
     changed = np.any([pair.changed() for pair in pairs], axis=0)
     drawn = draw(pairs, changed, None, 6000, 7).metrics[metric]
     theirs = stats.nested_interval(drawn, 3)
     _, (contest,) = read(tmp_path, metric, draws=6000)
-    pairs = [(ids["lenet", "focal", s], ids["lenet", "none", s]) for s in range(3)]
-    ours = stats.nested_interval(contest.differences(metric, pairs), 3)
+    named = [(ids["lenet", "focal", s], ids["lenet", "none", s]) for s in range(3)]
+    ours = stats.nested_interval(contest.differences(metric, named), 3)
     assert ours == pytest.approx(theirs, abs=0.08 * (theirs.high - theirs.low))
 
 
@@ -345,10 +345,8 @@ def test_what_cells_say_against_themselves_is_a_note(tmp_path: Path, more: tuple
         pred = attributes(120, 4, 0.0, 10 * seed + len(method), like)
         put(tmp_path, pred, seed, method=method, kind="multilabel", task="multilabel", stage="all")
     args = ("leaderboard", "--task", "multilabel", "--results", str(tmp_path), *more)
-    leak, chance = (
-        "leak in all: 1 of 200 test images",
-        "chance in all: no method beats it; of 2 settings none",
-    )
+    leak = "leak in all: 1 of 200 test images"
+    chance = "chance in all: no method beats it; of 2 settings none"
     shown, plain = run(*args), run(*args, "--format", "json")
     assert shown.return_value == plain.return_value == 0
     for says in (leak, chance):

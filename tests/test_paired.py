@@ -85,7 +85,7 @@ def test_intervals_cover_where_classes_are_tiny(metric: str, at_least: float) ->
         for chance in (ours, theirs):
             luck = np.where(rng.random(len(truth)) < 0.6, easy, rng.random(len(truth)))
             sides.append(predictions(truth, np.where(luck < chance[truth], truth, (truth + 1) % 12), 12))
-        pair = Pair(*sides)
+        pair = Pair(sides[0], sides[1])
         low, high = stats.percentile_interval(draw([pair], pair.changed(), None, 250, 0).metrics[metric][0])
         inside += bool(low <= target <= high)
     assert at_least <= inside / trials <= 0.99

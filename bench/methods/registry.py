@@ -4,7 +4,7 @@ A step belongs to one stage. The stages run in this order:
 
     labels    which labels are trained on, which are left out, doubted or replaced; sees training rows only
     sampling  which training rows are seen, how often; may add synthetic feature rows
-    augment   changed views of the training images
+    augment   changed views of the training images, or mixtures of them
     head      what stands on the backbone's features, where that is not one linear layer
     weight    one weight per class, or per attribute's yes and no, applied to each sample's loss
     loss      what is minimised; at most one

@@ -1,4 +1,4 @@
-"""Nearest class mean: against SciPy's distances, scikit-learn, and a softmax of distances."""
+"""Heads made anew: nearest class means against SciPy, retrained classifiers against scikit-learn."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 
-from bench.methods.decoupled import ncm
+from bench.methods.decoupled import crt, ncm
 from bench.methods.registry import LinearHead
 
 D, K = 7, 4
@@ -85,3 +86,40 @@ def test_a_class_without_rows_is_never_the_answer_and_all_is_finite(by: str) -> 
     assert (shares[:, 2] == 0).all() and (logits.argmax(axis=1) != 2).all()
     zeros, _ = ncm({"by": by}, head, np.zeros_like(features), y, np.bincount(y))
     assert np.isfinite(zeros.kernel).all() and np.isfinite(zeros.bias).all()
+
+
+@pytest.mark.parametrize("l2", [0.1, 0.003])
+def test_a_retrained_head_is_scikit_learns_with_balanced_weights(l2: float) -> None:
+    head, features, y = problem(150, shift=3.0)
+    made, chosen = crt({"l2": l2}, head, features, y, np.bincount(y))
+    assert chosen == {} and made.kernel.dtype == made.bias.dtype == np.float32
+    inputs = (features - features.mean(axis=0)) / features.std(axis=0)
+    model = LogisticRegression(C=1 / (l2 * len(y)), class_weight="balanced", tol=1e-9, max_iter=20_000)
+    theirs = model.fit(inputs.astype(np.float64), y).predict_proba(inputs)
+    np.testing.assert_allclose(softmax(made.logits(features), axis=1), theirs, atol=2e-3)
+
+
+def test_a_retrained_head_is_that_of_rows_repeated_until_classes_are_equal() -> None:
+    head, features, y = problem(40, seed=2)
+    sizes = np.bincount(y)
+    most = int(np.lcm.reduce(sizes))
+    assert len(set(sizes.tolist())) > 1 and most < 5000
+    many = np.concatenate([np.tile(np.flatnonzero(y == label), most // sizes[label]) for label in range(K)])
+    made, _ = crt({"l2": 1e-2}, head, features, y, sizes)
+    model = LogisticRegression(C=1 / (1e-2 * len(many)), tol=1e-9, max_iter=20_000)
+    inputs = ((features - features.mean(axis=0)) / features.std(axis=0)).astype(np.float64)
+    theirs = model.fit(inputs[many], y[many]).predict_proba(inputs)
+    np.testing.assert_allclose(softmax(made.logits(features), axis=1), theirs, atol=3e-3)
+
+
+def test_a_retrained_head_has_no_class_without_rows_and_one_class_alone_is_the_answer() -> None:
+    head, features, y = problem()
+    kept = y != 2
+    made, _ = crt({"l2": 0.01}, head, features[kept], y[kept], np.bincount(y[kept], minlength=K))
+    logits = made.logits(features)
+    assert np.isfinite(logits).all() and (logits.argmax(axis=1) != 2).all()
+    only, _ = crt({"l2": 0.01}, head, features[y == 1], y[y == 1], np.bincount(y[y == 1], minlength=K))
+    assert (only.logits(features).argmax(axis=1) == 1).all()
+    two = (y == 1) | (y == 3)
+    pair, _ = crt({"l2": 0.01}, head, features[two], y[two], np.bincount(y[two], minlength=K))
+    assert set(pair.logits(features).argmax(axis=1).tolist()) <= {1, 3}

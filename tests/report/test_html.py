@@ -14,7 +14,7 @@ import pytest
 
 from bench.data.drawn.garments import draw_garments
 from bench.paths import search_path
-from bench.report.against import LOOKED_FOR, TITLE, against_section
+from bench.report.against import CHANCE, LEAKS, TITLE, against_section
 from bench.report.bars import Mark, ranking
 from bench.report.html import INDEX, PLOTS, render_page
 from bench.report.page import Page, Section, Words
@@ -22,6 +22,7 @@ from bench.report.table import Column, Table
 from bench.report.theme import DARK, LIGHT, drawn
 from bench.report.thumbnails import Thumbnails
 from bench.store import Store
+from tests import grids
 from tests.grids import answers, attributes, put
 from tests.report.pages import EVIL, report
 from tests.report.pages import Seen as Seen
@@ -236,16 +237,22 @@ def test_filled_in_labels_stand_with_what_speaks_against_them(text: str, many: s
     assert row is not None and ">0.625</td>" in row[0]
 
 
-def test_nothing_found_is_said_and_several_tasks_stand_apart(tmp_path: Path) -> None:
+def test_nothing_found_is_said_and_several_tasks_stand_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(grids.COUNTS, "leaked", 0)
     put(tmp_path, attributes(60, 3, 0.8, 1), kind="multilabel", task="multilabel", stage="all")
-    put(tmp_path, answers(60, 5, 0.6, 1), protocol={"duplicates": "drop"})
+    put(tmp_path, answers(60, 5, 0.6, 1))
     cells = Store(tmp_path).load()[0]
     by_task = {
         task: [c for c in cells if c.record["cell"]["task"] == task] for task in ("fashion", "multilabel")
     }
     both = against_section(by_task)
     assert [section.title for section in both.sections] == ["fashion", "multilabel"]
-    assert both.sections[0].blocks == [Words("Nothing of this was found.")]
-    assert Words("No cell has a permutation test of its labels stored.") in both.sections[1].blocks
+    nothing = [Words(f"Looked for: {LEAKS}."), Words("Nothing of this was found.")]
+    assert both.blocks == () and both.sections[0].blocks == nothing
+    first, *_, last = both.sections[1].blocks
+    assert first == Words(f"Looked for: {LEAKS}; {CHANCE}.")
+    assert last == Words("No cell has a permutation test of its labels stored.")
     alone = against_section({"fashion": by_task["fashion"]})
-    assert alone.sections == () and alone.blocks == (Words(LOOKED_FOR), Words("Nothing of this was found."))
+    assert alone.sections == () and alone.blocks == nothing
