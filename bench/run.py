@@ -181,8 +181,9 @@ def _split(context: Context, stage: Stage, cell: Cell, pixels: Pixels, seed: int
 def _trainer(
     context: Context, job: Job, cell: Cell, inputs: FrozenInputs | None, pixels: Pixels, split: StageSplit
 ) -> Trainer:
+    prices, setting = context.examples.columns.get("price"), cell.setting
     if inputs is not None:
-        return HeadTrainer(inputs, split, cell.setting, context.progress, context.parts(cell).groups)
+        return HeadTrainer(inputs, split, setting, context.progress, context.parts(cell).groups, prices)
     folder = context.cache / CHECKPOINTS if job.regime == "finetune" else None
-    backbone, setting = get_backbone(job.backbone), cell.setting
-    return NetTrainer(pixels, backbone, split, setting, context.progress, job.weights, folder)
+    backbone = get_backbone(job.backbone)
+    return NetTrainer(pixels, backbone, split, setting, context.progress, job.weights, folder, prices)

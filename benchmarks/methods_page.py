@@ -11,9 +11,9 @@ from bench.methods.registry import STAGES, STEPS, StepInfo
 HEAD = f"""# Methods
 
 A method is `none`, a step, or several steps joined by `+`: `oversample+class_weight`,
-`impute(leml)+mlp(units=32)`. Values joined by `|` are tried one after the other: `mlp(units=16|64)`. `{MASK}` is
-another word for `none`: labels that are not known are never trained on unless a step says so. `bench list methods`
-shows the same on a terminal.
+`impute(leml)+mlp(units=32)`. Values joined by `|` are tried one after the other: `mlp(units=16|64)`. `{MASK}`
+is another word for `none`: labels that are not known are never trained on unless a step says so.
+`bench list methods` shows the same on a terminal.
 
 This page is written by `python benchmarks/methods_page.py > docs/methods.md`.
 """

@@ -11,6 +11,7 @@ import pytest
 
 from bench.data.drawn.market import TRUTH, draw_market
 from bench.methods.grammar import parse_method
+from bench.methods.prices import odd_prices
 from bench.spec import Cell, CellResult, DataId
 from bench.store import Store, Stored, failed
 from tests.place import Place
@@ -147,6 +148,26 @@ def test_faults_are_one_line(place: Place, args: tuple[str, ...], says: str) -> 
     assert out == "" and says in err
     faults = [line for line in err.splitlines() if line.startswith("bench: ") and "drawn sample" not in line]
     assert len(faults) == 1
+
+
+def test_prices_reach_the_step_that_cleans_by_them(place: Place) -> None:
+    place.bench("run", *TINY, "--method", "clean(price)+mixup", "--seed", "0", "--set", "epochs=2", "--quiet")
+    cells, _ = Store(place.folder / "results").load("marketplace")
+    [stored] = [stored for stored in cells if stored.record["cell"]["method_text"] == "clean(price)+mixup"]
+    drawn = draw_market("tiny")
+    held = {*stored.predictions("val").items, *stored.predictions("test").items}
+    train = [row for row, item in enumerate(drawn.items) if item not in held]
+    own = ([drawn.columns[name][row] for row in train] for name in ("category", "price"))
+    assert stored.record["choices"]["clean"] == {"odd_price": len(odd_prices(*own))}
+
+
+def test_logs_are_written_of_what_is_stored(place: Place) -> None:
+    _, said = place.bench("run", *TINY, *QUICK, "--quiet", "--tensorboard", "logs")
+    assert "nothing to do" in said and "2 cells logged in logs" in said
+    logs = sorted((place.folder / "logs").rglob("*tfevents*"))
+    assert [log.parent.parent.name for log in logs] == ["gce", "none"]
+    _, said = place.bench("run", *TINY, *QUICK, "--quiet", "--tensorboard", "review.csv", code=2)
+    assert said.count("\n") == 1 and "--tensorboard" in said
 
 
 def test_a_rerun_that_fails_keeps_what_was_measured(place: Place) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,8 +25,11 @@ from bench.stored import MODEL
 @format_option
 @click.option("--rerun", is_flag=True, help="Train stored cells again too.")
 @click.option("--keep-model", is_flag=True, help="Keep what `bench predict` needs, and the loss curve.")
+@click.option("--tensorboard", metavar="DIR", help="Write losses by epoch as TensorBoard logs.")
 @click.option("--quiet", is_flag=True, help="No tables: train and store only.")
-def command(fmt: str, rerun: bool, keep_model: bool, quiet: bool, **options: Any) -> int:
+def command(
+    fmt: str, rerun: bool, keep_model: bool, tensorboard: str | None, quiet: bool, **options: Any
+) -> int:
     """Train what is missing of a grid of backbones x methods x seeds, then print its tables.
 
     What is stored already is not trained again; a run that was stopped goes on where it stopped.
@@ -33,8 +38,10 @@ def command(fmt: str, rerun: bool, keep_model: bool, quiet: bool, **options: Any
     from bench.execute.local import Orders, execute
     from bench.paths import cache_dir, results_dir, search_path
     from bench.plan import make_plan, open_task
+    from bench.tensorboard import logs_dir
 
     say = Progress.say
+    logs = None if tensorboard is None else logs_dir(tensorboard)
     tasks, cache = search_path("tasks", options["tasks"]), cache_dir(options["cache"]).resolve()
     request = request_from(options)
     card, examples = open_task(request, tasks, cache)
@@ -68,6 +75,8 @@ def command(fmt: str, rerun: bool, keep_model: bool, quiet: bool, **options: Any
             if kept:
                 say(f"{len(kept)} cells failed this time; their stored results are kept")
             say(f"done in {time.monotonic() - began:.1f} s; stored in {store.root}")
+    if logs is not None:
+        _write_logs(store, plan.cells, logs)
     if not quiet:
         print_tables(store, plan.cells, card.kind, options["baselines"], fmt)
     found = [store.find(cell) for cell in plan.cells]
@@ -82,6 +91,20 @@ def _done(store: Store, cell: Cell, keep_model: bool) -> bool:
     """Tell whether nothing is left to do for a cell: it is measured, and its model kept if it is wanted."""
     stored = store.find(cell)
     return stored is not None and stored.ok and (not keep_model or (stored.folder / MODEL).exists())
+
+
+def _write_logs(store: Store, cells: Sequence[Cell], logs: Path) -> None:
+    """Write the logs of measured cells, and tell; what cannot be read is named and left out."""
+    from bench.commands.loading import tell
+    from bench.commands.progress import Progress
+    from bench.stored import sound
+    from bench.tensorboard import write_logs
+
+    found = [stored for cell in cells if (stored := store.find(cell)) is not None and stored.ok]
+    readable, damaged = sound(found, epochs=True)
+    tell(damaged)
+    count = write_logs(readable, logs)
+    Progress.say(f"{count} cells logged in {logs}; tensorboard --logdir {shlex.quote(str(logs))} shows them")
 
 
 def _measured(store: Store, cell: Cell) -> bool:

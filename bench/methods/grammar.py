@@ -241,6 +241,10 @@ def _check_together(steps: list[Step]) -> None:
     changed = "smote" in names or any(step.name == "clean" and step["action"] == "relabel" for step in steps)
     if "conv" in names and changed:
         raise BenchError("conv works on maps of real images; smote and relabelling make rows of features")
+    if {"co_teaching", "conv"} <= names:
+        raise BenchError("co_teaching and conv cannot be combined: a net of convolutions has no second head")
+    if "mixup" in names and (lone := sorted(names & {"co_teaching", "elr"})):
+        raise BenchError(f"mixup and {lone[0]} cannot be combined: {lone[0]} goes by single images")
     for step in steps:
         for stage in functions_of(step):
             if stage in taken:

@@ -10,8 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from bench.errors import BenchError
-from bench.methods.apply import Resolved, Shape, resolve, resolve_attributes, shape_of
-from bench.methods.losses import PAIRED, REMEMBERING
+from bench.methods.apply import Resolved, resolve, resolve_attributes, shape_of
 from bench.methods.registry import LinearHead
 from bench.models.lanes import Lane, Trained, TrainSetting
 from bench.spec import MethodSpec, Value
@@ -124,24 +123,11 @@ def resolve_order(
     known = truth[order.rows]
     try:
         if truth.ndim > 1:
-            made = resolve_attributes(order.method, known, inputs, order.seed)
-        else:
-            own = (
-                None if cells is None else [cells[row] for row in order.rows] for cells in (groups, prices)
-            )
-            made = resolve(order.method, known, inputs, classes, order.seed, *own)
+            return resolve_attributes(order.method, known, inputs, order.seed)
+        own = (None if told is None else [told[row] for row in order.rows] for told in (groups, prices))
+        return resolve(order.method, known, inputs, classes, order.seed, *own)
     except BenchError as error:
         return str(error)
-    return _clash(made.loss.family, shape_of(order.method)) or made
-
-
-def _clash(family: str, shape: Shape) -> str | None:
-    """Return why a loss cannot be had with what is built and shown, or None where it can."""
-    if family in PAIRED and shape.filters:
-        return f"{family} trains two heads on features; conv trains nets on maps, one at a time"
-    if shape.mixup and family in (*PAIRED, *REMEMBERING):
-        return f"{family} goes by single images, which mixup leaves none of; take another loss with it"
-    return None
 
 
 def lane_of(

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.data.splits import StageSplit
+from bench.errors import BenchError
 from bench.methods.apply import resolve
 from bench.methods.grammar import parse_method
 from bench.methods.registry import LinearHead, LossSpec
@@ -236,16 +237,16 @@ def test_the_step_is_told_what_it_is_and_stops_by_top1() -> None:
     assert made.loss.link == "softmax"
 
 
-def test_a_trained_pair_answers_with_the_mean_and_conv_says_that_it_has_no_pair() -> None:
+def test_a_trained_pair_answers_with_the_mean_and_conv_has_none() -> None:
     x, _, y = _data()
     setting = {**defaults(), "epochs": 4, "patience": 0}
     split = _split(y)
     trainer = HeadTrainer(GivenFeatures(x), split, setting, lambda *_: None)
-    methods = ("co_teaching", "co_teaching+mlp(units=6)", "conv(filters=4)+co_teaching")
+    methods = ("co_teaching", "co_teaching+mlp(units=6)")
     orders = [Order(parse_method(text), 0, split.train, split.val) for text in methods]
-    linear, mlp, conv = trainer.fit(orders)
+    linear, mlp = trainer.fit(orders)
     assert linear.head is not None and linear.head.kernel.shape == (D, K)
     assert mlp.head is not None and mlp.head.kernel.shape == (12, K)
     assert mlp.embed(split.test).shape == (40, 12)
-    assert conv.head is None and conv.trained.failed is not None
-    assert conv.trained.failed.startswith("co_teaching ")
+    with pytest.raises(BenchError, match="co_teaching and conv cannot be combined"):
+        parse_method("conv(filters=4)+co_teaching")
