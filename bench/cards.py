@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError, unknown
+from bench.kinds.base import KINDS
 from bench.protocol import CARD, check
 from bench.spec import Value
 
@@ -107,6 +108,9 @@ class _Reader:
         required = ("name", "version", "kind", "title", "source", "split", "stage", "grid")
         optional = ("label", "sources", "protocol", "not_classes", "confused", "truth")
         self.keys(raw, required, optional, "the card")
+        if raw["kind"] not in KINDS:
+            raise unknown("kind", str(raw["kind"]), KINDS, f"in {self.where}")
+        self.keys(self.typed(raw, "grid", dict), ("drawn", "data"), (), "[grid]")
         if (raw["kind"] in ONE_LABEL) != ("label" in raw):
             needs = "needs" if raw["kind"] in ONE_LABEL else "has no"
             raise BenchError(f"{self.where}: a {raw['kind']} task {needs} key 'label', a column")

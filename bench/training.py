@@ -11,7 +11,7 @@ import numpy as np
 from bench.data.splits import StageSplit
 from bench.errors import BenchError
 from bench.keep import KeptHead, kept
-from bench.methods.apply import apply_posthoc, fit_posthoc, shape_of
+from bench.methods.apply import TrainRows, apply_posthoc, fit_posthoc, shape_of
 from bench.methods.registry import LinearHead
 from bench.models.lanes import Trained
 from bench.models.orders import Fitted, Order, Trainer, link
@@ -80,7 +80,8 @@ def train_cells(
         inputs = fitted.embed(split.val)
         made = fitted.made
         try:
-            head, choices = fit_posthoc(cell.method, fitted.head, inputs, trainer.truth[split.val], made.seen)
+            truth, train = trainer.truth[split.val], _trained_on(trainer, order, fitted)
+            head, choices = fit_posthoc(cell.method, fitted.head, inputs, truth, made.seen, train)
         except BenchError as error:
             yield cell, Outcome(fitted.trained, reason=str(error))
             continue
@@ -90,14 +91,23 @@ def train_cells(
             pending.append((cell, order.refit(fitted.trained), outcome))
         else:
             yield cell, answered(cell, fitted, head, outcome)
-    for (cell, _, outcome), fitted in zip(
+    for (cell, order, outcome), fitted in zip(
         pending, trainer.fit([order for _, order, _ in pending]), strict=True
     ):
         if fitted.head is None or fitted.made is None:
             yield cell, replace(outcome, reason=f"refit: {fitted.trained.failed}")
             continue
-        head = apply_posthoc(cell.method, fitted.head, outcome.choices, fitted.made.seen)
+        train = _trained_on(trainer, order, fitted)
+        head = apply_posthoc(cell.method, fitted.head, outcome.choices, fitted.made.seen, train)
         yield cell, answered(cell, fitted, head, outcome)
+
+
+def _trained_on(trainer: Trainer, order: Order, fitted: Fitted) -> TrainRows:
+    """Return what gives the rows that an order's loss saw, each once, but synthetic and relabelled ones."""
+    assert fitted.made is not None
+    seen = fitted.made.resampled.rows
+    rows = order.rows[np.unique(seen[seen < len(order.rows)])]
+    return lambda: (fitted.embed(rows), trainer.truth[rows])
 
 
 def _model(

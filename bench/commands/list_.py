@@ -84,7 +84,7 @@ def method_table() -> Table:
             "method": "none",
             "stage": "",
             "arguments": "",
-            "summary": "The plain loss on the rows as they are; unknown labels are left out of it (also written mask).",
+            "summary": "The plain loss on the rows as they are; unknown labels are masked (also: mask).",
             "paper": "",
         }
     ]

@@ -12,7 +12,7 @@ import numpy as np
 from bench.errors import BenchError
 from bench.methods.grammar import functions_of
 from bench.methods.losses import PAIRED, REMEMBERING
-from bench.methods.registry import Filled, Labelled, LinearHead, LossSpec, Resampled
+from bench.methods.registry import STEPS, Filled, Labelled, LinearHead, LossSpec, Resampled
 from bench.methods.sampling import all_rows
 from bench.models.augment import Recipe
 from bench.spec import MethodSpec
@@ -161,34 +161,50 @@ def _row_weights(weights: np.ndarray, y: np.ndarray, resampled: Resampled) -> np
     return out
 
 
+TrainRows = Callable[[], tuple[np.ndarray, np.ndarray]]
+"""Gives (n, d) features, as the head sees them, and (n,) classes of the rows that a head was trained on."""
+
+
 def fit_posthoc(
-    method: MethodSpec, head: LinearHead, features: np.ndarray, y: np.ndarray, seen: np.ndarray
+    method: MethodSpec,
+    head: LinearHead,
+    features: np.ndarray,
+    y: np.ndarray,
+    seen: np.ndarray,
+    train: TrainRows,
 ) -> tuple[LinearHead, dict[str, Any]]:
     """Run a method's posthoc steps on a trained head; return the new head and what each step chose.
 
     features: (v, d) validation features as the head sees them. y: (v,) their classes. seen: (k,) rows
-    per class that the head was trained on (`Resolved.seen`). The choices are {step: {"tau": ...,
+    per class that the head was trained on (`Resolved.seen`). train: asked where a step is fitted on what was
+    trained on. The choices are {step: {"tau": ...,
     "val_top1_macro": ...}}, empty where nothing was chosen. Raises BenchError where a choice is due
     and there is no validation row.
     """
     choices: dict[str, Any] = {}
     for name, function, args in _functions(method, "posthoc"):
-        head, chosen = function(args, head, features, y, seen)
+        rows = train() if STEPS[name].fitted_on == "training" else (features, y)
+        head, chosen = function(args, head, *rows, seen)
         if chosen:
             choices[name] = chosen
     return head, choices
 
 
 def apply_posthoc(
-    method: MethodSpec, head: LinearHead, choices: Mapping[str, Mapping[str, Any]], seen: np.ndarray
+    method: MethodSpec,
+    head: LinearHead,
+    choices: Mapping[str, Mapping[str, Any]],
+    seen: np.ndarray,
+    train: TrainRows,
 ) -> LinearHead:
     """Run posthoc steps on another head with what `fit_posthoc` chose before: no validation is looked at.
 
-    This is for a head trained again on training and validation rows, whose `seen` is its own.
+    This is for a head trained again on training and validation rows, whose `seen` and `train` are its own.
     """
     nothing = np.empty((0, head.kernel.shape[0]), np.float32), np.empty(0, np.int32)
     for name, function, args in _functions(method, "posthoc"):
-        head, _ = function({**args, **choices.get(name, {})}, head, *nothing, seen)
+        rows = train() if STEPS[name].fitted_on == "training" else nothing
+        head, _ = function({**args, **choices.get(name, {})}, head, *rows, seen)
     return head
 
 

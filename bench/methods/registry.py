@@ -173,11 +173,11 @@ class LossStep(Protocol):
 
 
 class PosthocStep(Protocol):
-    """Fit on validation; return the new head and what was chosen (for the record).
+    """Fit on validation, or on training rows; return the new head and what was chosen (for the record).
 
-    head: the trained head. features: (n, d) validation features as the head sees them, y: (n,) truth, or
-    (n, k) of 1, 0 and NaN, counts: (k,) rows per class that the loss saw (after resampling), or (2, k): the
-    prior the head has learned.
+    head: the trained head. features: (n, d) validation features as the head sees them (training features for
+    a step that is `fitted_on` these), y: (n,) truth, or (n, k) of 1, 0 and NaN, counts: (k,) rows per class
+    that the loss saw (after resampling), or (2, k): the prior the head has learned.
     """
 
     def __call__(
@@ -201,8 +201,9 @@ class StepInfo:
     check: says why resolved arguments make no sense together, or None where they do.
     needs: an optional package that it imports, and the extra of ours that installs it; () for none.
     regimes: where it can be used. on_features: whether it must be given feature rows, which only a frozen
-    backbone has, or a function of the arguments that says so. kinds: the task kinds that can use it. A step
-    of stage `augment` or `head` has no function: its arguments say what is built.
+    backbone has, or a function of the arguments that says so. kinds: the task kinds that can use it.
+    fitted_on: the rows that a posthoc step gets, of `validation` or those of `training` that the loss saw.
+    A step of stage `augment` or `head` has no function: its arguments say what is built.
     """
 
     name: str
@@ -217,6 +218,7 @@ class StepInfo:
     check: Callable[[Mapping[str, Any]], str | None] | None = None
     needs: tuple[()] | tuple[str, str] = ()
     on_features: bool | Callable[[Mapping[str, Any]], bool] = False
+    fitted_on: str = "validation"
 
     def needs_features(self, args: Mapping[str, Any]) -> bool:
         """Tell whether the step must be given feature rows with these arguments."""

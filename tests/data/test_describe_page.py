@@ -35,7 +35,7 @@ from bench.report.theme import DARK, LIGHT, drawn
 from tests.data.folders import encoded, picture
 from tests.data.test_listings import folder_of, opened
 from tests.data.test_near import CARD
-from tests.report.test_html import Seen
+from tests.report.pages import Seen
 
 EVIL = "<img src=x onerror=alert(1)>"
 

@@ -29,6 +29,10 @@ def _head() -> LinearHead:
     return LinearHead(rng.normal(size=(4, 3)).astype(np.float32), rng.normal(size=3).astype(np.float32))
 
 
+def _rows() -> tuple[np.ndarray, np.ndarray]:
+    return FEATURES, Y
+
+
 def test_none_changes_nothing() -> None:
     out = resolve(parse_method("none"), Y, FEATURES, 3, seed=0)
     assert out.resampled.rows.tolist() == list(range(10))
@@ -64,7 +68,7 @@ def test_posthoc_logit_adjustment_is_a_loss_step_only_as_a_loss() -> None:
 
 
 def test_methods_without_posthoc_steps_leave_the_head() -> None:
-    head, choices = fit_posthoc(parse_method("oversample+focal"), _head(), FEATURES, Y, np.bincount(Y))
+    head, choices = fit_posthoc(parse_method("oversample+focal"), _head(), FEATURES, Y, np.bincount(Y), _rows)
     np.testing.assert_array_equal(head.kernel, _head().kernel)
     np.testing.assert_array_equal(head.bias, _head().bias)
     assert choices == {}
@@ -74,17 +78,17 @@ def test_choices_are_kept_for_a_second_head() -> None:
     for text in ("tau_norm", "logit_adjust(auto,posthoc)"):
         method = parse_method(text)
         name = method.steps[0].name
-        fitted, choices = fit_posthoc(method, _head(), FEATURES, Y, np.array([6, 3, 1]))
+        fitted, choices = fit_posthoc(method, _head(), FEATURES, Y, np.array([6, 3, 1]), _rows)
         assert set(choices) == {name}
         assert set(choices[name]) == {"tau", "val_top1_macro"}
-        again = apply_posthoc(method, _head(), choices, np.array([6, 3, 1]))
+        again = apply_posthoc(method, _head(), choices, np.array([6, 3, 1]), _rows)
         np.testing.assert_array_equal(again.kernel, fitted.kernel)
         np.testing.assert_array_equal(again.bias, fitted.bias)
 
 
 def test_a_second_head_has_a_prior_of_its_own() -> None:
     method = parse_method("logit_adjust(tau=1,form=posthoc)")
-    head = apply_posthoc(method, _head(), {}, np.array([1, 1, 2]))
+    head = apply_posthoc(method, _head(), {}, np.array([1, 1, 2]), _rows)
     np.testing.assert_allclose(head.bias, _head().bias - np.log([0.25, 0.25, 0.5]), rtol=1e-5, atol=1e-6)
 
 

@@ -191,10 +191,10 @@ def test_a_tiny_problem_runs_without_nan_and_the_same_twice(method: MethodSpec) 
     _check(first, len(y))
     np.testing.assert_array_equal(first.resampled.rows, again.resampled.rows)
     np.testing.assert_array_equal(first.resampled.synthetic, again.resampled.synthetic)
-    head, choices = fit_posthoc(method, _head(), features, y, first.seen)
-    same, same_choices = fit_posthoc(method, _head(), features, y, first.seen)
+    head, choices = fit_posthoc(method, _head(), features, y, first.seen, lambda: (features, y))
+    same, same_choices = fit_posthoc(method, _head(), features, y, first.seen, lambda: (features, y))
     assert choices == same_choices
-    for one in (head, same, apply_posthoc(method, _head(), choices, first.seen)):
+    for one in (head, same, apply_posthoc(method, _head(), choices, first.seen, lambda: (features, y))):
         assert one.kernel.dtype == one.bias.dtype == np.float32
         np.testing.assert_array_equal(one.kernel, head.kernel)
         np.testing.assert_array_equal(one.bias, head.bias)
@@ -364,12 +364,12 @@ def test_what_is_done_after_training_is_chosen_on_validation_and_done_again(meth
     known, features = _whole_cells()
     made = resolve_attributes(method, known, features, seed=5)
     valid, inputs = _cells(40, seed=3)
-    head, choices = fit_posthoc(method, _head(), inputs, valid, made.seen)
-    same, same_choices = fit_posthoc(method, _head(), inputs, valid, made.seen)
+    head, choices = fit_posthoc(method, _head(), inputs, valid, made.seen, lambda: (features, known))
+    same, same_choices = fit_posthoc(method, _head(), inputs, valid, made.seen, lambda: (features, known))
     stored = json.loads(json.dumps(choices, allow_nan=False))
     assert choices == same_choices == stored
     assert (head.cuts is not None) == (stage_of(method.steps[0]) == "posthoc")
-    for one in (head, same, apply_posthoc(method, _head(), stored, made.seen)):
+    for one in (head, same, apply_posthoc(method, _head(), stored, made.seen, lambda: (features, known))):
         assert np.isfinite(one.logits(inputs)).all()
         if head.cuts is not None:
             assert one.cuts is not None and one.cuts.shape == (K,) and one.cuts.dtype == np.float32

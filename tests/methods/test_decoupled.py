@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,8 +14,14 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 
+from bench.data.splits import StageSplit
 from bench.methods.decoupled import crt, ncm
+from bench.methods.grammar import parse_method, problems_for
 from bench.methods.registry import LinearHead
+from bench.models.inputs import GivenFeatures
+from bench.models.trainers import HeadTrainer
+from bench.protocol import defaults
+from bench.training import train_cells
 
 D, K = 7, 4
 
@@ -123,3 +132,44 @@ def test_a_retrained_head_has_no_class_without_rows_and_one_class_alone_is_the_a
     two = (y == 1) | (y == 3)
     pair, _ = crt({"l2": 0.01}, head, features[two], y[two], np.bincount(y[two], minlength=K))
     assert set(pair.logits(features).argmax(axis=1).tolist()) <= {1, 3}
+
+
+def answers(
+    method: str, refit: bool, seed: int = 3
+) -> tuple[np.ndarray, np.ndarray, HeadTrainer, StageSplit]:
+    """Return validation and test answers of a cell that is trained the way `bench run` does."""
+    _, features, y = problem(120, seed=seed)
+    rows = np.arange(120)
+    parts = (rows[rows % 5 < 3], rows[rows % 5 == 3], rows[rows % 5 == 4])
+    split = StageSplit(tuple("abcd"), y, *parts, unseen=0, leaked=None)
+    setting = {**defaults(), "epochs": 2, "batch_size": 16, "patience": 0, "refit": refit}
+    trainer = HeadTrainer(GivenFeatures(features), split, setting, lambda *_: None)
+    cell: Any = SimpleNamespace(method=parse_method(method), seed=0, id="x", setting=setting)
+    [(_, outcome)] = train_cells(trainer, [cell], {0: split})
+    assert outcome.reason is None and outcome.val is not None and outcome.test is not None
+    return outcome.val.argmax(axis=1), outcome.test.argmax(axis=1), trainer, split
+
+
+@pytest.mark.parametrize("refit", [False, True])
+@pytest.mark.parametrize("method", ["ncm", "oversample+focal+ncm"])
+def test_a_cell_answers_by_means_of_training_rows_and_after_a_refit_of_validation_rows_too(
+    method: str, refit: bool
+) -> None:
+    val, test, trainer, split = answers(method, refit)
+    table = ((trainer.features - trainer.mean) / trainer.scale).astype(np.float64)
+    model = NearestCentroid().fit(table[split.train], split.truth[split.train])
+    np.testing.assert_array_equal(val, model.predict(table[split.val]))
+    used = np.concatenate([split.train, split.val]) if refit else split.train
+    model = NearestCentroid().fit(table[used], split.truth[used])
+    np.testing.assert_array_equal(test, model.predict(table[split.test]))
+
+
+def test_rows_that_the_loss_did_not_see_are_in_no_mean() -> None:
+    _, test, _, _ = answers("undersample+ncm", False)
+    _, whole, _, _ = answers("ncm", False)
+    assert (test != whole).any()
+
+
+def test_on_frozen_features_a_head_is_fresh_anyway_and_crt_says_so() -> None:
+    assert problems_for(parse_method("crt"), "multiclass", "scratch") is None
+    assert "crt" in str(problems_for(parse_method("crt"), "multiclass", "frozen"))

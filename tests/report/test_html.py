@@ -24,8 +24,7 @@ from bench.report.thumbnails import Thumbnails
 from bench.store import Store
 from tests import grids
 from tests.grids import answers, attributes, put
-from tests.report.pages import EVIL, report
-from tests.report.pages import Seen as Seen
+from tests.report.pages import EVIL, Seen, report
 
 
 def test_names_from_data_are_text(text: str) -> None:

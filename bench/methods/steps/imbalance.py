@@ -195,3 +195,39 @@ register(
         ),
     )
 )
+register(
+    StepInfo(
+        name="ncm",
+        stage="posthoc",
+        run={"posthoc": "bench.methods.decoupled:ncm"},
+        summary="answer the class whose mean training feature is nearest, instead of what the head learned",
+        paper="Kang et al. 2020, Decoupling representation and classifier, arXiv:1910.09217; Mensink et al. "
+        "2013, Distance-based image classification: generalizing to new classes at near-zero cost",
+        params=(
+            Param(
+                "by",
+                str,
+                "euclidean",
+                "the squared distance, or the cosine, to the mean",
+                choices=("euclidean", "cosine"),
+            ),
+        ),
+        fitted_on="training",
+    )
+)
+register(
+    StepInfo(
+        name="crt",
+        stage="posthoc",
+        run={"posthoc": "bench.methods.decoupled:crt"},
+        summary="train the head anew on the trained net's features, every class seen equally often",
+        paper="Kang et al. 2020, Decoupling representation and classifier, arXiv:1910.09217",
+        params=(
+            Param(
+                "l2", float, 0.001, "penalty of the kernel, as the protocol's l2", low=0.000001, high=1000.0
+            ),
+        ),
+        regimes=("scratch", "finetune"),
+        fitted_on="training",
+    )
+)
