@@ -18,6 +18,9 @@ from bench.models.backbones import get_backbone, problem_of, weights_id
 from bench.protocol import CARD, GIVEN, check_together, resolve
 from bench.spec import Cell, DataId, Value
 
+FINETUNE = frozenset({"train_from", "backbone_rate", "staged"})
+"""Protocol keys that no other regime looks at."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -156,6 +159,8 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
         weights = request.weights or ("random" if regime == "scratch" else "imagenet")
         protocol = resolve(*card.layers(regime), request.settings, _place_free(request.settings))
         check_together(dict(protocol))
+        if regime != "finetune" and (idle := sorted(FINETUNE & request.settings.keys())):
+            raise BenchError(f"--set {idle[0]} is for --regime finetune; {name} would run {regime}")
         _check_kind(card, dict(protocol), examples)
         check_plan(examples, Parts(card, examples, dict(protocol)).plan)
         reason = problem_of(info, regime, weights, dict(protocol))

@@ -452,6 +452,7 @@ def test_labels_that_cannot_be_learned_fail_with_the_reason(bad: Wardrobe) -> No
         (("--set", "noise=uniform", "--set", "noise_rate=0.2"), "plants wrong classes"),
         (("--set", "labels=review.csv"), "many labels per image"),
         (("--set", "source=fashon"), "did you mean 'fashion'"),
+        (("--set", "staged=true"), "staged is for --regime finetune; lenet would run scratch"),
         (("--method", "treshold"), "did you mean 'threshold'"),
         (("--method", "mask(1)"), "'mask' takes no arguments"),
         (("--method", "impute(mean,rank=2)"), "rank belongs to by=mf"),

@@ -87,7 +87,7 @@ def open_label_file(folder: Path, cache: Path, needed_columns: Sequence[str]) ->
             raise DataError(
                 f"{root.root}: has no column {column!r}{guess} (it has: {', '.join(columns)[:200]})"
             )
-    answers = _answers(root, attributes, tuple(found.images), found.problems)
+    answers = _answers(root, attributes, tuple(found.images), columns, found.problems)
     content = tuple(hashes.found[file] for file in found.images)
     # Names of columns hold no control characters, so what is added here is none of them.
     truth = {f"\x00truth {name}": told for name, told in answers.items()}
@@ -182,9 +182,16 @@ def _columns(table: LabelTable, images: Sequence[Labelled]) -> dict[str, tuple[s
 
 
 def _answers(
-    root: DataFolder, attributes: Sequence[str], images: Sequence[str], problems: list[Problem]
+    root: DataFolder,
+    attributes: Sequence[str],
+    images: Sequence[str],
+    labels: Mapping[str, Sequence[str]],
+    problems: list[Problem],
 ) -> Mapping[str, tuple[str, ...]]:
-    """Return the true values, "" where there are none; nothing without a table of them."""
+    """Return the true values, "" where there are none; nothing without a table of them.
+
+    labels: attribute -> what the label table says of each image.
+    """
     name = _only(root, TRUTHS)
     if name is None:
         return {}
@@ -204,6 +211,17 @@ def _answers(
         why = f"{strangers} images are not in the label table: left out"
         problems.append(Problem("truth_only", name, why, fatal=False))
     nothing = ("",) * len(names)
-    cells = [told.images[file].cells if file in told.images else nothing for file in images]
     places = {title: place for place, title in enumerate(names)}
+    known = [file in told.images for file in images]
+    torn = sum(
+        {given, told.images[file].cells[places[title]]} == {"0", "1"}
+        for title in attributes
+        if title in places
+        for file, given, there in zip(images, labels[title], known, strict=True)
+        if there
+    )
+    if torn:
+        why = f"{torn} cells are known in the label table and say the opposite here; are its rows in place?"
+        problems.append(Problem("truth_disagrees", name, why, fatal=False))
+    cells = [told.images[file].cells if file in told.images else nothing for file in images]
     return {title: tuple(row[places[title]] for row in cells) for title in attributes if title in places}

@@ -236,6 +236,13 @@ def _check_together(steps: list[Step]) -> None:
         if step.name in names:
             raise BenchError(f"{step.name} is there twice; one method takes each step once")
         names.add(step.name)
+    filling, doubting = (
+        {"assume_negative", "impute", "self_train", "drop_rows"} & names,
+        {"large_loss", "splc"} & names,
+    )
+    if filling and doubting:
+        why = "the loss is about unknown cells, and the other step leaves none"
+        raise BenchError(f"{filling.pop()} and {doubting.pop()} cannot be combined: {why}")
     if {"conv", "augment"} <= names:
         raise BenchError("conv and augment cannot be combined: views are made of pooled features")
     changed = "smote" in names or any(step.name == "clean" and step["action"] == "relabel" for step in steps)

@@ -48,8 +48,9 @@ def threshold(
     """Say from which probability each attribute is a yes: where F1, the G-mean or Youden's J is highest.
 
     y: (n, k) of 1, 0 and NaN, unknown cells are not looked at. The cuts tried lie between neighbouring
-    probabilities; of equally good ones the nearest to one half is taken, and an attribute without a known
-    yes and a known no on validation keeps one half. Raises BenchError without validation rows.
+    probabilities, below the lowest and above the highest; of equally good ones the nearest to one half is
+    taken, and an attribute without a known yes and a known no on validation keeps one half. Raises BenchError
+    without validation rows.
     """
     if "cuts" in args:
         return replace(head, cuts=np.array(args["cuts"], np.float32)), {}
@@ -68,7 +69,9 @@ def _best_cut(by: str, shares: np.ndarray, yes: np.ndarray) -> float:
     if yes.all() or not yes.any():
         return 0.5
     levels = np.unique(shares)
-    cuts = np.concatenate([(levels[1:] + levels[:-1]) / 2, [0.5]])
+    # Below the lowest everything is a yes, above the highest nothing is.
+    ends = [levels[0] / 2, (levels[-1] + 1.0) / 2]
+    cuts = np.concatenate([(levels[1:] + levels[:-1]) / 2, ends, [0.5]])
     above, hits = np.sort(shares), np.sort(shares[yes])
     said = len(above) - np.searchsorted(above, cuts)
     true = len(hits) - np.searchsorted(hits, cuts)

@@ -29,6 +29,9 @@ def class_table(result: Record, published: Baseline | None = None) -> Table:
     """
     kind, cell = kind_of(result), result["cell"]
     theirs = _theirs(published, cell["stage"])
+    # A file without a line of names calls its attributes what any other such file calls its own.
+    if cell["kind"] == "multilabel" and theirs and set(theirs.classes) != set(result["classes"]):
+        published = theirs = None
     name, columns = kind.class_columns[0].key, _published_columns(kind, theirs)
     keys = [column.key.removeprefix("published_") for column in columns[1:]]
     body = [{"row": "class", **row, **_their_class(theirs, row[name], keys)} for row in result["per_class"]]

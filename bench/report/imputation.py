@@ -54,8 +54,10 @@ def imputation_table(records: Sequence[Record]) -> Table | None:
         Column("cells", "cells", "int"),
         *(metric_column(name) for name in SCORES),
     ]
-    note = "cells: training cells that were unknown to the method and whose truth is known; no test image."
-    return Table("Hidden training labels as methods told them, mean over seeds", columns, body, [note])
+    notes = ["cells: training cells that were unknown to the method and whose truth is known; no test image."]
+    if any(row["auc_macro"] == 0.5 for row in body):
+        notes.append("AUC of .5: one value for all cells of an attribute, which ranks nothing.")
+    return Table("Hidden training labels as methods told them, mean over seeds", columns, body, notes)
 
 
 def hidden_table(rows: Sequence[Mapping[str, Any]]) -> Table:

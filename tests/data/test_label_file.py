@@ -172,7 +172,9 @@ def test_true_values_come_from_a_second_table(tmp_path: Path) -> None:
     (folder / "truth.csv").write_text("two,image,more\n1,b,0\n0,a,1\n1,gone,0\n")
     got = opened(folder)
     assert got.answers == {"two": ("0", "1", "")}
-    assert kinds(got) == {("unknown_attribute", False): 1, ("no_image", False): 1}
+    notes = {("unknown_attribute", False): 1, ("no_image", False): 1, ("truth_disagrees", False): 1}
+    assert kinds(got) == notes
+    assert any(problem.why.startswith("1 cells are known") for problem in got.problems)
     assert got.fingerprint != before and opened(folder).fingerprint == got.fingerprint
     (folder / "truth.txt").write_text("a 1 1\n")
     with pytest.raises(DataError, match=r"holds truth\.csv and truth\.txt"):

@@ -249,3 +249,9 @@ def test_any_text_gives_a_method_or_one_line(text: str) -> None:
         assert "\n" not in str(error)
     else:
         assert parse_method(spec.text) == spec
+
+
+@pytest.mark.parametrize("text", ["assume_negative+large_loss", "impute(leml)+splc", "drop_rows+splc"])
+def test_what_leaves_no_unknown_cell_is_not_joined_with_a_loss_about_them(text: str) -> None:
+    with pytest.raises(BenchError, match="cannot be combined: the loss is about unknown cells"):
+        parse_method(text)

@@ -119,3 +119,13 @@ def test_an_attribute_with_one_known_value_keeps_one_half_and_nothing_to_choose_
     assert cut.cuts is not None and cut.cuts.tolist() == [0.5, 0.5]
     with pytest.raises(BenchError, match="no images"):
         threshold({"by": "f1"}, head, features[:0], y[:0], np.ones((2, 2), np.int64))
+
+
+def test_yes_to_everything_and_to_nothing_can_be_the_best_cut() -> None:
+    head = LinearHead(np.ones((1, 1), np.float32), np.zeros(1, np.float32))
+    features = np.log(np.array([[0.1], [0.2], [0.3], [0.4]]) / np.array([[0.9], [0.8], [0.7], [0.6]]))
+    y = np.array([[1], [0], [1], [1]], np.float32)
+    low, _ = threshold({"by": "f1"}, head, features.astype(np.float32), y, np.ones((2, 1), np.int64))
+    assert low.cuts is not None and 0 < low.cuts[0] < 0.1
+    equal, _ = threshold({"by": "f1"}, head, np.zeros((4, 1), np.float32) - 1, y, np.ones((2, 1), np.int64))
+    assert equal.cuts is not None and equal.cuts[0] < 0.2
