@@ -380,9 +380,13 @@ def test_changes_name_what_came_and_what_went(cell: Cell) -> None:
     [
         ("fashion", "tiny", "frozen"),
         ("fashion", "tiny", "scratch"),
+        ("fashion", "tiny", "finetune"),
         ("marketplace", "tiny", "frozen"),
+        ("marketplace", "tiny", "scratch"),
+        ("marketplace", "tiny", "finetune"),
         ("multilabel", "tiny", "frozen"),
         ("multilabel", "tiny", "scratch"),
+        ("multilabel", "tiny", "finetune"),
     ],
 )
 def test_a_real_second_run_gives_the_same_bits(tmp_path: Path, task: str, sample: str, regime: str) -> None:
@@ -398,7 +402,13 @@ def test_a_real_second_run_gives_the_same_bits(tmp_path: Path, task: str, sample
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
 
     grid = ("--task", task, "--sample", sample, "--backbone", "lenet", "--regime", regime, "--seed", "0")
-    how = ("--weights", "random", "--method", "none,class_weight", "--set", "epochs=2", "--quiet")
+    weights = "random"
+    if regime == "finetune":
+        from bench.models.backbones import build_backbone, get_backbone
+
+        weights = str(tmp_path / "lenet.weights.h5")
+        build_backbone(get_backbone("lenet"), (32, 32), "random", 7).save_weights(weights)
+    how = ("--weights", weights, "--method", "none,class_weight", "--set", "epochs=2", "--quiet")
     done = shell("run", *grid, *how)
     assert done.returncode == 0, done.stderr
     cells = Store(tmp_path / "results").load()[0]
