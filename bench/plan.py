@@ -15,7 +15,7 @@ from bench.data.rules import check_plan
 from bench.errors import BenchError, DataError, nearest, unknown
 from bench.methods.grammar import parse_methods, problems_for
 from bench.models.backbones import get_backbone, problem_of, weights_id
-from bench.protocol import CARD, GIVEN, check_together, resolve
+from bench.protocol import CARD, GIVEN, KEYS, check_together, resolve
 from bench.spec import Cell, DataId, Value
 
 FINETUNE = frozenset({"train_from", "backbone_rate", "staged"})
@@ -159,7 +159,10 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
         weights = request.weights or ("random" if regime == "scratch" else "imagenet")
         protocol = resolve(*card.layers(regime), request.settings, _place_free(request.settings))
         check_together(dict(protocol))
-        if regime != "finetune" and (idle := sorted(FINETUNE & request.settings.keys())):
+        idle = sorted(
+            key for key in FINETUNE if request.settings.get(key, KEYS[key].default) != KEYS[key].default
+        )
+        if regime != "finetune" and idle:
             raise BenchError(f"--set {idle[0]} is for --regime finetune; {name} would run {regime}")
         _check_kind(card, dict(protocol), examples)
         check_plan(examples, Parts(card, examples, dict(protocol)).plan)
