@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from bench.arrays import write_arrays
 from bench.errors import StoreError
+from bench.methods.links import link
 from bench.methods.registry import LinearHead
 from bench.models.backbone_info import PREPROCESS
 from bench.models.lanes import Hidden
@@ -80,8 +80,6 @@ class KeptHead:
 
         They are what the backbone gives, or, with `filters`, what the convolutions on its maps give.
         """
-        from bench.models.orders import link
-
         inputs = features
         if self.mean is not None and self.scale is not None and not self.filters:
             inputs = (features - self.mean) / self.scale
@@ -154,24 +152,7 @@ def save_head(folder: Path, head: KeptHead) -> Path:
     arrays = {name: getattr(head, name) for name in _ARRAYS if getattr(head, name) is not None}
     arrays |= {f"net_{place:05d}": array for place, array in enumerate(head.net)}
     text = json.dumps(facts, ensure_ascii=True, allow_nan=False).encode("ascii")
-    return _write(folder / MODEL, {_FACTS: np.frombuffer(text, np.uint8), **arrays})
-
-
-def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                # Uncompressed: weights hardly shrink, and no file can claim more than it holds.
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from None
-    return path
+    return write_arrays(folder / MODEL, {_FACTS: np.frombuffer(text, np.uint8), **arrays})
 
 
 def load_head(folder: Path) -> KeptHead:

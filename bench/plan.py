@@ -206,7 +206,7 @@ def _check_kind(card: TaskCard, setting: Mapping[str, Value], examples: Examples
         if setting[key] != "none":
             what = "hides cells of tasks with many labels" if key == "hide" else "plants wrong classes"
             raise BenchError(f"--set {key}={setting[key]} {what}; {card.name} is {card.kind}")
-    if setting["stop_by"] not in ("auto", "loss", *(("f1", "auc") if many else ("top1",))):
+    if setting["stop_by"] not in ("auto", "val_loss", *(("val_f1", "val_auc") if many else ("val_top1",))):
         raise BenchError(f"--set stop_by={setting['stop_by']} is not known to {card.kind} tasks")
     by = str(setting["hide_by"])
     if by and by not in examples.columns:

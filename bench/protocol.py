@@ -85,7 +85,7 @@ KEYS: dict[str, Key] = {
             str,
             "auto",
             "what picks the best epoch on validation; auto: the method says, mostly loss",
-            choices=("auto", "loss", "top1", "f1", "auc"),
+            choices=("auto", "val_loss", "val_top1", "val_f1", "val_auc"),
         ),
         Key(
             "val_fraction", float, 0.15, "share of the training part kept for validation", low=0.01, high=0.9

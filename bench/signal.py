@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from bench.metrics.curves import areas
+
 PERMUTATIONS = 199
 """With so many no p is below 1 / 200."""
 
@@ -83,16 +85,17 @@ def signal_check(
     labels = np.concatenate([centred[order] for order in orders], axis=1)
     scores = _out_of_fold(x, labels, rng)
     truth = np.concatenate([y[order] for order in orders], axis=1)
-    areas = _areas(scores, truth).reshape(len(orders), len(tested))
-    means = areas.mean(axis=1)
-    p = (areas >= areas[0] - 1e-12).mean(axis=0)
+    told = np.where(np.isnan(truth), -1, truth).astype(np.int32)
+    found = areas(scores, told, np.ones((1, len(told)), np.float32))[0].reshape(len(orders), len(tested))
+    means = found.mean(axis=1)
+    p = (found >= found[0] - 1e-12).mean(axis=0)
     return Signal(
         auc=float(means[0]),
         chance_mean=float(means[1:].mean()),
         chance_high=float(np.quantile(means[1:], 0.95)),
         p=float((means >= means[0] - 1e-12).mean()),
         by_attribute={
-            names[c]: {"auc": float(areas[0, place]), "p": float(p[place])} for place, c in enumerate(tested)
+            names[c]: {"auc": float(found[0, place]), "p": float(p[place])} for place, c in enumerate(tested)
         },
         rows=len(rows),
         permutations=permutations,
@@ -120,14 +123,3 @@ def _out_of_fold(x: np.ndarray, labels: np.ndarray, rng: np.random.Generator) ->
             kernel = own.T @ np.linalg.solve(gram, labels[train])
         scores[test] = x[test] @ kernel
     return scores
-
-
-def _areas(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return each column's ROC area over its known cells, by ranks, ties counting half: (m,) float64."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(np.where(np.isnan(truth), np.nan, scores), axis=0, nan_policy="omit")
-    yes, no = (truth == 1).sum(axis=0), (truth == 0).sum(axis=0)
-    above = np.where(truth == 1, ranks, 0.0).sum(axis=0) - yes * (yes + 1) / 2
-    areas: np.ndarray = above / (yes * no)
-    return areas

@@ -224,15 +224,6 @@ def percentile_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> I
     return Interval(float(low), float(high))
 
 
-def paired_interval(ours: np.ndarray, theirs: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
-    """Return the paired bootstrap interval of ours - theirs.
-
-    ours, theirs: (draws,) values of one metric on the same resamples of the same items; the pairing is
-    what takes out the luck of which items are in the test set.
-    """
-    return percentile_interval(ours - theirs, confidence)
-
-
 def bootstrap_p(differences: np.ndarray) -> float:
     """Return the two-sided p of "no difference" from per-resample differences, (draws,).
 

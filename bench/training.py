@@ -12,9 +12,10 @@ from bench.data.splits import StageSplit
 from bench.errors import BenchError
 from bench.keep import KeptHead, kept
 from bench.methods.apply import TrainRows, apply_posthoc, fit_posthoc, shape_of
+from bench.methods.links import link
 from bench.methods.registry import LinearHead
 from bench.models.lanes import Trained
-from bench.models.orders import Fitted, Order, Trainer, link
+from bench.models.orders import Fitted, Order, Trainer
 from bench.spec import Cell
 
 

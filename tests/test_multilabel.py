@@ -448,7 +448,7 @@ def test_labels_that_cannot_be_learned_fail_with_the_reason(bad: Wardrobe) -> No
             ("--set", "hide=column", "--set", "hide_rate=0.3", "--set", "hide_by=shp"),
             "did you mean 'shop'",
         ),
-        (("--set", "stop_by=top1"), "stop_by=top1 is not known to multilabel tasks"),
+        (("--set", "stop_by=val_top1"), "stop_by=val_top1 is not known to multilabel tasks"),
         (("--set", "noise=uniform", "--set", "noise_rate=0.2"), "plants wrong classes"),
         (("--set", "labels=review.csv"), "many labels per image"),
         (("--set", "source=fashon"), "did you mean 'fashion'"),

@@ -109,8 +109,8 @@ def problems_for(method: MethodSpec, kind: str, regime: str) -> str | None:
             return f"{step.name} works on features; the {regime} regime has none"
         if regime not in info.regimes:
             return f"{step.name} runs in the {' and '.join(info.regimes)} regime, not in {regime}"
-        if info.needs and find_spec(info.needs[0]) is None:
-            package, extra = info.needs
+        if (needs := info.package(dict(step.args))) and find_spec(needs[0]) is None:
+            package, extra = needs
             return f"{step.name} needs {package}, which is not installed: pip install 'messybench[{extra}]'"
     return None
 

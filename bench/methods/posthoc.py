@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import BenchError
+from bench.methods.links import link
 from bench.methods.registry import LinearHead
 from bench.methods.weights import log_prior
 
@@ -56,7 +57,7 @@ def threshold(
         return replace(head, cuts=np.array(args["cuts"], np.float32)), {}
     if len(y) == 0:
         raise BenchError("threshold is chosen on validation, which has no images; raise val_fraction")
-    shares = 1.0 / (1.0 + np.exp(-np.clip(head.logits(features).astype(np.float64), -500.0, 500.0)))
+    shares = link("sigmoid", head.logits(features)).astype(np.float64)
     cuts = np.full(y.shape[1], 0.5, np.float32)
     for column in range(y.shape[1]):
         known = ~np.isnan(y[:, column])

@@ -190,6 +190,10 @@ class PosthocStep(Protocol):
     ) -> tuple[LinearHead, dict[str, Any]]: ...
 
 
+Needs = tuple[()] | tuple[str, str]
+"""An optional package and the extra that installs it, or nothing."""
+
+
 @dataclass(frozen=True)
 class StepInfo:
     """A registered step: what it is called, where it runs, what it takes, where it comes from.
@@ -199,7 +203,8 @@ class StepInfo:
     also: functions it brings to other stages besides, in the same form (a loss with weights of its own);
     it then occupies those stages too.
     check: says why resolved arguments make no sense together, or None where they do.
-    needs: an optional package that it imports, and the extra of ours that installs it; () for none.
+    needs: an optional package that it imports, and the extra of ours that installs it; () for none; or a
+    function of the arguments that says so.
     regimes: where it can be used. on_features: whether it must be given feature rows, which only a frozen
     backbone has, or a function of the arguments that says so. kinds: the task kinds that can use it.
     fitted_on: the rows that a posthoc step gets, of `validation` or those of `training` that the loss saw.
@@ -216,9 +221,13 @@ class StepInfo:
     kinds: tuple[str, ...] = ("multiclass",)
     also: Mapping[str, str] = field(default_factory=dict)
     check: Callable[[Mapping[str, Any]], str | None] | None = None
-    needs: tuple[()] | tuple[str, str] = ()
+    needs: Needs | Callable[[Mapping[str, Any]], Needs] = ()
     on_features: bool | Callable[[Mapping[str, Any]], bool] = False
     fitted_on: str = "validation"
+
+    def package(self, args: Mapping[str, Any]) -> Needs:
+        """Return the optional package and its extra that the step needs with these arguments, or ()."""
+        return self.needs(args) if callable(self.needs) else self.needs
 
     def needs_features(self, args: Mapping[str, Any]) -> bool:
         """Tell whether the step must be given feature rows with these arguments."""

@@ -7,8 +7,6 @@ was never stopped: epochs draw from streams of their own, and the optimizer's sl
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.errors import StoreError
+from bench.arrays import write_arrays
 from bench.models.lanes import Epoch
 
 VERSION = 1
@@ -56,18 +54,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     }
     for part in _PARTS:
         arrays |= {f"{part}_{place:05d}": array for place, array in enumerate(getattr(checkpoint, part))}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from None
+    write_arrays(path, arrays, make_folder=True)
 
 
 def read_checkpoint(path: Path) -> Checkpoint | None:

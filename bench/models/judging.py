@@ -30,15 +30,12 @@ def auc(logits: np.ndarray, labels: np.ndarray) -> float:
 
     Arguments as in `f1`; one half where no attribute has both.
     """
-    from bench.metrics import scores
+    from bench.metrics.curves import areas
 
-    areas = []
-    for column in range(labels.shape[1]):
-        known = ~np.isnan(labels[:, column])
-        own = (labels[known, column] != 1).astype(np.int32)
-        areas.append(scores.auc(logits[known, column : column + 1], own)[0])
-    defined = [area for area in areas if not np.isnan(area)]
-    return float(np.mean(defined)) if defined else 0.5
+    truth = np.where(np.isnan(labels), -1, labels).astype(np.int32)
+    found = areas(logits, truth, np.ones((1, len(truth)), np.float32))[0][0]
+    defined = found[~np.isnan(found)]
+    return float(defined.mean()) if len(defined) else 0.5
 
 
 SCORES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {"top1": top1, "f1": f1, "auc": auc}

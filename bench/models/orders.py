@@ -83,16 +83,6 @@ class Trainer(Protocol):
         ...
 
 
-def link(name: str, logits: np.ndarray) -> np.ndarray:
-    """Turn (n, k) logits into scores: `softmax` probabilities, or one `sigmoid` per class; float32."""
-    wide = logits.astype(np.float64)
-    if name == "sigmoid":
-        return (1.0 / (1.0 + np.exp(-np.clip(wide, -500.0, 500.0)))).astype(np.float32)
-    powers = np.exp(wide - wide.max(axis=1, keepdims=True))
-    shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
-    return shares.astype(np.float32)
-
-
 def train_setting(setting: Mapping[str, Value]) -> TrainSetting:
     """Take what training needs from a protocol."""
     names = (
@@ -147,7 +137,7 @@ def lane_of(
         order.seed,
         epochs if order.epochs is None else order.epochs,
         made.row_weights,
-        made.stop_by if setting["stop_by"] == "auto" else str(setting["stop_by"]),
+        made.stop_by if setting["stop_by"] == "auto" else str(setting["stop_by"]).removeprefix("val_"),
         made.targets,
         shape.units,
         rates=order.rates,

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.drawn.outfit import SIDE, Outfit, render
+from bench.data.drawn.drawing import SIDE
+from bench.data.drawn.outfit import Outfit, render
 from bench.data.drawn.wardrobe import ATTRIBUTES, SIZES, STYLES, draw_wardrobe, truth_of, write_labels
 from bench.data.examples import Examples
 from bench.data.label_file import open_label_file

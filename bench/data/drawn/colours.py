@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+Colour = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
+
 RGB: Mapping[str, tuple[int, int, int]] = {
     "Black": (34, 34, 38),
     "White": (240, 240, 238),
@@ -70,3 +73,11 @@ LADIES: Mapping[str, int] = {
 METALS: Mapping[str, int] = {
     "Black": 36, "Steel": 19, "White": 14, "Silver": 10, "Brown": 8, "Gold": 5, "Blue": 4, "Pink": 4,
 }  # fmt: skip
+
+
+def mixed(colour: Colour, other: Colour, percent: int) -> Colour:
+    """Return the colour with so many percent of the other in it."""
+    red, green, blue = (
+        (a * (100 - percent) + b * percent) // 100 for a, b in zip(colour, other, strict=True)
+    )
+    return red, green, blue

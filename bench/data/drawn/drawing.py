@@ -5,6 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+SIDE = 64
+"""Pixels of an image's side."""
+
+CANVAS = 2 * SIDE
+"""Pixels of the side of what is drawn first: every pixel of an image is the mean of four."""
+
 
 @dataclass(frozen=True)
 class Drawing:

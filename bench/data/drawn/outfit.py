@@ -8,19 +8,14 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 from bench.data.drawn import materials
-from bench.data.drawn.colours import RGB
+from bench.data.drawn.colours import RGB, mixed
 from bench.data.drawn.dice import Dice
+from bench.data.drawn.drawing import CANVAS, SIDE
 
 if TYPE_CHECKING:
     import numpy as np
 
     from bench.data.drawn.apparel import Cut
-
-SIDE = 64
-"""Pixels of an image's side."""
-
-CANVAS = 2 * SIDE
-"""Pixels of the side of what is drawn first: every pixel of an image is the mean of four."""
 
 SLEEVES: Mapping[str, Mapping[int, int]] = {"none": {0: 1}, "short": {20: 30, 34: 70}, "long": {100: 1}}
 """Length of the arms' cover in the units of `apparel`, by how often it is drawn."""
@@ -75,6 +70,7 @@ def render(outfit: Outfit) -> np.ndarray:
     import numpy as np
 
     from bench.data.drawn.apparel import topwear
+    from bench.data.drawn.picture import halved
     from bench.data.drawn.raster import SUB, cover
 
     d = Dice("outfit picture", *astuple(outfit))
@@ -95,8 +91,7 @@ def render(outfit: Outfit) -> np.ndarray:
         cloth = (kinds == materials.MAIN) | (kinds == materials.TRIM)
         kinds = np.where(cloth & _pattern(d, outfit.pattern, x, y), materials.COUNT, kinds)
     canvas = _palette(d, outfit).take(kinds, axis=0)
-    rows = canvas[0::2] + canvas[1::2]
-    small = (rows[:, 0::2] + rows[:, 1::2]) >> 2
+    small = halved(canvas)
     lit = small.astype(np.int32) * d.between(225, 265) >> 8
     noise = np.frombuffer(d.noise(SIDE * SIDE * 3), np.uint8).astype(np.int32)
     grain = (noise.reshape(small.shape) - 128) * d.between(0, 26) >> 8
@@ -144,13 +139,14 @@ def _palette(d: Dice, outfit: Outfit) -> np.ndarray:
     shift = [d.between(-12, 12) for _ in range(3)]
     level = d.between(150, 235)
     back = [level + d.between(-12, 12) for _ in range(3)]
-    own = [min(255, max(0, value + move)) for value, move in zip(RGB[main], shift, strict=True)]
+    red, green, blue = (min(255, max(0, value + move)) for value, move in zip(RGB[main], shift, strict=True))
+    own = (red, green, blue)
     far = _LIGHT if outfit.dark else _INK
     colours = {
         materials.BACK: back,
         materials.MAIN: own,
-        materials.SHADE: _mixed(own, _INK if not outfit.dark else _LIGHT, 22),
-        materials.LIGHT: _mixed(own, far, 45),
+        materials.SHADE: mixed(own, _INK if not outfit.dark else _LIGHT, 22),
+        materials.LIGHT: mixed(own, far, 45),
         materials.TRIM: list(RGB[other]),
         materials.DARK: [d.between(10, 60)] * 3,
         materials.PALE: [d.between(215, 255)] * 3,
@@ -158,11 +154,6 @@ def _palette(d: Dice, outfit: Outfit) -> np.ndarray:
         materials.SKIN: d.one_of(([238, 205, 180], [214, 168, 134], [168, 118, 84], [118, 80, 58])),
         materials.HAIR: [62, 42, 28],
         materials.OTHER: list(RGB[d.one_of(("Blue", "Grey", "Navy Blue", "Khaki"))]),
-        materials.COUNT: _mixed(own, far, d.between(65, 95)),
+        materials.COUNT: mixed(own, far, d.between(65, 95)),
     }
     return np.array([colours.get(kind, back) for kind in range(materials.COUNT + 1)], np.int16)
-
-
-def _mixed(colour: list[int], other: tuple[int, int, int], percent: int) -> list[int]:
-    """Return the colour with so many percent of the other in it."""
-    return [(a * (100 - percent) + b * percent) // 100 for a, b in zip(colour, other, strict=True)]

@@ -7,18 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from bench.data.drawn import accessories, apparel, footwear, materials
-from bench.data.drawn.colours import RGB
+from bench.data.drawn.colours import RGB, Colour, mixed
 from bench.data.drawn.dice import Dice
-from bench.data.drawn.drawing import Drawing
+from bench.data.drawn.drawing import CANVAS, SIDE, Drawing
 from bench.data.drawn.raster import SUB, Part, box, cover, oval
-
-SIDE = 64
-"""Pixels of an image's side."""
-
-CANVAS = 2 * SIDE
-"""Pixels of the side of what is drawn first: every pixel of an image is the mean of four."""
-
-Colour = tuple[int, int, int]
 
 SHAPES: Mapping[str, Callable[[Dice], list[Part]]] = {
     "Tshirts": lambda d: apparel.topwear(d, apparel.CUTS["Tshirts"]),
@@ -151,14 +143,6 @@ def _posed(d: Dice, parts: Sequence[Part]) -> list[np.ndarray]:
     return [(corner - centre) @ matrix // 1000 + shift for corner in corners]
 
 
-def _mixed(colour: Colour, other: Colour, percent: int) -> Colour:
-    """Return the colour with so many percent of the other in it."""
-    red, green, blue = (
-        (a * (100 - percent) + b * percent) // 100 for a, b in zip(colour, other, strict=True)
-    )
-    return red, green, blue
-
-
 def _palette(d: Dice, name: str, back: Colour) -> np.ndarray:
     """Return (materials + 1, 3) int16: a colour for each material and, last, for the pattern."""
     base = RGB[d.one_of(tuple(RGB)) if name == "Multi" else name]
@@ -170,10 +154,8 @@ def _palette(d: Dice, name: str, back: Colour) -> np.ndarray:
     colours = {
         materials.BACK: back,
         materials.MAIN: main,
-        materials.SHADE: _mixed(main, black, d.between(16, 38))
-        if sum(main) > 120
-        else _mixed(main, white, 18),
-        materials.LIGHT: _mixed(main, white, d.between(15, 35)) if not pale else _mixed(main, black, 10),
+        materials.SHADE: mixed(main, black, d.between(16, 38)) if sum(main) > 120 else mixed(main, white, 18),
+        materials.LIGHT: mixed(main, white, d.between(15, 35)) if not pale else mixed(main, black, 10),
         materials.TRIM: other,
         materials.DARK: (d.between(10, 60),) * 3,
         materials.PALE: (d.between(215, 255),) * 3,
@@ -181,10 +163,10 @@ def _palette(d: Dice, name: str, back: Colour) -> np.ndarray:
         materials.SKIN: d.one_of(((238, 205, 180), (214, 168, 134), (168, 118, 84), (118, 80, 58))),
         materials.HAIR: d.one_of(((30, 22, 18), (62, 42, 28), (112, 76, 42))),
         materials.OTHER: RGB[d.one_of(("Blue", "Black", "Navy Blue", "White", "Grey", "Khaki"))],
-        materials.CLUTTER: _mixed(back, RGB[d.one_of(tuple(RGB))], d.between(20, 75)),
-        materials.CLUTTER + 1: _mixed(back, RGB[d.one_of(tuple(RGB))], d.between(15, 60)),
-        materials.CLUTTER + 2: _mixed(back, black, d.between(8, 30)),
-        materials.COUNT: _mixed(
+        materials.CLUTTER: mixed(back, RGB[d.one_of(tuple(RGB))], d.between(20, 75)),
+        materials.CLUTTER + 1: mixed(back, RGB[d.one_of(tuple(RGB))], d.between(15, 60)),
+        materials.CLUTTER + 2: mixed(back, black, d.between(8, 30)),
+        materials.COUNT: mixed(
             main, other if d.chance(60) else (white if not pale else black), d.between(35, 90)
         ),
     }
@@ -208,7 +190,7 @@ def _pattern(d: Dice, name: str) -> np.ndarray:
     return spots
 
 
-def _halved(picture: np.ndarray) -> np.ndarray:
+def halved(picture: np.ndarray) -> np.ndarray:
     """Return the picture at half its size, (h, w, 3) int16 to (h / 2, w / 2, 3) int16."""
     rows = picture[0::2] + picture[1::2]
     small: np.ndarray = (rows[:, 0::2] + rows[:, 1::2]) >> 2
@@ -217,9 +199,9 @@ def _halved(picture: np.ndarray) -> np.ndarray:
 
 def _spoiled(d: Dice, canvas: np.ndarray) -> np.ndarray:
     """Return the picture at its size, with uneven light, at times coarse, and with noise."""
-    small = _halved(canvas)
+    small = halved(canvas)
     if d.chance(15):
-        small = _halved(small).repeat(2, axis=0).repeat(2, axis=1)
+        small = halved(small).repeat(2, axis=0).repeat(2, axis=1)
     y, x = np.indices((SIDE, SIDE), np.int32)
     right, down = d.between(-1, 1), d.between(-1, 1)
     gain = d.between(225, 268) + (right * (x - SIDE // 2) >> 1) + (down * (y - SIDE // 2) >> 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.methods.registry import Param, StepInfo, register
+from bench.methods.registry import Needs, Param, StepInfo, register
 
 
 def _sce_check(args: Mapping[str, Any]) -> str | None:
@@ -27,6 +27,11 @@ def _clean_on_features(args: Mapping[str, Any]) -> bool:
 
 
 _FOLDS = 5
+
+
+def _clean_needs(args: Mapping[str, Any]) -> Needs:
+    return ("cleanlab", "clean") if args["by"] == "confident" else ()
+
 
 register(
     StepInfo(
@@ -55,7 +60,7 @@ register(
             Param("folds", int, _FOLDS, "parts of the cross-validation; groups stay whole", low=2, high=50),
         ),
         on_features=_clean_on_features,
-        needs=("cleanlab", "clean"),
+        needs=_clean_needs,
         check=_clean_check,
     )
 )
