@@ -16,8 +16,9 @@ from bench.errors import StoreError
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], make_folder: bool = False) -> Path:
     """Write an uncompressed .npz file in place of an older one and return it.
 
-    make_folder: make the folder where it is missing. Uncompressed: weights hardly shrink, and no file can claim more than it holds. Raises StoreError (one
-    line) where it cannot be written; then the older file is still there.
+    make_folder: make the folder where it is missing. Uncompressed: weights hardly shrink, and no file can
+    claim more than it holds. Raises StoreError (one line) where it cannot be written; then the older file is
+    still there.
     """
     named: dict[str, Any] = dict(arrays)
     try:
