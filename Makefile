@@ -19,6 +19,14 @@ help:
 	@echo "make pins         renew constraints.txt"
 	@echo "make clean        remove .venv, caches and builds (never results)"
 
+# The report is tried in a browser. Where there is none, and none can be installed, that test is skipped.
+BROWSER = for one in chromium chromium-browser google-chrome chrome; do \
+    command -v $$one >/dev/null 2>&1 && exit 0; done; { \
+  echo "installing chromium for the test of the report ..." >&2; \
+  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq >/dev/null 2>&1 \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null 2>&1; \
+  } || echo "chromium cannot be installed here: the report's test in a browser will be skipped" >&2
+
 # A stamp per set of packages: nothing is installed again until what they depend on changes.
 .venv/.ready: setup.cfg pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
@@ -32,7 +40,8 @@ help:
 
 .venv/.ready-dev: .venv/.ready
 	@echo "installing what tests and checks need into .venv ..." >&2
-	@$(PIP) --no-build-isolation -e '.[test,lint,clean,explain,mlflow,openvino]' build
+	@$(PIP) --no-build-isolation -e '.[test,lint,clean,explain,handmade,mlflow,openvino]' build
+	@$(BROWSER)
 	@touch $@
 
 demo: .venv/.ready
@@ -82,7 +91,7 @@ wheel-check: .venv/.ready-dev
 pins:
 	d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && "$(PYTHON)" -m venv "$$d" \
 	&& "$$d/bin/python" -m pip install --quiet setuptools \
-	&& "$$d/bin/python" -m pip install --quiet --no-build-isolation -e '.[test,lint,clean,explain,mlflow,openvino]' build \
+	&& "$$d/bin/python" -m pip install --quiet --no-build-isolation -e '.[test,lint,clean,explain,handmade,mlflow,openvino]' build \
 	&& { head -n 2 constraints.txt; "$$d/bin/python" -m pip freeze --all --exclude pip --exclude messybench; } > "$$d/new" \
 	&& cp "$$d/new" constraints.txt
 

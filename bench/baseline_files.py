@@ -23,9 +23,7 @@ from bench.baselines import (
 from bench.errors import BenchError, StoreError, unknown
 from bench.kinds.base import KINDS
 from bench.metrics.registry import METRICS
-
-FORMAT_VERSION = 2
-"""Of baseline files; a file with a higher one is refused."""
+from bench.pin import FORMAT_VERSION, inflate, item_size
 
 _TYPES = {str: "text", int: "a whole number", float: "a number", dict: "an object", list: "a list"}
 
@@ -165,7 +163,8 @@ class _Reader:
 
     def stage(self, raw: Any, where: str) -> PinnedStage:
         fields = {"classes": list, "train_support": list, "items": str, "n": int, "truth": str}
-        item = self.record(raw, fields, {"kind": str, "known": list}, where)
+        more = {"kind": str, "known": list, "people": dict, "folds": dict}
+        item = self.record(raw, fields, more, where)
         classes = tuple(self.typed(name, str, f"{where}.classes") for name in item["classes"])
         support = tuple(self.count(n, f"{where}.train_support") for n in item["train_support"])
         if not classes or len(set(classes)) != len(classes) or len(support) != len(classes):
@@ -182,7 +181,28 @@ class _Reader:
             known = tuple(self.count(count, f"{where}.known") for count in item["known"])
             if len(known) != len(classes):
                 self.fail(f"{where}.known", "must be a count for each class")
-        return PinnedStage(classes, support, item["items"], n, item["truth"], kind, known)
+        pairs = self.pairs(item, n, where) if kind == "verification" else {}
+        return PinnedStage(classes, support, item["items"], n, item["truth"], kind, known, **pairs)
+
+    def pairs(self, item: Mapping[str, Any], n: int, where: str) -> dict[str, Any]:
+        """Check who is on n pairs of photos, and their folds."""
+        self.keys(item, (*item, "people", "folds"), (), where)
+        if len(item["classes"]) != 1:
+            self.fail(where, "pairs have one class")
+        people = self.record(
+            item["people"], {"count": int, "first": str, "second": str}, {}, f"{where}.people"
+        )
+        folds = self.record(item["folds"], {"count": int, "of": str}, {}, f"{where}.folds")
+        for table, keys, place in ((people, ("first", "second"), "people"), (folds, ("of",), "folds")):
+            self.count(table["count"], f"{where}.{place}.count", least=1)
+            for key in keys:
+                self.unpacked(table[key], n, table["count"], f"{where}.{place}.{key}")
+        return {
+            "people": people["count"],
+            "packed_people": (people["first"], people["second"]),
+            "folds": folds["count"],
+            "packed_folds": folds["of"],
+        }
 
     def pinned_result(self, raw: Any, stages: Mapping[str, PinnedStage], where: str) -> PinnedResult:
         text = ("stage", "regime", "backbone", "weights", "method")
@@ -197,13 +217,20 @@ class _Reader:
         return PinnedResult(**{key: item[key] for key in text}, protocol=item["protocol"], runs=runs)
 
     def run(self, raw: Any, stage: PinnedStage, where: str) -> PinnedRun:
-        single = stage.kind == "multiclass"
+        single, paired = stage.kind == "multiclass", stage.kind == "verification"
         fields = {"cell": str, "metrics": dict, "answers" if single else "scores": str}
-        item = self.record(raw, fields, {"top5": str} if single else {"cuts": list}, where)
+        more = {"top5": str} if single else {"pair_cuts": str} if paired else {"cuts": list}
+        item = self.record(raw, fields, more, where)
         for name, value in item["metrics"].items():
             self.metric(name, f"{where}.metrics")
             if value is not None:
                 self.typed(value, float, f"{where}.metrics.{name}")
+        if paired:
+            self.keys(item, (*item, "pair_cuts"), (), where)
+            for key in ("scores", "pair_cuts"):
+                self.unpacked(item[key], 4 * stage.n, 1, f"{where}.{key}")
+            packed = item["scores"], item["pair_cuts"]
+            return PinnedRun(item["cell"], item["metrics"], packed_scores=packed[0], packed_cuts=packed[1])
         if not single:
             self.unpacked(item["scores"], 4 * stage.n * len(stage.classes), 1, f"{where}.scores")
             cuts = tuple(self.typed(cut, float, f"{where}.cuts") for cut in item.get("cuts", ()))
@@ -217,8 +244,6 @@ class _Reader:
 
     def unpacked(self, text: str, n: int, k: int, where: str) -> None:
         """Check what is packed where it can be checked without numpy: its length."""
-        from bench.pin import inflate, item_size
-
         try:
             inflate(text, n * item_size(k))
         except ValueError as error:

@@ -23,8 +23,12 @@ FLAGS = {
     "different-protocol": "split, classes or scoring are not the task's",
     "not-reproducible": "the published number does not follow from what else is published",
     "imputed-test": "labels that were filled in, not observed, are scored as if they were the truth",
+    "no-outside-data": "trained on nothing but the task's own data; pretrained weights have seen more",
 }
 """What can be wrong with a baseline or with one number of it."""
+
+NO_OUTSIDE_DATA = "no-outside-data"
+"""The flag that forbids a verdict on those alone that had more to learn from."""
 
 INCOMPARABLE = ("leaked", "different-data", "different-protocol", "not-reproducible", "imputed-test")
 """Flags that forbid a verdict: better or worse would be about something else than the models."""
@@ -90,7 +94,9 @@ class PinnedStage:
     """What all pinned runs of a stage were scored on, items sorted by id.
 
     items: `sha256:<hex>` over classes, item ids and their true classes. packed_truth: see `bench.pin`.
-    kind: of the task. known: of attributes, observed training cells of each.
+    kind: of the task. known: of attributes, observed training cells of each. packed_people: of pairs of
+    photos, the number of who is on the first and on the second, of so many people. packed_folds: the fold of
+    each pair, of so many.
     """
 
     classes: tuple[str, ...]
@@ -100,13 +106,18 @@ class PinnedStage:
     packed_truth: str
     kind: str = "multiclass"
     known: tuple[int, ...] | None = None
+    people: int = 0
+    packed_people: tuple[str, str] = ("", "")
+    folds: int = 0
+    packed_folds: str = ""
 
 
 @dataclass(frozen=True)
 class PinnedRun:
     """One pinned cell: its id, its test metrics, and what it answered item by item (packed).
 
-    With one class per item these are answers and top-5 hits; with many attributes, scores and their cuts.
+    With one class per item these are answers and top-5 hits; with many attributes, scores and their cuts; of
+    pairs, scores and the cut of each pair.
     """
 
     cell: str
@@ -115,6 +126,7 @@ class PinnedRun:
     packed_top5: str | None = None
     packed_scores: str = ""
     cuts: tuple[float, ...] | None = None
+    packed_cuts: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,14 +158,16 @@ class Pinned:
 
         of = self.stages[stage]
         if of.kind != "multiclass":
-            return unpack_cells(of.packed_truth, of.n, len(of.classes))
+            cells = unpack_cells(of.packed_truth, of.n, len(of.classes))
+            return cells[:, 0] if of.kind == "verification" else cells
         return unpack(of.packed_truth, of.n, len(of.classes))
 
     def predictions(self, result: PinnedResult, seed: int) -> Predictions:
         """Return predictions with the answers and top-5 hits of a pinned run, items sorted by id.
 
         With one class per item the scores are made up to give these and nothing else, so ROC areas, log loss
-        and calibration of them mean nothing; with many attributes they are the run's. Item ids are positions.
+        and calibration of them mean nothing; elsewhere they are the run's. Item ids are positions, and so are
+        people.
         """
         import numpy as np
 
@@ -162,6 +176,8 @@ class Pinned:
 
         stage, run = self.stages[result.stage], result.runs[seed]
         truth, rows = self.truth(result.stage), np.arange(stage.n)
+        if stage.kind == "verification":
+            return self._pairs(stage, run, truth)
         if stage.kind != "multiclass":
             return Predictions(
                 items=tuple(map(str, range(stage.n))),
@@ -185,6 +201,33 @@ class Pinned:
             scores=scores,
             classes=stage.classes,
             train_support=np.asarray(stage.train_support, np.int64),
+        )
+
+    def _pairs(self, stage: PinnedStage, run: PinnedRun, truth: np.ndarray) -> Predictions:
+        import numpy as np
+
+        from bench.pin import unpack, unpack_scores
+        from bench.spec import PairFacts, Predictions
+
+        first, second = (
+            tuple(map(str, unpack(packed, stage.n, stage.people).tolist())) for packed in stage.packed_people
+        )
+        if [a == b for a, b in zip(first, second, strict=True)] != truth.astype(bool).tolist():
+            raise BenchError("a pinned baseline is damaged: its people are not what is true; pin it again")
+        return Predictions(
+            items=tuple(map(str, range(stage.n))),
+            groups=first,
+            truth=truth,
+            scores=unpack_scores(run.packed_scores, stage.n, 1),
+            classes=stage.classes,
+            train_support=np.asarray(stage.train_support, np.int64),
+            known=None if stage.known is None else np.asarray(stage.known, np.int64),
+            pairs=PairFacts(
+                photos=tuple((f"{i}a", f"{i}b") for i in range(stage.n)),
+                partners=second,
+                folds=unpack(stage.packed_folds, stage.n, stage.folds),
+                cuts=unpack_scores(run.packed_cuts, stage.n, 1)[:, 0],
+            ),
         )
 
 

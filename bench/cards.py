@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from bench.errors import BenchError, unknown
 from bench.kinds.base import KINDS
 from bench.protocol import CARD, check
 from bench.spec import Value
+from bench.staged import check_stages, check_value, named
 
 REGIMES = ("frozen", "scratch", "finetune")
 """Heads on a frozen backbone's features; nets from random weights; nets that go on from a backbone's."""
 
-ONE_LABEL = ("multiclass",)
+ONE_LABEL = ("multiclass", "verification")
 """Kinds whose labels are one column."""
 
 
@@ -46,8 +48,10 @@ class TaskCard:
     source: the way the data is read; sources: others, by the name that `--set source=` gives them.
     label: the column with the class, or "" where the data says which columns are attributes.
     not_classes: labels that say there is no label. confused: which classes a class is taken for.
-    truth: a column with the true label, for data that has one, or "".
-    protocol: common values, then those of each regime. grids: for the drawn sample and for real data.
+    truth: a column with the true label, for data that has one, or "". titles: a column with a title in words,
+    likewise. auxiliary: columns with coarser labels or the like, that `multitask` trains on besides.
+    protocol: common values, then those of each regime. protocols: sets of values by the name that
+    `--set protocol=` gives them. grids: for the drawn sample and for real data.
     """
 
     name: str
@@ -62,14 +66,22 @@ class TaskCard:
     not_classes: tuple[str, ...]
     confused: Mapping[str, tuple[str, ...]]
     truth: str
+    titles: str
     stages: tuple[Stage, ...]
     protocol: Mapping[str, Mapping[str, Value]]
+    protocols: Mapping[str, Mapping[str, Value]]
     grids: Mapping[str, Grid]
     path: Path
+    auxiliary: tuple[str, ...] = ()
 
-    def layers(self, regime: str) -> tuple[Mapping[str, Value], Mapping[str, Value]]:
-        """Return the common protocol values and those of the regime, to be merged in this order."""
-        return self.protocol["common"], self.protocol.get(regime, {})
+    def layers(self, regime: str, given: Mapping[str, Value]) -> tuple[Mapping[str, Value], ...]:
+        """Return the protocol values to be merged, in this order: common ones, the regime's, the given ones.
+
+        Raises BenchError where these name a set of values, or a stage, that is not here.
+        """
+        values, rest = named(self.protocols, given, self.name)
+        check_stages(rest, [stage.name for stage in self.stages], self.name)
+        return self.protocol["common"], self.protocol.get(regime, {}), values, rest
 
 
 def find_cards(folders: Iterable[Path]) -> dict[str, Path]:
@@ -106,7 +118,10 @@ class _Reader:
 
     def card(self, raw: Mapping[str, Any], path: Path) -> TaskCard:
         required = ("name", "version", "kind", "title", "source", "split", "stage", "grid")
-        optional = ("label", "sources", "protocol", "not_classes", "confused", "truth")
+        optional = (
+            *("label", "sources", "protocol", "protocols", "not_classes", "confused", "truth", "titles"),
+            "auxiliary",
+        )
         self.keys(raw, required, optional, "the card")
         if raw["kind"] not in KINDS:
             raise unknown("kind", str(raw["kind"]), KINDS, f"in {self.where}")
@@ -134,8 +149,11 @@ class _Reader:
                 for name, others in self.typed({"confused": {}, **raw}, "confused", dict).items()
             },
             truth=self.typed({"truth": "", **raw}, "truth", str),
+            titles=self.typed({"titles": "", **raw}, "titles", str),
+            auxiliary=self.auxiliary(raw),
             stages=self.stages(self.typed(raw, "stage", list)),
             protocol=self.protocol(raw.get("protocol", {})),
+            protocols=self.named_protocols(raw),
             grids={name: self.grid(table, name) for name, table in self.typed(raw, "grid", dict).items()},
             path=path,
         )
@@ -163,6 +181,14 @@ class _Reader:
             raise BenchError(f"{self.where}: [sources] cannot name one {CARD!r}: that is the card's own")
         return {name: self.typed(table, name, str) for name in table}
 
+    def auxiliary(self, raw: Mapping[str, Any]) -> tuple[str, ...]:
+        columns = self.words(raw.get("auxiliary", []), "auxiliary")
+        if raw.get("label") in columns or len(set(columns)) < len(columns):
+            raise BenchError(f"{self.where}: auxiliary names a column twice, or the label itself")
+        if columns and raw["kind"] != "multiclass":
+            raise BenchError(f"{self.where}: auxiliary columns are for multiclass tasks, not {raw['kind']}")
+        return columns
+
     def words(self, value: Any, what: str) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(word, str) and word for word in value):
             raise BenchError(f"{self.where}: {what} must be a list of names, not {value!r}")
@@ -181,7 +207,11 @@ class _Reader:
                 raise BenchError(
                     f"{self.where}: stage {table['name']!r} needs whole numbers 0 <= first < last"
                 )
-            stages.append(Stage(self.typed(table, "name", str), first, last))
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", self.typed(table, "name", str)):
+                raise BenchError(
+                    f"{self.where}: stage {table['name']!r}: a name takes letters, digits, - and _"
+                )
+            stages.append(Stage(table["name"], first, last))
         if not stages or len({stage.name for stage in stages}) != len(stages):
             raise BenchError(f"{self.where}: a card has one or more stages with names of their own")
         return tuple(stages)
@@ -198,6 +228,18 @@ class _Reader:
             else:
                 layers["common"][key] = check(key, value, f"{self.where} [protocol]")
         return layers
+
+    def named_protocols(self, raw: Mapping[str, Any]) -> dict[str, dict[str, Value]]:
+        tables = self.typed({"protocols": {}, **raw}, "protocols", dict)
+        stages = [table.get("name") for table in raw["stage"]]
+        out = {}
+        for name in tables:
+            where = f"{self.where} [protocols.{name}]"
+            out[name] = {
+                key: check_value(key, item, where) for key, item in self.typed(tables, name, dict).items()
+            }
+            check_stages(out[name], stages, where)
+        return out
 
     def grid(self, table: Mapping[str, Any], name: str) -> Grid:
         if name not in ("drawn", "data"):

@@ -55,31 +55,25 @@ def judge(
     settings. Labels are judged as the settings leave them: planted noise is there, and is known. Raises
     BenchError where the backbone cannot give features.
     """
-    from bench.data.pixels import ensure_pixels
     from bench.methods.cleaning import find_suspects
     from bench.methods.prices import odd_prices
-    from bench.models.backbones import get_backbone, problem_of
-    from bench.models.features import ensure_features
-    from bench.protocol import check_together, image_size, resolve
+    from bench.models.backbones import parts_of, problem_with
+    from bench.models.inputs import frozen_inputs, pixels_for
+    from bench.protocol import check_together, resolve
 
     card, examples = open_task(request, tasks, cache)
-    if not card.label:
-        raise BenchError(
-            f"{card.name} has many labels per image; wrong ones are looked for in tasks with one"
-        )
-    setting = dict(resolve(*card.layers("frozen"), request.settings))
+    if card.kind != "multiclass":
+        raise BenchError(f"{card.name} is {card.kind}; wrong labels are looked for in classes")
+    setting = dict(resolve(*card.layers("frozen", request.settings)))
     check_together(setting)
     parts = Parts(card, examples, setting)
     trains = parts.train
     names = request.backbones or card.grids["data"].backbones[-1:]
-    info, weights = get_backbone(names[0]), request.weights or "imagenet"
-    if (why := problem_of(info, "frozen", weights, setting)) is not None:
-        raise BenchError(f"{info.name}: {why}")
-    size = image_size(setting["input_size"], info.input_size)
-    pixels = ensure_pixels(examples, size, str(setting["resize"]), cache, progress)
-    features = ensure_features(
-        pixels, info, weights, str(setting["preprocess"]), str(setting["engine"]), cache, progress
-    )
+    backbone, weights = parts_of(names[0]), request.weights or "imagenet"
+    if (why := problem_with(backbone, "frozen", weights, setting)) is not None:
+        raise BenchError(f"{names[0]}: {why}")
+    pixels = pixels_for(backbone[0], setting, examples, cache, progress)
+    features = frozen_inputs(backbone, weights, setting, examples, cache, progress).features
     labels = np.array(parts.labels, dtype=object)
     rows = np.flatnonzero(pixels.ok & (labels != "") & (trains | everything))
     classes = sorted(set(labels[rows].tolist()))
@@ -128,7 +122,7 @@ def judge(
         }
         for number, name in enumerate(classes)
     )
-    title = f"{card.name}: suspect labels, judged by {info.name}, {folds} folds"
+    title = f"{card.name}: suspect labels, judged by {names[0]}, {folds} folds"
     return Judged(
         title, examples.images, len(rows), tuple(suspects), tuple(positions), found, truth, by_class
     )

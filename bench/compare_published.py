@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench import stats
-from bench.baselines import CLASS_METRICS, Baseline, Flag, Number, PublishedResult
+from bench.baselines import CLASS_METRICS, NO_OUTSIDE_DATA, Baseline, Flag, Number, PublishedResult
 from bench.baselines import INCOMPARABLE as FORBIDDING
 from bench.comparison import (
     INCOMPARABLE,
@@ -21,7 +21,7 @@ from bench.comparison import (
     judged,
     judged_classes,
 )
-from bench.kinds.base import get_kind
+from bench.kinds.base import PAIRS, get_kind
 
 _MACRO = {"top1_macro": "top1", "top5_macro": "top5"}
 
@@ -30,19 +30,28 @@ SHARES = ("top1", "top5", "accuracy")
 
 _SUMMARY_SHARES = ("top1_micro", "top5_micro", "f1_micro", "recall_weighted", "exact_match")
 
+OWN_WEIGHTS = {"random", "none"}
+"""Weights that have seen no image but the task's."""
+
 
 def compare_published(setting: Setting, baseline: Baseline, result: PublishedResult) -> list[Comparison]:
     """Return the metrics and the classes of one of our settings beside a published result of its stage.
 
     A verdict needs the same data and protocol, which the data decide: every class's test support is the
     published one, and the baseline has no flag that says otherwise. The published number has its Wilson
-    interval, the difference Newcombe's; our hits are means over seeds.
+    interval, the difference Newcombe's; our hits are means over seeds. Of pairs of photos see
+    `bench.published_pairs`.
     """
     against = " · ".join(
         part for part in (result.backbone, result.method, result.label) if part != "none" and part
     )
     template = replace(setting.row(baseline.name), against=against)
-    obstacle = _flagged(baseline.flags + result.flags) or _data_obstacle(_OurClasses(setting).support, result)
+    flags = baseline.flags + result.flags
+    obstacle = _flagged(flags) or _outside_data(flags, setting)
+    if setting.kind == PAIRS:
+        obstacle = obstacle or _pairs_obstacle(setting, result)
+    else:
+        obstacle = obstacle or _data_obstacle(_OurClasses(setting).support, result)
     return beside(setting, template, result, obstacle)
 
 
@@ -54,6 +63,11 @@ def beside(
     template: names both sides. obstacle: why the two cannot be judged, or nothing.
     """
     mine = _OurClasses(setting)
+    if setting.kind == PAIRS:
+        from bench.published_pairs import pair_rows
+
+        rows = pair_rows(template, setting, result, not obstacle)
+        return [_finished(row, result.metrics[row.metric], obstacle) for row in rows]
     summary = [_summary_row(template, setting, mine, result, name, obstacle) for name in result.metrics]
     if not result.classes:
         return summary
@@ -132,6 +146,22 @@ class _OurClasses:
 
 def _flagged(flags: tuple[Flag, ...]) -> str:
     return ", ".join(flag.name for flag in flags if flag.name in FORBIDDING)
+
+
+def _outside_data(flags: tuple[Flag, ...], setting: Setting) -> str:
+    """Say that a backbone has seen more than the baseline's data, or nothing."""
+    if {flag.name for flag in flags} >= {NO_OUTSIDE_DATA} and {*setting.weights.split("+")} - OWN_WEIGHTS:
+        return f"{NO_OUTSIDE_DATA}: ours has {setting.weights} weights"
+    return ""
+
+
+def _pairs_obstacle(setting: Setting, result: PublishedResult) -> str:
+    """Say why the test pairs cannot be the same, or nothing."""
+    published = {number.n for name, number in result.metrics.items() if name == "accuracy"} - {None}
+    if not published:
+        return "data: the baseline does not tell how many pairs it scored"
+    n = setting.size
+    return "" if published == {n} else f"data: {n:,} pairs, published {next(iter(published)):,}"
 
 
 def _data_obstacle(ours: Mapping[str, int], result: PublishedResult) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.baselines import Baseline, Flag
 from bench.comparison import VERDICTS, Comparison
+from bench.kinds.base import PAIRS
 from bench.report.table import Column, Table
 
 NO_VERDICT = "no verdict"
@@ -84,10 +85,11 @@ def _as_table(
     columns, notes = ([*_FOR_MACHINES, *_COLUMNS], []) if every_column else _without_repeats(_COLUMNS, rows)
     notes.append(_tally(ordered))
     notes += dict.fromkeys(f"{flag.name}: {flag.why}" for flag in flags)
+    of_pairs = any(row.kind == PAIRS for row in ordered)
     if any(row.theirs_low is not None for row in ordered):
-        notes.append(_PUBLISHED_NOTE)
+        notes.append(_PUBLISHED_PAIRS_NOTE if of_pairs else _PUBLISHED_NOTE)
     elif any(row.low is not None for row in ordered):
-        notes.append(_PINNED_NOTE)
+        notes.append(_PAIRS_NOTE if of_pairs else _PINNED_NOTE)
     return Table(title, columns, rows, tuple(notes))
 
 
@@ -100,6 +102,15 @@ _PINNED_NOTE = (
     "Intervals are 95% of the paired bootstrap (over seeds too where there are several); p is McNemar's with "
     "one seed. "
     "A class needs q <= .05 as well (Benjamini-Hochberg)."
+)
+
+_PUBLISHED_PAIRS_NOTE = (
+    "Intervals are 95%: of the published number Wilson's, or Student's where a standard error over folds is "
+    "published; of the difference, that and ours over resampled people, added in squares."
+)
+_PAIRS_NOTE = (
+    "Intervals are 95% of the paired bootstrap over the people on the pairs (over seeds too where there are "
+    "several); so is p: pairs share people, so McNemar's test has no place."
 )
 
 _COLUMNS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from bench.kinds.base import get_kind
@@ -12,7 +13,7 @@ from bench.metrics.registry import METRICS
 from bench.pin import StoredCell
 from bench.report import settings as reported
 from bench.spec import Value
-from bench.stats import benjamini_hochberg
+from bench.stats import Interval, benjamini_hochberg, nested_interval
 
 BETTER, WORSE, SAME = "better", "worse", "same"
 INCOMPARABLE, MISSING = "not comparable", "missing"
@@ -22,6 +23,9 @@ FEW_ITEMS = 10
 """A class with fewer test images is too small to call: its interval is nearly the whole range."""
 
 ALPHA = 0.05
+
+DRAWS = 2000
+"""Resamples of the people on our side, where the other side is published."""
 
 _TITLES = {
     "top1_micro": "micro top-1",
@@ -144,6 +148,14 @@ class Setting:
     def results(self) -> list[Mapping[str, Any]]:
         """Return the record of every cell."""
         return [cell.result for cell in self.cells.values()]
+
+    @cached_property
+    def people_intervals(self) -> Mapping[str, Interval]:
+        """The nested seed + people bootstrap interval of each metric of pairs of photos."""
+        from bench.paired_photos import draw_values
+
+        drawn = draw_values([cell.predictions("test") for cell in self.cells.values()], DRAWS, 0)
+        return {name: nested_interval(values, 1) for name, values in drawn.items()}
 
     def mean(self, metric: str) -> float | None:
         """Return the mean test metric over seeds, None if it is undefined for one of them."""

@@ -15,6 +15,7 @@ import numpy as np
 from bench import stats
 from bench.kinds.base import get_kind
 from bench.metrics import multiclass
+from bench.people import People, PeopleDraws
 from bench.spec import Predictions
 
 DRAWS = 2000
@@ -41,16 +42,22 @@ by one product of matrices for all cells, where any other metric is drawn cell b
 
 AREAS = ("auc_macro", "many_auc", "medium_auc", "few_auc")
 
+PAIRED = ("accuracy", "auc")
+
 MEANS_OF: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "multiclass": MEANS,
     "multilabel": {name: (name, "items") for name in AREAS},
+    "verification": {name: (name, "items") for name in PAIRED},
 }
 """The same by kind of task."""
+
+CHUNK = 256
+"""Resamples of people held in memory at once."""
 
 SMALL: Mapping[str, tuple[str, str]] = {"auc_macro": ("placement", "classes")}
 """Metrics whose lack of variance in small classes is judged by another number than they are drawn by."""
 
-BY_SCORES = ("auc", "map", "ap_", "average_precision", "log_loss", "ece", "brier")
+BY_SCORES = ("auc", "map", "ap_", "average_precision", "log_loss", "ece", "brier", "eer", "tar_")
 """How the names of metrics begin that look at scores, not at what is decided by them."""
 
 
@@ -59,13 +66,14 @@ class Items:
     """Test items in one order: by class, then by id; by id alone where an item has many attributes.
 
     ids: n. groups: n ids of what belongs together, or None. truth: (n,) int32, or (n, k) as in `Predictions`.
-    classes: k names.
+    classes: k names. partners: of pairs, n ids of the second photo's person; the first one's is the group.
     """
 
     ids: tuple[str, ...]
     groups: tuple[str, ...] | None
     truth: np.ndarray
     classes: tuple[str, ...]
+    partners: tuple[str, ...] | None = None
 
     @cached_property
     def ends(self) -> np.ndarray:
@@ -88,7 +96,8 @@ class Contest:
 
     values: number -> cell -> (n,), one for each item. One class per item: `top1`, `top5`, `log_loss`,
     `auc_macro`, `auc_weighted` and `placement`, float32 (see `bench.outcomes`). Many attributes per item:
-    those of AREAS, and `decisions` and `scores`, uint64 that differ where these do.
+    those of AREAS, and `decisions` and `scores`, uint64 that differ where these do. Pairs: those of PAIRED,
+    and the same two.
     supports: cell -> (k,) training images of each class, by which classes are many, medium or few.
     """
 
@@ -129,7 +138,8 @@ class Contest:
     def drawn(self, metric: str) -> Mapping[str, np.ndarray]:
         """Return a metric of each cell on every resample, (draws,); without cells where it is undefined.
 
-        Empty for a metric that is not drawn, as the calibration error.
+        Of pairs the resamples are all those of `bench.people`. Empty for a metric that is not drawn, as the
+        calibration error.
         """
         number, over = self._mean(metric)
         if metric not in self._drawn and number:
@@ -144,7 +154,7 @@ class Contest:
         return self._observed[metric][cell]
 
     def spread(self, metric: str, cells: Sequence[str]) -> np.ndarray:
-        """Return what `drawn` gives of cells, (cells, draws), and the variance that small classes lack."""
+        """Return what `drawn` gives of cells, (cells, draws), with the variance it should have."""
         drawn = self.drawn(metric)
         values = np.stack([drawn[cell] for cell in cells])
         observed = np.array([self.observed(metric, cell) for cell in cells])
@@ -172,7 +182,16 @@ class Contest:
         differ = [own[ours] != own[theirs] for ours, theirs in pairs]
         return int(np.any(differ, axis=0).sum())
 
+    @cached_property
+    def _people(self) -> PeopleDraws | None:
+        """How people are drawn, where items are pairs of them."""
+        if self.items.partners is None:
+            return None
+        return PeopleDraws(People.of(self.items.groups or (), self.items.partners), self.draws, self.seed)
+
     def _resamples(self) -> Iterator[np.ndarray]:
+        if self._people is not None:
+            return self._people.chunks(CHUNK)
         return stats.bootstrap_chunks(len(self.items.ids), self.draws, self.seed, self.items.groups)
 
     def _mean(self, metric: str) -> tuple[str, str]:
@@ -196,7 +215,8 @@ class Contest:
 
         once = average(np.ones((1, len(numbers)), np.float32))
         # A row for each cell, which is what everything else reads.
-        drawn = {over: np.empty((len(values), self.draws)) for over in overs}
+        rows = self.draws if self._people is None else self._people.rows
+        drawn = {over: np.empty((len(values), rows)) for over in overs}
         start = 0
         for weights in self._resamples():
             for over, part in average(weights).items():
@@ -261,9 +281,12 @@ class Contest:
     ) -> np.ndarray:
         """Return drawn values, (rows, draws), spread by `stats.completed` if they are means over classes.
 
-        A class of n items lacks v / n^2, where v is the variance of an item's number about its class's mean,
-        pooled over all classes; F1 and precision are judged by top-1, ROC areas by placements.
+        Those of pairs are spread as `bench.people` says. A class of n items lacks v / n^2, where v is the
+        variance of an item's number about its class's mean, pooled over all classes; F1 and precision are
+        judged by top-1, ROC areas by placements.
         """
+        if self._people is not None:
+            return self._people.spread(drawn, observed)
         other = ("top1", "classes" if metric.endswith("_macro") else "items")
         number, over = SMALL.get(metric) or MEANS.get(metric, other)
         if self.kind != "multiclass" or over == "items" or number not in self.values:

@@ -12,9 +12,10 @@ import numpy as np
 from bench import stats
 from bench.comparison import FEW_ITEMS, SAME, Comparison, counted, defined, judged, judged_classes
 from bench.kinds.base import get_kind
-from bench.metrics.registry import metrics_of
+from bench.metrics.registry import get_metric, metrics_of
 from bench.paired import FEW_CHANGES, METRICS, SCORED, Draws, Pair, draw
 from bench.paired_attributes import AttributePair, class_metrics, draw_attributes
+from bench.paired_photos import PhotoPair, draw_people
 from bench.spec import Predictions
 
 DRAWS = 10_000
@@ -26,7 +27,7 @@ SHARES = {"top1_micro": "top1", "top5_micro": "top5"}
 BLIND = (*SCORED, "ece")
 """Metrics of one class per item that a side without scores has no part in."""
 
-BY_SCORES = ("auc", "map", "ap", "many_auc", "medium_auc", "few_auc", "log_loss", "ece")
+BY_SCORES = ("auc", "map", "ap", "many_auc", "medium_auc", "few_auc", "log_loss", "ece", "eer", "tar_")
 """How metrics are called, or begin, that look at scores and not at what is decided by them."""
 
 
@@ -157,6 +158,37 @@ class AttributeDuel:
         return rows
 
 
+class PhotoDuel:
+    """Pairs of photos. See `draw_people`. People are no classes that sides are compared by."""
+
+    def __init__(self, pairs: Sequence[PhotoPair], draws: int, seed: int) -> None:
+        self.pairs, self.names, self.scored = pairs, pairs[0].ours.classes, True
+        self.changed = int(np.any([pair.changed() for pair in pairs], axis=0).sum())
+        self.rescored = int(np.any([pair.rescored() for pair in pairs], axis=0).sum())
+        self._how = (draws, seed)
+
+    @cached_property
+    def draws(self) -> dict[str, np.ndarray]:
+        """All draws, made when the first is asked for."""
+        return draw_people(self.pairs, *self._how)
+
+    def changes(self, metric: str, index: int | None) -> int:
+        """See `Duel`."""
+        return self.rescored if metric.startswith(BY_SCORES) else self.changed
+
+    def drawn(self, metric: str, index: int | None) -> np.ndarray | None:
+        """See `Duel`."""
+        return self.draws.get(metric)
+
+    def tosses(self, metric: str, index: int | None) -> tuple[int, int] | None:
+        """See `Duel`: pairs that share people are no separate tosses."""
+        return None
+
+    def classes(self, template: Comparison) -> list[Comparison]:
+        """See `Duel`."""
+        return []
+
+
 def duel(
     kind: str,
     pairs: Sequence[tuple[Predictions, Predictions]],
@@ -173,12 +205,16 @@ def duel(
     draws = draws or DRAWS
     if kind == "multiclass":
         return ClassDuel([Pair(*sides, scored) for sides in pairs], groups, draws, seed)
+    if kind == "verification":
+        return PhotoDuel([PhotoPair(*sides) for sides in pairs], draws, seed)
     return AttributeDuel([AttributePair(*sides, kind) for sides in pairs], groups, draws, seed)
 
 
 def shown_metrics(kind: str) -> tuple[str, ...]:
     """Return the metrics of a whole stage that two sides are compared by, in the order of their rows."""
-    return (*METRICS, *BLIND) if kind == "multiclass" else metrics_of(kind)
+    if kind == "multiclass":
+        return (*METRICS, *BLIND)
+    return tuple(name for name in metrics_of(kind) if get_metric(name).compared)
 
 
 def decided(

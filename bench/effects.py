@@ -18,6 +18,9 @@ from bench.spec import canonical_json
 
 NONE = "none"
 
+PLAIN = {"verification": "cosine"}
+"""By kind of task, the method that `none` is there another name of."""
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -26,7 +29,8 @@ class Effect:
     value: mean over backbones of the mean over seeds. low..high: its interval. backbones: how many
     (the same one with another protocol counts again). pairs: cells beside a `none` of their own;
     up: of these, in how many the metric is better than without. q: p among all methods of the board.
-    verdict: better, worse, same, or None where nothing can be drawn.
+    verdict: better, worse, same, or None where nothing can be drawn. base: what the method is beside. kind:
+    of the task.
     """
 
     task: str
@@ -42,6 +46,16 @@ class Effect:
     p: float | None = None
     q: float | None = None
     verdict: str | None = None
+    base: str = NONE
+    kind: str = "multiclass"
+
+
+def base_of(records: Iterable[Record]) -> str:
+    """Return the method that others are set beside: `none`, or what it is another name of if that was run."""
+    cells = [record["cell"] for record in records]
+    if any(cell["method_text"] == NONE for cell in cells):
+        return NONE
+    return next((PLAIN[cell["kind"]] for cell in cells if cell["kind"] in PLAIN), NONE)
 
 
 def effect_metrics(kind: str, metric: str) -> list[str]:
@@ -54,11 +68,14 @@ def effect_metrics(kind: str, metric: str) -> list[str]:
 def effects(records: Sequence[Record], contest: Contest, metrics: Iterable[str]) -> list[Effect]:
     """Return the effect of each method that a contest has beside `none`, for every metric that is defined.
 
-    A pair is two cells that differ in nothing but the method; a cell without its `none` is in no effect.
+    A pair is two cells that differ in nothing but the method; a cell without its `none` is in no effect. See
+    `base_of` for what stands for `none`.
     Seeds are resampled as everywhere, backbones are not: the effect is about those that were run.
     """
     inside = set(contest.cells)
-    pairs = _pairs([record for record in records if record["id"] in inside])
+    own = [record for record in records if record["id"] in inside]
+    base = base_of(own)
+    pairs = _pairs(own, base)
     out: list[Effect] = []
     for metric in metrics:
         rows = [
@@ -67,7 +84,9 @@ def effects(records: Sequence[Record], contest: Contest, metrics: Iterable[str])
             if (row := _effect(contest, metric, method, bases)) is not None
         ]
         qs = stats.benjamini_hochberg([row.p for row in rows])
-        out += [_judged(replace(row, q=q)) for row, q in zip(rows, qs, strict=True)]
+        out += [
+            _judged(replace(row, q=q, base=base, kind=contest.kind)) for row, q in zip(rows, qs, strict=True)
+        ]
     return out
 
 
@@ -75,14 +94,16 @@ Bases = Mapping[str, Mapping[int, tuple[Record, Record]]]
 """What differs beside method and seed -> seed -> the method's cell and that of `none`."""
 
 
-def _pairs(records: Iterable[Record]) -> dict[str, dict[str, dict[int, tuple[Record, Record]]]]:
+def _pairs(
+    records: Iterable[Record], base_method: str
+) -> dict[str, dict[str, dict[int, tuple[Record, Record]]]]:
     plain: dict[tuple[str, int], Record] = {}
     rest: list[tuple[str, str, int, Record]] = []
     for record in records:
         cell = record["cell"]
         base = canonical_json({k: v for k, v in cell.items() if k not in ("method", "method_text", "seed")})
         seed = int(cell["seed"])
-        if cell["method_text"] == NONE:
+        if cell["method_text"] == base_method:
             plain[base, seed] = record
         else:
             rest.append((cell["method_text"], base, seed, record))

@@ -24,6 +24,11 @@ PACKAGES = (
 """What can change a prediction; their versions go into every result."""
 
 
+PRECISION, XLA = "float32", "off"
+"""How nets compute, trained or not: half precision and XLA were measured, and slow CPUs down
+(docs/benchmarks.md)."""
+
+
 def quiet() -> None:
     """Keep TensorFlow from writing its notices over ours; call before it is imported."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -38,6 +43,10 @@ def make_deterministic() -> None:
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()
+    tf.config.optimizer.set_jit(XLA != "off")
+    # A file in the user's home could say otherwise.
+    keras.config.set_floatx(PRECISION)
+    keras.config.set_dtype_policy(PRECISION)
     keras.utils.set_random_seed(0)
 
 
@@ -56,6 +65,8 @@ def record() -> dict[str, Any]:
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "packages": versions,
+        "precision": PRECISION,
+        "xla": XLA,
     }
 
 

@@ -15,6 +15,7 @@ from bench.protocol import KEYS
 from bench.report.text import spreadsheet
 from bench.spec import canonical_json
 from bench.store import Stored
+from bench.stored import TEXTS
 
 NUMBERS = ("split", "class", "group", "metric", "value")
 """What differs between the rows of one cell; all other columns are the cell's."""
@@ -51,7 +52,7 @@ def numbers(stored: Stored) -> Iterator[Number]:
     for row in stored.per_class:
         name, group = str(row["class"]), str(row.get("group") or "")
         for metric, value in row.items():
-            if metric not in ("class", "group"):
+            if metric not in TEXTS:
                 yield Number(TEST, name, group, metric, value)
 
 

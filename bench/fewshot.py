@@ -15,17 +15,23 @@ from threadpoolctl import threadpool_limits
 
 from bench.class_lists import TEST, TRAIN, read_classes
 from bench.data.parts import Parts
-from bench.data.pixels import Pixels, ensure_pixels
+from bench.data.pixels import Pixels
 from bench.episodes import LEARNERS, draw_episodes, score_episodes
 from bench.errors import BenchError, DataError, nearest
-from bench.models.backbones import get_backbone, problem_of
-from bench.models.features import ensure_features
+from bench.models.backbones import parts_of, problem_with
+from bench.models.inputs import frozen_inputs, pixels_for
 from bench.plan import Request, open_task
-from bench.protocol import check_together, image_size, resolve
+from bench.protocol import check_together, resolve
 from bench.report.table import Column, Table
 from bench.spec import Value, finite
 
 Progress = Callable[[int, int, str], None]
+
+_LOOKED_AT = (
+    *("input_size", "resize", "crop", "preprocess", "engine"),
+    *("layers", "pool", "unit_fields", "mirror"),
+)
+"""The protocol keys on which features depend."""
 
 Z95 = NormalDist().inv_cdf(0.975)
 
@@ -88,38 +94,29 @@ def few_shot(request: Request, tasks: Sequence[Path], cache: Path, ask: Ask, pro
     Raises BenchError where a backbone cannot give features, and for a task or classes that do not serve.
     """
     card, examples = open_task(request, tasks, cache)
-    if not card.label:
-        raise BenchError(f"{card.name} has many labels per image; episodes need one class per image")
-    setting = dict(resolve(*card.layers("frozen"), request.settings))
+    if card.kind != "multiclass":
+        raise BenchError(f"{card.name} is {card.kind}; episodes need one class per image")
+    setting = dict(resolve(*card.layers("frozen", request.settings)))
     check_together(setting)
     if setting["noise"] != "none":
         raise BenchError(f"--set noise={setting['noise']}: episodes have the labels that the data gives")
     names = dict.fromkeys(request.backbones or card.grids["data"].backbones)
     weights = request.weights or "imagenet"
     for name in names:
-        if (why := problem_of(get_backbone(name), "frozen", weights, setting)) is not None:
+        if (why := problem_with(parts_of(name), "frozen", weights, setting)) is not None:
             raise BenchError(f"{name}: {why}")
     lists = None if ask.classes is None else read_classes(ask.classes)
     parts = Parts(card, examples, setting)
     pixels: dict[str, Pixels] = {}
     for name in names:
-        size = image_size(setting["input_size"], get_backbone(name).input_size)
-        pixels[name] = ensure_pixels(examples, size, str(setting["resize"]), cache, progress)
+        pixels[name] = pixels_for(parts_of(name)[0], setting, examples, cache, progress)
     readable = np.logical_and.reduce([one.ok for one in pixels.values()])
     usable, copies = without_copies(parts.given, examples.images.content_hashes(), parts.train, readable)
     classes = choose_classes(parts, usable, ask, lists)
     drawn = draw_episodes(classes.units, ask.way, max(ask.shots), ask.queries, ask.episodes, ask.seed)
     right = {}
     for name in names:
-        features = ensure_features(
-            pixels[name],
-            get_backbone(name),
-            weights,
-            str(setting["preprocess"]),
-            str(setting["engine"]),
-            cache,
-            progress,
-        )
+        features = frozen_inputs(parts_of(name), weights, setting, examples, cache, progress).features
         centre = np.asarray(features[classes.fitted], np.float64).mean(axis=0)
         rows = []
         # The products of an episode are small: threads would wait for each other longer than they work.
@@ -274,7 +271,7 @@ def few_shot_json(found: FewShot) -> str:
         "task": found.task,
         "data": {"source": found.source, "fingerprint": found.fingerprint},
         "weights": found.weights,
-        "protocol": {key: found.setting[key] for key in ("input_size", "resize", "preprocess", "engine")},
+        "protocol": {key: found.setting[key] for key in _LOOKED_AT},
         **{key: getattr(ask, key) for key in ("way", "shots", "queries", "episodes", "seed")},
         TRAIN: classes.train,
         TEST: {name: len(units) for name, units in zip(classes.test, classes.units, strict=True)},

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
+from bench.spec import PairFacts, Predictions
 from bench.store import Store, Stored
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ def load_predictions(results: str | Path, cell: str, split: str = "test") -> pd.
     """Return one row per item of a cell: item, true class, predicted class, and a score per class.
 
     Of a task with many attributes: for each, what is true (1, 0, none where not known), what is predicted and
-    the score. cell: the cell's id or its beginning. Raises StoreError if not exactly one cell has it.
+    the score. Of pairs of photos: the photos, who is on them, whether they show one person and were said to,
+    score, cut and fold. cell: the cell's id or its beginning. Raises StoreError if not exactly one cell has
+    it.
     """
     found = [stored for stored in _stored(results, None) if stored.id.startswith(cell)]
     if len(found) != 1:
@@ -49,7 +52,10 @@ def load_predictions(results: str | Path, cell: str, split: str = "test") -> pd.
     part = found[0].predictions(split)
     names = part.classes
     columns: dict[str, Any] = {"item": part.items}
-    if part.truth.ndim == 1:
+    if part.pairs is not None:
+        columns |= _pair_columns(part, part.pairs)
+        names = ()
+    elif part.truth.ndim == 1:
         columns["truth"] = [names[index] for index in part.truth]
         columns["predicted"] = [names[index] for index in part.scores.argmax(axis=1)]
     else:
@@ -62,6 +68,22 @@ def load_predictions(results: str | Path, cell: str, split: str = "test") -> pd.
     for name, values in columns.items():
         frame[name] = values
     return frame
+
+
+def _pair_columns(part: Predictions, pairs: PairFacts) -> dict[str, Any]:
+    from bench.metrics.verification import answers
+
+    return {
+        "photo_a": [photos[0] for photos in pairs.photos],
+        "photo_b": [photos[1] for photos in pairs.photos],
+        "person_a": part.groups,
+        "person_b": pairs.partners,
+        "same": part.truth.astype(bool),
+        "predicted": answers(part),
+        "score": part.scores[:, 0],
+        "cut": pairs.cuts,
+        "fold": pairs.folds,
+    }
 
 
 def _stored(results: str | Path, task: str | None) -> list[Stored]:

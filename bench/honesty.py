@@ -25,7 +25,8 @@ def warnings(cells: Sequence[Stored]) -> list[str]:
     measured = [stored for stored in cells if stored.ok]
     if not measured:
         return []
-    return [*_leaks(measured), *_copies(measured), *_signal(measured), *_chance(measured)]
+    found = (_leaks(measured), _copies(measured), _titles(measured), _signal(measured), _chance(measured))
+    return [line for lines in found for line in lines]
 
 
 def _leaks(cells: Sequence[Stored]) -> list[str]:
@@ -42,7 +43,10 @@ def _leaks(cells: Sequence[Stored]) -> list[str]:
             rest = "they were left out"
         else:
             rest = "--set duplicates=drop leaves them out"
-        line = f"leak in {stage}: {leaked} of {test} test images are also in train, byte for byte ({rest})"
+        what = f"{leaked} of {test} test images are also in train, byte for byte ({rest})"
+        if cell["kind"] == "verification":
+            what = f"{leaked} of {test} test pairs have a photo that is also in train, byte for byte"
+        line = f"leak in {stage}: {what}"
         worst[stage] = max(worst.get(stage, (0.0, "")), (leaked / test, line))
     return [line for _, line in worst.values()]
 
@@ -66,6 +70,45 @@ def _copies(cells: Sequence[Stored]) -> list[str]:
                 "other"
             ] = None
     return list(lines)
+
+
+def _titles(cells: Sequence[Stored]) -> list[str]:
+    """Tell how often titles that were read hold the name of their own class, and how many say nothing."""
+    lines: dict[str, None] = {}
+    for stored in cells:
+        found, stage = stored.record.get("checks", {}).get("titles"), stored.record["cell"]["stage"]
+        if not isinstance(found, Mapping):
+            continue
+        sides = [found[part] for part in ("train", "test")]
+        held = [_share(side["holding"], side["titles"]) for side in sides if side["holding"] is not None]
+        if held:
+            cure = "--set mask_class_words=true takes class words out"
+            if found["masked"]:
+                cure = "all words of class names were taken out before training"
+            lines[
+                f"titles in {stage}: {' and '.join(map('{} of the {}'.format, held, ('training', 'test')))} "
+                f"titles hold the name of their own class ({cure})"
+            ] = None
+        for what, why in (
+            ("empty", "have no word"),
+            ("emptied", "have no word but those of class names"),
+            ("unknown", "have no word that a training title has"),
+        ):
+            if any(side[what] for side in sides):
+                counts = " and ".join(
+                    f"{side[what]} of {side['titles']} {part}"
+                    for side, part in zip(sides, ("training", "test"), strict=True)
+                )
+                lines[f"titles in {stage}: {counts} titles {why}{_masked(found)}"] = None
+    return list(lines)
+
+
+def _masked(found: Mapping[str, Any]) -> str:
+    return ", class words taken out" if found["masked"] else ""
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count / total:.1%}" if total else "none"
 
 
 def _signal(cells: Sequence[Stored]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 
@@ -30,16 +29,8 @@ def intervals(
         return dict.fromkeys(asked, UNDEFINED)
     # By class, then by id: the order in which a contest keeps its items.
     names = np.array(pred.items, dtype=object)
-    order = np.lexsort((np.unique(names, return_inverse=True)[1], pred.truth))
-    groups = None if pred.groups is None else tuple(pred.groups[row] for row in order.tolist())
-    own = replace(
-        pred,
-        items=tuple(names[order].tolist()),
-        groups=groups,
-        truth=pred.truth[order],
-        scores=pred.scores[order],
-    )
-    contest = Contest("multiclass", Items(own.items, groups, own.truth, own.classes), draws, seed)
+    own = pred.take(np.lexsort((np.unique(names, return_inverse=True)[1], pred.truth)))
+    contest = Contest("multiclass", Items(own.items, own.groups, own.truth, own.classes), draws, seed)
     contest.add(_OWN, {"top1": hits(own)[0].astype(np.float32)}, own.train_support)
     contest.add_drawn(_OWN, own, [name for name in asked if MEANS.get(name, ("",))[0] != "top1"])
     return {

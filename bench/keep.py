@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,15 +16,22 @@ from bench.arrays import write_arrays
 from bench.errors import StoreError
 from bench.methods.links import link
 from bench.methods.registry import LinearHead
-from bench.models.backbone_info import PREPROCESS
-from bench.models.lanes import Hidden
-from bench.spec import Cell
+from bench.models.backbone_info import POOLS, PREPROCESS
+from bench.models.backbones import parts_of
+from bench.models.lanes import Hidden, unit_rows
+from bench.protocol import KEYS, image_size
+from bench.spec import Cell, Value
 from bench.stored import MODEL
 
 LOSS_CURVE = "loss_curve.png"
 
-MODEL_VERSION = 1
+MODEL_VERSION = 2
 """Of the arrays and the facts in a model file."""
+
+LATER: Mapping[str, Any] = {
+    key: KEYS[key].default for key in ("crop", "layers", "pool", "unit_fields", "mirror")
+}
+"""Facts that files of version 1 do not have: everything was as by default."""
 
 LINKS = ("softmax", "sigmoid")
 
@@ -39,16 +46,26 @@ _UNREADABLE = (
 _TEXTS = ("cell", "kind", "regime", "backbone", "weights", "preprocess", "engine", "resize", "link")
 
 
+class Kept(Protocol):
+    """A model that can be kept."""
+
+    def save(self, folder: Path) -> Path:
+        """Write it into a cell's folder, whole or not at all, and return the file."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class KeptHead:
     """All that turns images into a cell's scores; of a frozen backbone the weights are named, not kept.
 
     cell: the cell's full id. weights: as in `bench.spec.Cell`. preprocess, engine, resize: as in the
-    protocol. size: (height, width) that images are brought to. link: `softmax` or `sigmoid`.
+    protocol, and so are crop, layers, pool, unit_fields and mirror. size: (height, width) that images are
+    brought to, for every part of a joined backbone. link: `softmax` or `sigmoid`.
     kernel: (u, k), bias: (k,), float32, the last layer. mean, scale: (d,), what features are standardised
     with, or (c,), what maps are, channel by channel; None for nothing. hidden_kernel: (d, u), hidden_bias:
     (u,), a layer of relu units below the last one, or None (u is d then). cuts: (k,), the probability from
     which an attribute is a yes; None for one half.
+    unit: whether the last layer takes rows of length one, see `bench.models.lanes.unit_rows`.
     filters: of the convolutions that a head on unpooled feature maps begins with.
     net: every variable, in its model's order, of what was trained below the last layer besides: the whole
     net of the scratch regime, the convolutions of a head on maps; else empty.
@@ -74,6 +91,39 @@ class KeptHead:
     cuts: np.ndarray | None = None
     filters: tuple[int, ...] = ()
     net: tuple[np.ndarray, ...] = ()
+    crop: float = 1.0
+    layers: str = ""
+    pool: str = "average"
+    unit_fields: bool = False
+    mirror: bool = False
+    unit: bool = False
+
+    @property
+    def inputs(self) -> int:
+        """How many features it takes."""
+        return len(self.kernel if self.hidden_kernel is None else self.hidden_kernel)
+
+    def save(self, folder: Path) -> Path:
+        """Write a model into a cell's folder, whole or not at all, and return the file.
+
+        It holds numbers and JSON, nothing that runs when it is read. Raises StoreError for a folder that
+        cannot be written, ValueError for arrays that do not fit together.
+        """
+        if fault := _fault(self):
+            raise ValueError(fault)
+        facts: dict[str, Any] = {name: getattr(self, name) for name in _TEXTS}
+        facts |= {name: getattr(self, name) for name in LATER}
+        facts |= {
+            "version": MODEL_VERSION,
+            "classes": list(self.classes),
+            "size": list(self.size),
+            "filters": list(self.filters),
+            "unit": self.unit,
+        }
+        arrays = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
+        arrays |= {f"net_{place:05d}": array for place, array in enumerate(self.net)}
+        text = json.dumps(facts, ensure_ascii=True, allow_nan=False).encode("ascii")
+        return write_arrays(folder / MODEL, {_FACTS: np.frombuffer(text, np.uint8), **arrays})
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Return (n, k) float32 probabilities for (n, d) float32 features.
@@ -85,6 +135,8 @@ class KeptHead:
             inputs = (features - self.mean) / self.scale
         if self.hidden_kernel is not None and self.hidden_bias is not None:
             inputs = np.maximum(inputs @ self.hidden_kernel + self.hidden_bias, np.float32(0))
+        if self.unit:
+            inputs = unit_rows(inputs)
         return link(self.link, inputs @ self.kernel + self.bias)
 
 
@@ -99,6 +151,7 @@ def kept(
     scale: np.ndarray | None = None,
     filters: Sequence[int] = (),
     net: Sequence[np.ndarray] = (),
+    unit: bool = False,
 ) -> KeptHead:
     """Return the model of a trained cell: what its identity says, and what training gave.
 
@@ -127,32 +180,26 @@ def kept(
         cuts=None if head.cuts is None else _float32(head.cuts),
         filters=tuple(filters),
         net=tuple(net),
+        unit=unit,
+        **{key: setting.get(key, default) for key, default in LATER.items()},
     )
+
+
+def not_kept(backbone: str, setting: Mapping[str, Value]) -> str | None:
+    """Return why a model on this backbone could not read image files, or None. setting: the protocol."""
+    parts = parts_of(backbone)
+    for info in parts:
+        if info.reads != "pixels":
+            return f"{backbone} reads {info.reads}, which image files do not have"
+    sizes = {image_size(setting["input_size"], info.input_size): info.name for info in parts}
+    if len(sizes) > 1:
+        taken = " and ".join(f"{name} images of {high}x{wide}" for (high, wide), name in sizes.items())
+        return f"{taken} are two sizes, and a model reads an image once: add --set input_size=N"
+    return None
 
 
 def _float32(array: np.ndarray) -> np.ndarray:
     return np.asarray(array, np.float32)
-
-
-def save_head(folder: Path, head: KeptHead) -> Path:
-    """Write a model into a cell's folder, whole or not at all, and return the file.
-
-    It holds numbers and JSON, nothing that runs when it is read. Raises StoreError for a folder that cannot
-    be written, ValueError for arrays that do not fit together.
-    """
-    if fault := _fault(head):
-        raise ValueError(fault)
-    facts: dict[str, Any] = {name: getattr(head, name) for name in _TEXTS}
-    facts |= {
-        "version": MODEL_VERSION,
-        "classes": list(head.classes),
-        "size": list(head.size),
-        "filters": list(head.filters),
-    }
-    arrays = {name: getattr(head, name) for name in _ARRAYS if getattr(head, name) is not None}
-    arrays |= {f"net_{place:05d}": array for place, array in enumerate(head.net)}
-    text = json.dumps(facts, ensure_ascii=True, allow_nan=False).encode("ascii")
-    return write_arrays(folder / MODEL, {_FACTS: np.frombuffer(text, np.uint8), **arrays})
 
 
 def load_head(folder: Path) -> KeptHead:
@@ -180,8 +227,14 @@ def load_head(folder: Path) -> KeptHead:
 
 
 def _head(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> KeptHead:
-    if facts["version"] != MODEL_VERSION:
-        raise ValueError(f"version {facts['version']}, this messybench reads {MODEL_VERSION}")
+    if facts["version"] not in (1, MODEL_VERSION):
+        raise ValueError(f"version {facts['version']}, this messybench reads up to {MODEL_VERSION}")
+    later = LATER if facts["version"] == 1 else {name: facts[name] for name in LATER}
+    if any(type(later[name]) is not type(default) for name, default in LATER.items()):
+        raise ValueError(f"its {', '.join(LATER)} are not what they should be")
+    unit = False if facts["version"] == 1 else facts["unit"]
+    if type(unit) is not bool:
+        raise ValueError("whether its rows have length one is not told")
     if any(type(facts[name]) is not str for name in _TEXTS):
         raise ValueError("its facts are not text")
     if any(type(name) is not str for name in facts["classes"]):
@@ -199,6 +252,8 @@ def _head(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> KeptHea
         bias=arrays["bias"],
         **optional,
         net=tuple(arrays[name] for name in net),
+        unit=unit,
+        **later,
     )
 
 
@@ -236,6 +291,8 @@ def _fault(head: KeptHead) -> str:
         return "its classes are not different names"
     if head.link not in LINKS or head.preprocess not in ("backbone", *PREPROCESS):
         return f"link {head.link[:20]!r} or preprocess {head.preprocess[:20]!r} is unknown"
+    if head.pool not in POOLS or not 0.0 < head.crop <= 1.0:
+        return f"pool {head.pool[:20]!r} or crop {head.crop} is unknown"
     if any(not 0 < side < 10_000 for side in head.size):
         return f"size {head.size}"
     if any(array.dtype.kind not in "fiub" for array in head.net):

@@ -13,9 +13,11 @@ import numpy as np
 from bench import stats
 from bench.comparison import defined
 from bench.contests import Contest
+from bench.errors import BenchError
 from bench.metrics.registry import get_metric
-from bench.models.backbones import BACKBONES
+from bench.models.backbones import parts_of, width_of
 from bench.paired import FEW_CHANGES
+from bench.protocol import defaults
 from bench.report.settings import Record, Setting, settings_of
 
 BEST, TIED, BEHIND = "best", "tied", "behind"
@@ -28,8 +30,9 @@ NOT_STORED = "not stored"
 class Cost:
     """What a setting's cells took, means over seeds, None where it is not known.
 
-    seconds: of a whole cell. parameters: weights of backbone and head. images_per_second: training images
-    (frozen: their features) that training went through in a second, each epoch's counted.
+    seconds: of a whole cell. parameters: weights of backbone and head; of pairs, of the backbone.
+    images_per_second: training images (frozen: their features) that training went through in a second, each
+    epoch's counted.
     """
 
     seconds: float | None = None
@@ -230,10 +233,20 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _parameters(record: Record) -> int | None:
     cell = record["cell"]
-    info = BACKBONES.get(cell["backbone"])
+    protocol = {**defaults(), **cell["protocol"]}
     # The weights of a net that is not averaged over positions depend on the size of its input.
-    fixed = cell["regime"] == "frozen" or cell["protocol"].get("input_size") == "native"
-    return info.parameters + (info.features + 1) * len(record["classes"]) if info and fixed else None
+    if cell["regime"] != "frozen" and protocol["input_size"] != "native":
+        return None
+    try:
+        parts = parts_of(cell["backbone"])
+        features = width_of(parts, protocol)
+    except BenchError:
+        return None
+    if features is None:
+        return None
+    # What compares two photos' features may be a rule without any, or a net: it is not counted.
+    head = 0 if cell["kind"] == "verification" else (features + 1) * len(record["classes"])
+    return sum(info.parameters for info in parts) + head
 
 
 def _speed(record: Record) -> float | None:

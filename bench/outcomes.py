@@ -14,16 +14,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.contests import AREAS, DRAWS, MEANS_OF, SMALL, Contest, Items
+from bench.contests import AREAS, DRAWS, MEANS_OF, PAIRED, SMALL, Contest, Items
+from bench.kinds.base import PAIRS
 from bench.metrics import scores as on_scores
 from bench.metrics.multiclass import group_of
 from bench.metrics.placements import attribute_areas, placements
-from bench.spec import Predictions
+from bench.metrics.verification import means
+from bench.spec import PairFacts, Predictions
 
 if TYPE_CHECKING:
     from bench.store import Stored
 
 COLUMNS = ("split", "item", "group", "truth", "scores")
+PAIR_COLUMNS = ("partner", "fold", "cut", "photo_a", "photo_b")
+"""Of what is stored of pairs of photos alone."""
 
 _AT_ONCE, _IN_A_ROW = 128, 8
 """Cells whose scores are in memory at the same time, and how many of them one thread reads in a row."""
@@ -89,8 +93,9 @@ def _parts(cells: Sequence[Stored], numbers: Set[str]) -> Iterator[Part | str]:
 def _read(stored: Stored, numbers: Set[str]) -> Part | str:
     path = stored.folder / "predictions.parquet"
     try:
+        columns = [*COLUMNS, *(PAIR_COLUMNS if stored.record["cell"]["kind"] == PAIRS else ())]
         # Without `use_threads`: the pool reads several files at once. A filter would import pandas.
-        whole = pq.ParquetFile(path, read_dictionary=["split"]).read(list(COLUMNS), use_threads=False)
+        whole = pq.ParquetFile(path, read_dictionary=["split"]).read(columns, use_threads=False)
         return _part(stored, _test_rows(whole), numbers)
     except (OSError, ValueError, KeyError, IndexError, AttributeError, pa.ArrowException) as error:
         why = " ".join(str(error).split())[:200]
@@ -107,8 +112,8 @@ def _test_rows(whole: Any) -> Any:
 
 
 def _part(stored: Stored, table: Any, numbers: Set[str]) -> Part:
-    record = stored.record
-    single, shape = record["cell"]["kind"] == "multiclass", (len(table), len(record["classes"]))
+    record, kind = stored.record, stored.record["cell"]["kind"]
+    single, shape = kind == "multiclass", (len(table), len(record["classes"]))
     truth = _fixed(_flat(table["truth"]), np.int32)
     scores = _fixed(_flat(table["scores"]), np.float32).reshape(shape)
     if single and (truth.shape != shape[:1] or truth.min() < 0 or truth.max() >= shape[1]):
@@ -124,6 +129,8 @@ def _part(stored: Stored, table: Any, numbers: Set[str]) -> Part:
     digest.update(truth.data)
     if single:
         values = _values(scores, truth, numbers)
+    elif kind == PAIRS:
+        values = _of_pairs(table, scores[:, 0], truth, numbers, digest)
     else:
         truth = truth.reshape(shape)
         values = _marks(scores, truth, _cuts(record), record["classes"]) | _areas(
@@ -184,6 +191,29 @@ def _values(scores: np.ndarray, truth: np.ndarray, numbers: Set[str]) -> dict[st
     return out
 
 
+def _of_pairs(
+    table: Any, scores: np.ndarray, truth: np.ndarray, numbers: Set[str], digest: Any
+) -> dict[str, np.ndarray]:
+    """Return the numbers of pairs of photos, (n,) each, and add to the digest what makes pairs the same."""
+    if truth.min() < 0:
+        raise ValueError("a pair that is neither of one person nor of two")
+    for name in ("partner", "photo_a", "photo_b"):
+        if (array := table[name].combine_chunks()).null_count:
+            raise ValueError(f"a pair has no {name}")
+        if name == "partner":
+            _digest_texts(digest, array)
+    if table["group"].combine_chunks().null_count:
+        raise ValueError("a pair has no person")
+    folds, cuts = (
+        _fixed(_flat(table[name]), kind) for name, kind in (("fold", np.int32), ("cut", np.float32))
+    )
+    digest.update(folds.data)
+    said = scores >= cuts
+    out = {"decisions": said.astype(np.uint64), "scores": scores.view(np.uint32).astype(np.uint64)}
+    found = means(scores, truth, folds, cuts) if numbers & {*PAIRED} else {}
+    return out | {name: own.astype(np.float32) for name, own in found.items() if name in numbers}
+
+
 def _areas(
     scores: np.ndarray, truth: np.ndarray, record: Mapping[str, Any], numbers: Set[str]
 ) -> dict[str, np.ndarray]:
@@ -224,14 +254,25 @@ def _place(part: Part, by_items: dict[bytes, Contest], draws: int, seed: int) ->
     ids, groups = part.table["item"].to_pylist(), part.table["group"].to_pylist()
     names, single = tuple(record["classes"]), part.truth.ndim == 1
     by_name = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
-    said = [names[i] for i in part.truth] if single else map(tuple, part.truth[:, by_name].tolist())
+    partners = part.table["partner"].to_pylist() if record["cell"]["kind"] == PAIRS else None
+    said: Iterable[Any]
+    if partners is not None:
+        folds = _fixed(_flat(part.table["fold"]), np.int32)
+        single, said = False, zip(partners, part.truth.tolist(), folds.tolist(), strict=True)
+    elif single:
+        said = [names[i] for i in part.truth]
+    else:
+        said = map(tuple, part.truth[:, by_name].tolist())
     answers = sorted(zip(ids, groups, said, strict=True), key=lambda row: row[0])
     text = repr([_stage_key(record), sorted(names), answers])
     key = hashlib.blake2b(text.encode("utf-8", "backslashreplace")).digest()
     if key in by_items:
         names = by_items[key].items.classes
     columns = np.array([record["classes"].index(name) for name in names], np.int64)
-    truth = np.argsort(columns)[part.truth].astype(np.int32) if single else part.truth[:, columns]
+    if single:
+        truth = np.argsort(columns)[part.truth].astype(np.int32)
+    else:
+        truth = part.truth if partners is not None else part.truth[:, columns]
     first = truth if single else np.zeros(len(ids), np.int32)
     rows = np.array(sorted(range(len(ids)), key=lambda row: (first[row], ids[row])), np.int64)
     if key not in by_items:
@@ -240,6 +281,7 @@ def _place(part: Part, by_items: dict[bytes, Contest], draws: int, seed: int) ->
             groups=None if groups[0] is None else tuple(groups[row] for row in rows),
             truth=truth[rows],
             classes=names,
+            partners=None if partners is None else tuple(partners[row] for row in rows),
         )
         by_items[key] = Contest(record["cell"]["kind"], items, draws, seed)
     return _Place(by_items[key], rows, columns)
@@ -257,4 +299,17 @@ def _predictions(part: Part, place: _Place) -> Predictions:
         train_support=np.asarray(record["train_support"], np.int64)[columns],
         known=None if known is None else np.asarray(known, np.int64)[columns],
         cuts=None if cuts is None else cuts[columns],
+        pairs=_facts(part, place),
+    )
+
+
+def _facts(part: Part, place: _Place) -> PairFacts | None:
+    if place.contest.items.partners is None:
+        return None
+    photos = [part.table[name].to_pylist() for name in ("photo_a", "photo_b")]
+    return PairFacts(
+        photos=tuple((photos[0][row], photos[1][row]) for row in place.rows.tolist()),
+        partners=place.contest.items.partners,
+        folds=_fixed(_flat(part.table["fold"]), np.int32)[place.rows],
+        cuts=_fixed(_flat(part.table["cut"]), np.float32)[place.rows],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
@@ -109,18 +109,12 @@ class Pair:
 
     def rows(self, rows: np.ndarray) -> Pair:
         """Return the pair of these items, in this order."""
-        return Pair(taken(self.ours, rows), taken(self.theirs, rows))
+        return Pair(self.ours.take(rows), self.theirs.take(rows))
 
     def differences(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return ours - theirs of every metric of METRICS under (draws, n) weights: (draws,) each."""
         ours, theirs = (multiclass.weighted_summary(side, weights) for side in (self.ours, self.theirs))
         return {name: ours[name] - theirs[name] for name in METRICS}
-
-
-def taken(pred: Predictions, rows: np.ndarray) -> Predictions:
-    """Return the predictions of these items, in this order, without their groups."""
-    items = tuple(pred.items[row] for row in rows)
-    return replace(pred, items=items, groups=None, truth=pred.truth[rows], scores=pred.scores[rows])
 
 
 @dataclass(frozen=True)

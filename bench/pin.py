@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+FORMAT_VERSION = 3
+"""Of baseline files; a file with a higher one is refused."""
+
+
 class StoredCell(Protocol):
     """A stored cell as comparing and pinning need it (`bench.store.Stored` is one)."""
 
@@ -173,10 +177,9 @@ def pin(cells: Sequence[StoredCell], name: str, summary: str = "") -> dict[str, 
             who = f"{setting['backbone']}, {setting['method']}, stage {setting['stage']}"
             raise _not_one_grid(name, f"stored cells of {who} differ in protocol")
         result["seeds"][seed] = _run(cell.result, pred)
-    many = first["kind"] != "multiclass"
     document = {
-        # The lower one can be read by versions that know one class per item alone.
-        "format_version": 2 if many else 1,
+        # The lowest that will do: it can be read by versions that know fewer kinds.
+        "format_version": {"multiclass": 1, "multilabel": 2}.get(first["kind"], FORMAT_VERSION),
         "type": "pinned",
         "name": check_name(name),
         "task": check_name(first["task"], "task"),
@@ -256,7 +259,23 @@ def _stage(pred: Predictions, kind: str) -> dict[str, Any]:
     if kind == "multiclass":
         return {**stage, "truth": pack(truth, len(pred.classes))}
     known = {} if pred.known is None else {"known": [int(n) for n in pred.known]}
-    return {**stage, "kind": kind, **known, "truth": pack_cells(truth)}
+    pairs = _pairs(pred) if pred.pairs is not None else {}
+    return {**stage, "kind": kind, **known, "truth": pack_cells(truth), **pairs}
+
+
+def _pairs(pred: Predictions) -> dict[str, Any]:
+    """Return who is on pairs of photos, by number and not by name, and which fold tests them."""
+    import numpy as np
+
+    from bench.metrics.verification import facts
+    from bench.people import People
+
+    own = pred.take(by_item(pred))
+    who, folds = People.of(own.groups or (), facts(own).partners), facts(own).folds
+    _, folds = np.unique(folds, return_inverse=True)
+    sides = {"first": pack(who.first, who.count), "second": pack(who.second, who.count)}
+    count = int(folds.max()) + 1
+    return {"people": {"count": who.count, **sides}, "folds": {"count": count, "of": pack(folds, count)}}
 
 
 def _run(result: Mapping[str, Any], pred: Predictions) -> dict[str, Any]:
@@ -265,6 +284,11 @@ def _run(result: Mapping[str, Any], pred: Predictions) -> dict[str, Any]:
     order = by_item(pred)
     metrics = {name: value for name, value in result["metrics"]["test"].items() if name in METRICS}
     run = {"cell": result["id"], "metrics": metrics}
+    if pred.pairs is not None:
+        own = pred.take(order)
+        assert own.pairs is not None
+        packed = {"pair_cuts": own.pairs.cuts[:, None], "scores": own.scores}
+        return {**run, **{name: pack_scores(numbers) for name, numbers in packed.items()}}
     if pred.truth.ndim > 1:
         cuts = {} if pred.cuts is None else {"cuts": [float(cut) for cut in pred.cuts]}
         return {**run, **cuts, "scores": pack_scores(pred.scores[order])}

@@ -10,16 +10,28 @@ from typing import Any
 
 from bench.cards import REGIMES, TaskCard, load_card
 from bench.data.examples import Examples
+from bench.data.pair_files import which_pairs
 from bench.data.parts import Parts
 from bench.data.rules import check_plan
 from bench.errors import BenchError, DataError, nearest, unknown
 from bench.methods.grammar import parse_methods, problems_for
-from bench.models.backbones import get_backbone, problem_of, weights_id
+from bench.models.backbones import JOIN, no_maps, parts_of, problem_with, weights_ids
 from bench.protocol import CARD, GIVEN, KEYS, check_together, resolve
-from bench.spec import Cell, DataId, Value
+from bench.spec import Cell, DataId, MethodSpec, Value
+from bench.staged import of_stage
+from bench.text.fit import check_titles, unfit
 
-FINETUNE = frozenset({"train_from", "backbone_rate", "staged"})
+FINETUNE = frozenset({"train_from", "backbone_rate", "staged", "unfreeze"})
 """Protocol keys that no other regime looks at."""
+
+FROZEN = frozenset({"layers", "pool", "unit_fields", "mirror"})
+"""Likewise, of the frozen regime."""
+
+PAIRS = ("pairs", "train_pairs", "test_pairs", "pair_balance")
+"""Protocol keys that tasks of pairs alone look at."""
+
+NOT_PAIRS = ("noise", "hide", "labels", "duplicates", "split", "split_column", "staged", "unfreeze")
+"""Protocol keys that mean nothing to tasks of pairs."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +138,9 @@ def open_task(request: Request, tasks: Sequence[Path], cache: Path) -> tuple[Tas
     examples = open_source(card.sources.get(asked, card.source), request.data, sample, cache, needed)
     reviewed = str(request.settings.get("labels", GIVEN))
     if reviewed != GIVEN:
-        if not card.label:
+        if card.kind != "multiclass":
             raise BenchError(
-                f"--set labels={reviewed}: {card.name} has many labels per image, not one to review"
+                f"--set labels={reviewed}: {card.name} is {card.kind}; no class is there to review"
             )
         from bench.data.corrections import corrected
 
@@ -153,30 +165,33 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
         raise unknown("regime", request.regime, REGIMES, f"one of {', '.join(REGIMES)}")
     data = DataId(examples.source, examples.fingerprint)
     jobs, skipped = [], []
-    for name in backbones:
-        info = get_backbone(name)
-        regime = request.regime or info.regime
+    for name in dict.fromkeys(JOIN.join(info.name for info in parts_of(text)) for text in backbones):
+        parts = parts_of(name)
+        regime = request.regime or (parts[0].regime if len(parts) == 1 else "frozen")
         weights = request.weights or ("random" if regime == "scratch" else "imagenet")
-        protocol = resolve(*card.layers(regime), request.settings, _place_free(request.settings))
-        check_together(dict(protocol))
-        idle = sorted(
-            key for key in FINETUNE if request.settings.get(key, KEYS[key].default) != KEYS[key].default
-        )
-        if regime != "finetune" and idle:
-            raise BenchError(f"--set {idle[0]} is for --regime finetune; {name} would run {regime}")
-        _check_kind(card, dict(protocol), examples)
-        check_plan(examples, Parts(card, examples, dict(protocol)).plan)
-        reason = problem_of(info, regime, weights, dict(protocol))
+        layers = card.layers(regime, request.settings)
+        protocol = dict(resolve(*layers, _place_free(request.settings)))
+        _check_regime(name, regime, [item for layer in layers[2:] for item in layer.items()])
+        own = {stage: of_stage(protocol, stage, _before(card, stage, regime, protocol)) for stage in stages}
+        for setting in own.values():
+            check_together(setting)
+            _check_kind(card, setting, examples, regime)
+        check_titles(card, parts, protocol, examples)
+        check_plan(examples, Parts(card, examples, protocol).plan)
+        reason = problem_with(parts, regime, weights, protocol)
         runnable = []
         for method in methods:
-            why = reason or problems_for(method, card.kind, regime)
+            why = reason or problems_for(method, card.kind, regime) or unfit(method, parts)
+            why = why or _no_auxiliary(method, card, examples)
+            if not why and any(step.name == "conv" for step in method.steps):
+                why = no_maps(parts, protocol)
             if why:
                 skipped.append(Skipped(name, regime, method.text, why))
             else:
                 runnable.append(method)
         if not runnable:
             continue
-        identity = weights_id(info, weights)
+        identity = weights_ids(parts, weights)
         cells = tuple(
             Cell(
                 card.name,
@@ -188,7 +203,7 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
                 identity,
                 method,
                 seed,
-                protocol,
+                tuple(sorted(own[stage].items())),
                 data,
             )
             for stage in stages
@@ -199,15 +214,53 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
     return Plan(card, tuple(jobs), tuple(skipped))
 
 
-def _check_kind(card: TaskCard, setting: Mapping[str, Value], examples: Examples) -> None:
-    """Raise BenchError for values that the kind of task does not know, DataError for a missing column."""
-    many = not card.label
+def _no_auxiliary(method: MethodSpec, card: TaskCard, examples: Examples) -> str | None:
+    """Return why a method has no auxiliary columns to train on, or None where it has, or needs none."""
+    if all(step.name != "multitask" for step in method.steps):
+        return None
+    if not card.auxiliary:
+        return f"multitask trains on auxiliary columns; the card of {card.name} names none (auxiliary = [])"
+    missing = [column for column in card.auxiliary if column not in examples.columns]
+    return f"multitask: the data has no column {missing[0]!r}, which the card names" if missing else None
+
+
+def _before(card: TaskCard, stage: str, regime: str, protocol: Mapping[str, Value]) -> list[str]:
+    """Return the stages that this one goes on from, the last one first."""
+    if regime != "finetune" or not protocol["staged"]:
+        return []
+    names = [one.name for one in card.stages]
+    return names[: names.index(stage)][::-1]
+
+
+def _check_regime(name: str, regime: str, given: Sequence[tuple[str, Value]]) -> None:
+    """Raise BenchError for a value that the regime would not look at. given: as users write it."""
+    told = [(key.rpartition(".")[2], value) for key, value in given]
+    for only, keys in (("finetune", FINETUNE), ("frozen", FROZEN)):
+        idle = sorted(key for key, value in told if key in keys and value != KEYS[key].default)
+        if regime != only and idle:
+            raise BenchError(f"--set {idle[0]} is for --regime {only}; {name} would run {regime}")
+
+
+def _check_kind(card: TaskCard, setting: Mapping[str, Value], examples: Examples, regime: str) -> None:
+    """Raise BenchError for values that the kind does not know, DataError for a missing column or list."""
+    many, of_pairs = not card.label, card.kind == "verification"
+    for key in NOT_PAIRS if of_pairs else PAIRS:
+        if setting[key] != KEYS[key].default:
+            raise BenchError(
+                f"--set {key}={setting[key]} means nothing to {card.kind} tasks like {card.name}"
+            )
     for key in ("hide",) if not many else ("noise",):
         if setting[key] != "none":
             what = "hides cells of tasks with many labels" if key == "hide" else "plants wrong classes"
             raise BenchError(f"--set {key}={setting[key]} {what}; {card.name} is {card.kind}")
-    if setting["stop_by"] not in ("auto", "val_loss", *(("val_f1", "val_auc") if many else ("val_top1",))):
-        raise BenchError(f"--set stop_by={setting['stop_by']} is not known to {card.kind} tasks")
+    # Frozen pairs are judged by their order, as a score has no cut yet; a net answers one of two classes.
+    scores = (
+        ("val_f1", "val_auc") if many else ("val_auc",) if of_pairs and regime == "frozen" else ("val_top1",)
+    )
+    if setting["stop_by"] not in ("auto", "last", "val_loss", *scores):
+        raise BenchError(f"--set stop_by={setting['stop_by']} is not known to {card.kind} tasks, {regime}")
+    if of_pairs:
+        which_pairs(examples, str(setting["pairs"]))
     by = str(setting["hide_by"])
     if by and by not in examples.columns:
         guess = nearest(by, examples.columns)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from bench.data.files import MAX_FILE_BYTES
 from bench.data.images import RESIZE_MODES, decode, resize
 from bench.errors import BenchError, StoreError
 from bench.keep import KeptHead, load_head
-from bench.models.backbones import get_backbone, preprocess
+from bench.models.backbones import parts_of, preprocess, reading_of, weights_of, width_of
 from bench.store import Stored
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -29,6 +29,28 @@ ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".ti
 
 Extract = Callable[[np.ndarray], np.ndarray]
 Scale = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What of a kept model says how images become features; the fields are those of `KeptHead`."""
+
+    backbone: str
+    weights: str
+    preprocess: str
+    engine: str
+    resize: str
+    size: tuple[int, int]
+    crop: float
+    layers: str
+    pool: str
+    unit_fields: bool
+    mirror: bool
+
+    @classmethod
+    def of(cls, head: object) -> Reading:
+        """Return what a kept model says of it."""
+        return cls(**{field.name: getattr(head, field.name) for field in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -50,6 +72,11 @@ def open_model(stored: Stored, weights: str | None = None) -> Predictor:
         raise BenchError(
             f"cell {stored.id[:8]} was not measured: it has no model ({stored.record['reason']})"
         )
+    if any(info.reads == "titles" for info in parts_of(str(stored.record["cell"]["backbone"]))):
+        raise BenchError(
+            f"cell {stored.id[:8]} reads titles ({stored.record['cell']['backbone']}): "
+            "images alone do not suffice"
+        )
     head = load_head(stored.folder)
     if head.cell != stored.id:
         raise StoreError(
@@ -59,23 +86,25 @@ def open_model(stored: Stored, weights: str | None = None) -> Predictor:
         raise StoreError(
             f"{stored.folder}: its model resizes images by {head.resize[:20]!r}, which is unknown"
         )
-    first = head.kernel if head.hidden_kernel is None else head.hidden_kernel
-    if len(first) != (head.filters[-1] if head.filters else get_backbone(head.backbone).features):
+    parts = parts_of(head.backbone)
+    width = head.filters[-1] if head.filters else width_of(parts, vars(head))
+    one_net = len(parts) == 1 and parts[0].is_net
+    if width not in (None, head.inputs) or not (one_net or (head.regime == "frozen" and not head.filters)):
         raise StoreError(f"{stored.folder}: its model does not fit {head.backbone}; train the cell again")
-    return Predictor(head, _weights(head, weights))
+    return Predictor(head, weights_for(Reading.of(head), weights))
 
 
-def _weights(head: KeptHead, given: str | None) -> str:
-    """Return what the backbone is built with: `imagenet`, `random` or the path of a file with that hash."""
-    if not head.weights.startswith("sha256:"):
+def weights_for(head: Reading, given: str | None) -> str:
+    """Return what the backbone is built with: words, or the path of a file, as `weights_of` takes it."""
+    if "sha256:" not in head.weights:
         if given is not None:
             raise BenchError(f"--weights: the cell was run with {head.weights} weights; leave it out")
         return head.weights
     if given is None:
         raise BenchError("the cell was run with a weights file of its own: name it with --weights FILE")
-    from bench.models.backbones import weights_id
+    from bench.models.backbones import weights_ids
 
-    if weights_id(get_backbone(head.backbone), given) != head.weights:
+    if weights_ids(parts_of(head.backbone), given) != head.weights:
         raise BenchError(f"--weights {given!r} is not the file that the cell was run with")
     return given
 
@@ -89,7 +118,7 @@ class Predictor:
 
     def read(self, path: Path) -> np.ndarray:
         """Return an image as the backbone sees it, (h, w, 3) uint8. Raises ImageError (a few words)."""
-        return resize(decode(_bytes(path)), self.head.size, self.head.resize)
+        return read_image(path, Reading.of(self.head))
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Return (n, k) float32 probabilities for (n, h, w, 3) uint8 images of the model's size."""
@@ -134,10 +163,12 @@ class Predictor:
 
     @cached_property
     def _extract(self) -> Extract:
-        with _quiet():
+        with quiet():
             extract = self._build()
             # TensorFlow looks for devices when the first operation runs.
-            extract(np.zeros((self.batch, *self.head.size, 3), np.uint8))
+            width = extract(np.zeros((self.batch, *self.head.size, 3), np.uint8)).shape[1]
+        if width != self.head.inputs:
+            raise StoreError(f"the model takes {self.head.inputs} features, and {width} are read here")
         return extract
 
     def _build(self) -> Extract:
@@ -146,24 +177,40 @@ class Predictor:
         from bench.models.conv import build_conv
         from bench.models.engines import load_engine, unpooled
 
-        env.make_deterministic()
         head = self.head
-        info = get_backbone(head.backbone)
+        if head.regime == "frozen" and not head.filters:
+            return frozen_features(Reading.of(head), self.weights)
+        env.make_deterministic()
+        (info,) = parts_of(head.backbone)
         scale = preprocess(info, head.preprocess)
         if head.regime != "frozen":
-            return _kept_net(build_backbone(info, head.size, "random"), head.net, scale, np.uint8)
+            return kept_net(build_backbone(info, head.size, "random"), head.net, scale, np.uint8)
         net = build_backbone(info, head.size, self.weights)
-        if not head.filters:
-            return load_engine(head.engine, net, scale, head.size)
         on_maps = unpooled(net)
         maps = load_engine(head.engine, on_maps, scale, head.size)
         conv = build_conv(on_maps.output_shape[1:], head.filters)
-        features = _kept_net(conv, head.net, _standardising(head), np.float32)
+        features = kept_net(conv, head.net, _standardising(head), np.float32)
         return lambda images: features(maps(images))
 
 
+def frozen_features(head: Reading, weights: str) -> Extract:
+    """Return what computes the features that a head on frozen backbones was trained on."""
+    from bench.models.extract import both_ways, feature_engine, mirror
+
+    parts = parts_of(head.backbone)
+    engines = [
+        feature_engine(info, own, head.preprocess, head.engine, head.size, reading_of(info, vars(head)))
+        for info, own in zip(parts, weights_of(parts, weights), strict=True)
+    ]
+
+    def extract(images: np.ndarray) -> np.ndarray:
+        return np.concatenate([engine(images) for engine in engines], axis=1)
+
+    return (lambda images: both_ways(extract(images), extract(mirror(images)))) if head.mirror else extract
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Let what TensorFlow's libraries write past Python, to the process's error stream, go nowhere."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -184,7 +231,7 @@ def _standardising(head: KeptHead) -> Scale:
     return lambda batch: (batch - mean) / scale
 
 
-def _kept_net(net: Any, variables: Sequence[np.ndarray], scale: Scale, dtype: type) -> Extract:
+def kept_net(net: Any, variables: Sequence[np.ndarray], scale: Scale, dtype: type) -> Extract:
     """Return what computes the features of a net whose every variable was kept, from inputs of a dtype."""
     import tensorflow as tf
 
@@ -203,6 +250,11 @@ def _fill(net: Any, variables: Sequence[np.ndarray]) -> None:
         raise StoreError("the kept net is not the backbone that this version builds: train the cell again")
     for held, array in zip(net.variables, variables, strict=True):
         held.assign(array)
+
+
+def read_image(path: Path, reading: Reading) -> np.ndarray:
+    """Return an image as the backbone sees it, (h, w, 3) uint8. Raises ImageError (a few words)."""
+    return resize(decode(_bytes(path)), reading.size, reading.resize, reading.crop)
 
 
 def image_files(named: Sequence[str]) -> tuple[list[Path], list[str]]:

@@ -36,6 +36,7 @@ _COLUMN = r"[^\x00-\x1f]{1,200}"
 
 _COLUMN_OR_NOT = r"[^\x00-\x1f]{0,200}"
 _NAME = r"[A-Za-z0-9_.-]{1,100}"
+_LAYERS = r"|[A-Za-z0-9_./:-]{1,100}(,[A-Za-z0-9_./:-]{1,100}){0,15}"
 
 OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
 
@@ -84,8 +85,8 @@ KEYS: dict[str, Key] = {
             "stop_by",
             str,
             "auto",
-            "what picks the best epoch on validation; auto: the method says, mostly loss",
-            choices=("auto", "val_loss", "val_top1", "val_f1", "val_auc"),
+            "what picks the best epoch on validation; auto: the method says, mostly loss; last: nothing does",
+            choices=("auto", "val_loss", "val_top1", "val_f1", "val_auc", "last"),
         ),
         Key(
             "val_fraction", float, 0.15, "share of the training part kept for validation", low=0.01, high=0.9
@@ -101,6 +102,15 @@ KEYS: dict[str, Key] = {
             pattern=_COLUMN_OR_NOT,
         ),
         Key("backbone_rate", float, 1.0, "finetune: the backbone's learning rate over the head's", low=0.0),
+        Key(
+            "unfreeze",
+            int,
+            0,
+            "finetune: every so many epochs one more block of layers begins to train, from the top, the head "
+            "alone before; 0: all from the start",
+            low=0,
+            high=100_000,
+        ),
         Key("staged", bool, False, "finetune: a stage goes on from the net of the stage before it"),
         Key("standardize", bool, True, "frozen features: zero mean, unit variance over the training part"),
         Key("input_size", str, "native", "pixels fed to the backbone: native, N or HxW", pattern=_SIZE),
@@ -113,13 +123,31 @@ KEYS: dict[str, Key] = {
             choices=("backbone", "unit", "tf", "torch", "caffe", "none"),
         ),
         Key("engine", str, "tensorflow", "what extracts features", choices=("tensorflow", "openvino")),
+        Key("crop", float, 1.0, "share of each side of an image that is kept, centred", low=0.05, high=1.0),
+        Key(
+            "layers",
+            str,
+            "",
+            "frozen: layers whose outputs are the features, instead of the last: names joined by commas",
+            pattern=_LAYERS,
+        ),
+        Key(
+            "pool",
+            str,
+            "average",
+            "frozen: what a feature map becomes: its average, or those of the fields of a grid of 2x2 to 8x8",
+            choices=("average", "grid2", "grid4", "grid8"),
+        ),
+        Key("unit_fields", bool, False, "frozen: each field of a map, or its average, is made of length one"),
+        Key("mirror", bool, False, "frozen: features are the mean of an image's and its mirror's"),
+        Key("mask_class_words", bool, False, "titles: words of the stage's class names are left out"),
         Key("source", str, CARD, "the data: the card's source, or another that it names", pattern=_NAME),
         Key(
             "split",
             str,
             CARD,
             "which examples test: the card's rule, or another",
-            choices=(CARD, "even_year", "stratified", "grouped", "random"),
+            choices=(CARD, "even_year", "stratified", "grouped", "random", "people"),
         ),
         Key("split_column", str, CARD, "the column that the split rule looks at", pattern=_COLUMN),
         Key("test_fraction", float, 0.2, "share that tests, where the rule draws it", low=0.01, high=0.5),
@@ -151,6 +179,23 @@ KEYS: dict[str, Key] = {
         Key("hide_rate", float, 0.0, "share of the known training cells that are hidden", low=0.0, high=0.95),
         Key("hide_by", str, "", "the column that hiding depends on, for hide=column", pattern=_COLUMN_OR_NOT),
         Key("hide_seed", int, 0, "which cells are hidden", low=0),
+        Key(
+            "pairs",
+            str,
+            "auto",
+            "which pairs: LFW's View 1 or View 2 as listed, or made; auto: View 1 where it is listed",
+            choices=("auto", "view1", "view2", "made"),
+        ),
+        Key(
+            "train_pairs",
+            int,
+            4000,
+            "made pairs that train or validate, half of one person",
+            low=4,
+            high=10_000_000,
+        ),
+        Key("test_pairs", int, 500, "made pairs that test, half of one person", low=2, high=10_000_000),
+        Key("pair_balance", bool, False, "made pairs show each person about equally often"),
         Key("duplicates", str, "keep", "test images whose bytes are also in train", choices=("keep", "drop")),
     )
 }
@@ -187,37 +232,6 @@ def check(name: str, value: Value, where: str) -> Value:
 def _kind(key: Key) -> str:
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
     return f"one of {', '.join(key.choices)}" if key.choices else names[key.type]
-
-
-def parse_set(text: str) -> tuple[str, Value]:
-    """Read one `key=value` of the command line.
-
-    >>> parse_set("epochs=5")
-    ('epochs', 5)
-
-    Raises BenchError for a text without `=`, an unknown key (nearest named) or a wrong value.
-    """
-    name, equals, raw = text.partition("=")
-    name, raw = name.strip(), raw.strip()
-    where = f"--set {text}"
-    if not equals or not name:
-        raise BenchError(f"{where}: write --set key=value, for example --set epochs=5")
-    if name not in KEYS:
-        raise unknown("protocol key", name, KEYS, f"--set takes {', '.join(KEYS)}")
-    return name, check(name, _literal(raw, KEYS[name].type), where)
-
-
-def _literal(raw: str, kind: type) -> Value:
-    if kind is bool:
-        return {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}.get(
-            raw.lower(), raw
-        )
-    if kind in (int, float):
-        try:
-            return int(raw) if kind is int else float(raw)
-        except ValueError:
-            return raw
-    return raw
 
 
 def resolve(*layers: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from bench.context import CHECKPOINTS, Context
 from bench.data.pixels import Pixels
 from bench.data.splits import StageSplit
+from bench.keep import Kept
 from bench.kinds.base import get_kind
+from bench.models.lanes import Trained
 from bench.spec import Cell, CellResult, Predictions
 from bench.store import failed
 from bench.training import Outcome
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a cell answered, of whatever kind, or the reason why it has none.
+
+    parts: its predictions by name, `val` and `test` at least. The others as in `CellResult`.
+    """
+
+    trained: Trained
+    parts: Mapping[str, Predictions] = field(default_factory=dict)
+    counts: Mapping[str, int | None] = field(default_factory=dict)
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    checks: Mapping[str, Any] = field(default_factory=dict)
+    model: Kept | None = None
+    reason: str | None = None
 
 
 def commit(
@@ -24,22 +43,9 @@ def commit(
     pixels: Pixels,
     timings: Mapping[str, float],
 ) -> None:
-    """Store a cell with its answer, or with the reason why it has none, and tell."""
-    kind = get_kind(cell.kind)
-    result = CellResult(
-        cell,
-        "ok",
-        counts=_counts(context, split, pixels),
-        timings={**timings, "seconds": sum(timings.values())},
-        environment=context.environment,
-        choices={"best_epoch": outcome.trained.best_epoch, **outcome.choices},
-        checks=outcome.checks,
-        command=context.command,
-    )
+    """Store a cell with its outcome, or with the reason why it has none, and tell."""
     parts: dict[str, Predictions] = {}
-    if outcome.reason is not None:
-        result = failed(result, outcome.reason)
-    else:
+    if outcome.reason is None:
         assert outcome.val is not None and outcome.test is not None
         groups = context.parts(cell).groups
         for name, rows, scores in (("val", split.val, outcome.val), ("test", split.test, outcome.test)):
@@ -48,6 +54,34 @@ def commit(
         if outcome.fills is not None and split.hidden is not None:
             filled = _imputed(context, groups, split, outcome.fills)
             parts.update({"imputed": filled} if filled.items else {})
+    answer = Answer(
+        outcome.trained,
+        parts,
+        _counts(context, split, pixels),
+        {"best_epoch": outcome.trained.best_epoch, **outcome.choices},
+        outcome.checks,
+        outcome.model,
+        outcome.reason,
+    )
+    commit_answer(context, cell, answer, timings)
+
+
+def commit_answer(context: Context, cell: Cell, answer: Answer, timings: Mapping[str, float]) -> None:
+    """Store a cell with its answer, measured, or with the reason why it has none, and tell."""
+    kind, parts = get_kind(cell.kind), answer.parts
+    result = CellResult(
+        cell,
+        "ok",
+        counts=answer.counts,
+        timings={**timings, "seconds": sum(timings.values())},
+        environment=context.environment,
+        choices=answer.choices,
+        checks=answer.checks,
+        command=context.command,
+    )
+    if answer.reason is not None:
+        result = failed(result, answer.reason)
+    else:
         trivials = kind.trivials(parts["test"])
         metrics = {name: kind.summary(part) for name, part in (*parts.items(), *trivials.items())}
         result = replace(
@@ -56,7 +90,7 @@ def commit(
             per_class=kind.per_class(parts["test"]),
             curves=kind.curves(parts["test"]),
         )
-    context.store.commit(result, parts, outcome.trained, outcome.model)
+    context.store.commit(result, parts, answer.trained, answer.model)
     forget_checkpoints(context, cell)
     context.emit("cell", id=cell.id, status=result.status, reason=result.reason)
 

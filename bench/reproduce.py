@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 from bench import env
 from bench.errors import BenchError, DataError, StoreError
 from bench.execute.local import Orders, execute
+from bench.models.backbone_info import NO_WEIGHTS
+from bench.models.backbones import parts_of, weights_of
 from bench.plan import Plan, Request, make_plan, open_task
-from bench.protocol import GIVEN, KEYS, check
+from bench.protocol import GIVEN, KEYS
 from bench.spec import Cell, Predictions
+from bench.staged import check_value
 from bench.store import Store, Stored
 
 if TYPE_CHECKING:
@@ -122,13 +125,13 @@ def request_of(stored: Stored, place: Place) -> Request:
     """
     cell, id8 = stored.record["cell"], stored.id[:8]
     said = options_of(str(stored.record.get("command", "")))
-    settings = {key: check(key, value, f"cell {id8}") for key, value in cell["protocol"].items()}
+    settings = {key: check_value(key, value, f"cell {id8}") for key, value in cell["protocol"].items()}
     if settings.get("labels", GIVEN) != GIVEN:
         settings["labels"] = _labels(id8, place.labels, said)
     weights = cell["weights"]
-    if weights.startswith("sha256:"):
+    if "sha256:" in weights:
         weights = place.weights or said.get("weights")
-        if not weights or not Path(weights).is_file():
+        if not weights or not _files_there(cell["backbone"], weights):
             raise BenchError(f"cell {id8} was run with a weights file: name it with --weights FILE")
     source = cell["data"]["source"]
     drawn = source.startswith(DRAWN)
@@ -159,6 +162,12 @@ def options_of(command: str) -> Mapping[str, Any]:
         return run.make_context("run", words[2:], resilient_parsing=True).params
     except (ValueError, click.ClickException, BenchError):
         return {}
+
+
+def _files_there(backbone: str, weights: str) -> bool:
+    """Tell whether the weights that are no words are files, for every part of a backbone."""
+    owns = weights_of(parts_of(backbone), weights)
+    return all(own in ("imagenet", "random", NO_WEIGHTS) or Path(own).is_file() for own in owns)
 
 
 def _labels(id8: str, given: str | None, said: Mapping[str, Any]) -> str:
@@ -283,7 +292,10 @@ def compare_predictions(then: Predictions, now: Predictions, kind: str) -> Diffe
 
 
 def _cuts(pred: Predictions) -> np.ndarray:
+    """Return the cuts of attributes, (k,), or of pairs, (n, 1)."""
     import numpy as np
 
+    if pred.pairs is not None:
+        return np.asarray(pred.pairs.cuts, np.float64)[:, None]
     half = np.full(len(pred.classes), 0.5)
     return half if pred.cuts is None else np.asarray(pred.cuts, np.float64)

@@ -11,19 +11,24 @@ import numpy as np
 
 from bench.cards import Stage
 from bench.context import CHECKPOINTS, Context
-from bench.data.pixels import Pixels, ensure_pixels
+from bench.data.pixels import Pixels
 from bench.data.splits import StageSplit, attribute_split, stage_split
 from bench.errors import BenchError, StoreError
-from bench.models.backbones import get_backbone
-from bench.models.inputs import FrozenInputs
+from bench.methods.apply import shape_of
+from bench.models.auxiliary import Targets, read_targets
+from bench.models.backbones import JOIN, get_backbone, parts_of, weights_of
+from bench.models.inputs import Inputs, frozen_inputs, pixels_for
 from bench.models.orders import Trainer
 from bench.models.trainers import HeadTrainer, NetTrainer
 from bench.plan import Job
-from bench.protocol import image_size
 from bench.records import commit, fail, forget_checkpoints
 from bench.spec import Cell
 from bench.stage_checks import check_stage
+from bench.staged import of_stage
+from bench.text.inputs import TitleTrainer, beside_titles
+from bench.text.titles import StageTitles, stage_titles
 from bench.training import train_cells
+from bench.verification.run import run_pairs
 
 Nets = dict[tuple[str, str, int], tuple[np.ndarray, ...]]
 """The variables of trained nets below their heads, by stage, method and seed."""
@@ -37,7 +42,7 @@ def run_job(context: Context, job: Job) -> None:
     began = time.monotonic()
     try:
         pixels = _pixels(context, job)
-        inputs = _inputs(context, job, pixels) if job.regime == "frozen" else None
+        inputs = _inputs(context, job)
         if inputs is not None:
             _ = inputs.features
     except StoreError:
@@ -49,19 +54,28 @@ def run_job(context: Context, job: Job) -> None:
     nets: Nets = {}
     for stage in context.card.stages:
         cells = [cell for cell in job.cells if cell.stage == stage.name]
-        if cells:
+        if cells and context.card.kind == "verification":
+            run_pairs(context, job, cells, pixels, inputs, shared)
+        elif cells:
             _run_stage(context, job, stage, cells, pixels, inputs, shared, nets)
 
 
 def _pixels(context: Context, job: Job) -> Pixels:
-    setting = job.cells[0].setting
-    size = image_size(setting["input_size"], get_backbone(job.backbone).input_size)
-    return ensure_pixels(context.examples, size, str(setting["resize"]), context.cache, context.progress)
+    """Return the images as the backbone takes them, or the first part of a joined one."""
+    first, setting = parts_of(job.backbone)[0], job.cells[0].setting
+    return pixels_for(first, setting, context.examples, context.cache, context.progress)
 
 
-def _inputs(context: Context, job: Job, pixels: Pixels) -> FrozenInputs:
-    info, setting = get_backbone(job.backbone), job.cells[0].setting
-    return FrozenInputs(pixels, info, job.weights, setting, context.cache, context.progress)
+def _inputs(context: Context, job: Job) -> Inputs | None:
+    """Return what frozen backbones make of the images; None where none looks at any, or nothing is frozen."""
+    parts, setting = parts_of(job.backbone), job.cells[0].setting
+    told = zip(parts, weights_of(parts, job.weights), strict=True)
+    looking = [(info, own) for info, own in told if info.reads == "pixels"]
+    if job.regime != "frozen" or not looking:
+        return None
+    own = JOIN.join(weights for _, weights in looking)
+    given = [info for info, _ in looking], own, setting, context.examples, context.cache, context.progress
+    return frozen_inputs(*given)
 
 
 def _run_stage(
@@ -70,7 +84,7 @@ def _run_stage(
     stage: Stage,
     cells: Sequence[Cell],
     pixels: Pixels,
-    inputs: FrozenInputs | None,
+    inputs: Inputs | None,
     shared: Mapping[str, float],
     nets: Nets,
 ) -> None:
@@ -82,16 +96,17 @@ def _run_stage(
     try:
         if staged:
             _train_before(context, job, stage, cells, pixels, nets)
-        splits, trainer = _prepared(context, job, stage, cells, pixels, inputs)
+        splits, trainer, titles = _prepared(context, job, stage, cells, pixels, inputs)
     except BenchError as error:
         fail(context, cells, str(error))
         return
-    checks = check_stage(context, trainer, splits[cells[0].seed], cells[0])
+    checks = check_stage(context, trainer, splits[cells[0].seed], cells[0], titles)
     began, together = time.monotonic(), job.regime == "frozen"
     keep = pixels.size if context.keep or staged else None
     left = {cell.id: cell for cell in cells}
     try:
-        for cell, outcome in train_cells(trainer, cells, splits, keep, _starts(context, stage, cells, nets)):
+        starts, targets = _starts(context, stage, cells, nets), _targets(context, splits, cells)
+        for cell, outcome in train_cells(trainer, cells, splits, keep, starts, targets):
             spent = (time.monotonic() - began) / (len(cells) if together else 1)
             if outcome.model is not None:
                 nets[stage.name, cell.method.text, cell.seed] = outcome.model.net
@@ -112,11 +127,16 @@ def _prepared(
     stage: Stage,
     cells: Sequence[Cell],
     pixels: Pixels,
-    inputs: FrozenInputs | None,
-) -> tuple[dict[int, StageSplit], Trainer]:
-    """Return the split of every seed, and what trains the cells."""
+    inputs: Inputs | None,
+) -> tuple[dict[int, StageSplit], Trainer, StageTitles | None]:
+    """Return the split of every seed, what trains the cells, and the titles that they read, if they do."""
     splits = {seed: _split(context, stage, cells[0], pixels, seed) for seed in {cell.seed for cell in cells}}
-    return splits, _trainer(context, job, cells[0], inputs, pixels, splits[cells[0].seed])
+    split, titles = splits[cells[0].seed], None
+    if any(info.reads == "titles" for info in parts_of(job.backbone)):
+        column = context.card.titles
+        told = context.examples.columns[column]
+        titles = stage_titles(column, told, split, cells[0].setting, stage.name)
+    return splits, _trainer(context, job, cells[0], inputs, pixels, split, titles), titles
 
 
 def _train_before(
@@ -131,20 +151,27 @@ def _train_before(
     if before is None:
         return
     missing = [
-        replace(cell, stage=before.name)
-        for cell in cells
-        if (before.name, cell.method.text, cell.seed) not in nets
+        _at(context, cell, before) for cell in cells if (before.name, cell.method.text, cell.seed) not in nets
     ]
     if not missing:
         return
     _train_before(context, job, before, missing, pixels, nets)
-    splits, trainer = _prepared(context, job, before, missing, pixels, None)
+    splits, trainer, _ = _prepared(context, job, before, missing, pixels, None)
     starts = _starts(context, before, missing, nets)
-    for cell, outcome in train_cells(trainer, missing, splits, pixels.size, starts):
+    targets = _targets(context, splits, missing)
+    for cell, outcome in train_cells(trainer, missing, splits, pixels.size, starts, targets):
         if outcome.model is None:
             raise BenchError(f"stage {before.name}, which {stage.name} goes on from: {outcome.reason}")
         nets[before.name, cell.method.text, cell.seed] = outcome.model.net
         forget_checkpoints(context, cell)
+
+
+def _at(context: Context, cell: Cell, stage: Stage) -> Cell:
+    """Return the cell of an earlier stage that this one goes on from."""
+    earlier = [one.name for one in context.card.stages[: context.card.stages.index(stage)]][::-1]
+    return replace(
+        cell, stage=stage.name, protocol=tuple(sorted(of_stage(cell.setting, stage.name, earlier).items()))
+    )
 
 
 def _stage_before(context: Context, stage: Stage) -> Stage | None:
@@ -163,6 +190,15 @@ def _starts(
     return {cell: nets[key] for cell, key in keys.items() if key in nets}
 
 
+def _targets(context: Context, splits: Mapping[int, StageSplit], cells: Sequence[Cell]) -> Targets | None:
+    """Return the auxiliary columns of the stage's training part, where a method asks for them."""
+    if all(shape_of(cell.method).shared is None for cell in cells):
+        return None
+    split, columns = splits[cells[0].seed], context.examples.columns
+    rows = np.concatenate([split.train, split.val])
+    return read_targets({name: columns[name] for name in context.card.auxiliary}, rows)
+
+
 def _split(context: Context, stage: Stage, cell: Cell, pixels: Pixels, seed: int) -> StageSplit:
     setting, parts = cell.setting, context.parts(cell)
     how: dict[str, Any] = {
@@ -179,11 +215,22 @@ def _split(context: Context, stage: Stage, cell: Cell, pixels: Pixels, seed: int
 
 
 def _trainer(
-    context: Context, job: Job, cell: Cell, inputs: FrozenInputs | None, pixels: Pixels, split: StageSplit
+    context: Context,
+    job: Job,
+    cell: Cell,
+    inputs: Inputs | None,
+    pixels: Pixels,
+    split: StageSplit,
+    titles: StageTitles | None,
 ) -> Trainer:
-    prices, setting = context.examples.columns.get("price"), cell.setting
+    prices, setting, width = context.examples.columns.get("price"), cell.setting, 0
+    if titles is not None:
+        if job.regime != "frozen":
+            return TitleTrainer(titles, split, setting, context.progress, prices)
+        inputs, width = beside_titles(inputs, titles)
     if inputs is not None:
-        return HeadTrainer(inputs, split, setting, context.progress, context.parts(cell).groups, prices)
+        groups = context.parts(cell).groups
+        return HeadTrainer(inputs, split, setting, context.progress, groups, prices, width)
     folder = context.cache / CHECKPOINTS if job.regime == "finetune" else None
     backbone = get_backbone(job.backbone)
     return NetTrainer(pixels, backbone, split, setting, context.progress, job.weights, folder, prices)

@@ -88,15 +88,7 @@ def answers_of(cell: StoredCell) -> Answers:
     if isinstance(inner, PinnedCell):
         stage = inner.pinned.stages[inner.of.stage]
         return Answers(pred, stage.items, stage.kind != "multiclass" or inner is not cell)
-    order = by_item(pred)
-    in_order = replace(
-        pred,
-        items=tuple(pred.items[row] for row in order),
-        groups=None if pred.groups is None else tuple(pred.groups[row] for row in order),
-        truth=pred.truth[order],
-        scores=pred.scores[order],
-    )
-    return Answers(in_order, items_hash(pred))
+    return Answers(pred.take(by_item(pred)), items_hash(pred))
 
 
 def pinned_setting(task: str, pinned: Pinned, of: PinnedResult) -> Setting:

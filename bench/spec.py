@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +132,31 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class PairFacts:
+    """What is known of pairs of photos beside whether they show one person.
+
+    photos: n pairs of image ids. partners: n ids of the person on the second photo; the first one's is the
+    pair's group. folds: (n,) int32, the fold that tested the pair, from 0. cuts: (n,) float32, the score from
+    which on the pair was answered with "same"; folds have their own.
+    """
+
+    photos: tuple[tuple[str, str], ...]
+    partners: tuple[str, ...]
+    folds: np.ndarray
+    cuts: np.ndarray
+
+    def take(self, rows: np.ndarray) -> PairFacts:
+        """Return what is known of these pairs, in this order. rows: (m,) positions."""
+        places = rows.tolist()
+        return PairFacts(
+            photos=tuple(self.photos[row] for row in places),
+            partners=tuple(self.partners[row] for row in places),
+            folds=self.folds[rows],
+            cuts=self.cuts[rows],
+        )
+
+
+@dataclass(frozen=True)
 class Predictions:
     """What a cell answered, item by item; every metric is a pure function of this.
 
@@ -143,6 +168,9 @@ class Predictions:
     cell that was not observed and is not scored; train_support counts observed yes in train, known (k,) int64
     what was observed there at all; a score of at least its attribute's cut is a yes, cuts (k,) float32, None
     for one half.
+    Pairs of photos: items are pairs, groups the first photo's people, truth is (n,) int32, 1 for one person
+    and 0 for two; scores (n, 1), the higher the more alike, on any scale; train_support counts same pairs in
+    train, known all of them; `pairs` says the rest.
     """
 
     items: tuple[str, ...]
@@ -153,6 +181,19 @@ class Predictions:
     train_support: np.ndarray
     known: np.ndarray | None = None
     cuts: np.ndarray | None = None
+    pairs: PairFacts | None = None
+
+    def take(self, rows: np.ndarray) -> Predictions:
+        """Return the predictions of these items, in this order. rows: (m,) positions."""
+        places = rows.tolist()
+        return replace(
+            self,
+            items=tuple(self.items[row] for row in places),
+            groups=None if self.groups is None else tuple(self.groups[row] for row in places),
+            truth=self.truth[rows],
+            scores=self.scores[rows],
+            pairs=None if self.pairs is None else self.pairs.take(rows),
+        )
 
 
 @dataclass(frozen=True)

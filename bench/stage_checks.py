@@ -11,18 +11,25 @@ from bench.data.splits import StageSplit
 from bench.models.orders import Trainer
 from bench.models.trainers import HeadTrainer
 from bench.spec import Cell
+from bench.text.titles import StageTitles
 
 
-def check_stage(context: Context, trainer: Trainer, split: StageSplit, cell: Cell) -> dict[str, Any]:
-    """Return what is found, by the name of the check; of tasks with attributes, where labels are doubtful.
+def check_stage(
+    context: Context, trainer: Trainer, split: StageSplit, cell: Cell, titles: StageTitles | None = None
+) -> dict[str, Any]:
+    """Return what is found, by the name of the check.
+
+    titles: how many titles are empty or hold the name of their own class, where titles are read. The others
+    are of tasks with attributes, where labels are doubtful.
 
     duplicates: pictures that are there more than once, byte for byte, and nearly so, how many of them lie on
     both sides of the split and how many contradict each other. signal: see `bench.signal`, where there are
     frozen features.
     """
+    found: dict[str, Any] = {} if titles is None else {"titles": titles.to_json()}
     if trainer.truth.ndim == 1:
-        return {}
-    found: dict[str, Any] = {"duplicates": _duplicates(context, split)}
+        return found
+    found["duplicates"] = _duplicates(context, split)
     if isinstance(trainer, HeadTrainer):
         signal = _signal(context, trainer, split, cell)
         found |= {"signal": signal} if signal else {}

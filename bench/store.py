@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
 from bench.models.lanes import Epoch, Trained
-from bench.spec import FORMAT_VERSION, Cell, CellResult, Predictions, finite
+from bench.spec import FORMAT_VERSION, Cell, CellResult, PairFacts, Predictions, finite
 from bench.stored import CURVES, HISTORY, NEWER, PER_CLASS, PREDICTIONS, RESULT, Stored
 from bench.stored import read_cell as _load
 
 if TYPE_CHECKING:
-    from bench.keep import KeptHead
+    from bench.keep import Kept
 
 LOCKS = ".locks"
 SCRATCH = ".tmp-"
@@ -87,7 +87,7 @@ class Store:
         result: CellResult,
         parts: Mapping[str, Predictions],
         trained: Trained | None = None,
-        model: KeptHead | None = None,
+        model: Kept | None = None,
     ) -> Path:
         """Write a cell's folder whole, replacing an older one.
 
@@ -198,10 +198,10 @@ def _write_cell(
         os.fsync(file.fileno())
 
 
-def _keep(work: Path, model: KeptHead, trained: Trained) -> None:
-    from bench.keep import save_head, save_loss_curve
+def _keep(work: Path, model: Kept, trained: Trained) -> None:
+    from bench.keep import save_loss_curve
 
-    save_head(work, model)
+    model.save(work)
     if find_spec("matplotlib") is not None and trained.history:
         save_loss_curve(work, [vars(epoch) for epoch in trained.history])
 
@@ -244,6 +244,7 @@ def _write_predictions(path: Path, parts: Mapping[str, Predictions]) -> None:
     truth = np.concatenate([part.truth for part in parts.values()]).astype(np.int32)
     many = truth.ndim > 1
     scores = np.concatenate([part.scores for part in parts.values()]).astype(np.float32)
+    pairs = [part.pairs for part in parts.values() if part.pairs is not None]
     table = pa.table(
         {
             "split": pa.array(columns["split"], pa.string()),
@@ -253,9 +254,27 @@ def _write_predictions(path: Path, parts: Mapping[str, Predictions]) -> None:
             if many
             else pa.array(truth),
             "scores": pa.FixedSizeListArray.from_arrays(pa.array(scores.ravel()), scores.shape[1]),
+            **(_pair_columns(pairs) if pairs else {}),
         }
     )
     pq.write_table(table, path, compression="zstd")
+
+
+def _pair_columns(pairs: Sequence[PairFacts]) -> dict[str, Any]:
+    """Return what is stored of pairs of photos beside what every prediction has."""
+    import numpy as np
+    import pyarrow as pa
+
+    texts = {
+        "partner": [name for part in pairs for name in part.partners],
+        "photo_a": [photos[0] for part in pairs for photos in part.photos],
+        "photo_b": [photos[1] for part in pairs for photos in part.photos],
+    }
+    return {
+        **{name: pa.array(values, pa.string()) for name, values in texts.items()},
+        "fold": pa.array(np.concatenate([part.folds for part in pairs]).astype(np.int32)),
+        "cut": pa.array(np.concatenate([part.cuts for part in pairs]).astype(np.float32)),
+    }
 
 
 def _swap(work: Path, target: Path) -> None:

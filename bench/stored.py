@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from bench.errors import StoreError
 from bench.kinds.base import KINDS
-from bench.spec import FORMAT_VERSION, Predictions, canonical_json
+from bench.spec import FORMAT_VERSION, PairFacts, Predictions, canonical_json
 
 RESULT = "result.json"
 PER_CLASS = "per_class.csv"
@@ -22,6 +22,9 @@ HISTORY = "history.csv"
 CURVES = "curves.csv"
 PREDICTIONS = "predictions.parquet"
 MODEL = "model.npz"
+
+TEXTS = ("class", "group", "confused_with")
+"""Columns of a table of classes that hold no numbers."""
 
 NEWER = "of a newer messybench"
 """What the line about a cell says that this version must not touch."""
@@ -75,7 +78,7 @@ class Stored:
 
         Raises FileFault for a file that cannot be read.
         """
-        rows = _read_csv(self.folder / PER_CLASS, ("class", "test_support"), text=("class", "group"))
+        rows = _read_csv(self.folder / PER_CLASS, ("class", "test_support"), text=TEXTS)
         for number, row in enumerate(rows, 1):
             if not row["class"] or type(row["test_support"]) is not int or row["test_support"] < 0:
                 _fail(self.folder / PER_CLASS, f"row {number} has no class or no count of test items")
@@ -247,7 +250,8 @@ def _predictions(path: Path, split: str, record: Mapping[str, Any]) -> Predictio
     table = whole.slice(first, n)
     classes = tuple(record["classes"])
     # Of many attributes each row holds a list of as many cells.
-    many = record["cell"]["kind"] == "multilabel"
+    kind = record["cell"]["kind"]
+    many = kind == "multilabel"
     told = table["truth"].combine_chunks()
     truth = _values(told.flatten() if many else told, np.int32)
     truth = truth.reshape(n, len(classes)) if many else truth
@@ -255,7 +259,7 @@ def _predictions(path: Path, split: str, record: Mapping[str, Any]) -> Predictio
     items, groups = table["item"].to_pylist(), table["group"].to_pylist()
     if any(type(item) is not str for item in items):
         raise ValueError("an item has no id")
-    low, high = (-1, 1) if many else (0, len(classes) - 1)
+    low, high = (-1 if many else 0), (len(classes) - 1 if kind == "multiclass" else 1)
     if n and (truth.min() < low or truth.max() > high or np.isnan(scores).any()):
         raise ValueError("a class that is not there, or a score that is not a number")
     # Cuts are of the head's scores, not of what a labels step took unknown cells for.
@@ -269,7 +273,26 @@ def _predictions(path: Path, split: str, record: Mapping[str, Any]) -> Predictio
         train_support=np.asarray(record["train_support"], np.int64),
         known=None if record.get("known") is None else np.asarray(record["known"], np.int64),
         cuts=np.asarray(record["cuts"], np.float32) if cut else None,
+        pairs=_pairs(table, groups, truth) if kind == "verification" else None,
     )
+
+
+def _pairs(table: Any, groups: Sequence[Any], truth: Any) -> PairFacts:
+    """Return what is stored of pairs of photos alone. Raises ValueError for what cannot be."""
+    import numpy as np
+
+    texts = [table[name].to_pylist() for name in ("partner", "photo_a", "photo_b")]
+    if any(type(text) is not str for column in (groups, *texts) for text in column):
+        raise ValueError("a pair names no people or no photos")
+    if [a == b for a, b in zip(groups, texts[0], strict=True)] != truth.astype(bool).tolist():
+        raise ValueError("a pair's people are not what its truth says")
+    folds, cuts = (
+        _values(table[name].combine_chunks(), kind)
+        for name, kind in (("fold", np.int32), ("cut", np.float32))
+    )
+    if len(folds) and (folds.min() < 0 or np.isnan(cuts).any()):
+        raise ValueError("a fold below 0, or a cut that is not a number")
+    return PairFacts(tuple(zip(texts[1], texts[2], strict=True)), tuple(texts[0]), folds, cuts)
 
 
 def _values(array: Any, dtype: Any) -> Any:

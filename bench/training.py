@@ -12,8 +12,10 @@ from bench.data.splits import StageSplit
 from bench.errors import BenchError
 from bench.keep import KeptHead, kept
 from bench.methods.apply import TrainRows, apply_posthoc, fit_posthoc, shape_of
+from bench.methods.fallback import TwoHeads
 from bench.methods.links import link
 from bench.methods.registry import LinearHead
+from bench.models.auxiliary import Targets
 from bench.models.lanes import Trained
 from bench.models.orders import Fitted, Order, Trainer
 from bench.spec import Cell
@@ -44,6 +46,7 @@ def train_cells(
     splits: Mapping[int, StageSplit],
     keep: tuple[int, int] | None = None,
     starts: Mapping[str, tuple[np.ndarray, ...]] | None = None,
+    targets: Targets | None = None,
 ) -> Iterator[tuple[Cell, Outcome]]:
     """Train all cells of a stage; yield each with its answer.
 
@@ -51,15 +54,20 @@ def train_cells(
     then learns from training and validation rows together, for as many epochs as the first one's best
     and with the choices made; the validation scores stay the first one's. Test is scored once, last.
     keep: the (height, width) of the pixels, where the models are to be kept. starts: by cell id, what a net
-    begins as instead of its weights.
+    begins as instead of its weights. targets: auxiliary ones, for methods that train on them.
     """
 
     def answered(cell: Cell, fitted: Fitted, head: LinearHead, outcome: Outcome) -> Outcome:
         split = splits[cell.seed]
         assert fitted.made is not None
-        test = link(fitted.made.loss.link, head.logits(fitted.embed(split.test)))
+        inputs = fitted.embed(split.test)
+        test = link(fitted.made.loss.link, head.logits(inputs))
         model = None if keep is None else _model(cell, split, fitted, head, keep)
-        return replace(outcome, test=test, model=model)
+        choices = outcome.choices
+        if isinstance(head, TwoHeads):
+            fell = {"fell_back_test": float(head.falls_back(inputs).mean())}
+            choices = {**choices, "fallback": {**choices["fallback"], **fell}}
+        return replace(outcome, test=test, model=model, choices=choices)
 
     orders = [
         Order(
@@ -69,6 +77,7 @@ def train_cells(
             splits[cell.seed].val,
             start=(starts or {}).get(cell.id),
             name=cell.id,
+            targets=targets,
         )
         for cell in cells
     ]
@@ -87,9 +96,12 @@ def train_cells(
             yield cell, Outcome(fitted.trained, reason=str(error))
             continue
         val, found = link(made.loss.link, head.logits(inputs)), {**made.found, **choices}
+        if fitted.parts:
+            epochs = {"best_epochs": [part.best_epoch for part in fitted.parts]}
+            found["fallback"] = {**found.get("fallback", {}), **epochs}
         outcome = Outcome(fitted.trained, val=val, cuts=head.cuts, fills=made.fills, choices=found)
         if cell.setting["refit"]:
-            pending.append((cell, order.refit(fitted.trained), outcome))
+            pending.append((cell, order.refit(fitted.trained, fitted.parts), outcome))
         else:
             yield cell, answered(cell, fitted, head, outcome)
     for (cell, order, outcome), fitted in zip(
@@ -127,4 +139,5 @@ def _model(
         fitted.scale,
         shape_of(cell.method).filters,
         fitted.net(),
+        fitted.trained.unit,
     )

@@ -24,6 +24,7 @@ from bench.comparison import (
 from bench.duels import shown_metrics
 from bench.entrants import Entrant
 from bench.errors import BenchError
+from bench.kinds.base import PAIRS
 
 UNPAIRED = "other test items: not paired"
 
@@ -106,6 +107,10 @@ def _two_settings(
     if obstacle or not any(row.why == OTHER_ITEMS for row in rows):
         return rows
     # Other items of the same data: a difference of two samples.
+    if ours.kind == PAIRS:
+        from bench.published_pairs import unpaired_rows
+
+        return unpaired_rows(replace(template, seeds=ours.seeds), ours, theirs, UNPAIRED)
     theirs_numbers = as_published(theirs, shown_metrics(theirs.kind))
     rows = beside(ours, replace(template, seeds=ours.seeds), theirs_numbers, "")
     return [row if row.verdict == MISSING else replace(row, why=_said(row.why)) for row in rows]

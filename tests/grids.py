@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.kinds.base import get_kind
 from bench.models.lanes import Epoch, Trained
-from bench.spec import Cell, CellResult, DataId, MethodSpec, Predictions, Step
+from bench.spec import Cell, CellResult, DataId, MethodSpec, PairFacts, Predictions, Step
 from bench.store import Store
 
 PROTOCOL = {"epochs": 30, "patience": 8, "input_size": "native", "refit": False}
@@ -99,6 +99,7 @@ def put(
             **{name: known.summary(trivial) for name, trivial in known.trivials(test).items()},
         },
         per_class=known.per_class(test),
+        curves=known.curves(test),
     )
     history = [Epoch(i + 1, 2.0 / (i + 1), 2.2 / (i + 1), 0.5, 1e-3) for i in range(epochs)]
     Store(root).commit(done, {"val": _first(test, 7), "test": test}, Trained(None, 1, tuple(history)))
@@ -107,9 +108,51 @@ def put(
 
 def _first(pred: Predictions, n: int) -> Predictions:
     """Return a part that stands before the test rows in the file, as the validation part does."""
-    groups = None if pred.groups is None else pred.groups[:n]
-    items = tuple(f"val{i}" for i in range(n))
-    return replace(pred, items=items, groups=groups, truth=pred.truth[:n], scores=pred.scores[:n])
+    return replace(pred.take(np.arange(n)), items=tuple(f"val{i}" for i in range(n)))
+
+
+def faces(
+    n: int,
+    people: int,
+    skill: float,
+    seed: int,
+    like: Predictions | None = None,
+    folds: int = 1,
+    **changes: Any,
+) -> Predictions:
+    """Return scores of n pairs of photos of people, every other one of one person; on those of `like`.
+
+    skill: how far the scores of same and different pairs stand apart. Each fold has its own cut.
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
+    if like is None:
+        same = np.arange(n) % 2 == 0
+        first = rng.integers(0, people, n)
+        second = np.where(same, first, (first + rng.integers(1, people, n)) % people)
+        fold = (np.arange(n) * folds // n).astype(np.int32)
+        photos = [
+            (f"p{a}/{i}a.jpg", f"p{b}/{i}b.jpg") for i, (a, b) in enumerate(zip(first, second, strict=True))
+        ]
+        groups = tuple(f"person {a}" for a in first)
+        partners = tuple(f"person {b}" for b in second)
+        truth = same.astype(np.int32)
+    else:
+        assert like.pairs is not None
+        truth, groups, partners = like.truth, like.groups or (), like.pairs.partners
+        fold, photos = like.pairs.folds, list(like.pairs.photos)
+    scores = rng.normal(size=len(truth)) + skill * truth
+    cuts = (skill / 2 + 0.05 * fold).astype(np.float32)
+    fields: dict[str, Any] = {
+        "items": tuple(f"{a} | {b}" for a, b in photos),
+        "groups": groups,
+        "truth": truth,
+        "scores": scores.astype(np.float32)[:, None],
+        "classes": ("same",),
+        "train_support": np.array([1000], np.int64),
+        "known": np.array([2100], np.int64),
+        "pairs": PairFacts(tuple(photos), partners, fold, cuts),
+    }
+    return Predictions(**{**fields, **changes})
 
 
 def attributes(

@@ -166,7 +166,7 @@ NUMBER = "results/0/classes/Shirts/top1"
     "where, value, message",
     [
         ("sumary", "x", r"unknown key 'sumary'; did you mean 'summary'\?"),
-        ("format_version", 3, "format_version: 3, but this messybench reads up to 2; upgrade it"),
+        ("format_version", 4, "format_version: 4, but this messybench reads up to 3; upgrade it"),
         ("format_version", "1", "format_version: must be a whole number, not '1'"),
         ("format_version", True, "format_version: must be a whole number, not True"),
         ("type", "printed", "type: published or pinned, not 'printed'"),

@@ -23,7 +23,7 @@ FASHION = CARDS["fashion"].read_text(encoding="utf-8")
 @pytest.mark.parametrize("name", CARDS)
 def test_every_card_names_only_what_exists(name: str) -> None:
     card = read_card(CARDS[name])
-    assert card.source in SOURCES and card.kind in KINDS and card.split_rule in RULES
+    assert card.source in SOURCES and card.kind in KINDS and card.split_rule in (*RULES, "people")
     assert set(card.grids) == {"drawn", "data"}
     for grid in card.grids.values():
         assert parse_seeds(grid.seeds)
@@ -53,6 +53,9 @@ def test_every_task_is_documented(name: str) -> None:
         ("[grid.drawn]", "[grid.drawing]", "did you mean 'drawn'"),
         ('rule = "even_year"', "", "has no 'rule'"),
         ("[split]", "[split", "not a readable task card"),
+        ('"remaining.epochs" = 10', '"rest.epochs" = 10', "unknown stage 'rest'"),
+        ('"remaining.epochs" = 10', '"remaining.crop" = 0.5', "stages may differ in"),
+        ('name = "remaining"', 'name = "the rest"', "takes letters"),
     ],
 )
 def test_a_faulty_card_is_one_line(tmp_path: Path, old: str, new: str, says: str) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bench.errors import BenchError
 from bench.explain import GRID, _borders, heat_map, lime, occlusion, overlay, segments_of
-from bench.keep import kept, save_head
+from bench.keep import kept
 from bench.store import Store
 from tests.test_predict import CLASSES, K, bench, cell_of, drawn_head, put
 
@@ -149,7 +149,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("explain")
     cell = cell_of("frozen")
     target = put(out / "results", cell, ("a", "b"), np.full((2, K), 1 / K, np.float32))
-    save_head(target, kept(cell, CLASSES, SIZE, "softmax", drawn_head(84, np.random.default_rng(0))))
+    kept(cell, CLASSES, SIZE, "softmax", drawn_head(84, np.random.default_rng(0))).save(target)
     for seed in (1, 2):
         Image.fromarray(pictures(seed)).save(out / f"pic {seed}.png")
     return out

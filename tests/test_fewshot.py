@@ -23,7 +23,6 @@ from sklearn.neighbors import NearestCentroid
 from statsmodels.stats.weightstats import DescrStatsW
 from threadpoolctl import threadpool_limits
 
-from bench import fewshot
 from bench.class_lists import read_classes
 from bench.cli import cli
 from bench.episodes import (
@@ -42,6 +41,7 @@ from bench.episodes import (
 )
 from bench.errors import BenchError, DataError
 from bench.fewshot import Ask, choose_classes, rows_of, without_copies
+from bench.models import inputs
 
 D = 12
 
@@ -383,12 +383,12 @@ def labelled_features(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Stand in for the backbones: noise about a centre of each class's own. Gives who was asked."""
     asked: list[str] = []
 
-    def features(pixels: Any, info: Any, *rest: Any) -> np.ndarray:
+    def features(pixels: Any, info: Any, **rest: Any) -> np.ndarray:
         asked.append(info.name)
         rng = np.random.default_rng(len(info.name))
         return rng.normal(size=(len(pixels), 16)).astype(np.float32)
 
-    monkeypatch.setattr(fewshot, "ensure_features", features)
+    monkeypatch.setattr(inputs, "ensure_features", features)
     return asked
 
 

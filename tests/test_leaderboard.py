@@ -21,7 +21,7 @@ from bench.errors import BenchError
 from bench.leaderboard import BEHIND, BEST, NOT_STORED, TIED, Board, boards
 from bench.metrics import multiclass
 from bench.outcomes import contests
-from bench.paired import Pair, draw, taken
+from bench.paired import Pair, draw
 from bench.report.boards import leaderboard_table
 from bench.spec import Predictions
 from bench.store import Store, Stored
@@ -158,7 +158,8 @@ def test_a_difference_has_the_interval_that_a_comparison_of_two_runs_gives_it(
     for seed in range(3):
         sides = [cells[ids["lenet", method, seed]].predictions() for method in ("focal", "none")]
         order = np.argsort(sides[0].truth, kind="stable")
-        pairs.append(Pair(taken(sides[0], order), taken(sides[1], order)))
+        mine, other = (side.take(order) for side in sides)
+        pairs.append(Pair(mine, other))
     changed = np.any([pair.changed() for pair in pairs], axis=0)
     drawn = draw(pairs, changed, None, 6000, 7).metrics[metric]
     theirs = stats.nested_interval(drawn, 3)

@@ -450,7 +450,7 @@ def test_labels_that_cannot_be_learned_fail_with_the_reason(bad: Wardrobe) -> No
         ),
         (("--set", "stop_by=val_top1"), "stop_by=val_top1 is not known to multilabel tasks"),
         (("--set", "noise=uniform", "--set", "noise_rate=0.2"), "plants wrong classes"),
-        (("--set", "labels=review.csv"), "many labels per image"),
+        (("--set", "labels=review.csv"), "is multilabel"),
         (("--set", "source=fashon"), "did you mean 'fashion'"),
         (("--set", "staged=true"), "staged is for --regime finetune; lenet would run scratch"),
         (("--method", "treshold"), "did you mean 'threshold'"),
@@ -530,4 +530,4 @@ def _epochs_behind(folder: Path, wanted: int, running: subprocess.Popen[Any]) ->
 
 def test_cleaning_is_for_one_label_per_image(place: Wardrobe) -> None:
     _, err = place.bench("clean", *TASK, "--sample", "tiny", "--out", "review.csv", code=2)
-    assert "many labels per image" in err and not (place.folder / "review.csv").exists()
+    assert "is multilabel" in err and not (place.folder / "review.csv").exists()

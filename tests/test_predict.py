@@ -25,7 +25,7 @@ from bench.data.examples import Examples
 from bench.data.pixels import ensure_pixels
 from bench.data.sources import SOURCES, open_source
 from bench.errors import BenchError, StoreError
-from bench.keep import LOSS_CURVE, KeptHead, kept, load_head, loss_curve, save_head, save_loss_curve
+from bench.keep import LOSS_CURVE, KeptHead, kept, load_head, loss_curve, save_loss_curve
 from bench.methods.registry import LinearHead
 from bench.models.backbones import get_backbone
 from bench.models.lanes import Hidden
@@ -128,7 +128,7 @@ def frozen(
     scores = softmax(inner @ head.kernel + head.bias)
     cell = cell_of("frozen")
     target = put(place / "results", cell, examples.items, scores)
-    save_head(target, kept(cell, CLASSES, SIZE, "softmax", head, hidden, mean, scale))
+    kept(cell, CLASSES, SIZE, "softmax", head, hidden, mean, scale).save(target)
     return place / "results", scores, cell
 
 
@@ -165,12 +165,12 @@ def test_a_whole_net_is_rebuilt_from_its_variables(
     cell = cell_of("scratch")
     target = put(tmp_path, cell, examples.items, scores)
     variables = [np.asarray(held) for held in net.variables]
-    save_head(target, kept(cell, CLASSES, SIZE, "softmax", head, net=variables))
+    kept(cell, CLASSES, SIZE, "softmax", head, net=variables).save(target)
     done = bench("predict", target, folder / "images", "--results", tmp_path, "--format", "json")
     for item, expected in zip(examples.items, scores, strict=True):
         assert np.abs(np.array(list(told(done)[item].values())) - expected).max() < 1e-5
     # A net of other shapes is not filled in silently.
-    save_head(target, kept(cell, CLASSES, SIZE, "softmax", head, net=variables[:-1]))
+    kept(cell, CLASSES, SIZE, "softmax", head, net=variables[:-1]).save(target)
     error = bench("predict", target, folder / "images", "--results", tmp_path).exception
     assert isinstance(error, StoreError) and "train the cell again" in str(error)
 
@@ -199,10 +199,7 @@ def test_convolutions_on_maps_are_rebuilt(
     cell = cell_of("frozen", "multilabel")
     target = put(tmp_path, cell, examples.items, scores)
     variables = [np.asarray(held) for held in conv.variables]
-    save_head(
-        target,
-        kept(cell, CLASSES, SIZE, "sigmoid", head, None, mean, scale, filters=(5, 4), net=variables),
-    )
+    kept(cell, CLASSES, SIZE, "sigmoid", head, None, mean, scale, filters=(5, 4), net=variables).save(target)
     done = bench("predict", cell.id8, folder / "images", "--results", tmp_path, "--format", "json")
     answers = {Path(row["image"]).stem: row for row in json.loads(done.stdout)}
     cuts = head.cuts
@@ -291,7 +288,7 @@ def some_head(**changes: Any) -> KeptHead:
 
 def test_a_model_comes_back_as_it_was_kept(tmp_path: Path) -> None:
     head = some_head(net=(np.arange(3, dtype=np.uint32), np.zeros((2, 2), np.float32)), filters=())
-    assert save_head(tmp_path, head) == tmp_path / MODEL
+    assert head.save(tmp_path) == tmp_path / MODEL
     back = load_head(tmp_path)
     for name, value in vars(head).items():
         found = getattr(back, name)
@@ -302,7 +299,7 @@ def test_a_model_comes_back_as_it_was_kept(tmp_path: Path) -> None:
         else:
             assert found == value
     first = (tmp_path / MODEL).read_bytes()
-    save_head(tmp_path, head)
+    head.save(tmp_path)
     assert (tmp_path / MODEL).read_bytes() == first and [path.name for path in tmp_path.iterdir()] == [MODEL]
 
 
@@ -323,7 +320,7 @@ def test_a_model_file_never_runs_anything(tmp_path: Path, monkeypatch: pytest.Mo
     "how", ["cut", "text", "empty", "squeezed", "version", "nan", "shape", "double", "facts"]
 )
 def test_a_damaged_model_is_one_line(tmp_path: Path, how: str) -> None:
-    path = save_head(tmp_path, some_head())
+    path = some_head().save(tmp_path)
     data = path.read_bytes()
     with np.load(path) as found:
         arrays = {name: found[name] for name in found.files}
@@ -353,10 +350,10 @@ def test_a_damaged_model_is_one_line(tmp_path: Path, how: str) -> None:
 def test_parts_that_do_not_fit_are_not_written(tmp_path: Path) -> None:
     for changes in ({"bias": np.zeros(3, np.float32)}, {"mean": np.zeros(9, np.float32)}, {"link": "tanh"}):
         with pytest.raises(ValueError, match="."):
-            save_head(tmp_path, some_head(**changes))
+            some_head(**changes).save(tmp_path)
     assert not list(tmp_path.iterdir())
     with pytest.raises(StoreError, match="cannot be written"):
-        save_head(tmp_path / "gone", some_head())
+        some_head().save(tmp_path / "gone")
 
 
 def test_scores_are_what_the_arrays_say() -> None:
@@ -384,10 +381,10 @@ def test_a_cell_without_a_model_says_how_to_get_one(tmp_path: Path) -> None:
         args = ("--out", tmp_path / "o") if command == "explain" else ()
         error = bench(command, cell.id8, "x.jpg", "--results", tmp_path, *args).exception
         assert isinstance(error, StoreError) and "--keep-model" in str(error)
-    save_head(target, replace(some_head(), cell="0" * 64))
+    replace(some_head(), cell="0" * 64).save(target)
     error = bench("predict", cell.id8, "x.jpg", "--results", tmp_path).exception
     assert isinstance(error, StoreError) and "is of cell '00000000'" in str(error)
-    save_head(target, some_head())
+    some_head().save(target)
     error = bench("predict", cell.id8, "x.jpg", "--results", tmp_path).exception
     assert isinstance(error, StoreError) and "does not fit lenet" in str(error)
     error = bench("predict", "zzzz", "x.jpg", "--results", tmp_path).exception
@@ -399,7 +396,7 @@ def test_weights_of_ones_own_must_be_the_same_file(tmp_path: Path) -> None:
     cell = cell_of("frozen", weights="sha256:" + "0" * 64)
     target = put(tmp_path / "r", cell, ("a", "b"), np.full((2, K), 1 / K, np.float32))
     head = drawn_head(84, np.random.default_rng(0))
-    save_head(target, kept(cell, CLASSES, SIZE, "softmax", head))
+    kept(cell, CLASSES, SIZE, "softmax", head).save(target)
     says = {"name it with --weights": (), "is not the file": ("--weights", tmp_path / "w.h5")}
     for text, args in says.items():
         error = bench("predict", cell.id8, "x.jpg", "--results", tmp_path / "r", *args).exception
@@ -423,7 +420,7 @@ def test_the_loss_curve_is_a_picture_of_both_losses(tmp_path: Path) -> None:
 
 
 def test_a_kept_model_is_a_plain_archive(tmp_path: Path) -> None:
-    with zipfile.ZipFile(save_head(tmp_path, some_head())) as archive:
+    with zipfile.ZipFile(some_head().save(tmp_path)) as archive:
         assert {"facts.npy", "kernel.npy", "bias.npy", "cuts.npy"} == set(archive.namelist())
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.errors import BenchError
-from bench.protocol import KEYS, check, defaults, image_size, parse_set, resolve
+from bench.protocol import KEYS, check, defaults, image_size, resolve
+from bench.staged import parse_set
 
 
 @pytest.mark.parametrize("name", KEYS)

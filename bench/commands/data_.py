@@ -45,7 +45,9 @@ def check(fmt: str, sets: tuple[str, ...], **options: str | None) -> int:
 
     parts, pixels, train, fault = _opened(options, sets)
     labels = parts.given if parts.card.label else parts.table
-    report = check_data(parts.examples, labels, train, pixels, parts.groups)
+    people = parts.card.kind == "verification"
+    more = parts.groups, people, parts.unlisted, parts.titles
+    report = check_data(parts.examples, labels, train, pixels, *more)
     click.echo(render_all([render(table, fmt) for table in check_tables(report)], fmt))
     left_out = fault or any(problem.fatal for problem in report.problems)
     return EXIT_SOME_FAILED if left_out else EXIT_DONE
@@ -68,7 +70,7 @@ def describe(
     weights: str | None,
     **options: str | None,
 ) -> None:
-    """Show what a data folder holds: classes or attributes, sizes, prices, photos per listing, near twins.
+    """Show what a data folder holds: classes, attributes or people, sizes, prices, listings, near twins.
 
     DIR/index.html needs no network and nothing beside it. With --suspects DIR/suspects.png is a contact sheet
     of labels that are probably wrong; that needs features of every image.
@@ -116,8 +118,8 @@ def _check_judge(
     if not suspects and (backbone, weights) != (None, None):
         raise BenchError("--backbone and --weights say who judges labels: add --suspects")
     card = load_card(str(options["task"]), search_path("tasks", options["tasks"]))
-    if suspects and not card.label:
-        raise BenchError(f"--suspects judges classes; task {card.name!r} has many labels for each image")
+    if suspects and card.kind != "multiclass":
+        raise BenchError(f"--suspects judges classes; task {card.name!r} is {card.kind}")
 
 
 def _judged(
@@ -169,7 +171,7 @@ def _opened(options: dict[str, str | None], sets: tuple[str, ...]) -> tuple[Part
     card, examples = open_task(request, search_path("tasks", options["tasks"]), place)
     with Progress(0) as progress:
         pixels = ensure_pixels(examples, (SIDE, SIDE), "squash", place, progress.step)
-    setting = dict(resolve(*card.layers("frozen"), request.settings))
+    setting = dict(resolve(*card.layers("frozen", request.settings)))
     check_together(setting)
     parts = Parts(card, examples, setting)
     try:

@@ -71,7 +71,8 @@ def backbone_table() -> Table:
         for info in BACKBONES.values()
     ]
     names = ("backbone", "family", "input", "preprocess", "regime", "weights", "summary")
-    return Table("Backbones", [Column(name, name) for name in names], rows)
+    notes = ("Join with +, for example mobilenet_025+hog: frozen features stand side by side.",)
+    return Table("Backbones", [Column(name, name) for name in names], rows, notes)
 
 
 def method_table() -> Table:

@@ -101,7 +101,7 @@ grid_options = _stack(
 
 def settings_from(sets: tuple[str, ...]) -> dict[str, Value]:
     """Read the values of `--set`. Raises BenchError for a faulty one or a key given twice."""
-    from bench.protocol import parse_set
+    from bench.staged import parse_set
 
     settings: dict[str, Value] = {}
     for text in sets:

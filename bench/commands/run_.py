@@ -8,15 +8,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.commands.options import baselines_option, format_option, grid_options, request_from
-from bench.errors import EXIT_DONE, EXIT_NOTHING_MEASURED, EXIT_SOME_FAILED, NothingMeasured
+from bench.errors import EXIT_DONE, EXIT_NOTHING_MEASURED, EXIT_SOME_FAILED, BenchError, NothingMeasured
 from bench.spec import Cell
 from bench.store import Store
 from bench.stored import MODEL
+
+if TYPE_CHECKING:
+    from bench.plan import Plan
 
 
 @click.command()
@@ -53,6 +56,8 @@ def command(
     plan = make_plan(card, request, examples)
     for skip in plan.skipped:
         say(f"cannot run {skip.backbone} x {skip.method}: {skip.reason}")
+    if keep_model:
+        _check_kept(plan)
     if not plan.cells:
         raise NothingMeasured("none of the combinations asked for can run (bench plan shows why)")
     store = Store(results_dir(options["results"]).resolve())
@@ -85,6 +90,15 @@ def command(
         say(f"{len(failed)} of {len(plan.cells)} cells failed (bench results --task {card.name} says why)")
         return EXIT_NOTHING_MEASURED if len(failed) == len(plan.cells) else EXIT_SOME_FAILED
     return EXIT_SOME_FAILED if kept else EXIT_DONE
+
+
+def _check_kept(plan: Plan) -> None:
+    """Raise BenchError for a backbone whose models could not read image files."""
+    from bench.keep import not_kept
+
+    for job in plan.jobs:
+        if why := not_kept(job.backbone, job.cells[0].setting):
+            raise BenchError(f"--keep-model: {why}")
 
 
 def _done(store: Store, cell: Cell, keep_model: bool) -> bool:
@@ -149,6 +163,7 @@ def print_tables(store: Store, cells: tuple[Cell, ...], kind: str, baselines: st
             chosen = next(stored for stored in mine if stored.id == best)
             readable, damaged = sound([chosen])
             problems += damaged
-            tables += [class_table(stored.result, baseline) for stored in readable]
+            whole = fmt in ("csv", "json")
+            tables += [class_table(stored.result, baseline, whole) for stored in readable]
     tell(problems)
     click.echo(render_all([render(table, fmt) for table in tables], fmt))

@@ -37,7 +37,8 @@ def command(cell: str, results: str | None, fmt: str) -> int:
             rows[part] = []
             problems.append(str(error))
     tell(problems)
-    tables = [*cell_tables({**stored.record, "per_class": rows["per_class"]}, rows["history"])]
+    whole = fmt in ("csv", "json")
+    tables = [*cell_tables({**stored.record, "per_class": rows["per_class"]}, rows["history"], whole)]
     if PART in stored.record["metrics"]:
         kind = get_kind(stored.record["cell"]["kind"])
         tables.append(hidden_table(kind.per_class(stored.predictions(PART))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,7 +21,9 @@ from bench.data.duplicates import (
     on_both_sides,
 )
 from bench.data.examples import Examples, Problem
+from bench.data.pair_files import FILES
 from bench.data.pixels import Pixels
+from bench.text.titles import TitleCounts, count_parts
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,18 @@ class AttributeCount:
     name: str
     train: tuple[int, int, int]
     test: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class ListCount:
+    """A list of pairs by its file: pairs, those of one person, folds, and the people and images on them."""
+
+    file: str
+    pairs: int
+    same: int
+    folds: int
+    people: int
+    images: int
 
 
 @dataclass(frozen=True)
@@ -65,6 +79,9 @@ class DataReport:
     classes: by falling count; none where there are attributes, which come in the data's order.
     shared_items, shared_groups: ids that are in train and in test; None where rows are not grouped.
     sizes: images by (height, width). empty_parts: `train` or `test` where no usable image is in it.
+    people: whether the classes are people. unlisted: images that decode and are of people on neither side;
+    they are not usable. lists: the lists of pairs that the data has. titles: counts of the titles of train
+    and of test, where there are some.
     """
 
     source: str
@@ -85,6 +102,10 @@ class DataReport:
     shared_groups: int | None
     sizes: Mapping[tuple[int, int], int]
     empty_parts: tuple[str, ...]
+    people: bool = False
+    unlisted: int = 0
+    lists: tuple[ListCount, ...] = ()
+    titles: Mapping[str, TitleCounts] = field(default_factory=dict)
 
     @property
     def single(self) -> tuple[str, ...]:
@@ -114,17 +135,22 @@ def check_data(
     train: np.ndarray,
     pixels: Pixels,
     groups: Sequence[str] | None = None,
+    people: bool = False,
+    unlisted: np.ndarray | None = None,
+    titles: Sequence[str] | None = None,
 ) -> DataReport:
     """Look at everything that can be known without training.
 
     labels: n class names, "" for none, or the (n, k) table of `examples.attributes`, 1, 0 and -1. train:
     (n,) bool, the others are test. pixels: of the same examples, at `near.SIDE`; making them has decoded
-    every image. groups: n ids of what belongs together.
+    every image. groups: n ids of what belongs together. people: whether the labels are people. unlisted:
+    (n,) bool, images that are on neither side. titles: n titles, or None where there are none.
     """
     train, table = np.asarray(train, bool), label_table(labels)
     known = (table >= 0).any(axis=1)
     many = isinstance(labels, np.ndarray)
-    usable = np.flatnonzero(pixels.ok & (known | many))
+    outside = np.zeros(len(examples), bool) if unlisted is None else unlisted
+    usable = np.flatnonzero(pixels.ok & (known | many) & ~outside)
     parts = {"train": usable[train[usable]], "test": usable[~train[usable]]}
     hashes = examples.images.content_hashes()
     twins = find_twins(pixels, hashes, labels, train, usable)
@@ -138,7 +164,7 @@ def check_data(
         train=len(parts["train"]),
         test=len(parts["test"]),
         problems=(*examples.problems, *pixels.problems),
-        classes=() if many else _classes(labels, parts),
+        classes=() if isinstance(labels, np.ndarray) else count_classes(labels, train, usable),
         attributes=_attributes(examples.attributes, table, parts) if many else (),
         unlabelled=int((pixels.ok & ~known).sum()),
         duplicates=find_duplicates(hashes, labels, train, usable),
@@ -148,11 +174,31 @@ def check_data(
         shared_groups=None if groups is None else on_both_sides(groups, train, usable),
         sizes=pixels.sizes,
         empty_parts=tuple(part for part, rows in parts.items() if not len(rows)),
+        people=people,
+        unlisted=int((pixels.ok & outside).sum()),
+        lists=count_lists(examples),
+        titles={}
+        if titles is None
+        else count_parts(titles, () if isinstance(labels, np.ndarray) else labels, parts),
     )
 
 
-def _classes(labels: Labels, parts: Mapping[str, np.ndarray]) -> tuple[ClassCount, ...]:
-    in_train, in_test = (Counter(labels[row] for row in rows.tolist()) for rows in parts.values())
+def count_lists(examples: Examples) -> tuple[ListCount, ...]:
+    """Return what the data's lists of pairs hold."""
+    counts = []
+    for name, pairs in examples.pair_lists.items():
+        images = {*pairs.first, *pairs.second}
+        people = {examples.columns["person"][row] for row in images}
+        folds = max(pairs.folds) + 1
+        counts.append(ListCount(FILES[name], len(pairs), sum(pairs.same), folds, len(people), len(images)))
+    return tuple(counts)
+
+
+def count_classes(labels: Sequence[str], train: np.ndarray, rows: np.ndarray) -> tuple[ClassCount, ...]:
+    """Count these rows by class and side, the largest class first. train: (n,) bool, the others are test."""
+    in_train, in_test = (
+        Counter(labels[row] for row in part.tolist()) for part in (rows[train[rows]], rows[~train[rows]])
+    )
     names = sorted(in_train | in_test, key=lambda name: (-in_train[name] - in_test[name], name))
     return tuple(ClassCount(name, in_train[name], in_test[name]) for name in names)
 

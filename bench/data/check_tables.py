@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from bench.data.check import AttributeCount, DataReport
+from bench.data.describe_people import images_table, lists_table, people_figures
 from bench.report.table import Column, Table
+from bench.text.titles import title_figures
 
 
 def check_tables(report: DataReport) -> list[Table]:
     """Return the report as tables.
 
-    Summary, problems by kind, classes or attributes, labels that disagree, image sizes, every problem; those
-    that would be empty are left out.
+    Summary, problems by kind, classes, attributes, or people by their images and lists of pairs, labels that
+    disagree, image sizes, every problem; those that would be empty are left out.
     """
     tables = [_summary(report)]
     if report.problems:
         tables.append(_by_kind(report))
-    tables.append(_attributes(report) if report.attributes else _classes(report))
+    if report.people:
+        tables += [images_table(report.classes), *([lists_table(report.lists)] if report.lists else [])]
+    else:
+        tables.append(_attributes(report) if report.attributes else _classes(report))
     if report.disagreements:
         tables.append(_disagreements(report))
     tables.append(_sizes(report))
@@ -32,12 +37,16 @@ def _summary(report: DataReport) -> Table:
     ]
     if report.attributes:
         figures.append(("of these without any known label (kept)", report.unlabelled))
+    elif report.people:
+        figures.append(("of these of people in no list (not used)", report.unlisted))
     else:
         figures.append(("of these without a label (not a class)", report.unlabelled))
     figures += [("train", report.train), ("test", report.test)]
     if report.attributes:
         unknown = sum(count.train[2] + count.test[2] for count in report.attributes)
         figures += [("attributes", len(report.attributes)), ("unknown labels", unknown)]
+    elif report.people:
+        figures += people_figures(report.classes)
     else:
         unseen = sum(count.test for count in report.classes if count.train == 0)
         figures += [
@@ -58,6 +67,7 @@ def _summary(report: DataReport) -> Table:
     ]
     if report.shared_groups is not None:
         figures.append(("groups in train and in test", report.shared_groups))
+    figures += title_figures(report.titles)
     notes = [f"{part} is empty: no image can be used for it" for part in report.empty_parts]
     notes.append(f"source {report.source}, fingerprint {report.fingerprint[:16]}")
     columns = (Column("what", "what"), Column("count", "count", "int"))

@@ -42,10 +42,11 @@ def workers() -> int:
 
 
 def decode_all(
-    examples: Examples, size: tuple[int, int], mode: str, path: Path, progress: Progress
+    examples: Examples, size: tuple[int, int], mode: str, path: Path, progress: Progress, crop: float = 1.0
 ) -> Decoded:
     """Write all images, resized, to a new file at `path` and make sure they are on the disk.
 
+    size, mode, crop: of `bench.data.images.resize`.
     Row i starts at byte i * height * width * 3. Memory is one image per thread whatever the number of
     images. Raises StoreError when the file cannot be written, and whatever but ImageError reading raises.
     """
@@ -61,7 +62,7 @@ def decode_all(
                 starts = range(0, count, _BLOCK)
                 tasks = (range(start, min(start + _BLOCK, count)) for start in starts)
                 for block in pool.map(
-                    lambda task: _decode_block(examples, size, mode, handle, task, stop), tasks
+                    lambda task: _decode_block(examples, size, mode, crop, handle, task, stop), tasks
                 ):
                     failed.update(block.failed)
                     sizes.update(block.sizes)
@@ -79,7 +80,13 @@ def decode_all(
 
 
 def _decode_block(
-    examples: Examples, size: tuple[int, int], mode: str, handle: int, positions: range, stop: Event
+    examples: Examples,
+    size: tuple[int, int],
+    mode: str,
+    crop: float,
+    handle: int,
+    positions: range,
+    stop: Event,
 ) -> Decoded:
     failed: dict[int, str] = {}
     sizes: Counter[tuple[int, int]] = Counter()
@@ -92,7 +99,7 @@ def _decode_block(
             failed[position] = str(error)
             continue
         sizes[image.shape[0], image.shape[1]] += 1
-        row = np.ascontiguousarray(resize(image, size, mode))
+        row = np.ascontiguousarray(resize(image, size, mode, crop))
         _write(handle, row.data.cast("B"), position * stride(size))
     return Decoded(failed, sizes)
 

@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from bench.data.check import ClassCount, count_classes, count_lists
 from bench.data.describe_attributes import attribute_figures, attribute_tables
+from bench.data.describe_people import images_table, lists_table, people_figures
 from bench.data.duplicates import Labels, Twins, contradicted, find_twins, label_table
 from bench.data.parts import Parts
 from bench.data.pixels import Pixels
 from bench.methods.prices import odd_prices
 from bench.report.table import Column, Table
+from bench.text.titles import count_parts, title_figures
 
 GREY = 3
 """Levels by which the colours of a grey picture may differ, from rounding and compression."""
@@ -37,6 +40,11 @@ class View:
         """Whether an example has many attributes, and not one class."""
         return not self.parts.card.label
 
+    @property
+    def people(self) -> bool:
+        """Whether classes are people, of whose images pairs are made."""
+        return self.parts.card.kind == "verification"
+
     @cached_property
     def labels(self) -> Labels:
         """What the examples are labelled with: class names, or the table of attributes."""
@@ -44,9 +52,9 @@ class View:
 
     @cached_property
     def rows(self) -> np.ndarray:
-        """Positions of the images that decode and, where there are classes, have one: (m,) int64."""
+        """Positions of the images that decode, are on a side and, of classes, have one: (m,) int64."""
         labelled = (label_table(self.labels) >= 0).any(axis=1)
-        rows: np.ndarray = np.flatnonzero(self.pixels.ok & (self.many | labelled))
+        rows: np.ndarray = np.flatnonzero(self.pixels.ok & (self.many | labelled) & ~self.parts.unlisted)
         return rows
 
     @cached_property
@@ -55,6 +63,11 @@ class View:
         hashes = self.parts.examples.images.content_hashes()
         return find_twins(self.pixels, hashes, self.labels, self.train, self.rows)
 
+    @cached_property
+    def classes(self) -> tuple[ClassCount, ...]:
+        """Images of each class, or person, on both sides."""
+        return count_classes(self.parts.given, self.train, self.rows)
+
     @property
     def prices(self) -> tuple[str, ...]:
         """What each example costs, "" where that is not known."""
@@ -62,20 +75,29 @@ class View:
 
 
 def describe(view: View) -> list[Table]:
-    """Return what there is to see as tables: the whole, classes or attributes, groups, near twins."""
-    labelled = attribute_tables(view.parts, view.train, view.rows) if view.many else [classes_table(view)]
+    """Return what there is to see as tables: the whole, classes, attributes or people, groups, near twins."""
+    if view.people:
+        labelled = people_tables(view)
+    else:
+        labelled = attribute_tables(view.parts, view.train, view.rows) if view.many else [classes_table(view)]
     others = (groups_table(view), twins_table(view))
     return [whole_table(view), *labelled, *(table for table in others if table is not None)]
 
 
+def people_tables(view: View) -> list[Table]:
+    """Return people by how many images they have, and the lists of pairs where there are some."""
+    lists = count_lists(view.parts.examples)
+    return [images_table(view.classes), *([lists_table(lists)] if lists else [])]
+
+
 def whole_table(view: View) -> Table:
     """Return the data in numbers."""
-    parts, pixels, train, rows = view.parts, view.pixels, view.train, view.rows
+    pixels, rows = view.pixels, view.rows
     sizes = [size for size, number in pixels.sizes.items() for _ in range(number)]
     heights, widths = ([size[axis] for size in sizes] for axis in (0, 1))
     figures: list[tuple[str, Any]] = [
         ("images that decode", int(pixels.ok.sum())),
-        *(attribute_figures(parts, train, rows) if view.many else _class_figures(parts, train, rows)),
+        *_figures(view),
     ]
     if sizes:
         figures += [
@@ -89,10 +111,30 @@ def whole_table(view: View) -> Table:
         ("pairs of near twins, not byte-identical", len(view.twins.pairs)),
         ("of these with different labels", view.twins.disagreeing),
         ("of these in train and in test", view.twins.straddling),
+        *_title_counts(view),
     ]
     columns = (Column("what", "what"), Column("count", "count", "int"))
     table = tuple({"what": what, "count": count} for what, count in figures)
     return Table("Data", columns, table, ("bench data check lists what is left out, and why",))
+
+
+def _figures(view: View) -> list[tuple[str, Any]]:
+    """Return what there is to say of the labels in numbers."""
+    parts, train, rows = view.parts, view.train, view.rows
+    if view.many:
+        return attribute_figures(parts, train, rows)
+    if not view.people:
+        return _class_figures(parts, train, rows)
+    used = [("of these of people on either side", len(rows)), ("of these in train", int(train[rows].sum()))]
+    return [*used, *people_figures(view.classes)]
+
+
+def _title_counts(view: View) -> list[tuple[str, int]]:
+    """Return what there is to say of titles, where the data has some."""
+    if view.parts.titles is None:
+        return []
+    sides = {"train": view.rows[view.train[view.rows]], "test": view.rows[~view.train[view.rows]]}
+    return title_figures(count_parts(view.parts.titles, () if view.many else view.parts.given, sides))
 
 
 def _class_figures(parts: Parts, train: np.ndarray, rows: np.ndarray) -> list[tuple[str, Any]]:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.data.describe import View, classes_table, groups_table, told_twins, twins_table, whole_table
+from bench.data.describe import (
+    View,
+    classes_table,
+    groups_table,
+    people_tables,
+    told_twins,
+    twins_table,
+    whole_table,
+)
 from bench.data.describe_attributes import attribute_tables
 from bench.data.describe_plots import Prices, bars, boxes, sizes
 from bench.data.examples import ImageError, ImageReader
@@ -41,7 +49,7 @@ def describe_page(view: View, judged: Judged | None = None) -> Page:
     groups = groups_table(view)
     sections = [
         Section("The whole", [whole_table(view), *_sizes(view)]),
-        _attributes(view) if view.many else _classes(view),
+        _people(view) if view.people else _attributes(view) if view.many else _classes(view),
         _prices(view),
         Section("Listings and groups", [] if groups is None else [groups]),
         _twins(view),
@@ -81,6 +89,23 @@ def _classes(view: View) -> Section:
     return Section("Classes", [Figure("classes", alt, caption, bars(names, counts, "images")), table])
 
 
+def _people(view: View) -> Section:
+    tables = people_tables(view)
+    shown = tables[0].rows
+    if not shown:
+        return Section("People", tables)
+    names = [f"{row['images']} images" if row["images"] != "1" else "1 image" for row in shown]
+    counts = {side: [int(row[side]) for row in shown] for side in ("train", "test")}
+    most = max(shown, key=lambda row: int(row["people"]))
+    alt = (
+        f"Bar chart of {len(view.classes):,} people by how many images they have. Most frequent: "
+        f"{most['images']}, {most['people']:,} people."
+    )
+    return Section(
+        "People", [Figure("people", alt, "Hatched: test.", bars(names, counts, "people")), *tables]
+    )
+
+
 def _attributes(view: View) -> Section:
     tables = attribute_tables(view.parts, view.train, view.rows)
     shown = tables[0].rows[:BARS]
@@ -98,7 +123,7 @@ def _attributes(view: View) -> Section:
 
 
 def _prices(view: View) -> Section:
-    if view.many or not any(view.prices):
+    if view.many or view.people or not any(view.prices):
         return Section("Prices")
     labels, prices = view.parts.given, view.prices
     odd = odd_prices(labels, prices)

@@ -42,6 +42,23 @@ class ImageReader(Protocol):
 
 
 @dataclass(frozen=True)
+class PairList:
+    """Pairs of examples as a data set lists them, in its order.
+
+    first, second: positions of the two photos. same: whether they show one person. folds: of each pair, from
+    0; all 0 where the list has none.
+    """
+
+    first: tuple[int, ...]
+    second: tuple[int, ...]
+    same: tuple[bool, ...]
+    folds: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+@dataclass(frozen=True)
 class Examples:
     """All usable rows of a data set, in the source's order.
 
@@ -52,6 +69,7 @@ class Examples:
     when pixels are read).
     attributes: the columns whose cells say yes, no or nothing ("1", "0", ""), for data with many labels per
     item. answers: attribute -> n true values in the same form, for data that knows what its labels hide.
+    pair_lists: `view1_train`, `view1_test`, `view2`, for data that lists pairs of its photos.
     """
 
     items: tuple[str, ...]
@@ -62,6 +80,7 @@ class Examples:
     problems: tuple[Problem, ...] = ()
     attributes: tuple[str, ...] = ()
     answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pair_lists: Mapping[str, PairList] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.items)

@@ -44,9 +44,19 @@ class DataFolder:
         if known is None:
             parts = parent.replace("\\", "/").split("/")
             plain = not os.path.isabs(parent) and not parent.startswith(("/", "\\")) and ".." not in parts
-            known = plain and self._contains(os.path.realpath(f"{self.root}/{parent}"))
+            known = plain and self._lies_inside(parent)
             self._inside[parent] = known
         return known
+
+    def _lies_inside(self, parent: str) -> bool:
+        path = f"{self.root}/{parent}"
+        try:
+            # A folder that is no link lies where the one it is in lies; data may have thousands of them.
+            if parent and stat.S_ISDIR(os.lstat(path).st_mode):
+                return self.holds(parent.rpartition("/")[0])
+        except (OSError, ValueError):
+            pass
+        return self._contains(os.path.realpath(path))
 
     def _contains(self, path: str) -> bool:
         return path == self.root or path.startswith(self.root.rstrip(os.sep) + os.sep)

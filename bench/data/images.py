@@ -180,17 +180,26 @@ def _simplejpeg() -> Any | None:
         return None
 
 
-def resize(image: np.ndarray, size: tuple[int, int], mode: str) -> np.ndarray:
+def resize(image: np.ndarray, size: tuple[int, int], mode: str, crop: float = 1.0) -> np.ndarray:
     """Return (height, width, 3) uint8 of the asked size, by bilinear interpolation with antialiasing.
 
-    image: (h, w, 3) uint8. size: (height, width). mode: `squash` ignores the proportions; `crop` cuts the
-    largest centred part that has the new proportions; `pad` fits the whole image in and fills the rest
-    with the mean colour of the image's outermost pixels, so that a product photo on white stays on
+    image: (h, w, 3) uint8. size: (height, width). crop: the share of each side, in whole pixels and around
+    the centre, that is left before anything else is done. mode: `squash` ignores the proportions; `crop`
+    cuts the largest centred part that has the new proportions; `pad` fits the whole image in and fills the
+    rest with the mean colour of the image's outermost pixels, so that a product photo on white stays on
     white and no frame appears that a net could learn from. An image that fits already is returned as is.
     """
+    if crop != 1.0:
+        image = _centre(image, crop)
     if image.shape[:2] == size:
         return image
     return _RESIZERS[mode](image, size)
+
+
+def _centre(image: np.ndarray, share: float) -> np.ndarray:
+    height, width = (max(1, round(side * share)) for side in image.shape[:2])
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return np.ascontiguousarray(image[top : top + height, left : left + width])
 
 
 def _squash(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

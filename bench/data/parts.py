@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 KEYS = (
     *("split", "split_column", "test_fraction", "split_seed"),
-    *("noise", "noise_rate", "noise_seed", "hide", "hide_rate", "hide_by", "hide_seed"),
+    *("pairs", "noise", "noise_rate", "noise_seed", "hide", "hide_rate", "hide_by", "hide_seed"),
 )
 """The protocol values that decide what is here, and nothing else does."""
 
@@ -66,9 +67,25 @@ class Parts:
     @cached_property
     def mask(self) -> np.ndarray:
         """(n,) bool: which examples train; the others test. Neither side need have any."""
+        from bench.data.pair_split import side_mask
         from bench.data.splits import train_mask
 
+        if self.card.kind == "verification":
+            return side_mask(self.examples, self.setting)
         return train_mask(self.examples, self._split_by, self.plan)
+
+    @cached_property
+    def unlisted(self) -> np.ndarray:
+        """(n,) bool: which examples are on neither side; of photos of people those of people in no list."""
+        import numpy as np
+
+        from bench.data.pair_split import NEITHER, sides
+
+        if self.card.kind == "verification":
+            with suppress(DataError):
+                unlisted: np.ndarray = sides(self.examples, self.setting) == NEITHER
+                return unlisted
+        return np.zeros(len(self.examples), bool)
 
     @cached_property
     def train(self) -> np.ndarray:
@@ -138,6 +155,11 @@ class Parts:
         """Ids, n of them, of what counts as one in intervals: the card's groups, whatever the split."""
         grouped = self.card.split_rule == "grouped" and self.card.split_column in self.examples.columns
         return self._ids(self.card.split_column) if grouped else self.units
+
+    @property
+    def titles(self) -> tuple[str, ...] | None:
+        """What the card says are titles, n of them; None where it says nothing, or the data has none."""
+        return self.examples.columns.get(self.card.titles) if self.card.titles else None
 
     def _ids(self, column: str) -> tuple[str, ...]:
         """Return the cells of a column; an empty one is a group of its own."""

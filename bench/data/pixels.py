@@ -147,24 +147,29 @@ def _in_silence(done: int, total: int, what: str) -> None:
 
 
 def ensure_pixels(
-    examples: Examples, size: tuple[int, int], mode: str, cache: Path, progress: Progress = _in_silence
+    examples: Examples,
+    size: tuple[int, int],
+    mode: str,
+    cache: Path,
+    progress: Progress = _in_silence,
+    crop: float = 1.0,
 ) -> Pixels:
     """Return the pixels of all examples at (height, width), decoding them unless the cache has them.
 
-    mode: of `bench.data.images.resize`. The cache's folder is there whole or not at all, and two processes
-    that want the same one build it once. Raises BenchError for an unknown mode, StoreError when the cache
-    cannot be written, DataError when an image changes while it is read.
+    mode, crop: of `bench.data.images.resize`. The cache's folder is there whole or not at all, and two
+    processes that want the same one build it once. Raises BenchError for an unknown mode, StoreError when the
+    cache cannot be written, DataError when an image changes while it is read.
     """
     if mode not in RESIZE_MODES:
         raise unknown("resize mode", mode, RESIZE_MODES, f"known: {', '.join(RESIZE_MODES)}")
-    folder = cache / "pixels" / _name(examples, size, mode)
+    folder = cache / "pixels" / _name(examples, size, mode, crop)
     pixels = _open(folder, size, len(examples))
     if pixels is not None:
         return pixels
     with _building(folder, len(examples), progress):
         pixels = _open(folder, size, len(examples))
         if pixels is None:
-            _build(examples, size, mode, folder, progress)
+            _build(examples, size, mode, crop, folder, progress)
             pixels = _open(folder, size, len(examples))
     if pixels is None:
         raise StoreError(
@@ -173,8 +178,10 @@ def ensure_pixels(
     return pixels
 
 
-def _name(examples: Examples, size: tuple[int, int], mode: str) -> str:
-    whole = [PIXELS_VERSION, examples.source, examples.fingerprint, *size, mode]
+def _name(examples: Examples, size: tuple[int, int], mode: str, crop: float) -> str:
+    # What is not cropped is named as it was before images could be, so that older caches serve.
+    cropped = [] if crop == 1.0 else [crop]
+    whole = [PIXELS_VERSION, examples.source, examples.fingerprint, *size, mode, *cropped]
     digest = hashlib.sha256(canonical_json(whole).encode("ascii")).hexdigest()
     return f"{size[1]}x{size[0]}-{mode}-{digest[:16]}"
 
@@ -237,14 +244,16 @@ def _clear_unfinished(mine: Path) -> None:
             continue
 
 
-def _build(examples: Examples, size: tuple[int, int], mode: str, folder: Path, progress: Progress) -> None:
+def _build(
+    examples: Examples, size: tuple[int, int], mode: str, crop: float, folder: Path, progress: Progress
+) -> None:
     """Decode into a folder beside the target, then rename it; whatever goes wrong, nothing of it stays."""
     work = None
     try:
         shutil.rmtree(folder, ignore_errors=True)
         _check_room(folder.parent, len(examples) * stride(size))
         work = Path(tempfile.mkdtemp(prefix=f"{folder.name}{_UNFINISHED}", dir=folder.parent))
-        decoded = decode_all(examples, size, mode, work / ROWS_FILE, progress)
+        decoded = decode_all(examples, size, mode, work / ROWS_FILE, progress, crop)
         meta = {
             "version": PIXELS_VERSION,
             "source": examples.source,
@@ -252,6 +261,7 @@ def _build(examples: Examples, size: tuple[int, int], mode: str, folder: Path, p
             "height": size[0],
             "width": size[1],
             "resize": mode,
+            "crop": crop,
             "count": len(examples),
             "quarantine": [
                 [position, _kind(why), f"image {examples.items[position]}", why]

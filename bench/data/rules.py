@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from bench.data.examples import Examples
 from bench.errors import DataError, nearest, unknown
 
-RULES = ("even_year", "stratified", "grouped", "random")
+RULES = ("even_year", "stratified", "grouped", "random", "people")
 """The split rules; `bench.data.splits` has what they do."""
 
-ON_COLUMN = ("even_year", "grouped")
+ON_COLUMN = ("even_year", "grouped", "people")
 """Those of them that look at a column."""
 
 _YEAR = re.compile(r"\s*([0-9]{1,9})(?:\.0*)?\s*")
@@ -23,8 +23,8 @@ class SplitPlan:
     """How examples are parted into train and test.
 
     rule: one of RULES. column: what the rule looks at (`even_year`: years; `grouped`: what must not be
-    parted; the others: nothing). fraction: share of the labelled examples that tests, and seed: which,
-    for the rules that draw.
+    parted; `people`: who is on a photo; the others: nothing). fraction: share of the labelled examples, or of
+    the people, that tests, and seed: which, for the rules that draw.
     """
 
     rule: str

@@ -95,11 +95,30 @@ def _write_attributes(examples: Examples, folder: Path) -> None:
     _write_kaggle(without_attributes(examples), folder)
 
 
+def _read_people(data: Path, cache: Path, needed_columns: Sequence[str]) -> Examples:
+    from bench.data.people import open_people
+
+    return open_people(data, cache, needed_columns)
+
+
+def _draw_faces(size: str) -> Examples:
+    from bench.data.drawn.faces import draw_faces
+
+    return draw_faces(size)
+
+
+def _write_people(examples: Examples, folder: Path) -> None:
+    from bench.data.drawn.faces import write_people
+
+    write_people(examples, folder)
+
+
 SOURCES: Mapping[str, Source] = {
     "kaggle-fashion": Source(_read_kaggle, _draw_garments, _write_kaggle),
     "listings": Source(_read_listings, _draw_market, _write_listings),
     "label-file": Source(_read_label_file, _draw_wardrobe, _write_labels),
     "fashion-attributes": Source(_read_attributes, _draw_attributes, _write_attributes),
+    "people": Source(_read_people, _draw_faces, _write_people),
 }
 """A new source is one entry; task cards name it as `source`."""
 

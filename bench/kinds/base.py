@@ -83,9 +83,13 @@ class Kind(Protocol):
         ...
 
 
+PAIRS = "verification"
+"""The kind of tasks whose items are pairs of photos."""
+
 KINDS: dict[str, str] = {
     "multiclass": "bench.kinds.multiclass:Multiclass",
     "multilabel": "bench.kinds.multilabel:Multilabel",
+    "verification": "bench.kinds.verification:Verification",
 }
 """Where each kind's class lives, as "module:class", imported when it is first asked for."""
 

@@ -12,9 +12,11 @@ import numpy as np
 from bench.errors import BenchError
 from bench.methods.grammar import functions_of
 from bench.methods.losses import PAIRED, REMEMBERING
+from bench.methods.minority import MINORITY, facts, minority_classes, rows_with
 from bench.methods.registry import STEPS, Filled, Labelled, LinearHead, LossSpec, Resampled
 from bench.methods.sampling import all_rows
 from bench.models.augment import Recipe
+from bench.models.mixing import WAYS, Mixing
 from bench.spec import MethodSpec
 
 
@@ -25,12 +27,13 @@ class Resolved:
     resampled: the rows to train on, of m; a row that got another label is among the synthetic ones.
     weights: (k,) float32 by class, or None for all ones. loss: the loss. seen: (k,) int64, rows per class
     that the loss sees, after cleaning and resampling. row_weights: (m,) float32, or None for all ones.
-    found: what each labels step found, by step, for the record. targets: (m, k) float32 what the attributes
-    of each row are trained as, None with one class per row; fills: (n, k) what a labels step takes unknown
-    cells for, see `Filled`, or None. Weights and seen are (2, k) there. stop_by: how the best epoch is known,
-    by validation `loss`, or by `top1` where labels were cleaned or held out against (elr, co_teaching):
-    validation labels are as wrong as the others were, and cross entropy with them punishes a head that is
-    right for being sure.
+    found: what each labels step found, by step, for the record, and how many are in the minority, by the
+    step that asks. minority: (m,) bool, which rows are, or None where no step asks. targets: (m, k) float32
+    what the attributes of each row are trained as, None with one class per row; fills: (n, k) what a labels
+    step takes unknown cells for, see `Filled`, or None. Weights and seen are (2, k) there. stop_by: how the
+    best epoch is known, by validation `loss`, or by `top1` where labels were cleaned or held out against
+    (elr, co_teaching): validation labels are as wrong as the others were, and cross entropy with them
+    punishes a head that is right for being sure.
     """
 
     resampled: Resampled
@@ -42,6 +45,7 @@ class Resolved:
     stop_by: str = "loss"
     targets: np.ndarray | None = None
     fills: np.ndarray | None = None
+    minority: np.ndarray | None = None
 
 
 def resolve(
@@ -58,10 +62,11 @@ def resolve(
     y: (n,) int32 classes below k. features: (n, d) float32, or None outside the frozen regime. groups:
     n ids of what belongs together, or None. prices: n numbers as text, "" for unknown, or None where the data
     has none. Sampling and weights go by the labels after cleaning; weights are made of the counts before
-    resampling, the loss of those after it. The seed decides how folds are cut and which rows are drawn.
+    resampling, and so is what counts as a minority; the loss of those after it. The seed decides how folds
+    are cut and which rows are drawn.
     """
     labelled = Labelled(np.arange(len(y)), y)
-    found: dict[str, Mapping[str, int]] = {}
+    found: dict[str, Mapping[str, float]] = {}
     for name, function, args in _functions(method, "labels"):
         labelled = function(args, y, features, groups, k, seed, prices)
         found[name] = labelled.found
@@ -83,7 +88,11 @@ def resolve(
         _placed(resampled, labelled, y, features),
         "top1" if found or loss.family in REMEMBERING or loss.family in PAIRED else "loss",
     )
-    return Resolved(placed, weights, loss, seen, row_weights, found, stop_by)
+    small, trained = minority_classes(counts), np.concatenate([labels, resampled.labels])[resampled.rows]
+    asking = _asking(method)
+    found |= dict.fromkeys(asking, facts(small, small[labels]))
+    minority = small[trained] if asking else None
+    return Resolved(placed, weights, loss, seen, row_weights, found, stop_by, minority=minority)
 
 
 def resolve_attributes(
@@ -111,7 +120,24 @@ def resolve_attributes(
         loss = replace(function(args, seen), link="sigmoid")
     chosen = rows[resampled.rows]
     placed = Resampled(chosen, resampled.synthetic, resampled.labels)
-    return Resolved(placed, weights, loss, seen, found=found, targets=targets[chosen], fills=fills)
+    asking, small = _asking(method), minority_classes(_no_and_yes(known[rows])[1])
+    found |= dict.fromkeys(asking, facts(small, rows_with(known[rows], small)))
+    minority = rows_with(known[chosen], small) if asking else None
+    return Resolved(
+        placed,
+        weights,
+        loss,
+        seen,
+        found=found,
+        targets=targets[chosen],
+        fills=fills,
+        minority=minority,
+    )
+
+
+def _asking(method: MethodSpec) -> list[str]:
+    """Return the names of the steps that are for rows of minority classes alone."""
+    return [step.name for step in method.steps if dict(step.args).get("classes") == MINORITY]
 
 
 def _combinations(known: np.ndarray) -> np.ndarray:
@@ -222,31 +248,39 @@ class Shape:
     """What a method builds on a frozen backbone, and what it is shown.
 
     units: of a hidden layer; filters: of convolutions on the backbone's unpooled map; views: how many changed
-    views of each image, made by recipe; mixup: the alpha by which inputs are mixed in pairs. 0 and empty for
-    none.
+    views of each image, made by recipe; minority: of images of minority classes alone; mixing: how
+    minibatches are mixed; shared: what the loss of the class, and that of each auxiliary column, is
+    multiplied by. 0, empty and None for none.
     """
 
     units: int = 0
     filters: tuple[int, ...] = ()
     recipe: Recipe | None = None
     views: int = 0
-    mixup: float = 0.0
+    minority: bool = False
+    mixing: Mixing | None = None
+    shared: tuple[float, float] | None = None
 
 
 def shape_of(method: MethodSpec) -> Shape:
-    """Return what the method's head and augment steps ask for."""
+    """Return what the method's head, augment and mix steps ask for."""
     shape = Shape()
     for step in method.steps:
         args = dict(step.args)
         if step.name == "mlp":
             shape = replace(shape, units=int(args["units"] or 0))
+        elif step.name == "multitask":
+            shape = replace(shape, shared=(float(args["main"] or 0.0), float(args["weight"] or 0.0)))
         elif step.name == "conv":
             from bench.models.conv import parse_filters
 
             shape = replace(shape, filters=parse_filters(str(args["filters"])))
-        elif step.name == "mixup":
-            shape = replace(shape, mixup=float(args["alpha"] or 0.0))
+        elif step.name in WAYS:
+            numbers = {name: float(args[name] or 0.0) for name in ("alpha", "share", "power") if name in args}
+            mixing = Mixing(step.name, **numbers, minority=args.get("classes") == MINORITY)
+            shape = replace(shape, mixing=mixing)
         elif step.name == "augment":
             recipe = Recipe(str(args["recipe"]), float(args["strength"] or 0.0))
-            shape = replace(shape, recipe=recipe, views=int(args["views"] or 0))
+            only = args["classes"] == MINORITY
+            shape = replace(shape, recipe=recipe, views=int(args["views"] or 0), minority=only)
     return shape

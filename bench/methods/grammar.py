@@ -12,6 +12,7 @@ import bench.methods.steps  # noqa: F401  (fills the registry)
 from bench.errors import BenchError, nearest, unknown
 from bench.methods.registry import STAGES, STEPS, Param, StepInfo
 from bench.spec import MethodSpec, Step, Value
+from bench.verification.methods import problem_together
 
 MAX_TEXT = 300
 """Characters of one method."""
@@ -81,7 +82,7 @@ def parse_method(text: str) -> MethodSpec:
     if not steps:
         return NONE
     _check_together(steps)
-    steps.sort(key=lambda step: (STAGES.index(stage_of(step)), step.name))
+    steps.sort(key=lambda step: (STAGES.index(stage_of(step)), STEPS[step.name].place, step.name))
     return MethodSpec(steps=tuple(steps), text="+".join(_step_text(step) for step in steps))
 
 
@@ -105,8 +106,16 @@ def problems_for(method: MethodSpec, kind: str, regime: str) -> str | None:
         info = STEPS[step.name]
         if kind not in info.kinds:
             return f"{step.name} is for {' and '.join(info.kinds)} tasks, not for {kind}"
+        if info.unfit and (why := info.unfit(dict(step.args), regime)):
+            return f"{step.name} {why}"
         if regime != "frozen" and info.needs_features(dict(step.args)):
             return f"{step.name} works on features; the {regime} regime has none"
+        wanted = info.beside.get(regime, ())
+        if wanted and not set(wanted) & {other.name for other in method.steps}:
+            return (
+                f"{step.name} needs {' or '.join(wanted)} beside it in the {regime} regime: "
+                "a linear head shares nothing with others"
+            )
         if regime not in info.regimes:
             return f"{step.name} runs in the {' and '.join(info.regimes)} regime, not in {regime}"
         if (needs := info.package(dict(step.args))) and find_spec(needs[0]) is None:
@@ -248,13 +257,27 @@ def _check_together(steps: list[Step]) -> None:
     changed = "smote" in names or any(step.name == "clean" and step["action"] == "relabel" for step in steps)
     if "conv" in names and changed:
         raise BenchError("conv works on maps of real images; smote and relabelling make rows of features")
+    if "multitask" in names and (lone := sorted(names & {"co_teaching", "fallback"})):
+        raise BenchError(f"multitask and {lone[0]} cannot be combined: {lone[0]} has two heads of its own")
     if {"co_teaching", "conv"} <= names:
         raise BenchError("co_teaching and conv cannot be combined: a net of convolutions has no second head")
-    if "mixup" in names and (lone := sorted(names & {"co_teaching", "elr"})):
-        raise BenchError(f"mixup and {lone[0]} cannot be combined: {lone[0]} goes by single images")
+    if "fallback" in names and (lone := sorted(names & {"mlp", "conv"})):
+        raise BenchError(f"fallback and {lone[0]} cannot be combined: each of its heads is one linear layer")
+    if "ldam" in names and (lone := sorted(names & {"tau_norm", "fallback"})):
+        reasons = {
+            "tau_norm": "the kernels of its cosines are all of one length already",
+            "fallback": "its head takes rows of length one, and fallback trains two heads on parts of them",
+        }
+        raise BenchError(f"ldam and {lone[0]} cannot be combined: {reasons[lone[0]]}")
+    mixing = {step.name for step in steps if stage_of(step) == "mix"}
+    if mixing and (lone := sorted(names & {"co_teaching", "elr", "large_loss", "splc"})):
+        raise BenchError(f"{min(mixing)} and {lone[0]} cannot be combined: {lone[0]} goes by single images")
+    if (clash := problem_together(steps)) is not None:
+        raise BenchError(clash)
     for step in steps:
         for stage in functions_of(step):
-            if stage in taken:
+            # What is shared and what learns on it besides are two things.
+            if stage in taken and stage != "space" and "multitask" not in (taken[stage], step.name):
                 raise BenchError(f"{taken[stage]} and {step.name} cannot be combined: {_CLASH[stage]}")
             taken[stage] = step.name
 
@@ -263,7 +286,10 @@ _CLASH: Mapping[str, str] = {
     "labels": "a method cleans or completes its labels in one way",
     "sampling": "a method samples in one way",
     "augment": "a method changes its images in one way",
+    "mix": "a method mixes its images in one way",
     "head": "a method has one head",
+    "match": "a method compares in one way",
+    "mining": "a method chooses its pairs in one way",
     "weight": "both weight the classes",
     "loss": "a method has one loss",
     "posthoc": "a method changes the trained head once",

@@ -26,7 +26,7 @@ from bench.methods.doubt import (
     true_places,
 )
 from bench.methods.registry import LossSpec
-from bench.methods.weights import log_prior
+from bench.methods.weights import log_prior, margins
 
 Family = Callable[[np.ndarray, np.ndarray, Mapping[str, float]], tuple[np.ndarray, np.ndarray]]
 Remembering = Callable[
@@ -200,6 +200,17 @@ def balanced_softmax(args: Mapping[str, Any], counts: np.ndarray) -> LossSpec:
 def logit_adjust(args: Mapping[str, Any], counts: np.ndarray) -> LossSpec:
     """Cross entropy of logits + tau * log prior (Menon et al. 2021, eq. 10); scores have no offset."""
     return LossSpec(offset=(args["tau"] * log_prior(counts)).astype(np.float32))
+
+
+def ldam(args: Mapping[str, Any], counts: np.ndarray) -> LossSpec:
+    """Cross entropy of scale * cosines, the own class's cosine less a margin of its class (Cao et al. 2019).
+
+    The margins are label-distribution-aware, see `weights.margins`; validation rows have none. With `drw` the
+    weights of the classes count in the share `late` of the epochs alone, the last ones.
+    """
+    scale = float(args["scale"])
+    lowered = (scale * margins(counts, float(args["margin"]))).astype(np.float32)
+    return LossSpec(scale=scale, margins=lowered, late=float(args["late"]) if args["drw"] else 1.0)
 
 
 def label_smoothing(args: Mapping[str, Any], counts: np.ndarray) -> LossSpec:

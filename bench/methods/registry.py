@@ -4,8 +4,12 @@ A step belongs to one stage. The stages run in this order:
 
     labels    which labels are trained on, which are left out, doubted or replaced; sees training rows only
     sampling  which training rows are seen, how often; may add synthetic feature rows
-    augment   changed views of the training images, or mixtures of them
+    augment   changed views of the training images
+    mix       mixtures of the training images and of their labels
     head      what stands on the backbone's features, where that is not one linear layer
+    space     of pairs of photos: the space that they are compared in
+    match     of pairs of photos: what says how alike two are; at most one
+    mining    of pairs of photos: which pairs are trained on
     weight    one weight per class, or per attribute's yes and no, applied to each sample's loss
     loss      what is minimised; at most one
     posthoc   what is done to scores after training, fitted on validation alone
@@ -24,7 +28,10 @@ if TYPE_CHECKING:
 
 from bench.spec import Value
 
-STAGES = ("labels", "sampling", "augment", "head", "weight", "loss", "posthoc")
+STAGES = (
+    *("labels", "sampling", "augment", "mix", "head", "space", "match", "mining"),
+    *("weight", "loss", "posthoc"),
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,9 @@ class LossSpec:
     offset: (k,) float32 added to the logits during training only (log priors), or None.
     link: how logits become stored scores, `softmax` or `sigmoid`.
     bias: initial value of every class's bias.
+    scale: of a classifier of cosines, see `bench.models.layers`, or 0 for a plain linear one.
+    margins: (k,) float32, what a training row's own logit is lowered by, by its class, or None for nothing.
+    late: the share of the epochs, the last ones, in which class weights count; 1 for all of them.
     """
 
     family: str = "softmax"
@@ -59,6 +69,9 @@ class LossSpec:
     offset: np.ndarray | None = None
     link: str = "softmax"
     bias: float = 0.0
+    scale: float = 0.0
+    margins: np.ndarray | None = None
+    late: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -200,15 +213,18 @@ class StepInfo:
 
     stage: the stage, or a function of the resolved arguments that gives it.
     run: the step's function by stage, as "module:function", imported only when a cell trains.
-    also: functions it brings to other stages besides, in the same form (a loss with weights of its own);
-    it then occupies those stages too.
+    also: functions it brings to other stages besides, in the same form (a loss with weights of its own), or a
+    function of the arguments that gives them; it then occupies those stages too.
     check: says why resolved arguments make no sense together, or None where they do.
     needs: an optional package that it imports, and the extra of ours that installs it; () for none; or a
     function of the arguments that says so.
     regimes: where it can be used. on_features: whether it must be given feature rows, which only a frozen
     backbone has, or a function of the arguments that says so. kinds: the task kinds that can use it.
     fitted_on: the rows that a posthoc step gets, of `validation` or those of `training` that the loss saw.
-    A step of stage `augment` or `head` has no function: its arguments say what is built.
+    unfit: says why the step is of no use with these arguments in a regime, or None where it is.
+    beside: by regime, the steps of which one must stand beside it there, as there is nothing to share else.
+    A step of stage `augment`, `mix`, `head`, `space`, `match` or `mining` has no function: its arguments say
+    what is built. place: its turn among the steps of a stage that takes several.
     """
 
     name: str
@@ -219,11 +235,14 @@ class StepInfo:
     params: tuple[Param, ...] = ()
     regimes: tuple[str, ...] = ("frozen", "scratch", "finetune")
     kinds: tuple[str, ...] = ("multiclass",)
-    also: Mapping[str, str] = field(default_factory=dict)
+    also: Mapping[str, str] | Callable[[Mapping[str, Any]], Mapping[str, str]] = field(default_factory=dict)
     check: Callable[[Mapping[str, Any]], str | None] | None = None
     needs: Needs | Callable[[Mapping[str, Any]], Needs] = ()
     on_features: bool | Callable[[Mapping[str, Any]], bool] = False
     fitted_on: str = "validation"
+    place: int = 0
+    unfit: Callable[[Mapping[str, Any], str], str | None] | None = None
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def package(self, args: Mapping[str, Any]) -> Needs:
         """Return the optional package and its extra that the step needs with these arguments, or ()."""
@@ -233,6 +252,10 @@ class StepInfo:
         """Tell whether the step must be given feature rows with these arguments."""
         return self.on_features if isinstance(self.on_features, bool) else self.on_features(args)
 
+    def brings(self, args: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return the functions that the step brings to other stages with these arguments."""
+        return self.also(args) if callable(self.also) else self.also
+
     def stage_of(self, args: Mapping[str, Any]) -> str:
         """Return the stage this step runs in with these arguments."""
         return self.stage if isinstance(self.stage, str) else self.stage(args)
@@ -240,7 +263,7 @@ class StepInfo:
     def functions(self, args: Mapping[str, Any]) -> dict[str, str]:
         """Return "module:function" by stage for every stage the step occupies with these arguments."""
         stage = self.stage_of(args)
-        return {stage: self.run.get(stage, ""), **self.also}
+        return {stage: self.run.get(stage, ""), **self.brings(args)}
 
 
 STEPS: dict[str, StepInfo] = {}

@@ -14,6 +14,9 @@ import numpy as np
 EMPTY_CLASS = 0.5
 """Images an empty class is given in a prior, so that its logarithm is finite."""
 
+DEFERRED_BETA = 0.9999
+"""Of the class-balanced weights of deferred re-weighting."""
+
 
 def class_weight(args: Mapping[str, Any], counts: np.ndarray) -> np.ndarray:
     """Weight classes by their inverse size (King and Zeng 2001).
@@ -58,6 +61,26 @@ def class_balanced(args: Mapping[str, Any], counts: np.ndarray) -> np.ndarray:
     weights = np.where(present, 1.0 / effective, 0.0)
     total = weights.sum()
     return (weights * (present.sum() / total) if total else weights).astype(np.float32)
+
+
+def deferred(args: Mapping[str, Any], counts: np.ndarray) -> np.ndarray:
+    """Weight classes as `class_balanced` does with beta = .9999, which Cao et al. 2019 re-weight by late."""
+    return class_balanced({"beta": DEFERRED_BETA}, counts)
+
+
+def margins(counts: np.ndarray, largest: float) -> np.ndarray:
+    """Return by how much each class is to be told from the others: (k,) counts -> (k,) float64.
+
+    C / count^(1/4), with C so that the largest is `largest` (Cao et al. 2019, as in their program); 0 for an
+    empty class, which no training row is of.
+
+    >>> margins(np.array([16, 1, 0]), 0.5).tolist()
+    [0.25, 0.5, 0.0]
+    """
+    present = counts > 0
+    roots = np.where(present, np.maximum(counts, 1).astype(np.float64) ** -0.25, 0.0)
+    scaled: np.ndarray = roots * (largest / max(roots.max(initial=0.0), 1e-12))
+    return scaled
 
 
 def log_prior(counts: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ class MetricInfo:
     """One metric.
 
     title: what tables call it. kinds: the kinds of task that have it. low, high: its range, None where it
-    has no bound.
+    has no bound. compared: whether a side is better for having more or less of it.
     chance: what scores without information are expected to reach, where that is one number for all data;
     None where it depends on the classes (then the trivial row beside the model's shows it).
     """
@@ -28,6 +28,7 @@ class MetricInfo:
     low: float = 0.0
     high: float | None = 1.0
     kinds: tuple[str, ...] = ("multiclass",)
+    compared: bool = True
 
     @property
     def best(self) -> float | None:
@@ -49,6 +50,10 @@ METRICS: dict[str, MetricInfo] = {}
 
 COUNTS = {
     "n": "items scored",
+    "positives": "pairs of photos of one person",
+    "negatives": "pairs of photos of two people: what rates of false accepts rest on",
+    "people": "people on the pairs",
+    "folds": "folds, each with a training of its own",
     "cells": "cells scored: of all items and attributes, those whose truth is known",
     "classes_scored": "classes with at least one test item; attributes with both a yes and a no",
 }
@@ -75,8 +80,12 @@ def metrics_of(kind: str) -> tuple[str, ...]:
     return tuple(name for name, info in METRICS.items() if kind in info.kinds)
 
 
+FALSE_ACCEPTS = {"tar_far_1e1": 10, "tar_far_1e2": 100, "tar_far_1e3": 1000}
+"""Of how many different pairs one may be accepted, by the metric that says how many same pairs then are."""
+
 _BOTH = ("multiclass", "multilabel")
 _MANY = ("multilabel",)
+_PAIRS = ("verification",)
 
 for _info in (
     MetricInfo("top1_micro", "top-1", "share of items whose highest score is the true class (accuracy)"),
@@ -162,5 +171,38 @@ for _info in (
     MetricInfo(
         "ece", "calibration error", "expected gap of score and outcome, 15 bins", "lower", kinds=_BOTH
     ),
+    MetricInfo("accuracy", "accuracy", "share of pairs answered right; the mean over folds", kinds=_PAIRS),
+    MetricInfo(
+        "accuracy_fold_se",
+        "accuracy SE",
+        "standard error of the accuracy over folds",
+        "lower",
+        kinds=_PAIRS,
+        compared=False,
+    ),
+    MetricInfo(
+        "auc", "AUC", "area under the ROC curve of the pairs; the mean over folds", chance=0.5, kinds=_PAIRS
+    ),
+    MetricInfo(
+        "eer",
+        "EER",
+        "where as many different pairs are accepted as same ones rejected, the share of them",
+        "lower",
+        chance=0.5,
+        kinds=_PAIRS,
+    ),
+    *(
+        MetricInfo(
+            f"tar_far_1e{power}",
+            f"TAR at FAR 1e-{power}",
+            f"share of same pairs accepted where of {10**power:,} different pairs at most one is",
+            chance=10.0**-power,
+            kinds=_PAIRS,
+        )
+        for power in (1, 2, 3)
+    ),
+    MetricInfo("precision", "precision", 'share of the pairs answered with "same" that are', kinds=_PAIRS),
+    MetricInfo("recall", "recall", 'share of the same pairs answered with "same"', kinds=_PAIRS),
+    MetricInfo("f1", "F1", 'F1 of "same" at the cut', kinds=_PAIRS),
 ):
     register(_info)

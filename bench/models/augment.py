@@ -1,10 +1,10 @@
-"""Random changes of images by keras-cv layers: what befalls one depends on seed, view and position alone."""
+"""Random changes of images by keras-cv layers: what befalls one depends on its own random numbers alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +17,9 @@ AUGMENT_VERSION = 1
 DRAWS = 128
 """Random numbers set aside for each image."""
 
+_CHANGES = 4
+"""The stream of a lane's numbers, beside those of `bench.models.schedule` and `bench.models.mixing`."""
+
 RECIPES: dict[str, tuple[str, ...]] = {
     "flip": ("flip",),
     "crop": ("crop",),
@@ -28,8 +31,20 @@ RECIPES: dict[str, tuple[str, ...]] = {
 """What each recipe does, in this order."""
 
 Tensor = Any
-Change = Callable[["np.ndarray", "np.ndarray", int], "np.ndarray"]
-"""(b, h, w, 3) uint8 images, their (b,) positions among all images, number of the view -> the view, uint8."""
+
+
+class Change(Protocol):
+    """Changes images, each by its position and the number of the view, whatever is changed beside it."""
+
+    def __call__(
+        self, images: np.ndarray, positions: np.ndarray, view: int, seed: int | None = None
+    ) -> np.ndarray:
+        """Return a view of (b, h, w, 3) uint8 images, of the same shape and type.
+
+        positions: (b,) among all images; of a lane, which has a seed, among its training rows, and the number
+        of the epoch is the view.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,12 +60,13 @@ class Recipe:
     randaug   RandAugment (Cubuk et al. 2020, arXiv:1909.13719): 3 changes of magnitude strength / 2, which
               at full strength is the default of keras-cv
 
-    Nothing turns an image upside down, and what comes in from outside repeats the edge. Raises BenchError
-    for another name or strength.
+    Nothing turns an image upside down, and what comes in from outside repeats the edge. shared: a view
+    changes all images in one way. Raises BenchError for another name or strength.
     """
 
     name: str
     strength: float = 0.5
+    shared: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in RECIPES:
@@ -62,34 +78,40 @@ class Recipe:
     def key(self) -> dict[str, str | float | int]:
         """Return what tells its images from those of any other recipe."""
         strength = 0.0 if self.name == "flip" else float(self.strength)
-        return {"version": AUGMENT_VERSION, "recipe": self.name, "strength": strength}
+        shared = {"shared": True} if self.shared else {}
+        return {"version": AUGMENT_VERSION, "recipe": self.name, "strength": strength, **shared}
 
 
-def draw(seed: int, view: int, positions: np.ndarray) -> np.ndarray:
+def draw(positions: np.ndarray, view: int, seed: int | None = None) -> np.ndarray:
     """Return the (b, DRAWS) float32 numbers in [0, 1) that decide how images are changed.
 
-    An image's numbers depend on nothing but seed, view and its position among all images.
+    An image's numbers depend on nothing but seed, view and its position, see `Change`.
     """
     import numpy as np
 
+    stream = [0, view] if seed is None else [_CHANGES, seed, view]
     numbers = np.empty((len(positions), DRAWS), np.float32)
     for row, position in zip(numbers, positions.tolist(), strict=True):
-        np.random.default_rng([seed, view, position]).random(out=row, dtype=np.float32)
+        np.random.default_rng([*stream, position]).random(out=row, dtype=np.float32)
     return numbers
 
 
 def load_change(recipe: Recipe, size: tuple[int, int]) -> Change:
     """Return what makes views of images of this (height, width).
 
-    The same position and view give the same bits in any batch. Safe to call from several threads.
+    The same position and view give the same bits in any batch. Safe to call from several threads. It works on
+    the processor, also where nets have an accelerator: many small steps on single images.
     """
     import tensorflow as tf
 
     shapes = tf.TensorSpec((None, *size, 3), tf.uint8), tf.TensorSpec((None, DRAWS), tf.float32)
-    run = layers(recipe, size).get_concrete_function(*shapes)
+    with tf.device("CPU:0"):
+        run = layers(recipe, size).get_concrete_function(*shapes)
 
-    def change(images: np.ndarray, positions: np.ndarray, view: int) -> np.ndarray:
-        changed: np.ndarray = run(tf.constant(images), tf.constant(draw(0, view, positions))).numpy()
+    def change(images: np.ndarray, positions: np.ndarray, view: int, seed: int | None = None) -> np.ndarray:
+        with tf.device("CPU:0"):
+            numbers = tf.constant(draw(positions * 0 if recipe.shared else positions, view, seed))
+            changed: np.ndarray = run(tf.constant(images), numbers).numpy()
         return changed
 
     return change

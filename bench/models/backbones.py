@@ -1,17 +1,17 @@
-"""The registry of backbones: find one by name, say why it cannot be used, build it, scale its input."""
+"""The registry of backbones: find them by name, say why they cannot be used, build one, scale its input."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError, WeightsError, unknown
-from bench.models import keras_cv_table, keras_table
-from bench.models.backbone_info import PREPROCESS, BackboneInfo
-from bench.protocol import image_size
+from bench.models import handmade_table, keras_cv_table, keras_table, titles_table
+from bench.models.backbone_info import NO_WEIGHTS, PREPROCESS, BackboneInfo, Reading
+from bench.protocol import KEYS, image_size
 from bench.spec import Value
 
 LENET = BackboneInfo(
@@ -30,8 +30,21 @@ LENET = BackboneInfo(
 )
 
 BACKBONES: dict[str, BackboneInfo] = {
-    info.name: info for info in (LENET, *keras_table.NETS, *keras_cv_table.NETS)
+    info.name: info
+    for info in (
+        LENET,
+        *keras_table.NETS,
+        *keras_cv_table.NETS,
+        *handmade_table.HANDMADE,
+        *titles_table.TITLES,
+    )
 }
+
+OF_IMAGES = ("input_size", "crop", "mirror", "preprocess", "engine", "layers", "pool", "unit_fields")
+"""Protocol keys that mean nothing where no image is looked at."""
+
+JOIN = "+"
+"""What stands between the parts of a joined backbone, and between the weights of each."""
 
 
 def get_backbone(name: str) -> BackboneInfo:
@@ -41,8 +54,113 @@ def get_backbone(name: str) -> BackboneInfo:
     return BACKBONES[name]
 
 
+def parts_of(name: str) -> tuple[BackboneInfo, ...]:
+    """Return the parts of a joined backbone, "a+b", in their order; a backbone alone is its only part.
+
+    Raises BenchError for a part that is not registered (the nearest is named), is empty or is there twice.
+    """
+    names = [part.strip() for part in name.split(JOIN)]
+    for place, part in enumerate(names):
+        if not part:
+            raise BenchError(f"backbone {name!r}: a part is empty; write for example mobilenet_025+hog")
+        if part in names[:place]:
+            raise BenchError(f"backbone {name!r}: {part} is there twice")
+    return tuple(get_backbone(part) for part in names)
+
+
+def weights_of(parts: Sequence[BackboneInfo], weights: str) -> tuple[str, ...]:
+    """Return what each part is built with, of weights as the user wrote them.
+
+    One text is for every net; "imagenet+random" names those of each part, in their order. What is no net has
+    NO_WEIGHTS, whatever is asked of the nets beside it.
+    """
+    given = weights.split(JOIN)
+    if len(given) != len(parts) or Path(weights).is_file():
+        given = [weights] * len(parts)
+    return tuple(own if info.is_net else NO_WEIGHTS for info, own in zip(parts, given, strict=True))
+
+
+def weights_ids(parts: Sequence[BackboneInfo], weights: str) -> str:
+    """Return what identifies the weights of all parts, see `weights_id`, joined as the parts are."""
+    owns = zip(parts, weights_of(parts, weights), strict=True)
+    return JOIN.join(weights_id(info, own) for info, own in owns)
+
+
+def reading_of(info: BackboneInfo, setting: Mapping[str, Value]) -> Reading:
+    """Return what a protocol has taken from one part. Of a backbone that is no net only `mirror` holds.
+
+    A layer is for every net, or, written "backbone:layer", for that one. Raises BenchError for a backbone
+    that is not registered and for a layer that is named twice.
+    """
+    layers: list[str] = []
+    for entry in str(setting["layers"]).split(","):
+        owner, colon, layer = entry.rpartition(":")
+        if colon:
+            get_backbone(owner)
+        if layer and owner in ("", info.name):
+            layers.append(layer)
+    if len(set(layers)) != len(layers):
+        raise BenchError(f"--set layers={setting['layers']}: a layer of {info.name} is named twice")
+    mirror = bool(setting["mirror"])
+    if not info.is_net:
+        return Reading(mirror=mirror)
+    return Reading(tuple(layers), str(setting["pool"]), bool(setting["unit_fields"]), mirror)
+
+
+def width_of(parts: Sequence[BackboneInfo], setting: Mapping[str, Value]) -> int | None:
+    """Return how many features frozen parts have side by side; None where only a built net or titles tell."""
+    if any(info.reads != "pixels" or not reading_of(info, setting).plain for info in parts):
+        return None
+    return sum(info.features for info in parts)
+
+
+def problem_with(
+    parts: Sequence[BackboneInfo], regime: str, weights: str, setting: Mapping[str, Value]
+) -> str | None:
+    """Return why these parts cannot be used together, or one alone so, or None. Imports nothing heavy."""
+    name = JOIN.join(info.name for info in parts)
+    if len(parts) > 1 and regime != "frozen":
+        return f"regime {regime} trains one net; {name} is joined from the features of frozen ones"
+    for info, own in zip(parts, weights_of(parts, weights), strict=True):
+        if problem := problem_of(info, regime, own, setting):
+            return problem
+    images = [info for info in parts if info.reads == "pixels"]
+    nets = [info for info in images if info.is_net]
+    readings = [reading_of(info, setting) for info in nets]
+    if setting["layers"] and not any(reading.layers for reading in readings):
+        return f"layers={setting['layers']} names no layer of {name}"
+    if not nets and (setting["pool"] != "average" or setting["unit_fields"]):
+        return f"pool and unit_fields are for the features of nets, which {name} has not"
+    if not images:
+        idle = (key for key in OF_IMAGES if setting[key] != KEYS[key].default)
+        if (key := next(idle, None)) is not None:
+            return f"--set {key} is for images, at which {name} does not look"
+    return None
+
+
+def no_maps(parts: Sequence[BackboneInfo], setting: Mapping[str, Value]) -> str | None:
+    """Return why a head of convolutions has no feature maps to stand on, or None."""
+    if len(parts) > 1:
+        return "joined backbones have no common feature map, which conv stands on"
+    if not parts[0].is_net:
+        return f"{parts[0].name} has no feature map, which conv stands on"
+    changed = [
+        key for key in ("layers", "pool", "unit_fields", "mirror") if setting[key] != KEYS[key].default
+    ]
+    return f"--set {changed[0]} is for pooled features; conv stands on the unpooled map" if changed else None
+
+
 def problem_of(info: BackboneInfo, regime: str, weights: str, setting: Mapping[str, Value]) -> str | None:
     """Return why this backbone cannot be used so, or None. setting: the protocol. Imports nothing heavy."""
+    if info.reads == "titles" and info.is_net and (regime != "scratch" or weights != "random"):
+        return (
+            f"{info.name} reads titles and is trained from random weights: use --regime scratch, on its own"
+        )
+    if not info.is_net and regime != "frozen":
+        return f"{info.name} has nothing that regime {regime} could train: use --regime frozen"
+    if info.needs and find_spec(info.needs[0]) is None:
+        package, extra = info.needs
+        return f"{info.name} needs {package}, which is not installed: pip install 'messybench[{extra}]'"
     if regime == "scratch" and weights != "random":
         return (
             f"regime scratch starts from random weights, not {weights}: --weights random or --regime frozen"
@@ -53,7 +171,8 @@ def problem_of(info: BackboneInfo, regime: str, weights: str, setting: Mapping[s
         )
     if weights == "imagenet" and "imagenet" not in info.weights:
         return f"{info.name} has no published ImageNet weights: use --weights random or a file"
-    if regime == "frozen" and setting["engine"] == "openvino" and find_spec("openvino") is None:
+    engine = setting["engine"] if info.is_net else None
+    if regime == "frozen" and engine == "openvino" and find_spec("openvino") is None:
         return NO_OPENVINO
     return size_problem(info, image_size(setting["input_size"], info.input_size))
 
@@ -74,11 +193,11 @@ def size_problem(info: BackboneInfo, size: tuple[int, int]) -> str | None:
 
 
 def weights_id(info: BackboneInfo, weights: str) -> str:
-    """Return what identifies the weights: `imagenet`, `random`, or `sha256:<hex>` of a file.
+    """Return what identifies the weights: `imagenet`, `random`, NO_WEIGHTS, or `sha256:<hex>` of a file.
 
     Raises WeightsError for weights the net does not have and for a file that cannot be read.
     """
-    if weights in ("imagenet", "random"):
+    if weights in ("imagenet", "random", NO_WEIGHTS):
         if weights not in info.weights:
             raise WeightsError(f"{info.name} has no {weights} weights: use one of {', '.join(info.weights)}")
         return weights
@@ -126,7 +245,7 @@ def build_backbone(info: BackboneInfo, size: tuple[int, int], weights: str = "ra
     Raises BenchError for an illegal size and WeightsError (one line) for weights that cannot be had:
     nothing is ever replaced by random weights.
     """
-    from bench.models import pretrained
+    from bench.models import makers, pretrained
 
     if problem := size_problem(info, size):
         raise BenchError(problem)
@@ -136,7 +255,7 @@ def build_backbone(info: BackboneInfo, size: tuple[int, int], weights: str = "ra
     keras.config.set_image_data_format("channels_last")
     keras.config.set_dtype_policy("float32")
     keras.utils.set_random_seed(seed)
-    build = {"keras": _from_keras, "keras_cv": _from_keras_cv, "bench": _lenet}[info.source]
+    build = makers.MAKERS[info.source]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         net = build(info, (*size, 3), weights == "imagenet")
@@ -157,52 +276,3 @@ def freeze_before(net: Any, layer: str) -> None:
         raise unknown("layer", layer, names, f"layers of {net.name}, for --set train_from")
     for one in net.layers[: names.index(layer)]:
         one.trainable = False
-
-
-def _from_keras(info: BackboneInfo, shape: tuple[int, int, int], imagenet: bool) -> Any:
-    import keras
-
-    from bench.models import pretrained
-
-    build = getattr(keras.applications, info.builder)
-    with pretrained.keras_files(info.name):
-        return build(
-            include_top=False,
-            weights="imagenet" if imagenet else None,
-            input_shape=shape,
-            pooling="avg",
-            **info.arguments,
-        )
-
-
-def _from_keras_cv(info: BackboneInfo, shape: tuple[int, int, int], imagenet: bool) -> Any:
-    import keras
-    import keras_cv
-
-    from bench.models import pretrained
-
-    net = getattr(keras_cv.models, info.builder)(input_shape=shape, **info.arguments)
-    if imagenet:
-        pretrained.load_kaggle(net, info)
-    pooled = keras.layers.GlobalAveragePooling2D(name="average")(net.output)
-    return keras.Model(net.input, pooled, name=info.name)
-
-
-def _lenet(info: BackboneInfo, shape: tuple[int, int, int], imagenet: bool) -> Any:
-    import keras
-    from keras import layers
-
-    return keras.Sequential(
-        [
-            keras.Input(shape),
-            # Named, as Keras would count on from net to net, and users name the layer to train from.
-            layers.Conv2D(6, 5, activation="relu", name="conv_1"),
-            layers.MaxPooling2D(name="pool_1"),
-            layers.Conv2D(16, 5, activation="relu", name="conv_2"),
-            layers.MaxPooling2D(name="pool_2"),
-            layers.Flatten(name="flatten"),
-            layers.Dense(120, activation="relu", name="dense_1"),
-            layers.Dense(84, activation="relu", name="dense_2"),
-        ],
-        name=info.name,
-    )

@@ -74,9 +74,10 @@ def train_heads(
                     return
                 tell()
 
-    cores = _cores()
+    cores = core_count()
     # Kernel, gradient, the optimizer's slots and its spare room, of every lane on every core.
-    widest = max([classes, *(lane.units for lane in lanes)])
+    aside = [sum(lane.auxiliary.sizes) for lane in lanes if lane.auxiliary is not None]
+    widest = max([classes, *(lane.units for lane in lanes), *aside])
     twins = 1 + any(lane.loss.family in PAIRED for lane in lanes)
     most = budget // (4 * 5 * widest * (table.shape[1] + 1) * cores * twins)
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores) as pool:
@@ -126,7 +127,7 @@ def teams(lanes: Mapping[int, Lane], most: int, cores: int) -> list[list[int]]:
     return sorted(parts, key=lambda team: -sum(len(lanes[i].rows) * lanes[i].epochs for i in team))
 
 
-def _cores() -> int:
+def core_count() -> int:
     """Return how many threads may train."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -143,14 +144,18 @@ def _first_equals(lanes: Sequence[Lane]) -> list[int]:
 
 
 def _minibatches(lane: Lane) -> tuple[Hashable, ...]:
-    return lane.seed, lane.units, lane.mixup, *map(_digest, (lane.rows, lane.val_rows, lane.views))
+    aside = lane.auxiliary
+    arrays = lane.rows, lane.val_rows, lane.views, lane.mixed, None if aside is None else aside.labels
+    shape = lane.seed, lane.units, lane.loss.scale > 0, None if aside is None else aside.sizes
+    return *shape, lane.mixing, *map(_digest, arrays)
 
 
 def _objective(lane: Lane) -> tuple[Hashable, ...]:
-    loss = lane.loss
+    loss, aside = lane.loss, lane.auxiliary
     numbers = tuple(sorted(loss.params.items()))
-    arrays = (_digest(array) for array in (loss.offset, lane.weights, lane.row_weights, lane.targets))
-    return loss.family, numbers, loss.bias, *arrays
+    own = loss.offset, loss.margins, lane.weights, lane.row_weights, lane.targets
+    beside = None if aside is None else (aside.main, aside.weight)
+    return loss.family, numbers, loss.bias, loss.scale, lane.deferred, beside, *map(_digest, own)
 
 
 def _digest(array: np.ndarray | None) -> bytes:

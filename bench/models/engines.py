@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import BenchError
+from bench.errors import BenchError, unknown
+from bench.models.backbone_info import POOLS, Reading
 from bench.models.backbones import NO_OPENVINO
 
 Extract = Callable[[np.ndarray], np.ndarray]
@@ -55,6 +56,74 @@ def unpooled(net: Any) -> Any:
     ends = (keras.layers.GlobalAveragePooling2D, keras.layers.Flatten)
     last = next(layer for layer in reversed(net.layers) if isinstance(layer, ends))
     return keras.Model(net.inputs, last.input, name=f"{net.name}_map")
+
+
+def read_at(net: Any, reading: Reading) -> Any:
+    """Return the built backbone up to what is read: a keras.Model from images to (n, d).
+
+    Maps are averaged, over the whole or over each field of a grid (fields row by row, the channels of each
+    side by side); rows stay as they are; several layers stand side by side. With `unit` each field has length
+    1 / side of the grid, and so each layer length one. Raises BenchError for a layer
+    that the net does not have, naming the nearest, and for one that gives neither, or a map smaller than
+    the grid.
+    """
+    import keras
+
+    if reading.plain:
+        return net
+    outputs = {name: _output_of(net, name) for name in reading.layers}
+    if not outputs:
+        outputs = {"the last": net.outputs[0] if reading.pool == "average" else unpooled(net).outputs[0]}
+    rows = [_as_row(output, f"{name} of {net.name}", reading) for name, output in outputs.items()]
+    row = rows[0] if len(rows) == 1 else keras.ops.concatenate(rows, axis=-1)
+    return keras.Model(net.inputs, row, name=f"{net.name}_read")
+
+
+def _output_of(net: Any, name: str) -> Any:
+    names = [layer.name for layer in net.layers]
+    if name not in names:
+        where = f"for --set layers; a layer of one part of a joined backbone is {net.name}:layer"
+        raise unknown("layer", name, names, f"layers of {net.name}, {where}")
+    return net.get_layer(name).output
+
+
+def _as_row(output: Any, what: str, reading: Reading) -> Any:
+    from keras import ops
+
+    grid = POOLS[reading.pool]
+    if isinstance(output, (list, tuple)) or len(output.shape) not in (2, 4):
+        raise BenchError(f"layer {what} gives neither a map nor a row of features: name another")
+    if len(output.shape) == 2:
+        return _unit(output) if reading.unit else output
+    height, width = output.shape[1:3]
+    if min(height, width) < grid:
+        raise BenchError(
+            f"layer {what} is {height}x{width}, too small for a grid of {grid}x{grid}: use another pool"
+        )
+    fields = [
+        ops.mean(output[:, top:bottom, left:right], axis=(1, 2))
+        for top, bottom in _edges(height, grid)
+        for left, right in _edges(width, grid)
+    ]
+    if reading.unit:
+        fields = [_unit(field) / grid for field in fields]
+    return fields[0] if grid == 1 else ops.concatenate(fields, axis=-1)
+
+
+def _unit(rows: Any) -> Any:
+    """Divide each row by its length; a row of zeros stays. Keras's own leaves rows below 3e-4 shorter."""
+    from keras import ops
+
+    return rows / ops.maximum(ops.sqrt(ops.sum(rows * rows, axis=-1, keepdims=True)), 1e-12)
+
+
+def _edges(length: int, fields: int) -> list[tuple[int, int]]:
+    """Return where the fields of one side begin and end; they overlap by one where they do not divide it.
+
+    >>> _edges(7, 2)
+    [(0, 4), (3, 7)]
+    """
+    return [(field * length // fields, -(-(field + 1) * length // fields)) for field in range(fields)]
 
 
 def run_engine(

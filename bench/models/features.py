@@ -18,9 +18,9 @@ import numpy as np
 from bench.data.pixels import Pixels
 from bench.errors import BenchError, StoreError
 from bench.models.augment import Change, Recipe, load_change
-from bench.models.backbone_info import BackboneInfo
-from bench.models.backbones import preprocess as preprocessing
+from bench.models.backbone_info import AS_EVER, BackboneInfo, Reading
 from bench.models.backbones import preprocess_mode, weights_id
+from bench.models.extract import Extract, both_ways, feature_engine, mirror
 from bench.models.rows import DONE_FILE, ROWS_FILE, Rows, write_json
 from bench.spec import canonical_json
 
@@ -28,7 +28,6 @@ FEATURES_VERSION = 1
 """Bumped when the same image would no longer give the same features."""
 
 Progress = Callable[[int, int, str], None]
-Extract = Callable[[np.ndarray], np.ndarray]
 Batches = Iterable[tuple[np.ndarray, np.ndarray]]
 
 META_FILE = "features.json"
@@ -48,17 +47,20 @@ def ensure_features(
     engine: str,
     cache: Path,
     progress: Progress = _in_silence,
+    reading: Reading = AS_EVER,
 ) -> np.ndarray:
     """Return the (n, d) float32 features of all images, mapped from the cache, computing them if need be.
 
     Rows of quarantined images are NaN. weights: `imagenet`, `random` (one fixed draw) or a path. preprocess:
-    `backbone` or a mode of PREPROCESS. engine: `tensorflow` or `openvino`.
+    `backbone` or a mode of PREPROCESS. engine: `tensorflow` or `openvino`. reading: what is taken from the
+    net; a mean of two images' features is made anew each time, of two files of the cache.
     What the cache has costs no import of TensorFlow. Its folder is there whole or not at all; two processes
     that want the same one compute it once; a killed one is continued where it stopped.
     Raises WeightsError for weights that cannot be had, StoreError when the cache cannot be written, and
-    BenchError for an illegal size, a missing engine and features that are not finite.
+    BenchError for an illegal size, a missing engine, a layer that the net does not have and features that are
+    not finite.
     """
-    return Extraction(pixels, info, weights, preprocess, engine, cache, progress).rows()
+    return Extraction(pixels, info, weights, preprocess, engine, cache, progress, reading).features()
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,15 +78,21 @@ class Extraction:
     engine: str
     cache: Path
     progress: Progress = _in_silence
+    reading: Reading = AS_EVER
     pooled: bool = True
     recipe: Recipe | None = None
 
-    def rows(self, view: int | None = None) -> np.ndarray:
+    def features(self, view: int | None = None) -> np.ndarray:
+        """Return the features that the reading asks for: `rows`, or the mean with those of the mirror."""
+        rows = self.rows(view)
+        return both_ways(rows, self.rows(view, mirrored=True)) if self.reading.mirror else rows
+
+    def rows(self, view: int | None = None, mirrored: bool = False) -> np.ndarray:
         """Return (n, d) features or (n, h, w, c) maps of the images, or of the view of this number from 0.
 
-        The rest is as `ensure_features` tells.
+        mirrored: of their left-right mirrors. The rest is as `ensure_features` tells.
         """
-        key = self.key(view)
+        key = self.key(view, mirrored)
         digest = hashlib.sha256(canonical_json(key).encode("ascii")).hexdigest()
         folder = self.cache / "features" / f"{self.info.name}-{digest[:16]}"
         rows = self._open(folder)
@@ -93,7 +101,7 @@ class Extraction:
         with _building(folder, len(self.pixels), self.progress):
             rows = self._open(folder)
             if rows is None:
-                self._build(folder, key, view)
+                self._build(folder, key, view, mirrored)
                 rows = self._open(folder)
         if rows is None:
             raise StoreError(
@@ -101,7 +109,7 @@ class Extraction:
             )
         return rows
 
-    def key(self, view: int | None) -> dict[str, Any]:
+    def key(self, view: int | None, mirrored: bool = False) -> dict[str, Any]:
         """Return everything on which the rows depend. What is as it always was is not named."""
         key = {
             "version": FEATURES_VERSION,
@@ -112,6 +120,15 @@ class Extraction:
             "size": list(self.pixels.size),
             "engine": self.engine,
         }
+        if not self.info.is_net:
+            from bench.models.handmade import HANDMADE_VERSION
+
+            key |= {"preprocess": "none", "engine": "handmade", "handmade": HANDMADE_VERSION}
+        if not self.reading.plain:
+            key |= {"layers": list(self.reading.layers), "pool": self.reading.pool}
+            key |= {"unit": True} if self.reading.unit else {}
+        if mirrored:
+            key["mirrored"] = True
         if not self.pooled:
             key["pooled"] = False
         if view is not None:
@@ -131,6 +148,7 @@ class Extraction:
             self.engine,
             self.pixels.size,
             self.progress,
+            self.reading,
             self.pooled,
         )
 
@@ -151,10 +169,12 @@ class Extraction:
             whole = (folder / META_FILE).is_file()
         except (OSError, ValueError, EOFError):
             return None
-        fits = rows.shape[1:] == (self.info.features,) if self.pooled else rows.ndim == 4
+        fits = rows.ndim == (2 if self.pooled else 4)
+        if self._width_known:
+            fits = rows.shape[1:] == (self.info.features,)
         return rows if whole and fits and len(rows) == len(self.pixels) and rows.dtype == np.float32 else None
 
-    def _build(self, folder: Path, key: dict[str, Any], view: int | None) -> None:
+    def _build(self, folder: Path, key: dict[str, Any], view: int | None, mirrored: bool) -> None:
         """Compute into a folder beside the target, going on where a killed build stopped, then rename it."""
         part, began = folder.with_name(f"{folder.name}.part"), time.monotonic()
         extract = self._extract
@@ -165,7 +185,7 @@ class Extraction:
             _check_room(part, int(np.prod(shape)) * 4)
             rows = Rows(part, shape)
             try:
-                self._fill(rows, extract, key, view)
+                self._fill(rows, extract, key, view, mirrored)
             except BenchError:
                 shutil.rmtree(part, ignore_errors=True)
                 raise
@@ -176,17 +196,23 @@ class Extraction:
             (part / DONE_FILE).unlink(missing_ok=True)
             os.rename(part, folder)
 
+    @property
+    def _width_known(self) -> bool:
+        return self.pooled and self.reading.plain
+
     @cached_property
     def _row(self) -> tuple[int, ...]:
-        """The shape of one row; that of a map is seen on a batch of black images."""
+        """The shape of one row; where the registry does not tell, that of a batch of black images."""
         from bench.models.engines import batch_for
 
-        if self.pooled:
+        if self._width_known:
             return (self.info.features,)
         size = self.pixels.size
         return self._extract(np.zeros((batch_for(size), *size, 3), np.uint8)).shape[1:]
 
-    def _fill(self, file: Rows, extract: Extract, key: dict[str, Any], view: int | None) -> None:
+    def _fill(
+        self, file: Rows, extract: Extract, key: dict[str, Any], view: int | None, mirrored: bool
+    ) -> None:
         from bench.models.engines import batch_for, run_engine
 
         name, batch = self.info.name, batch_for(self.pixels.size)
@@ -194,11 +220,15 @@ class Extraction:
         what = f"{'features' if self.pooled else 'feature maps'} of {name}"
         if view is not None:
             what = f"{what}, {self._recipe.name}, view {view + 1}"
+        if mirrored:
+            what = f"{what}, mirrored"
         done, saved = file.done, time.monotonic()
         self.progress(done, len(good), what)
         batches: Batches = self.pixels.batches(batch, good[done:])
         if view is not None:
             batches = ((rows, self._change(images, rows, view)) for rows, images in batches)
+        if mirrored:
+            batches = ((rows, mirror(images)) for rows, images in batches)
         for positions, features in run_engine(extract, batches, batch):
             finite = np.isfinite(features.reshape(len(features), -1)).all(axis=1)
             if not finite.all():
@@ -223,16 +253,11 @@ def _engine(
     engine: str,
     size: tuple[int, int],
     progress: Progress,
+    reading: Reading,
     pooled: bool,
 ) -> Extract:
-    from bench import env
-    from bench.models.backbones import build_backbone
-    from bench.models.engines import load_engine, unpooled
-
     progress(0, 1, f"building {info.name}")
-    env.make_deterministic()
-    net = build_backbone(info, size, weights)
-    return load_engine(engine, net if pooled else unpooled(net), preprocessing(info, preprocess), size)
+    return feature_engine(info, weights, preprocess, engine, size, reading, pooled)
 
 
 @contextmanager

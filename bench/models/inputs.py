@@ -1,4 +1,4 @@
-"""What heads are trained on: a frozen backbone's features, of changed views too, and its unpooled maps."""
+"""What heads are trained on: features of frozen backbones, side by side where several are joined."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bench.data.pixels import Pixels
+from bench.data.examples import Examples
+from bench.data.pixels import Pixels, ensure_pixels
 from bench.errors import BenchError
 from bench.models.augment import Recipe
 from bench.models.backbone_info import BackboneInfo
+from bench.models.backbones import no_maps, reading_of, weights_of
 from bench.models.features import ensure_features
+from bench.protocol import image_size
 from bench.spec import Value
+
+Progress = Callable[[int, int, str], None]
 
 
 class Inputs(Protocol):
@@ -64,7 +69,7 @@ class FrozenInputs:
     weights: str
     setting: Mapping[str, Value]
     cache: Path
-    progress: Callable[[int, int, str], None]
+    progress: Progress
 
     @cached_property
     def features(self) -> np.ndarray:
@@ -79,10 +84,17 @@ class FrozenInputs:
 
     @cached_property
     def maps(self) -> np.ndarray:
-        """(n, h, w, c) float32: what the backbone's last convolution gives, before it is averaged."""
+        """(n, h, w, c) float32: what the backbone's last convolution gives, before it is averaged.
+
+        Raises BenchError where there is no such map, or something else is to be read.
+        """
         from bench.models.views import ensure_maps
 
-        return ensure_maps(self.pixels, **self._how)
+        how = self._how
+        if why := no_maps((self.info,), self.setting):
+            raise BenchError(why)
+        del how["reading"]
+        return ensure_maps(self.pixels, **how)
 
     @property
     def _how(self) -> dict[str, Any]:
@@ -93,4 +105,70 @@ class FrozenInputs:
             "engine": str(self.setting["engine"]),
             "cache": self.cache,
             "progress": self.progress,
+            "reading": reading_of(self.info, self.setting),
         }
+
+
+@dataclass(frozen=True)
+class JoinedInputs:
+    """What several backbones make of the same n images, side by side in the order of `parts`."""
+
+    parts: Sequence[Inputs]
+
+    @cached_property
+    def features(self) -> np.ndarray:
+        """(n, d_1 + d_2 + ...) float32 features of the images as they are."""
+        return np.concatenate([part.features for part in self.parts], axis=1)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """How many of the features are of each part; those of a joined part one by one."""
+        own = (
+            part.widths if isinstance(part, JoinedInputs) else (part.features.shape[1],)
+            for part in self.parts
+        )
+        return tuple(width for widths in own for width in widths)
+
+    @property
+    def maps(self) -> np.ndarray:
+        """Raise BenchError: maps of several backbones are of several sizes."""
+        raise BenchError("joined backbones have no common feature map")
+
+    def views(self, recipe: Recipe, count: int) -> Sequence[np.ndarray]:
+        """Return the features of so many changed views of every image: (n, d_1 + d_2 + ...) float32 each.
+
+        The same view of an image is changed in the same way for every part.
+        """
+        made = [part.views(recipe, count) for part in self.parts]
+        return tuple(np.concatenate(same, axis=1) for same in zip(*made, strict=True))
+
+
+def frozen_inputs(
+    parts: Sequence[BackboneInfo],
+    weights: str,
+    setting: Mapping[str, Value],
+    examples: Examples,
+    cache: Path,
+    progress: Progress,
+) -> Inputs:
+    """Return what a frozen backbone, or several joined ones, make of all images; nothing is computed yet.
+
+    weights: as the user wrote it, for all parts. setting: the protocol. Images are decoded for each size
+    that a part takes. Raises what `ensure_pixels` raises, and BenchError for a part that reads no images.
+    """
+    made: list[Inputs] = []
+    for info, own in zip(parts, weights_of(parts, weights), strict=True):
+        if info.reads != "pixels":
+            raise BenchError(f"{info.name} reads {info.reads}, and images are what is looked at here")
+        pixels = pixels_for(info, setting, examples, cache, progress)
+        made.append(FrozenInputs(pixels, info, own, setting, cache, progress))
+    return made[0] if len(made) == 1 else JoinedInputs(made)
+
+
+def pixels_for(
+    info: BackboneInfo, setting: Mapping[str, Value], examples: Examples, cache: Path, progress: Progress
+) -> Pixels:
+    """Return all images as a backbone takes them; they are decoded unless the cache has them."""
+    size = image_size(setting["input_size"], info.input_size)
+    mode, crop = str(setting["resize"]), float(setting["crop"] or 1.0)
+    return ensure_pixels(examples, size, mode, cache, progress, crop)

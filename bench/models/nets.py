@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from bench.models.augment import Change, Recipe, load_change
 from bench.models.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from bench.models.judging import SCORES, score_name
-from bench.models.lanes import Lane, Trained, TrainSetting
-from bench.models.mixing import epoch_mix
+from bench.models.lanes import Lane, Trained, TrainSetting, unit_rows
+from bench.models.mixing import Mix, epoch_mix, guest_odds
 from bench.models.net import Net
 from bench.models.objective import objective_of
 from bench.models.schedule import Watch, epoch_order
 
 Progress = Callable[[int, int, str], None]
 Read = Callable[[np.ndarray], np.ndarray]
+Made = TypeVar("Made")
 
 BLOCK = 64 * 2**20
-"""Bytes of inputs in memory at a time, at most (one batch at least)."""
+"""Bytes of inputs in memory at a time, at most (one batch at least); of changed ones two such blocks."""
 
 
 class Embed(Protocol):
@@ -66,16 +69,20 @@ def train_nets(
     until the next outcome is asked for. Objective, early stopping and failure are those of
     `cohort.train_heads`. checkpoints: for each lane a file to write down how far it is, and to go on from.
     The net is built and compiled once and starts anew for each lane: neither the
-    lanes before nor their number matter.
+    lanes before nor their number matter. Lanes with auxiliary targets all have the same ones.
     """
     if not lanes:
         return
     inputs = pixels.dtype if isinstance(pixels, np.ndarray) else np.uint8
     attributes = y.ndim > 1
-    net = Net(build, preprocess, classes, setting, inputs, attributes)
+    aside = next((lane.auxiliary.sizes for lane in lanes if lane.auxiliary is not None), ())
+    net = Net(build, preprocess, classes, setting, inputs, attributes, aside)
+    changes: dict[Recipe | None, Change | None] = {None: None}
     watches = [Watch(lane, setting, attributes) for lane in lanes]
     for lane, watch, path in zip(lanes, watches, checkpoints or [None] * len(lanes), strict=True):
-        run = _Run(net, pixels, y, lane)
+        if lane.recipe is not None and lane.recipe not in changes:
+            changes[lane.recipe] = load_change(lane.recipe, tuple(net.model.input_shape[1:3]))
+        run = _Run(net, pixels, y, lane, changes[lane.recipe])
         best = run.resume(watch, path) or net.state()
         while not watch.stopped:
             if watch.record(*run.epoch(len(watch.history) + 1, watch.rate)):
@@ -92,12 +99,14 @@ def train_nets(
 class _Run:
     """One lane's turn on the net."""
 
-    def __init__(self, net: Net, pixels: Images | np.ndarray, y: np.ndarray, lane: Lane) -> None:
-        self.net, self.y, self.lane = net, y, lane
+    def __init__(
+        self, net: Net, pixels: Images | np.ndarray, y: np.ndarray, lane: Lane, change: Change | None
+    ) -> None:
+        self.net, self.y, self.lane, self.change = net, y, lane, change
         self.read: Read = pixels.__getitem__ if isinstance(pixels, np.ndarray) else pixels.read
         self.objective = objective_of(lane, y.ndim > 1)
         self.score = SCORES[score_name(lane.stop_by, y.ndim > 1)]
-        net.restart(lane.seed, self.objective, lane.loss.bias, lane.start)
+        net.restart(lane, self.objective)
         self.turn = net.turn
 
     def checkpoint(self, watch: Watch, best: list[np.ndarray]) -> Checkpoint:
@@ -116,7 +125,7 @@ class _Run:
     def resume(self, watch: Watch, path: Path | None) -> list[np.ndarray] | None:
         """Go on from a checkpoint, where there is one, and return the variables of the best epoch so far."""
         found = None if path is None else read_checkpoint(path)
-        if found is None or len(found.state) != len(self.net.variables):
+        if found is None or len(found.state) != len(self.net.learned.variables):
             return None
         watch.history, watch.best_epoch, watch.best_cost = (
             list(found.history),
@@ -131,33 +140,81 @@ class _Run:
         """Train for one epoch (counted from 1): training loss, validation loss, validation score."""
         lane, sums = self.lane, np.zeros(2)
         self.objective.epoch = number
+        self.net.learned.begin(number)
         order = epoch_order(np.arange(len(lane.rows)), lane.seed, number)
-        mix, done = None, 0
-        if lane.mixup:
-            mix = epoch_mix(len(order), self.net.setting.batch_size, lane.mixup, lane.seed, number)
-        for places, images in self._blocks(order, lane.rows):
-            labels = self.objective.labels(places, self.y[lane.rows[places]])
-            own = None if mix is None else mix.part(done, done + len(places))
-            steps = self.net.train(images, labels, places, lr, own)
+        blocks = self._training(order, number)
+        for places, images, mix in blocks if self.change is None else _ahead(blocks):
+            others = None if mix is None else self._labels(mix.others)
+            steps = self.net.train(images, self._labels(places), places, lr, mix, others)
             sums += steps.sum(axis=0, dtype=np.float64)
-            done += len(places)
         with np.errstate(divide="ignore", invalid="ignore"):
             loss = float(sums[0] / sums[1])
         return loss, *(self._validate() if len(lane.val_rows) else (float("nan"), float("nan")))
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """Return (m, d) float32 features of the inputs at these positions."""
+        """Return (m, d) float32 features of the inputs at these positions, as the lane's head takes them."""
         if self.turn != self.net.turn:
             raise RuntimeError("these features belong to a lane whose turn on the net is over")
         rows = np.asarray(rows)
         parts = [self.net.features(images) for _, images in self._blocks(np.arange(len(rows)), rows)]
-        return np.concatenate([np.empty((0, self.net.width), np.float32), *parts])
+        features = np.concatenate([np.empty((0, self.net.width), np.float32), *parts])
+        return unit_rows(features) if self.net.scale else features
 
     def variables(self) -> tuple[np.ndarray, ...]:
         """Return a copy of every variable of the model below the head, in the model's order."""
         if self.turn != self.net.turn:
             raise RuntimeError("these variables belong to a lane whose turn on the net is over")
         return tuple(held.value.numpy().copy() for held in self.net.model.variables)
+
+    def _labels(self, places: np.ndarray) -> np.ndarray:
+        """Return what the lane's training rows at these positions are trained as."""
+        return self.objective.labels(places, self.y[self.lane.rows[places]])
+
+    def _training(
+        self, order: np.ndarray, number: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, Mix | None]]:
+        """Yield the places of an epoch's training rows, their images as trained on, and their mix."""
+        mix, done = self._mix(order, number), 0
+        for places, images in self._blocks(order, self.lane.rows):
+            own = None if mix is None else mix.part(done, done + len(places))
+            images = self._changed(images, places, number)
+            if own is not None and own.boxes is not None:
+                images = own.paste(images, self._others(own, images, number))
+            yield places, images, own
+            done += len(places)
+
+    def _mix(self, order: np.ndarray, number: int) -> Mix | None:
+        """Return how an epoch is mixed, or None for not at all."""
+        lane, mixing = self.lane, self.lane.mixing
+        if mixing is None:
+            return None
+        image = tuple(self.net.model.input_shape[1:3])
+        odds = guest_odds(self.y[lane.rows], mixing.power) if mixing.way == "cmo" else None
+        return epoch_mix(
+            mixing, order, self.net.setting.batch_size, lane.seed, number, lane.mixed, image, odds
+        )
+
+    def _changed(self, images: np.ndarray, places: np.ndarray, number: int) -> np.ndarray:
+        """Return training images as the lane's recipe has them in an epoch."""
+        if self.change is None:
+            return images
+        which = np.ones(len(places), bool) if self.lane.changed is None else self.lane.changed[places]
+        if which.any():
+            images[which] = self.change(images[which], places[which], number, self.lane.seed)
+        return images
+
+    def _others(self, mix: Mix, images: np.ndarray, number: int) -> np.ndarray:
+        """Return (n, h, w, c) images to paste from, of which those without a box are of no account."""
+        if mix.partners is not None:
+            batch = self.net.setting.batch_size
+            others: np.ndarray = images[np.arange(len(images)) // batch * batch + mix.partners]
+            return others
+        assert mix.boxes is not None
+        used = np.flatnonzero(mix.shares < 1)
+        others = np.zeros_like(images)
+        guests = mix.others[used]
+        others[used] = self._changed(self.read(self.lane.rows[guests]), guests, number)
+        return others
 
     def _validate(self) -> tuple[float, float]:
         """Return loss and score over the validation rows."""
@@ -176,3 +233,12 @@ class _Run:
         for start in range(0, len(places), size):
             part = places[start : start + size]
             yield part, self.read(rows[part])
+
+
+def _ahead(made: Iterator[Made]) -> Iterator[Made]:
+    """Yield what another thread makes, which is one ahead: images are got ready while the net trains."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, made, None)
+        while (one := coming.result()) is not None:
+            coming = pool.submit(next, made, None)
+            yield one

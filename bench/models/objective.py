@@ -48,7 +48,7 @@ def objective_of(lane: Lane, attributes: bool) -> Objective:
     """Return the objective of a lane whose rows have attributes, or one class each."""
     if attributes:
         return AttributeObjective(lane.loss, lane.weights, lane.targets, len(lane.rows))
-    return ClassObjective(lane.loss, lane.weights, lane.row_weights, len(lane.rows))
+    return ClassObjective(lane.loss, lane.weights, lane.row_weights, len(lane.rows), lane.deferred)
 
 
 class ClassObjective:
@@ -56,6 +56,7 @@ class ClassObjective:
 
     weights: (k,) float32 by class, or None for all ones. row_weights: (m,) float32 by position among the
     lane's training rows, or None for all ones. rows: m, how many rows a family that remembers has to.
+    deferred: how many epochs, the first ones, know no weights of classes.
     """
 
     def __init__(
@@ -64,10 +65,13 @@ class ClassObjective:
         weights: np.ndarray | None,
         row_weights: np.ndarray | None = None,
         rows: int = 0,
+        deferred: int = 0,
     ) -> None:
         self.family, self.params, self.rows, self.epoch = FAMILIES[loss.family], loss.params, rows, 0
         self.remembering, self.memory = REMEMBERING.get(loss.family), np.empty((0, 0), np.float32)
         self.offset = None if loss.offset is None else np.asarray(loss.offset, np.float32)
+        self.margins = None if loss.margins is None else np.asarray(loss.margins, np.float32)
+        self.deferred = deferred
         self.weights = None if weights is None else np.asarray(weights, np.float32)
         self.row_weights = None if row_weights is None else np.asarray(row_weights, np.float32)
 
@@ -86,6 +90,8 @@ class ClassObjective:
         if self.offset is not None:
             logits = logits + self.offset
         logits = np.ascontiguousarray(logits)
+        if self.margins is not None and places is not None:
+            logits[np.arange(len(logits)), labels] -= self.margins[labels]
         loss, slope = self._measure(logits, labels, places)
         share = self._share(labels, places)
         if shares is not None:
@@ -114,7 +120,7 @@ class ClassObjective:
     def _share(self, labels: np.ndarray, places: np.ndarray | None) -> np.ndarray | None:
         """Return a new (n,) array of weights, or None for all ones."""
         own = None if self.row_weights is None or places is None else self.row_weights[places]
-        if self.weights is None:
+        if self.weights is None or 0 < self.epoch <= self.deferred:
             return own
         share: np.ndarray = self.weights[labels]
         return share if own is None else share * own

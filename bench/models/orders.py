@@ -12,6 +12,7 @@ import numpy as np
 from bench.errors import BenchError
 from bench.methods.apply import Resolved, resolve, resolve_attributes, shape_of
 from bench.methods.registry import LinearHead
+from bench.models.auxiliary import Targets, auxiliary_of
 from bench.models.lanes import Lane, Trained, TrainSetting
 from bench.spec import MethodSpec, Value
 
@@ -21,7 +22,9 @@ class Order:
     """One cell to train: rows are positions among all examples; epochs None means the protocol's.
 
     rates: the learning rate of every epoch, where they are known beforehand. start: see `Lane`. name: of its
-    checkpoint, or "" for none.
+    checkpoint, or "" for none. parts: epochs and rates of each head, where there are several. deferred: how
+    many epochs know no class weights, where that is known beforehand. targets: auxiliary ones of all
+    examples, or None where no method of the stage asks for them.
     """
 
     method: MethodSpec
@@ -32,14 +35,29 @@ class Order:
     rates: tuple[float, ...] = ()
     start: tuple[np.ndarray, ...] | None = None
     name: str = ""
+    parts: tuple[tuple[int, tuple[float, ...]], ...] = ()
+    deferred: int | None = None
+    targets: Targets | None = None
 
-    def refit(self, trained: Trained) -> Order:
-        """Return the order that trains on training and validation rows as far as the best epoch was."""
+    def part(self, number: int) -> Order:
+        """Return the order of one of several heads, counted from 0."""
+        if not self.parts:
+            return self
+        epochs, rates = self.parts[number]
+        return replace(self, epochs=epochs, rates=rates, parts=())
+
+    def refit(self, trained: Trained, parts: Sequence[Trained] = ()) -> Order:
+        """Return the order that trains on training and validation rows as far as the best epoch was.
+
+        parts: the heads that were trained, where there are several.
+        """
         both = np.sort(np.concatenate([self.rows, self.val_rows]))
         name = f"{self.name}-refit" if self.name else ""
-        return replace(
+        again = replace(
             self, rows=both, val_rows=both[:0], epochs=trained.best_epoch, rates=trained.rates, name=name
         )
+        again = replace(again, deferred=trained.deferred)
+        return replace(again, parts=tuple((one.best_epoch, one.rates) for one in parts))
 
 
 @dataclass(frozen=True)
@@ -48,7 +66,8 @@ class Fitted:
 
     made: what its method made of the training rows, None where it could not. mean, scale: what features, or
     maps by channel, were standardised with; None for nothing. net: gives every variable that was trained
-    below the head, of a whole net or of convolutions. head is None where training failed.
+    below the head, of a whole net or of convolutions. head is None where training failed. parts: the heads
+    that it was made of, where there are several.
     """
 
     trained: Trained
@@ -57,6 +76,7 @@ class Fitted:
     mean: np.ndarray | None = None
     scale: np.ndarray | None = None
     net: Callable[[], tuple[np.ndarray, ...]] = tuple
+    parts: tuple[Trained, ...] = ()
 
     @property
     def head(self) -> LinearHead | None:
@@ -87,7 +107,7 @@ def train_setting(setting: Mapping[str, Value]) -> TrainSetting:
     """Take what training needs from a protocol."""
     names = (
         *("batch_size", "lr", "optimizer", "momentum", "l2", "patience"),
-        *("schedule", "schedule_every", "schedule_factor", "backbone_rate"),
+        *("schedule", "schedule_every", "schedule_factor", "backbone_rate", "unfreeze"),
     )
     return TrainSetting(**{name: setting[name] for name in names})  # type: ignore[arg-type]
 
@@ -111,13 +131,19 @@ def resolve_order(
     features of the order's rows, or None.
     """
     known = truth[order.rows]
+    asking = shape_of(order.method).shared is not None
+    if asking and (order.targets is None or not order.targets.names):
+        return "multitask: no auxiliary column has two values in the stage's training part"
     try:
         if truth.ndim > 1:
             return resolve_attributes(order.method, known, inputs, order.seed)
         own = (None if told is None else [told[row] for row in order.rows] for told in (groups, prices))
-        return resolve(order.method, known, inputs, classes, order.seed, *own)
+        made = resolve(order.method, known, inputs, classes, order.seed, *own)
     except BenchError as error:
         return str(error)
+    if not asking or order.targets is None:
+        return made
+    return replace(made, found={**made.found, "multitask": order.targets.found(order.rows)})
 
 
 def lane_of(
@@ -128,7 +154,9 @@ def lane_of(
     if setting["steps"]:
         batches = math.ceil(len(rows) / int(setting["batch_size"] or 1))
         epochs = math.ceil(int(setting["steps"]) / max(batches, 1))
-    shape = shape_of(order.method)
+    shape, aside = shape_of(order.method), None
+    if shape.shared is not None and order.targets is not None:
+        aside = auxiliary_of(order.targets, order.rows, made.resampled.rows, shape.shared)
     return Lane(
         rows,
         val_rows,
@@ -142,5 +170,20 @@ def lane_of(
         shape.units,
         rates=order.rates,
         start=order.start,
-        mixup=shape.mixup,
+        mixing=shape.mixing,
+        mixed=made.minority if shape.mixing is not None and shape.mixing.minority else None,
+        changed=made.minority if shape.minority else None,
+        deferred=deferred_epochs(made.loss.late, epochs) if order.deferred is None else order.deferred,
+        auxiliary=aside,
     )
+
+
+def deferred_epochs(late: float, epochs: int) -> int:
+    """Return how many epochs come before the last ones, of which there is one at least.
+
+    late: the share of the epochs that these are.
+
+    >>> deferred_epochs(0.2, 40), deferred_epochs(0.2, 3), deferred_epochs(1.0, 40)
+    (32, 2, 0)
+    """
+    return min(math.floor((1.0 - late) * epochs + 1e-6), max(epochs - 1, 0))

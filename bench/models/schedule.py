@@ -68,12 +68,15 @@ class Watch:
     """One lane in training: its history, its best epoch, its learning rate, and whether it goes on.
 
     best_epoch: the epoch with the lowest validation loss, or the highest score where the lane stops by one,
-    the first of equals; without validation rows the last one. failed: why there will be no head, or None.
+    the first of equals; without validation rows, or where the lane stops by `last`, the last one. Of a lane
+    with `deferred` epochs it is one after these, and patience counts from there. failed: why there will be no
+    head, or None.
     """
 
     def __init__(self, lane: Lane, setting: TrainSetting, attributes: bool) -> None:
         self.epochs, self.setting, self.rates = lane.epochs, setting, lane.rates
         self.by_score, self.score = lane.stop_by != "loss", score_name(lane.stop_by, attributes)
+        self.chooses, self.deferred, self.unit = lane.stop_by != "last", lane.deferred, lane.loss.scale > 0
         self.validates = len(lane.val_rows) > 0
         self.history: list[Epoch] = []
         self.best_epoch = 0
@@ -86,7 +89,8 @@ class Watch:
     def stopped(self) -> bool:
         """Whether no further epoch is to be trained."""
         done, patience = len(self.history), self.setting.patience
-        waited = self.validates and 0 < patience <= done - self.best_epoch
+        since = max(self.best_epoch, self.deferred)
+        waited = self.validates and self.chooses and 0 < patience <= done - since
         return self.failed is not None or done >= self.epochs or waited
 
     @property
@@ -117,8 +121,11 @@ class Watch:
             self.best_epoch = epoch
             return epoch == self.epochs
         self.history.append(Epoch(epoch, loss, val_loss, val_score, lr))
+        if not self.chooses:
+            self.best_epoch = epoch
+            return epoch == self.epochs
         cost = -val_score if self.by_score else val_loss
-        if not cost < self.best_cost:
+        if epoch <= self.deferred or not cost < self.best_cost:
             return False
         self.best_epoch, self.best_cost = epoch, cost
         return True
@@ -128,7 +135,16 @@ class Watch:
         if self.failed is None and head is not None and not _finite(head):
             self.failed = f"weights became NaN in epoch {self.best_epoch}"
         kept = None if self.failed else head
-        return Trained(kept, self.best_epoch, tuple(self.history), self.failed, hidden, self.score)
+        return Trained(
+            kept,
+            self.best_epoch,
+            tuple(self.history),
+            self.failed,
+            hidden,
+            self.score,
+            self.unit,
+            self.deferred,
+        )
 
 
 def _finite(head: LinearHead) -> bool:

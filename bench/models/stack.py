@@ -15,10 +15,11 @@ import numpy as np
 
 from bench.methods.losses import PAIRED
 from bench.methods.registry import LinearHead
-from bench.models.descent import DESCENTS
+from bench.models.auxiliary import SideObjective, side_kernel
 from bench.models.judging import SCORES, score_name
 from bench.models.lanes import Hidden, Lane, TrainSetting
-from bench.models.mixing import Mix, epoch_mix
+from bench.models.layers import CosineLayer, Layer
+from bench.models.mixing import Mix, epoch_mix, measure_mixed
 from bench.models.objective import objective_of
 from bench.models.pairs import PEER, kept_share, mean_head, taught_rows
 from bench.models.schedule import epoch_order, epoch_views, initial_kernel
@@ -27,46 +28,10 @@ BLOCK = 1024
 """Validation rows scored at a time, at most."""
 
 
-class Layer:
-    """One layer of every head: kernels (h, d, u), biases (h, u), and what moves them."""
-
-    def __init__(self, kernels: np.ndarray, biases: np.ndarray, setting: TrainSetting) -> None:
-        self.kernels, self.biases, self.l2 = kernels, biases, setting.l2
-        descent = DESCENTS[setting.optimizer]
-        self.descents = descent(kernels.shape, setting), descent(biases.shape, setting)
-        self.falls, self.leans = np.empty_like(kernels), np.empty_like(biases)
-
-    def keep(self, places: list[int]) -> None:
-        """Go on with the heads at these places alone."""
-        self.kernels, self.biases = self.kernels[places], self.biases[places]
-        self.falls, self.leans = np.empty_like(self.kernels), np.empty_like(self.biases)
-        for descent in self.descents:
-            descent.keep(places)
-
-    def forward(self, inputs: np.ndarray) -> np.ndarray:
-        """Return (h, b, u) for inputs (b, d) that all share, or (h, b, d)."""
-        outputs: np.ndarray = np.matmul(inputs, self.kernels)
-        outputs += self.biases[:, None]
-        return outputs
-
-    def lean(self, place: int, inputs: np.ndarray, slope: np.ndarray) -> None:
-        """Take down one head's gradient: inputs (b, d), slope (b, u) of the loss by the outputs."""
-        np.matmul(inputs.T, slope, out=self.falls[place])
-        np.sum(slope, axis=0, out=self.leans[place])
-
-    def move(self, step: int, rates: np.ndarray) -> None:
-        """Move every head by what was taken down, each at its own rate."""
-        if self.l2:
-            self.falls += np.float32(self.l2) * self.kernels
-        for descent, weights, gradient in zip(
-            self.descents, (self.kernels, self.biases), (self.falls, self.leans), strict=True
-        ):
-            descent.move(weights, gradient, step, rates)
-
-
 class Stack:
-    """The heads of lanes with equal rows, views, validation rows, units, mixup and seed, from the start on.
+    """The heads of lanes with equal rows, views, validation rows, units, mixing and seed, from the start on.
 
+    Their last layers are all plain or all of cosines, and they have the same auxiliary targets or none.
     table: (n, d) float32. truth: (n,) classes, or (n, k) float32 attributes.
     """
 
@@ -76,7 +41,7 @@ class Stack:
         self.table, self.truth, self.setting = table, truth, setting
         one = lanes[0]
         self.rows, self.views, self.val_rows, self.seed = one.rows, one.views, one.val_rows, one.seed
-        self.mixup = one.mixup
+        self.mixing, self.mixed = one.mixing, one.mixed
         attributes = truth.ndim > 1
         self.objectives = [objective_of(lane, attributes) for lane in lanes]
         self.scores = [SCORES[score_name(lane.stop_by, attributes)] for lane in lanes]
@@ -91,7 +56,16 @@ class Stack:
         kernels = np.stack([initial_kernel(one.seed, width, k, first + layer) for first in firsts])
         losses = [lane.loss for lane in (*lanes, *(lanes[place] for place in self.peers))]
         biases = np.stack([np.full(k, loss.bias, np.float32) for loss in losses])
+        scales = [lane.loss.scale for lane in lanes]
         self.last = Layer(kernels, biases, setting)
+        if scales[0]:
+            self.last = CosineLayer(kernels, biases, scales, setting)
+        self.sides = [SideObjective(lane.auxiliary) for lane in lanes if lane.auxiliary is not None]
+        self.side: Layer | None = None
+        if one.auxiliary is not None:
+            kernel = side_kernel(one.seed, width, one.auxiliary.sizes)
+            kernels = np.stack([kernel for _ in lanes])
+            self.side = Layer(kernels, np.zeros((len(lanes), kernel.shape[1]), np.float32), setting)
         self.step = 0
         rows = max(min(setting.batch_size, len(self.rows)), min(BLOCK, len(self.val_rows)))
         self.inputs = np.empty((rows, table.shape[1]), np.float32)
@@ -100,6 +74,7 @@ class Stack:
         """Go on with the lanes at these places alone."""
         self.objectives = [self.objectives[place] for place in places]
         self.scores = [self.scores[place] for place in places]
+        self.sides = [self.sides[place] for place in places if self.sides]
         heads = [*places, *(self.peers[place] for place in places if place in self.peers)]
         self.peers = _seated([place in self.peers for place in places])
         for layer in self._layers():
@@ -120,7 +95,9 @@ class Stack:
         if self.views is not None:
             drawn = epoch_views(len(self.rows), len(self.views), self.seed, number)
             rows = self.views[drawn, np.arange(len(self.rows))]
-        mix = epoch_mix(len(order), size, self.mixup, self.seed, number) if self.mixup else None
+        mix = None
+        if self.mixing is not None:
+            mix = epoch_mix(self.mixing, order, size, self.seed, number, self.mixed)
         sums = np.zeros((2, len(self.objectives)))
         for start in range(0, len(order), size):
             places = order[start : start + size]
@@ -131,21 +108,18 @@ class Stack:
     def head(self, place: int) -> tuple[LinearHead, Hidden | None]:
         """Return a copy of the layers of the lane at this place: of two heads, those of their mean."""
         if place not in self.peers:
-            return self._head(place), self._below(place)
+            return self.last.head(place), self._below(place)
         peer = self.peers[place]
         one, other = self._below(place), self._below(peer)
         below = None if one is None or other is None else (one, other)
-        return mean_head(self._head(place), self._head(peer), below)
-
-    def _head(self, seat: int) -> LinearHead:
-        return LinearHead(self.last.kernels[seat].copy(), self.last.biases[seat].copy())
+        return mean_head(self.last.head(place), self.last.head(peer), below)
 
     def _below(self, seat: int) -> Hidden | None:
         below = self.hidden
         return None if below is None else Hidden(below.kernels[seat].copy(), below.biases[seat].copy())
 
     def _layers(self) -> list[Layer]:
-        return [self.last] if self.hidden is None else [self.hidden, self.last]
+        return [layer for layer in (self.hidden, self.last, self.side) if layer is not None]
 
     def _descend(
         self, places: np.ndarray, rows: np.ndarray, rates: np.ndarray, mix: Mix | None
@@ -157,6 +131,7 @@ class Stack:
         inputs, below, logits = self._forward(rows, mix)
         known = self.truth[self.rows[places]]
         sums = np.zeros((2, len(self.objectives)))
+        beside = None if self.side is None else self.side.forward(below)
         for place, objective in enumerate(self.objectives):
             labels = objective.labels(places, known)
             taught: dict[int, np.ndarray | None] = {place: None}
@@ -169,9 +144,14 @@ class Stack:
                 if mix is None:
                     lost, seen, slope = objective(logits[seat], labels, places, shares)
                 else:
-                    lost, seen, slope = mix.measure(objective, logits[seat], labels, places)
+                    pair = mix.shares, labels[mix.partners], places[mix.partners]
+                    lost, seen, slope = measure_mixed(objective, logits[seat], labels, places, *pair)
                 sums[:, place] += lost, seen
-                self._lean(seat, inputs, below, slope)
+                aside = None
+                if beside is not None:
+                    slope *= self.sides[place].main
+                    aside = self.sides[place].slope(beside[seat], places, mix)
+                self._lean(seat, inputs, below, slope, aside)
         self.step += 1
         if self.peers:
             rates = np.concatenate([rates, rates[list(self.peers)]])
@@ -179,14 +159,23 @@ class Stack:
             layer.move(self.step, rates)
         return sums
 
-    def _lean(self, seat: int, inputs: np.ndarray, below: np.ndarray, slope: np.ndarray) -> None:
-        """Take down one head's gradient, given the slope of its loss by its logits."""
+    def _lean(
+        self, seat: int, inputs: np.ndarray, below: np.ndarray, slope: np.ndarray, aside: np.ndarray | None
+    ) -> None:
+        """Take down one head's gradient, given the slope of its loss by its logits.
+
+        aside: that of its auxiliary losses by the logits of these, or None.
+        """
+        seen = below if self.hidden is None else below[seat]
+        self.last.lean(seat, seen, slope)
+        if self.side is not None and aside is not None:
+            self.side.lean(seat, seen, aside)
         if self.hidden is None:
-            self.last.lean(seat, inputs, slope)
             return
-        self.last.lean(seat, below[seat], slope)
-        back = slope @ self.last.kernels[seat].T
-        back *= below[seat] > 0
+        back = self.last.back(seat, seen, slope)
+        if self.side is not None and aside is not None:
+            back += self.side.back(seat, seen, aside)
+        back *= seen > 0
         self.hidden.lean(seat, inputs, back)
 
     def _validate(self) -> tuple[np.ndarray, np.ndarray]:

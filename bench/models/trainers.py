@@ -14,11 +14,12 @@ import numpy as np
 from bench.data.pixels import Pixels
 from bench.data.splits import StageSplit
 from bench.methods.apply import Resolved, shape_of
+from bench.methods.fallback import has_two_heads, two_heads
 from bench.methods.grammar import needs_features
 from bench.models.augment import Recipe
 from bench.models.backbone_info import BackboneInfo
-from bench.models.inputs import Inputs
-from bench.models.lanes import Lane, Trained
+from bench.models.inputs import Inputs, JoinedInputs
+from bench.models.lanes import Lane, Trained, unit_rows
 from bench.models.orders import Fitted, Order, as_targets, lane_of, resolve_order, train_setting
 from bench.spec import Value
 
@@ -32,9 +33,10 @@ class HeadTrainer:
     """Frozen regime: all heads of a stage are trained together on its standardised features.
 
     Mean and deviation of the features come from the stage's training part (validation included: no label
-    is used, and no test image). groups: n ids of all examples, of what a cross-validation must keep
-    together, or None. prices: n numbers as text, "" for unknown, or None where the data has none. Heads of
-    convolutions are nets on the backbone's maps, trained one by one.
+    is used, and no test image); parts of a joined backbone then count alike, see `evening`. groups: n ids of
+    all examples, of what a cross-validation must keep together, or None. prices: n numbers as text, "" for
+    unknown, or None where the data has none. titles: how many of the features, the last ones, are of titles:
+    they stay as long as they are. Heads of convolutions are nets on the backbone's maps, trained one by one.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class HeadTrainer:
         progress: Progress,
         groups: Sequence[str] | None = None,
         prices: Sequence[str] | None = None,
+        titles: int = 0,
     ) -> None:
         self.inputs, self.setting, self.progress = inputs, setting, progress
         self.groups, self.prices = groups, prices
@@ -57,6 +60,9 @@ class HeadTrainer:
             self.mean = own.mean(axis=0, dtype=np.float64).astype(np.float32)
             spread = own.std(axis=0, dtype=np.float64)
             self.scale = np.where(spread > 1e-8, spread, 1.0).astype(np.float32)
+            self.scale *= evening(inputs, titles)
+        self.images = own.shape[1] - titles
+        self.mean[self.images :], self.scale[self.images :] = 0.0, 1.0
         self.table = (own - self.mean) / self.scale
 
     def embed(self, rows: np.ndarray) -> np.ndarray:
@@ -87,10 +93,30 @@ class HeadTrainer:
         return resolve_order(order, self.truth, self.classes, inputs, self.groups, self.prices)
 
     def _fit_pooled(self, work: Sequence[tuple[Order, Resolved]]) -> Iterator[Fitted]:
+        """Train a head for each order, and two where images and titles have one of their own."""
+        apart = [one for one in work if has_two_heads(one[0].method)]
+        whole = iter(self._trained([one for one in work if not has_two_heads(one[0].method)]))
+        on_images, on_titles = (
+            iter(self._trained([(order.part(number), made) for order, made in apart], columns))
+            for number, columns in enumerate((slice(self.images), slice(self.images, None)))
+        )
+        for order, made in work:
+            if has_two_heads(order.method):
+                heads = next(on_images), next(on_titles)
+                answer = both_trained(*heads, made.loss.link)
+                yield Fitted(answer, self.embed, made, self.mean, self.scale, parts=heads)
+            else:
+                answer = next(whole)
+                yield Fitted(answer, _through(answer, self.embed), made, self.mean, self.scale)
+
+    def _trained(
+        self, work: Sequence[tuple[Order, Resolved]], columns: slice = slice(None)
+    ) -> Sequence[Trained]:
+        """Return the heads of orders, trained on these columns of the features."""
         from bench.models.cohort import train_heads
 
         if not work:
-            return
+            return ()
         real, size = len(self.rows), len(self.rows)
         table, labels = [self.table], [self.truth[self.rows]]
         lanes: list[Lane] = []
@@ -105,23 +131,22 @@ class HeadTrainer:
                 labels.append(added.labels.astype(labels[0].dtype))
                 size += len(added.labels)
         lanes = self._with_views([order for order, _ in work], lanes, table, size, real)
-        trained = train_heads(
-            table[0] if len(table) == 1 else np.concatenate(table),
+        return train_heads(
+            np.ascontiguousarray((table[0] if len(table) == 1 else np.concatenate(table))[:, columns]),
             labels[0] if len(labels) == 1 else np.concatenate(labels),
             self.classes,
             lanes,
             train_setting(self.setting),
             self.progress,
         )
-        for (_, made), answer in zip(work, trained, strict=True):
-            yield Fitted(answer, _through(answer, self.embed), made, self.mean, self.scale)
 
     def _with_views(
         self, orders: Sequence[Order], lanes: list[Lane], table: list[np.ndarray], size: int, real: int
     ) -> list[Lane]:
         """Append the views that orders ask for to the table of `size` rows; return lanes that draw from them.
 
-        A row that is no image's, a synthetic one, stands for itself in every view.
+        A row that is no image's, a synthetic one, stands for itself in every view, and so does one that the
+        method leaves as it is.
         """
         starts: dict[tuple[Recipe, int], int] = {}
         out = []
@@ -137,7 +162,8 @@ class HeadTrainer:
                     table.append((np.asarray(view[self.rows], np.float32) - self.mean) / self.scale)
                     size += real
             offsets = [starts[key] + number * real for number in range(shape.views)]
-            changed = [np.where(lane.rows < real, lane.rows + offset, lane.rows) for offset in offsets]
+            own = lane.rows < real if lane.changed is None else (lane.rows < real) & lane.changed
+            changed = [np.where(own, lane.rows + offset, lane.rows) for offset in offsets]
             out.append(replace(lane, views=np.stack([lane.rows, *changed])))
         return out
 
@@ -163,12 +189,25 @@ class HeadTrainer:
                 standardising(mean, scale),
                 self.truth,
                 self.classes,
-                [_lane_on_images(order, made, self.setting) for order, made in same],
+                [lane_on_inputs(order, made, self.setting) for order, made in same],
                 train_setting(self.setting),
                 self.progress,
             )
             for (_, made), (trained, embed) in zip(same, answers, strict=True):
                 yield Fitted(trained, embed, made, mean, scale, embed.variables)
+
+
+def evening(inputs: Inputs, titles: int = 0) -> np.ndarray:
+    """Return what each standardised feature is divided by, (d,) float32: 1 but for joined backbones.
+
+    There it is the root of its part's width over the narrowest part's, so that a row has the same mean square
+    length in every part: a wide part would otherwise drown a narrow one. titles: how many of the features,
+    the last ones, are of titles; they are no such part.
+    """
+    widths = inputs.widths if isinstance(inputs, JoinedInputs) else (inputs.features.shape[1],)
+    parts = widths[:-1] if titles and len(widths) > 1 else widths
+    factors = [np.full(width, np.sqrt(width / min(parts)), np.float32) for width in parts]
+    return np.concatenate([*factors, np.ones(sum(widths[len(parts) :]), np.float32)])
 
 
 class NetTrainer:
@@ -217,7 +256,7 @@ class NetTrainer:
             preprocess(self.backbone, str(self.setting["preprocess"])),
             self.truth,
             self.classes,
-            [_lane_on_images(order, made, self.setting) for order, made in work],
+            [lane_on_inputs(order, made, self.setting) for order, made in work],
             train_setting(self.setting),
             self.progress,
             [self.checkpoints / f"{name}.npz" if self.checkpoints and name else None for name in names],
@@ -230,9 +269,19 @@ class NetTrainer:
                 yield Fitted(trained, embed, one, net=embed.variables)
 
 
-def _lane_on_images(order: Order, made: Resolved, setting: Mapping[str, Value]) -> Lane:
+def both_trained(images: Trained, titles: Trained, link: str) -> Trained:
+    """Return two trained heads as one; its history is that of the images' head."""
+    for what, one in (("images", images), ("titles", titles)):
+        if one.head is None:
+            return replace(one, failed=f"the head on {what}: {one.failed}")
+    assert images.head is not None and titles.head is not None
+    return replace(images, head=two_heads(images.head, titles.head, link))
+
+
+def lane_on_inputs(order: Order, made: Resolved, setting: Mapping[str, Value]) -> Lane:
     """Return the lane of an order whose inputs are the images themselves, or one map of each."""
-    return lane_of(order, made, order.rows[made.resampled.rows], order.val_rows, setting)
+    lane = lane_of(order, made, order.rows[made.resampled.rows], order.val_rows, setting)
+    return replace(lane, recipe=shape_of(order.method).recipe)
 
 
 def _through(
@@ -240,4 +289,7 @@ def _through(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return what gives the inputs of a head's last layer."""
     hidden = trained.hidden
-    return embed if hidden is None else lambda rows: hidden(embed(rows))
+    if hidden is None and not trained.unit:
+        return embed
+    below = embed if hidden is None else lambda rows: hidden(embed(rows))
+    return (lambda rows: unit_rows(below(rows))) if trained.unit else below

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.data.pixels import Pixels
 from bench.models.augment import Recipe
-from bench.models.backbone_info import BackboneInfo
+from bench.models.backbone_info import AS_EVER, BackboneInfo, Reading
 from bench.models.features import Extraction
 
 Progress = Callable[[int, int, str], None]
@@ -25,16 +25,18 @@ def ensure_views(
     progress: Progress,
     recipe: Recipe,
     views: int,
-    pooled: bool = True,
+    reading: Reading = AS_EVER,
 ) -> tuple[np.ndarray, ...]:
     """Return the (n, d) float32 features of `views` changed versions of every image, each mapped.
 
     The images as they came are not among them. Each version is a folder of the cache on its own, so that
-    more of them take up those that are there. pooled: False for (n, h, w, c) maps instead of features.
-    The rest, and what is raised, is as `bench.models.features.ensure_features` tells.
+    more of them take up those that are there. The rest, and what is raised, is as
+    `bench.models.features.ensure_features` tells.
     """
-    extraction = Extraction(pixels, info, weights, preprocess, engine, cache, progress, pooled, recipe)
-    return tuple(extraction.rows(number) for number in range(views))
+    extraction = Extraction(
+        pixels, info, weights, preprocess, engine, cache, progress, reading, recipe=recipe
+    )
+    return tuple(extraction.features(number) for number in range(views))
 
 
 def ensure_maps(

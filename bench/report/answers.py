@@ -13,6 +13,8 @@ from bench.predict import Answer
 from bench.report.render import render
 from bench.report.table import Column, Table
 from bench.spec import finite
+from bench.verification.kept import KeptMatch
+from bench.verification.predict import PairAnswer
 
 HALF = 0.5
 """The cut of an attribute that has none of its own."""
@@ -51,6 +53,37 @@ def render_answers(head: KeptHead, answers: Sequence[Answer], fmt: str, top: int
         columns = [_IMAGE, Column("class", "attribute"), _SCORE, cut, Column("decision", "decision", "bool")]
         rows = [row for answer in answers for row in _rows(head, answer)]
     return render(Table(title, columns, rows), fmt)
+
+
+def render_pairs(head: KeptMatch, answers: Sequence[PairAnswer], fmt: str, title: str) -> str:
+    """Return the answers to pairs of photos as text; `json` has an object per pair, those unread included."""
+    rows = [
+        {
+            "first": answer.first,
+            "second": answer.second,
+            "similarity": answer.score,
+            "cut": head.cut,
+            "decision": None if answer.same is None else "same" if answer.same else "different",
+            "sure": answer.sure,
+            **({"error": answer.why} if answer.why else {}),
+        }
+        for answer in answers
+    ]
+    if fmt == "json":
+        lines = [json.dumps(finite(row), allow_nan=False) for row in rows]
+        return "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
+    columns = [
+        Column("first", "first"),
+        Column("second", "second"),
+        Column("similarity", "similarity", "ratio"),
+        Column("cut", "cut", "ratio"),
+        Column("decision", "decision"),
+        Column("sure", "P(same)", "ratio"),
+    ]
+    notes = (
+        "P(same): how often validation pairs with such a similarity were of one person; half of all were.",
+    )
+    return render(Table(title, columns, rows, notes), fmt)
 
 
 def _rows(head: KeptHead, answer: Answer) -> Iterator[dict[str, Any]]:

@@ -109,8 +109,8 @@ def classes(
     return draw
 
 
-def effects(panels: Mapping[str, Sequence[Mark]]) -> Draw:
-    """A panel for each metric: how far each method moves it from where `none` leaves it."""
+def effects(panels: Mapping[str, Sequence[Mark]], base: str = "none") -> Draw:
+    """A panel for each metric: how far each method moves it from where `base` leaves it."""
 
     def draw(theme: Theme) -> Figure:
         methods = max(len(marks) for marks in panels.values())
@@ -125,7 +125,7 @@ def effects(panels: Mapping[str, Sequence[Mark]]) -> Draw:
             axes.tick_params(axis="y", length=0)
             axes.locator_params(axis="x", nbins=4)
         _names(row[0], [mark.name for mark in next(iter(panels.values()))])
-        figure.supxlabel("difference to none", fontsize=9)
+        figure.supxlabel(f"difference to {base}", fontsize=9)
         return figure
 
     return draw

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.effects import NONE, Effect
+from bench.kinds.base import PAIRS
 from bench.leaderboard import BEHIND, BEST, NOT_STORED, TIED, Board, Hole, Row
 from bench.metrics.registry import get_metric
+from bench.report.pairs import pair_notes
 from bench.report.settings import kind_of, trivial_notes, trivial_values
 from bench.report.table import Column, Table
 from bench.report.tables import metric_column
@@ -113,8 +115,9 @@ def _idle(body: Sequence[Mapping[str, Any]]) -> set[str]:
 def _notes(boards: Sequence[Board], body: Sequence[Mapping[str, Any]], left: int) -> list[str]:
     notes = [f"{left} more settings rank below: --top 0 shows all."] if left else []
     if any(row.get("low") is not None for row in body):
+        over = "the people on test pairs" if _of_pairs(boards) else "test items"
         notes.append(
-            "low, high: 95% of the bootstrap over test items, and over seeds where there are several; "
+            f"low, high: 95% of the bootstrap over {over}, and over seeds where there are several; "
             "of the difference to the best, paired."
         )
     else:
@@ -125,7 +128,14 @@ def _notes(boards: Sequence[Board], body: Sequence[Mapping[str, Any]], left: int
     if BEST in standings:
         notes.append("Ranked by test: who chooses by this table chooses on test. bench run marks the best on "
                      "validation.")  # fmt: skip
-    return [*notes, *trivial_notes(body), *hole_notes(boards)]
+    notes += [*trivial_notes(body), *hole_notes(boards)]
+    for board in boards:
+        notes += pair_notes([row.setting for row in board.rows], board.metric)
+    return notes
+
+
+def _of_pairs(boards: Sequence[Board]) -> bool:
+    return any(board.contest.kind == PAIRS for board in boards)
 
 
 def _without_interval(metric: str) -> str:
@@ -179,14 +189,16 @@ def effects_table(effects: Sequence[Effect], full: bool = False) -> Table:
         {**vars(effect), "what": get_metric(effect.metric).title, "effect": effect.value}
         for effect in effects
     ]
+    base = effects[0].base if effects else NONE
+    over = "the people on test pairs" if any(effect.kind == PAIRS for effect in effects) else "test items"
     notes = [
-        f"effect: the metric with the method less that of {NONE}, on the same test items, backbone and seed; "
+        f"effect: the metric with the method less that of {base}, on the same test items, backbone and seed; "
         "mean over backbones.",
-        "low, high: 95% of the paired bootstrap over test items, and over seeds where there are several; "
+        f"low, high: 95% of the paired bootstrap over {over}, and over seeds where there are several; "
         "backbones are taken as they are.",
         "A verdict needs q <= .05 as well (Benjamini-Hochberg over the methods).",
     ]
     if not effects:
         notes = [f"No method has a cell beside one of {NONE} with the same backbone, seed and protocol."]
     where = f" on {' '.join((*tasks, *stages))}" if len(tasks) == len(stages) == 1 else ""
-    return Table(f"What each method adds to {NONE}{where}", columns, rows, tuple(notes))
+    return Table(f"What each method adds to {base}{where}", columns, rows, tuple(notes))

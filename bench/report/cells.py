@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.comparison import counted
-from bench.kinds.base import Average
+from bench.kinds.base import PAIRS, Average
 from bench.metrics.registry import COUNTS, METRICS
+from bench.report.pairs import rests_on, told
 from bench.report.settings import Record, kind_of
 from bench.report.table import Column, Table
 
@@ -20,29 +21,37 @@ IMPUTED = "imputed"
 """The part of results that scores what a method filled in for labels hidden from it."""
 
 
-def class_table(result: Record, published: Baseline | None = None) -> Table:
+PEOPLE = 20
+"""Of the people on test pairs, those with most wrong answers that a table shows."""
+
+
+def class_table(result: Record, published: Baseline | None = None, whole: bool = False) -> Table:
     """Return a row for each class, then the averages, the groups of classes and the trivial answers.
 
     result: a stored cell with its `per_class` rows. published: a baseline; of its results the first of the
     cell's stage stands beside ours. The column `row` tells classes from what stands below them: `class`,
-    `average`, `group`, `imputed`, or the name of a trivial answer.
+    `average`, `group`, `imputed`, or the name of a trivial answer. whole: show all people of test pairs, not
+    the PEOPLE with most wrong answers alone.
     """
     kind, cell = kind_of(result), result["cell"]
+    people = cell["kind"] == PAIRS
     theirs = _theirs(published, cell["stage"])
-    # A file without a line of names calls its attributes what any other such file calls its own.
-    if cell["kind"] == "multilabel" and theirs and set(theirs.classes) != set(result["classes"]):
+    # A file without a line of names calls its attributes what any other such file calls its own; people are
+    # in no published table.
+    if people or (cell["kind"] == "multilabel" and theirs and set(theirs.classes) != set(result["classes"])):
         published = theirs = None
     name, columns = kind.class_columns[0].key, _published_columns(kind, theirs)
     keys = [column.key.removeprefix("published_") for column in columns[1:]]
-    body = [{"row": "class", **row, **_their_class(theirs, row[name], keys)} for row in result["per_class"]]
+    shown = result["per_class"] if whole or not people else result["per_class"][:PEOPLE]
+    body = [{"row": "class", **row, **_their_class(theirs, row[name], keys)} for row in shown]
     metrics = result["metrics"]
     for average in kind.averages:
-        whose = _whose(average, result["per_class"], kind)
+        whose = _whose(average, result, kind)
         ours = _picked(average, metrics.get("test", {}))
         body.append({"row": average.role, **whose, **ours, **_their_average(theirs, average, keys)})
     for part in (IMPUTED, *kind.trivial_names):
         body += [
-            {"row": part, **_whose(average, result["per_class"], kind), **_picked(average, metrics[part])}
+            {"row": part, **_whose(average, result, kind), **_picked(average, metrics[part])}
             for average in kind.averages
             if part in metrics and (average.trivial or (part == IMPUTED and average.role == "average"))
         ]
@@ -55,10 +64,12 @@ def class_table(result: Record, published: Baseline | None = None) -> Table:
     )
 
 
-def cell_tables(result: Record, history: Sequence[Mapping[str, Any]] = ()) -> tuple[Table, ...]:
+def cell_tables(
+    result: Record, history: Sequence[Mapping[str, Any]] = (), whole: bool = False
+) -> tuple[Table, ...]:
     """Return all that is stored of a cell but its predictions: identity, protocol, metrics, classes, record.
 
-    history: one row per epoch. Tables that would be empty are left out.
+    history: one row per epoch. whole: see `class_table`. Tables that would be empty are left out.
     """
     cell = result["cell"]
     identity = {
@@ -75,7 +86,7 @@ def cell_tables(result: Record, history: Sequence[Mapping[str, Any]] = ()) -> tu
         _facts(f"Cell {result['id'][:8]}", identity),
         _facts("Protocol", cell["protocol"]),
         _metrics(result["metrics"]),
-        class_table(result) if result.get("per_class") else None,
+        class_table(result, whole=whole) if result.get("per_class") else None,
         *(_facts(key.capitalize(), result.get(key, {})) for key in ("counts", "choices", "timings")),
         Table("History", [_epoch_column(key) for key in history[0]], history) if history else None,
         _facts("Environment", result.get("environment", {})),
@@ -129,8 +140,18 @@ def _picked(average: Average, metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {column: metrics.get(metric) for column, metric in average.columns.items()}
 
 
-def _whose(average: Average, rows: Sequence[Mapping[str, Any]], kind: Kind) -> dict[str, Any]:
+def _whose(average: Average, result: Record, kind: Kind) -> dict[str, Any]:
     """Return name and supports of a row below: over all classes, or over those of a group."""
+    if kind.name == PAIRS:
+        # A pair of two people is in the rows of both.
+        test = result["metrics"].get("test", {})
+        counts = {
+            "test_support": test.get("n"),
+            "same": test.get("positives"),
+            "different": test.get("negatives"),
+        }
+        return {"class": f"{average.name} ({len(result['per_class']):,} people)", **counts}
+    rows = result["per_class"]
     rows = [row for row in rows if average.role != "group" or row.get("group") == average.name]
     scored = sum(bool(row.get("test_support")) for row in rows)
     totals = {key: sum(row[key] for row in rows if row.get(key)) for key in ("train_support", "test_support")}
@@ -142,6 +163,8 @@ def _class_notes(result: Record, published: Baseline | None, theirs: PublishedRe
     notes = []
     if unscored := result.get("counts", {}).get("not_scored"):
         notes.append(f"{unscored} test images are not scored: train has no image of their class.")
+    if kind_of(result).name == PAIRS:
+        notes += _people_notes(result)
     many = kind_of(result).name == "multilabel"
     if any(not row.get("test_support") for row in result["per_class"]):
         whose = "Attributes without an observed test cell" if many else "Classes without a test image"
@@ -156,6 +179,20 @@ def _class_notes(result: Record, published: Baseline | None, theirs: PublishedRe
         ]
         notes += [f"their {flag.name}: {flag.why}." for flag in (*published.flags, *theirs.flags)]
     return notes
+
+
+def _people_notes(result: Record) -> list[str]:
+    rows = result["per_class"]
+    rest, wrong = rows[PEOPLE:], sum(bool(row.get("errors")) for row in rows[PEOPLE:])
+    notes = (
+        [f"{len(rest):,} more people, {wrong:,} of them with a wrong answer: --format csv lists all."]
+        if rest
+        else []
+    )
+    notes.append(
+        "taken for: who was most surely taken for this person. A pair of two people is in both rows."
+    )
+    return [*notes, *(line for line in (rests_on(result), told([result])) if line)]
 
 
 def _facts(title: str, values: Mapping[str, Any]) -> Table:

@@ -11,7 +11,7 @@ from bench.compare import compare
 from bench.compare_table import compare_table
 from bench.comparison import INCOMPARABLE, SAME, counted
 from bench.effects import NONE, effect_metrics, effects
-from bench.kinds.base import get_kind
+from bench.kinds.base import PAIRS, get_kind
 from bench.leaderboard import BEHIND, Board
 from bench.metrics.registry import get_metric
 from bench.report import attribute_findings, bars, findings, plots
@@ -20,6 +20,7 @@ from bench.report.bars import Mark
 from bench.report.boards import effects_table, leaderboard_table
 from bench.report.cells import class_table
 from bench.report.page import Block, Figure, Gallery, Picture, Section, Words
+from bench.report.photo_pairs import hardest_pairs, pair_sections
 from bench.report.settings import trivial_values
 from bench.report.stage import Stage
 
@@ -37,15 +38,24 @@ def stage_section(stage: Stage) -> Section:
         sections += [_classes(stage), _confusions(stage), _calibration(stage), _curves(stage)]
     elif stage.board.contest.kind == "multilabel":
         sections += attribute_sections(stage)
-    sections += [_training(stage), _hardest(stage)]
-    items = stage.board.contest.items
-    noun = get_kind(stage.board.contest.kind).class_columns[0].title
+    elif stage.board.contest.kind == PAIRS:
+        sections += pair_sections(stage)
+    of_pairs = stage.board.contest.kind == PAIRS
+    sections += [_training(stage), hardest_pairs(stage) if of_pairs else _hardest(stage)]
     said = (
-        f"{len(stage.board.records)} cells of {len(stage.board.rows)} settings, scored on "
-        f"{len(items.ids):,} test items of {counted(len(items.classes), noun)}. "
+        f"{len(stage.board.records)} cells of {len(stage.board.rows)} settings, scored on {_scored(stage)}. "
         f"Best on validation: {stage.named(stage.best)}; the sections about one cell show its first seed."
     )
     return Section(stage.title, (Words(said),), tuple(section for section in sections if section.blocks))
+
+
+def _scored(stage: Stage) -> str:
+    """Return what was scored: how many items, of how many classes or people."""
+    items = stage.board.contest.items
+    if items.partners is not None:
+        return f"{len(items.ids):,} test pairs of {len({*(items.groups or ()), *items.partners}):,} people"
+    noun = get_kind(stage.board.contest.kind).class_columns[0].title
+    return f"{len(items.ids):,} test items of {counted(len(items.classes), noun)}"
 
 
 def _ranking(stage: Stage) -> Section:
@@ -98,12 +108,13 @@ def _effects(stage: Stage) -> Section:
         for effect in found
         if effect.verdict not in (SAME, None)
     ]
+    base = found[0].base
     alt = (
-        f"How far each of {len(methods)} methods moves {', '.join(panels)} from where {NONE} leaves it. "
+        f"How far each of {len(methods)} methods moves {', '.join(panels)} from where {base} leaves it. "
         + (f"Beyond chance: {'; '.join(called)}." if called else "None of it is beyond chance.")
     )
     caption = "Filled: better or worse beyond its interval and q. Hollow: the same. Line: 95%."
-    figure = Figure(stage.stem("effects"), alt, caption, bars.effects(panels))
+    figure = Figure(stage.stem("effects"), alt, caption, bars.effects(panels, base))
     return Section("What each method adds", (figure, effects_table(found)))
 
 

@@ -20,6 +20,7 @@ TRIVIAL_NOTES = {
     TRIVIAL: "every image is given the shares of the classes in train as its scores",
     "majority": "every image is given each attribute's more frequent answer in train",
     "all_positive": "every image is given every attribute",
+    "constant": "every pair is given the answer that most training pairs have",
     "prior": "every image is given each attribute's share of yes in train as its score",
 }
 """What the answers that look at no image are, by the name they have in results and tables."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from bench.baselines import Baseline
-from bench.effects import NONE
+from bench.effects import base_of
 from bench.leaderboard import Board
 from bench.report.settings import Setting
 from bench.report.tables import best_setting
@@ -58,7 +58,8 @@ class Stage:
     @cached_property
     def plain(self) -> Setting | None:
         """The same as `best` with the method `none`; None where that was not run, or is the best itself."""
-        found = [setting for setting in self.alike if setting.cell["method_text"] == NONE]
+        base = base_of(self.board.records)
+        found = [setting for setting in self.alike if setting.cell["method_text"] == base]
         return found[0] if found and found[0] is not self.best else None
 
     @cached_property

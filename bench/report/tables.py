@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.kinds.base import KINDS, get_kind
 from bench.metrics.registry import COUNTS, METRICS, get_metric, metrics_of
+from bench.report.pairs import pair_notes
 from bench.report.settings import (
     TRIVIAL_NOTES,
     Record,
@@ -31,7 +32,7 @@ def results_table(records: Iterable[Record], full: bool = False) -> Table:
     """
     rows = sorted(records, key=_by_name)
     differs = differences(rows)
-    names = _headline(rows)
+    names = _worth_room(_headline(rows), rows)
     if full:
         known = _known(rows)
         names += [name for name in (*METRICS, *COUNTS) if name in known and name not in names]
@@ -60,7 +61,7 @@ def grid_table(records: Iterable[Record], selection: str | None = None) -> Table
     the kind's own.
     """
     rows = list(records)
-    names, selection = _headline(rows), selection or _selection(rows)
+    names, selection = _worth_room(_headline(rows), rows), selection or _selection(rows)
     settings = settings_of(rows)
     best = {id(setting) for group in _by_stage(settings).values() if (setting := _best(group, selection))}
     body = []
@@ -83,7 +84,10 @@ def grid_table(records: Iterable[Record], selection: str | None = None) -> Table
         ]
         body += [{"task": task, "stage": stage, **row} for row in _trivial_rows(group, names)]
     return Table(
-        "Mean over seeds on test", _grid_columns(body, names, selection), body, _grid_notes(body, selection)
+        "Mean over seeds on test",
+        _grid_columns(body, names, selection),
+        body,
+        _grid_notes(body, selection, settings),
     )
 
 
@@ -148,6 +152,17 @@ def _headline(records: Iterable[Record]) -> list[str]:
     return list(dict.fromkeys(name for kind in kinds for name in get_kind(kind).headline))
 
 
+def _worth_room(names: Iterable[str], records: Sequence[Record]) -> list[str]:
+    """Leave out what is no metric to be compared by and undefined everywhere, as an error over one fold."""
+    defined = {
+        name
+        for record in records
+        for name, value in record["metrics"].get("test", {}).items()
+        if value is not None
+    }
+    return [name for name in names if name in defined or get_metric(name).compared]
+
+
 def _known(records: Iterable[Record]) -> set[str]:
     """Return the metrics and counts that any of the records holds; the first kind's where none holds any."""
     known = {name for record in records for name in record["metrics"].get("test", {})}
@@ -209,18 +224,19 @@ def _grid_columns(body: Sequence[Mapping[str, Any]], names: Iterable[str], selec
     ]
     for name in names:
         columns.append(metric_column(name))
-        if any(row.get(f"{name}_sd") is not None for row in body):
+        if get_metric(name).compared and any(row.get(f"{name}_sd") is not None for row in body):
             columns.append(Column(f"{name}_sd", "±", "ratio"))
     return [*columns, metric_column(selection, "val"), Column("best", "best", "bool")]
 
 
-def _grid_notes(body: Sequence[Mapping[str, Any]], selection: str) -> list[str]:
+def _grid_notes(body: Sequence[Mapping[str, Any]], selection: str, settings: Sequence[Setting]) -> list[str]:
     notes = []
     if any(row.get("best") for row in body):
         notes.append(f"best: the highest mean {get_metric(selection).title} on validation in its stage.")
     if any((row.get("seeds") or 0) > 1 for row in body):
         notes.append("±: the standard deviation over seeds.")
     notes += trivial_notes(body)
+    notes += pair_notes(settings)
     if failed := sum(row.get("failed") or 0 for row in body):
         notes.append(f"failed: {failed} {'cell is' if failed == 1 else 'cells are'} in no mean.")
     return notes

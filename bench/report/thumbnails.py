@@ -77,6 +77,22 @@ def jpeg(pixels: Any) -> bytes:
 
     picture = Image.fromarray(pixels)
     picture.thumbnail((SIDE, SIDE))
+    return _written(picture)
+
+
+def side_by_side(left: bytes, right: bytes) -> bytes:
+    """Return two small JPEGs as one, a grey line between them."""
+    from PIL import Image
+
+    pictures = [Image.open(io.BytesIO(data)).convert("RGB") for data in (left, right)]
+    height = max(picture.height for picture in pictures)
+    both = Image.new("RGB", (sum(picture.width for picture in pictures) + 2, height), (128, 128, 128))
+    both.paste(pictures[0], (0, 0))
+    both.paste(pictures[1], (pictures[0].width + 2, 0))
+    return _written(both)
+
+
+def _written(picture: Any) -> bytes:
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=80)
     return file.getvalue()

@@ -133,6 +133,8 @@ def _parts(**settings: Value) -> Parts:
         confused={},
         truth="",
         stages=(ALL,),
+        titles="",
+        protocols={},
         protocol={"common": {}},
         grids={},
         path=Path("task.toml"),

@@ -212,7 +212,7 @@ def test_bars_add_up() -> None:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("--task", "multilabel", "--suspects"), "has many labels for each image"),
+        (("--task", "multilabel", "--suspects"), "is multilabel"),
         (("--task", "marketplace", "--backbone", "lenet"), "add --suspects"),
         (("--task", "marketplace", "--out", __file__), "it is not a folder"),
         (("--task", "marketplace", "--out", " "), "it is not a folder"),

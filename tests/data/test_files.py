@@ -44,8 +44,11 @@ def test_nothing_outside_is_read(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "data-too").mkdir()
     (tmp_path / "data-too" / "x.jpg").write_bytes(b"beside")
     (folder / "beside").symlink_to(tmp_path / "data-too")
+    (tmp_path / "data-too" / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "data-too" / "deep" / "er" / "x.jpg").write_bytes(b"beside")
     names = ("../secret.jpg", "images/../../secret.jpg", str(tmp_path / "secret.jpg"), "/etc/passwd", "..")
-    for name in (*names, "images/out.jpg", "images/up.jpg", "away/secret.jpg", "beside/x.jpg"):
+    links = ("images/out.jpg", "images/up.jpg", "away/secret.jpg", "beside/x.jpg", "beside/deep/er/x.jpg")
+    for name in (*names, *links):
         assert kind(folder, name) == "outside", name
 
 

@@ -209,6 +209,18 @@ def test_crop_takes_the_centre() -> None:
     np.testing.assert_array_equal(resize(tall, (40, 40), "crop"), tall[20:60])
 
 
+@given(st.integers(1, 60), st.integers(1, 60), st.floats(0.05, 0.99), st.sampled_from(RESIZE_MODES))
+def test_the_centre_is_cut_out_before_resizing(height: int, width: int, share: float, mode: str) -> None:
+    """Pillow's own crop and what was there before: the same bits."""
+    image = picture(3, height, width)
+    tall, wide = max(1, round(height * share)), max(1, round(width * share))
+    top, left = (height - tall) // 2, (width - wide) // 2
+    cut = np.asarray(Image.fromarray(image).crop((left, top, left + wide, top + tall)))
+    np.testing.assert_array_equal(resize(image, (8, 12), mode, share), resize(cut, (8, 12), mode))
+    # As much is left on either side, to a pixel.
+    assert 0 <= (height - tall - top) - top <= 1 and 0 <= (width - wide - left) - left <= 1
+
+
 def test_pad_keeps_the_whole_image_on_its_rims_colour() -> None:
     image = np.full((20, 40, 3), 200, np.uint8)
     image[5:15, 10:30] = 30

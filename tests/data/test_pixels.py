@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -79,6 +80,19 @@ def test_rows_are_the_resized_images_and_are_decoded_once(tmp_path: Path) -> Non
     assert images.reads == []
     assert again.key == got.key
     np.testing.assert_array_equal(whole(again), whole(got))
+
+
+def test_cropped_pixels_have_a_place_of_their_own_and_others_the_one_they_had(tmp_path: Path) -> None:
+    examples, images = made(5)
+    plain = ensure_pixels(examples, SIZE, "squash", tmp_path)
+    before = [1, examples.source, examples.fingerprint, *SIZE, "squash"]
+    digest = hashlib.sha256(json.dumps(before, separators=(",", ":")).encode()).hexdigest()
+    assert plain.key == f"10x12-squash-{digest[:16]}"
+    cropped = ensure_pixels(examples, SIZE, "squash", tmp_path, crop=0.5)
+    assert cropped.key != plain.key and built(tmp_path) == sorted({plain.key, cropped.key})
+    for index, image in enumerate(whole(cropped)):
+        np.testing.assert_array_equal(image, resize(images.read(index), SIZE, "squash", 0.5))
+    assert cropped.sizes == plain.sizes
 
 
 def test_what_changes_a_row_has_a_place_of_its_own(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from bench.methods.losses import FAMILIES, PARAMETERS
 from bench.methods.registry import STAGES, STEPS, LinearHead, Param, StepInfo
 from bench.models.augment import RECIPES
 from bench.models.objective import AttributeObjective
-from bench.spec import MethodSpec
+from bench.spec import MethodSpec, Step
 
 K, D = 5, 6
 COUNTS = [9, 6, 3, 0, 1]
@@ -37,8 +37,14 @@ COUNTS = [9, 6, 3, 0, 1]
 PRICES = [*map(str.strip, "99989 9"), "5000", "11", *map(str.strip, "33333 "), "2", "2", "900", "7"]
 """Of the same problem: some are not known, and some are far from what others of their class cost."""
 
-BUILDERS = ("augment", "head")
+OF_PAIRS = ("space", "match", "mining")
+"""Stages whose steps `bench.verification` builds."""
+
+BUILDERS = ("augment", "mix", "head", *OF_PAIRS)
 """Stages whose steps have no function: what they ask for is built elsewhere."""
+
+BESIDE = {"pairs": "pair_logistic", "pair_augment": "pair_logistic"}
+"""Steps that are not legal alone, and what they are tried with."""
 
 WORDS: dict[str, dict[str, tuple[str, ...]]] = {"conv": {"filters": ("1", "64-32-16")}}
 """Values of arguments that take any word."""
@@ -57,7 +63,7 @@ def _spellings(info: StepInfo) -> list[str]:
     What is not legal alone, as it belongs to some words of another argument, is taken with each of these.
     """
     words = [{param.name: word} for param in info.params for word in param.choices]
-    texts = [info.name]
+    texts = [_whole(info.name, info.name)]
     for param in info.params:
         for value in _edges(info, param):
             alone = _spelled(info, {param.name: value})
@@ -72,8 +78,23 @@ def _spelled(info: StepInfo, given: dict[str, Any]) -> str | None:
     if info.check is not None and info.check(args) is not None:
         return None
     whole = {param.name for param in info.params if param.type is int}
-    shown = (f"{name}={int(value) if name in whole else value}" for name, value in given.items())
-    return f"{info.name}({','.join(shown).replace('True', 'true').replace('False', 'false')})"
+    shown = (
+        f"{name}={int(value) if name in whole and not isinstance(value, str) else value}"
+        for name, value in given.items()
+    )
+    arguments = ",".join(shown).replace("True", "true").replace("False", "false")
+    return _whole(info.name, f"{info.name}({arguments})")
+
+
+def _whole(name: str, text: str) -> str:
+    """Return a step's text with what it needs beside it."""
+    return f"{text}+{BESIDE[name]}" if name in BESIDE else text
+
+
+def _own(method: MethodSpec) -> Step:
+    """Return the step that a method is about."""
+    beside = {BESIDE[step.name] for step in method.steps if step.name in BESIDE}
+    return next(step for step in method.steps if step.name not in beside)
 
 
 INFOS = list(STEPS.values())
@@ -114,14 +135,14 @@ def test_it_says_what_it_is(info: StepInfo) -> None:
 @by_name
 def test_defaults_are_legal_and_left_out_of_the_text(info: StepInfo) -> None:
     spelled = ",".join(f"{param.name}={str(param.default).lower()}" for param in info.params)
-    spec = parse_method(f"{info.name}({spelled})")
-    assert spec == parse_method(info.name)
-    assert spec.text == info.name
+    spec = parse_method(_whole(info.name, f"{info.name}({spelled})"))
+    assert spec == parse_method(_whole(info.name, info.name))
+    assert sorted(spec.text.split("+")) == sorted(_whole(info.name, info.name).split("+"))
 
 
 @by_name
 def test_its_functions_exist_and_tell_their_source(info: StepInfo) -> None:
-    places = {**info.run, **info.also}
+    places = {**info.run, **info.brings({param.name: param.default for param in info.params})}
     assert bool(places) == (info.stage not in BUILDERS)
     for stage, place in places.items():
         assert stage in STAGES
@@ -136,26 +157,32 @@ def test_kinds_and_regimes_are_honoured(info: StepInfo, kind: str, regime: str) 
     for method in map(parse_method, _spellings(info)):
         problem = problems_for(method, kind, regime)
         able = regime == "frozen" or not needs_features(method)
+        able = able and regime not in info.beside
+        if info.unfit is not None:
+            able = able and info.unfit(dict(_own(method).args), regime) is None
         assert (problem is None) == (kind in info.kinds and regime in info.regimes and able), method.text
-        assert problem is None or problem.startswith(f"{info.name} ")
+        assert problem is None or problem.split()[0] in (info.name, BESIDE.get(info.name))
 
 
 @by_text
 def test_round_trip(method: MethodSpec) -> None:
     assert parse_method(method.text) == method
-    assert stage_of(method.steps[0]) in functions_of(method.steps[0])
+    assert stage_of(_own(method)) in functions_of(_own(method))
 
 
 @by_text
 def test_what_has_no_function_says_what_it_builds(method: MethodSpec) -> None:
-    name, stage, shape = method.steps[0].name, stage_of(method.steps[0]), shape_of(method)
-    assert (shape.units > 0 or shape.filters != ()) == (stage == "head")
+    name, stage, shape = _own(method).name, stage_of(_own(method)), shape_of(method)
+    assert (shape.units > 0 or shape.filters != () or shape.shared is not None) == (stage == "head")
+    assert (shape.shared is not None) == (name == "multitask")
     assert all(isinstance(number, int) and number > 0 for number in shape.filters)
     assert (shape.recipe is not None) == (shape.views > 0) == (name == "augment")
-    assert (shape.mixup > 0) == (name == "mixup")
+    assert (shape.mixing is not None) == (stage == "mix")
+    if shape.mixing is not None:
+        assert shape.mixing.way == name and shape.mixing.alpha > 0 and 0 < shape.mixing.share <= 1
     if shape.recipe is not None:
         assert shape.recipe.name in RECIPES and 0 < shape.recipe.strength <= 1
-    if stage not in BUILDERS:
+    if stage not in BUILDERS or stage in OF_PAIRS:
         assert shape == Shape()
 
 

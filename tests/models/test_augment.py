@@ -46,13 +46,14 @@ def _smooth(count: int, seed: int = 0) -> np.ndarray:
     st.lists(st.integers(0, 2**40), min_size=1, max_size=6),
 )
 def test_numbers_of_an_image_are_its_own(seed: int, view: int, positions: list[int]) -> None:
-    together = draw(seed, view, np.array(positions))
+    together = draw(np.array(positions), view, seed)
     assert together.shape == (len(positions), DRAWS) and together.dtype == np.float32
     assert (together >= 0).all() and (together < 1).all()
     for row, position in zip(together, positions, strict=True):
-        np.testing.assert_array_equal(row, draw(seed, view, np.array([position]))[0])
-    assert not np.array_equal(together, draw(seed, view + 1, np.array(positions)))
-    assert not np.array_equal(together, draw(seed + 1, view, np.array(positions)))
+        np.testing.assert_array_equal(row, draw(np.array([position]), view, seed)[0])
+    assert not np.array_equal(together, draw(np.array(positions), view + 1, seed))
+    assert not np.array_equal(together, draw(np.array(positions), view, seed + 1))
+    assert not np.array_equal(together, draw(np.array(positions), view))
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -90,7 +91,7 @@ def test_flip_is_left_to_right_and_never_upside_down() -> None:
     mirrored = (found == images[:, :, ::-1]).all(axis=(1, 2, 3))
     np.testing.assert_array_equal(same, ~mirrored)
     assert 70 < mirrored.sum() < 130
-    np.testing.assert_array_equal(mirrored, draw(0, 0, np.arange(200))[:, 0] > 0.5)
+    np.testing.assert_array_equal(mirrored, draw(np.arange(200), 0)[:, 0] > 0.5)
 
 
 def _bilinear(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -107,7 +108,7 @@ def test_crop_is_a_part_of_the_image_made_as_large_as_the_whole(strength: float)
     images = _smooth(12)
     found = _changed("crop", images, np.arange(12), strength)
     shares = []
-    for image, got, numbers in zip(images, found, draw(0, 0, np.arange(12)).astype(float), strict=True):
+    for image, got, numbers in zip(images, found, draw(np.arange(12), 0).astype(float), strict=True):
         least = max(0.05, 1.0 - strength)
         area, ratio = least + numbers[0] * (1.0 - least), 3 / 4 + numbers[1] * (4 / 3 - 3 / 4)
         height, width = min(1.0, (area / ratio) ** 0.5), min(1.0, (area * ratio) ** 0.5)
@@ -123,7 +124,7 @@ def test_colour_is_brightness_contrast_and_saturation() -> None:
     images, strength = _smooth(6), 0.8
     found = _changed("colour", images, np.arange(6), strength)
     share = 0.4 * strength
-    for image, got, numbers in zip(images, found, draw(0, 0, np.arange(6)).astype(float), strict=True):
+    for image, got, numbers in zip(images, found, draw(np.arange(6), 0).astype(float), strict=True):
         brighter = np.clip(image + 255 * share * (2 * numbers[0] - 1), 0, 255)
         mean = brighter.mean(axis=(0, 1))
         strong = np.clip(mean + (brighter - mean) * (1 + share * (2 * numbers[1] - 1)), 0, 255)
@@ -143,7 +144,7 @@ def test_rotation_turns_about_the_centre_by_the_angle_drawn() -> None:
     np.testing.assert_allclose([(found * x).sum((1, 2)) / mass, (found * y).sum((1, 2)) / mass], 0, atol=0.2)
     xx, yy, xy = ((found * part).sum(axis=(1, 2)) for part in (x * x, y * y, x * y))
     angles = np.degrees(np.arctan2(2 * xy, xx - yy) / 2)
-    drawn = 30 * (2 * draw(0, 0, np.arange(40))[:, 0] - 1)
+    drawn = 30 * (2 * draw(np.arange(40), 0)[:, 0] - 1)
     np.testing.assert_allclose(abs(angles), abs(drawn), atol=1.5)
     assert abs(np.corrcoef(angles, drawn)[0, 1]) > 0.99
 
@@ -199,6 +200,6 @@ def test_recipes_run_inside_a_graph() -> None:
 
     whole = tf.function(lambda images, numbers: tf.cast(change(images, numbers), tf.float32) / 255.0)
     images, positions = _smooth(5), np.arange(5)
-    found = whole(images, draw(0, 0, positions)).numpy()
+    found = whole(images, draw(positions, 0)).numpy()
     expected = _changed("randaug", images, positions) / 255.0
     np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -17,7 +17,7 @@ import pytest
 
 from bench.errors import BenchError, WeightsError
 from bench.models import pretrained
-from bench.models.backbone_info import PREPROCESS, BackboneInfo
+from bench.models.backbone_info import NO_WEIGHTS, PREPROCESS, BackboneInfo
 from bench.models.backbones import (
     BACKBONES,
     build_backbone,
@@ -33,6 +33,8 @@ from bench.protocol import defaults
 QUICK = 3_000_000
 """Nets with more parameters, or built of many layers, are left to the slow run."""
 
+NETS = [info for info in BACKBONES.values() if info.is_net and info.reads == "pixels"]
+
 
 def _all_backbones() -> list[Any]:
     return [
@@ -41,7 +43,7 @@ def _all_backbones() -> list[Any]:
             id=info.name,
             marks=[pytest.mark.slow] if info.parameters > QUICK or info.family == "nasnet" else [],
         )
-        for info in BACKBONES.values()
+        for info in NETS
     ]
 
 
@@ -109,11 +111,12 @@ def test_every_classification_net_of_keras_is_registered() -> None:
 def test_entry_is_consistent(info: BackboneInfo) -> None:
     assert get_backbone(info.name) is info
     assert info.preprocess in PREPROCESS
-    assert info.regime == ("scratch" if info.name == "lenet" else "frozen")
+    assert info.regime == ("scratch" if info.name in ("lenet", "gru") else "frozen")
     assert size_problem(info, info.input_size) is None
     assert size_problem(info, _smallest(info)) is None
     assert "at least" in str(size_problem(info, (info.min_size - 1, 224)))
-    assert set(info.weights) <= {"imagenet", "random"}
+    assert set(info.weights) <= {"imagenet", "random"} or info.weights == (NO_WEIGHTS,)
+    assert info.reads in ("pixels", "titles")
     assert ("imagenet" in info.weights) == bool(info.weights_file)
     assert "\n" not in info.summary
 

@@ -17,7 +17,7 @@ from bench.methods.registry import LossSpec
 from bench.models.cohort import train_heads
 from bench.models.inputs import GivenFeatures
 from bench.models.lanes import Lane, Trained, TrainSetting
-from bench.models.mixing import Mix, epoch_mix
+from bench.models.mixing import Mix, Mixing, epoch_mix, measure_mixed
 from bench.models.objective import AttributeObjective, ClassObjective
 from bench.models.orders import Order
 from bench.models.schedule import epoch_order, initial_kernel
@@ -35,8 +35,19 @@ def _data() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _lane(**changes: Any) -> Lane:
-    lane = Lane(np.arange(60), np.arange(60, N), LossSpec(), None, seed=4, epochs=3, mixup=0.4)
+    lane = Lane(
+        np.arange(60), np.arange(60, N), LossSpec(), None, seed=4, epochs=3, mixing=Mixing("mixup", 0.4)
+    )
     return replace(lane, **changes)
+
+
+def _measured(
+    mix: Mix, objective: Any, logits: np.ndarray, labels: np.ndarray, places: np.ndarray
+) -> tuple[float, float, np.ndarray]:
+    """Return the loss of one minibatch mixed with itself."""
+    return measure_mixed(
+        objective, logits, labels, places, mix.shares, labels[mix.partners], places[mix.partners]
+    )
 
 
 def test_inputs_and_labels_are_mixed_as_keras_cv_mixes_them() -> None:
@@ -47,14 +58,15 @@ def test_inputs_and_labels_are_mixed_as_keras_cv_mixes_them() -> None:
     layer = keras_cv.layers.MixUp(alpha=0.4, seed=7)
     theirs, shares, order = layer._mixup(images)
     labels = np.asarray(layer._update_labels(onehot, shares, order))
-    mix = Mix(np.asarray(shares), np.asarray(order, np.int64))
+    partners = np.asarray(order, np.int64)
+    mix = Mix(np.asarray(shares), partners, partners)
     assert 0 < mix.shares.min() < 0.5 < mix.shares.max() < 1
     np.testing.assert_allclose(mix.inputs(images), np.asarray(theirs), rtol=1e-6, atol=1e-4)
 
     logits = rng.normal(size=(12, K)).astype(np.float32)
     log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     objective = ClassObjective(LossSpec(), None)
-    lost, seen, slope = mix.measure(objective, logits.copy(), onehot.argmax(1), np.arange(12))
+    lost, seen, slope = _measured(mix, objective, logits.copy(), onehot.argmax(1), np.arange(12))
     assert lost == pytest.approx(-(labels * log_p).sum(), rel=1e-5) and seen == pytest.approx(12)
     np.testing.assert_allclose(slope, (np.exp(log_p) - labels) / 12, atol=1e-6)
 
@@ -67,8 +79,8 @@ def test_each_label_brings_the_weight_of_its_row() -> None:
     places, partners = rng.permutation(20)[:n], rng.permutation(n)
     shares = rng.random(n)
     objective = ClassObjective(LossSpec("gce", {"q": 0.7}), by_class, by_row, 20)
-    mix = Mix(shares.astype(np.float32), partners)
-    lost, seen, slope = mix.measure(objective, logits.astype(np.float32), y, places)
+    mix = Mix(shares.astype(np.float32), partners, partners)
+    lost, seen, slope = _measured(mix, objective, logits.astype(np.float32), y, places)
 
     def loss(z: np.ndarray) -> tuple[float, float]:
         total = weight = 0.0
@@ -90,9 +102,9 @@ def test_each_label_brings_the_weight_of_its_row() -> None:
 
 def test_unknown_attributes_are_no_ones_partner() -> None:
     known = np.array([[1, np.nan], [0, 1]], np.float32)
-    mix = Mix(np.array([0.75, 0.75], np.float32), np.array([1, 0]))
+    mix = Mix(np.array([0.75, 0.75], np.float32), np.array([1, 0]), np.array([1, 0]))
     objective = AttributeObjective(LossSpec("bce", link="sigmoid"), None)
-    lost, seen, slope = mix.measure(objective, np.zeros((2, 2), np.float32), known, np.arange(2))
+    lost, seen, slope = _measured(mix, objective, np.zeros((2, 2), np.float32), known, np.arange(2))
     assert seen == pytest.approx(3.0) and lost == pytest.approx(3.0 * np.log(2))
     np.testing.assert_allclose(slope * 3, [[0.75 * -0.5 + 0.25 * 0.5, -0.125], [0.25, -0.375]], atol=1e-6)
 
@@ -100,22 +112,27 @@ def test_unknown_attributes_are_no_ones_partner() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 70), st.integers(1, 33), st.floats(0.01, 10.0), st.integers(0, 9), st.integers(1, 9))
 def test_partners_permute_each_minibatch(rows: int, size: int, alpha: float, seed: int, epoch: int) -> None:
-    mix, again = (epoch_mix(rows, size, alpha, seed, epoch) for _ in range(2))
+    order = np.random.default_rng(epoch).permutation(rows)
+    mix, again = (epoch_mix(Mixing("mixup", alpha), order, size, seed, epoch) for _ in range(2))
+    assert mix.partners is not None and again.partners is not None and mix.boxes is None
     np.testing.assert_array_equal(mix.shares, again.shares)
     np.testing.assert_array_equal(mix.partners, again.partners)
     assert mix.shares.shape == mix.partners.shape == (rows,) and mix.shares.dtype == np.float32
     assert ((mix.shares >= 0) & (mix.shares <= 1)).all()
     for start in range(0, rows, size):
         part = mix.part(start, start + size)
+        assert part.partners is not None
+        np.testing.assert_array_equal(part.others, order[start : start + size][part.partners])
         np.testing.assert_array_equal(np.sort(part.partners), np.arange(min(size, rows - start)))
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
 def test_shares_have_the_mean_and_variance_of_their_beta(alpha: float) -> None:
-    shares = epoch_mix(40_000, 64, alpha, 0, 1).shares
+    mixing, order = Mixing("mixup", alpha), np.arange(40_000)
+    shares = epoch_mix(mixing, order, 64, 0, 1).shares
     assert shares.mean() == pytest.approx(0.5, abs=0.01)
     assert shares.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.03)
-    assert (epoch_mix(40_000, 64, alpha, 0, 2).shares != shares).mean() > 0.9
+    assert (epoch_mix(mixing, order, 64, 0, 2).shares != shares).mean() > 0.9
 
 
 def _keras_on_mixed_batches(model: Any, inputs: np.ndarray, y: np.ndarray, lane: Lane) -> np.ndarray:
@@ -127,7 +144,9 @@ def _keras_on_mixed_batches(model: Any, inputs: np.ndarray, y: np.ndarray, lane:
     onehot = np.eye(K, dtype=np.float32)[y]
     for epoch in range(1, lane.epochs + 1):
         order = epoch_order(lane.rows, lane.seed, epoch)
-        mix = epoch_mix(len(order), 16, lane.mixup, lane.seed, epoch)
+        assert lane.mixing is not None
+        mix = epoch_mix(lane.mixing, order, 16, lane.seed, epoch)
+        assert mix.partners is not None
         for start in range(0, len(order), 16):
             rows = order[start : start + 16]
             others = rows[mix.partners[start : start + 16]]
@@ -143,7 +162,7 @@ def test_heads_equal_a_keras_model_trained_on_the_same_mixed_batches() -> None:
     x, y = _data()
     lane = _lane(val_rows=np.arange(0))
     setting = replace(SETTING, lr=0.1, optimizer="sgd", momentum=0.0)
-    [trained, plain] = train_heads(x, y, K, [lane, replace(lane, mixup=0.0)], setting)
+    [trained, plain] = train_heads(x, y, K, [lane, replace(lane, mixing=None)], setting)
     model = keras.Sequential([keras.Input((D,)), keras.layers.Dense(K)])
     model.layers[0].set_weights([initial_kernel(4, D, K), np.zeros(K, np.float32)])
     theirs = _keras_on_mixed_batches(model, x, y, lane)
@@ -172,7 +191,7 @@ def test_nets_equal_a_keras_model_trained_on_the_same_mixed_pixels() -> None:
         return keras.ops.cast(batch, "float32") / 127.5 - 1.0
 
     setting = replace(SETTING, lr=0.1, optimizer="sgd", momentum=0.0)
-    lanes = [_lane(mixup=0.0), _lane(), _lane(mixup=0.0)]
+    lanes = [_lane(mixing=None), _lane(), _lane(mixing=None)]
     answers = []
     for trained, embed in train_nets(build, pixels, scale, y, K, lanes, setting):
         assert trained.head is not None
@@ -197,11 +216,11 @@ def _same(one: Trained, other: Trained) -> bool:
 def test_a_mixed_lane_alone_has_the_bits_it_has_in_company() -> None:
     x, y = _data()
     lanes = [
-        _lane(mixup=0.0),
+        _lane(mixing=None),
         _lane(),
         _lane(loss=LossSpec("gce", {"q": 0.7})),
         _lane(seed=1),
-        _lane(mixup=0.5),
+        _lane(mixing=Mixing("mixup", 0.5)),
     ]
     together = train_heads(x, y, K, lanes, SETTING)
     for lane, trained in zip(lanes, together, strict=True):

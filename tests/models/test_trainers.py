@@ -12,6 +12,7 @@ import pytest
 from bench.data.splits import StageSplit
 from bench.methods.grammar import parse_method
 from bench.models.augment import Recipe
+from bench.models.lanes import Lane, Trained
 from bench.models.orders import Fitted, Order
 from bench.models.trainers import HeadTrainer
 from bench.protocol import defaults
@@ -153,3 +154,32 @@ def test_training_again_takes_the_rates_and_the_epochs_of_the_best() -> None:
     [fitted] = trainer.fit([again])
     assert [epoch.lr for epoch in fitted.trained.history] == list(again.rates)
     assert fitted.trained.best_epoch == again.epochs
+
+
+def test_rows_of_majority_classes_are_the_original_in_every_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.models import cohort
+
+    features, _ = _attributes()
+    truth = np.random.default_rng(0).permutation(np.repeat(np.arange(3, dtype=np.int32), (36, 14, 10)))
+    split = _cut(truth, tuple("xyz"))
+    told: list[tuple[np.ndarray, Lane]] = []
+    train = cohort.train_heads
+
+    def noting(table: np.ndarray, y: np.ndarray, k: int, lanes: Sequence[Lane], *rest: Any) -> list[Trained]:
+        told.extend((table, lane) for lane in lanes)
+        return train(table, y, k, lanes, *rest)
+
+    monkeypatch.setattr(cohort, "train_heads", noting)
+    texts = ("augment(flip,views=2,classes=minority)", "augment(flip,views=2)")
+    fitted = _fit(Made(features, 4.0), split, texts)
+    assert fitted[0].made is not None and fitted[0].mean is not None and fitted[0].scale is not None
+    labels = truth[split.train]
+    small = np.bincount(labels) < len(labels) / 3
+    assert 0 < small.sum() < 3
+    for (table, lane), only in zip(told, (True, False), strict=True):
+        assert lane.views is not None
+        touched = small[labels] if only else np.ones(len(labels), bool)
+        for number, rows in enumerate(lane.views):
+            far = np.where(touched, 4.0 * number, 0.0)[:, None]
+            shown = (features[split.train] + far - fitted[0].mean) / fitted[0].scale
+            np.testing.assert_allclose(table[rows], shown, rtol=1e-4, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Steps that say what stands on a frozen backbone, and what it is shown."""
+"""Steps that say what stands on a frozen backbone."""
 
 from __future__ import annotations
 
@@ -7,18 +7,7 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.methods.registry import Param, StepInfo, register
-from bench.models.augment import RECIPES
 from bench.models.conv import parse_filters
-
-_STRENGTH = Param(
-    "strength", float, 0.5, "how far images are changed, up to 1; flip has none", low=0.01, high=1.0
-)
-
-
-def _augment_check(args: Mapping[str, Any]) -> str | None:
-    if args["recipe"] == "flip" and args["strength"] != _STRENGTH.default:
-        return "flip has no strength"
-    return None
 
 
 def _conv_check(args: Mapping[str, Any]) -> str | None:
@@ -31,32 +20,6 @@ def _conv_check(args: Mapping[str, Any]) -> str | None:
 
 register(
     StepInfo(
-        name="augment",
-        stage="augment",
-        run={},
-        summary="train on changed views of each image besides the image itself, changed by keras-cv layers",
-        paper="Shorten and Khoshgoftaar 2019, A survey on image data augmentation for deep learning, "
-        "Journal of Big Data 6(60)",
-        params=(
-            Param(
-                "recipe",
-                str,
-                "standard",
-                "flip (left to right, never upside down), crop, colour, rotate; standard is flip, crop and "
-                "colour; randaug is RandAugment",
-                choices=tuple(RECIPES),
-            ),
-            Param("views", int, 4, "changed versions of each training image", low=1, high=64),
-            _STRENGTH,
-        ),
-        regimes=("frozen",),
-        kinds=("multiclass", "multilabel"),
-        on_features=True,
-        check=_augment_check,
-    )
-)
-register(
-    StepInfo(
         name="conv",
         stage="head",
         run={},
@@ -66,6 +29,27 @@ register(
         regimes=("frozen",),
         kinds=("multiclass", "multilabel"),
         check=_conv_check,
+    )
+)
+
+
+def _multitask_check(args: Mapping[str, Any]) -> str | None:
+    return "nothing is left to minimise: main is 0" if args["main"] == 0 else None
+
+
+register(
+    StepInfo(
+        name="multitask",
+        stage="head",
+        run={},
+        summary="heads beside the main one learn the card's auxiliary columns on what is shared below them",
+        paper="Caruana 1997, Multitask learning, Machine Learning 28",
+        params=(
+            Param("weight", float, 0.5, "of the loss of each auxiliary column", low=0.0, high=1000.0),
+            Param("main", float, 2.0, "of the loss of the class itself", low=0.0, high=1000.0),
+        ),
+        check=_multitask_check,
+        beside={"frozen": ("conv", "mlp")},
     )
 )
 register(

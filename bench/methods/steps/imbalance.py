@@ -24,6 +24,17 @@ def _balanced_check(args: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _ldam_brings(args: Mapping[str, Any]) -> Mapping[str, str]:
+    return {"weight": "bench.methods.weights:deferred"} if args["drw"] else {}
+
+
+def _ldam_check(args: Mapping[str, Any]) -> str | None:
+    if not args["drw"] and args["late"] != _LATE:
+        return "late says when classes are re-weighted, which drw=false leaves out"
+    return None
+
+
+_LATE = 0.2
 _GAMMA = Param("gamma", float, 2.0, "how much less easy images count; 0 is cross entropy", low=0.0, high=20.0)
 _RAISE_TO = Param(
     "target",
@@ -176,6 +187,43 @@ register(
 )
 register(
     StepInfo(
+        name="ldam",
+        stage="loss",
+        run={"loss": "bench.methods.losses:ldam"},
+        also=_ldam_brings,
+        summary="a head of cosines, with larger margins for smaller classes, re-weighted in the last epochs",
+        paper="Cao et al. 2019, Learning imbalanced datasets with label-distribution-aware margin loss, "
+        "arXiv:1906.07413",
+        params=(
+            Param(
+                "margin",
+                float,
+                0.5,
+                "of the smallest class, in cosine; the others' fall with the fourth root of their size",
+                low=0.0,
+                high=2.0,
+            ),
+            Param("scale", float, 30.0, "what cosines are multiplied by", low=0.1, high=1000.0),
+            Param(
+                "drw",
+                bool,
+                True,
+                "weight classes as class_balanced(beta=.9999) does, but late; the best epoch is one of these",
+            ),
+            Param(
+                "late",
+                float,
+                _LATE,
+                "share of the epochs, the last ones, that drw weights",
+                low=0.01,
+                high=1.0,
+            ),
+        ),
+        check=_ldam_check,
+    )
+)
+register(
+    StepInfo(
         name="tau_norm",
         stage="posthoc",
         run={"posthoc": "bench.methods.posthoc:tau_norm"},
@@ -210,6 +258,27 @@ register(
                 "euclidean",
                 "the squared distance, or the cosine, to the mean",
                 choices=("euclidean", "cosine"),
+            ),
+        ),
+        fitted_on="training",
+    )
+)
+register(
+    StepInfo(
+        name="lda",
+        stage="posthoc",
+        run={"posthoc": "bench.methods.discriminant:lda"},
+        summary="answer by linear discriminant analysis of training features, not by what the head learned",
+        paper="Friedman 1989, Regularized discriminant analysis, Journal of the American Statistical "
+        "Association 84(405)",
+        params=(
+            Param("shrink", float, 0.3, "towards one variance for all directions", low=0.001, high=1.0),
+            Param(
+                "prior",
+                str,
+                "equal",
+                "classes are taken to be equally frequent, or as frequent as in training",
+                choices=("equal", "counts"),
             ),
         ),
         fitted_on="training",

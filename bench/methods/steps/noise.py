@@ -157,22 +157,3 @@ register(
         regimes=("frozen",),
     )
 )
-register(
-    StepInfo(
-        name="mixup",
-        stage="augment",
-        run={},
-        summary="train on pairs of images (frozen: of their features) blended into one, against both labels",
-        paper="Zhang et al. 2018, mixup: beyond empirical risk minimization, arXiv:1710.09412",
-        params=(
-            Param(
-                "alpha",
-                float,
-                0.2,
-                "of the Beta distribution of shares: near 0 hardly blends, 1 is any share alike",
-                low=0.01,
-                high=100.0,
-            ),
-        ),
-    )
-)

@@ -1,0 +1,42 @@
+"""Which classes are in the minority, and which training rows are theirs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MINORITY = "minority"
+"""The word by which a step is for images of these classes alone; its other choice is `all`."""
+
+
+def minority_classes(counts: np.ndarray) -> np.ndarray:
+    """Return (k,) bool: the classes with fewer rows than the mean of those that have any.
+
+    counts: (k,) rows of each class, or rows with each attribute. Charte et al. 2015 (Addressing imbalance in
+    multilabel classification, Neurocomputing 163) draw the line at a mean too, that of the labels' imbalance
+    ratios; of sizes the mean is what every class would have if all were equal. Which line is drawn is a
+    matter of taste: of a long tail the mean takes in more classes than the median would.
+
+    >>> import numpy as np
+    >>> minority_classes(np.array([90, 40, 20, 0])).tolist()
+    [False, True, True, False]
+    """
+    some = counts > 0
+    small: np.ndarray = some & (counts < counts.sum() / max(some.sum(), 1))
+    return small
+
+
+def rows_with(known: np.ndarray, attributes: np.ndarray) -> np.ndarray:
+    """Return (n,) bool: the rows that have one of some attributes.
+
+    known: (n, k) of 1, 0 and NaN. attributes: (k,) bool.
+    """
+    rows: np.ndarray = (known[:, attributes] == 1).any(axis=1)
+    return rows
+
+
+def facts(small: np.ndarray, rows: np.ndarray) -> dict[str, int]:
+    """Return what goes into a cell's record. small: (k,) bool classes; rows: (n,) bool training rows."""
+    return {"minority_classes": int(small.sum()), "minority_images": int(rows.sum())}

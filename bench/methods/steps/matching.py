@@ -1,0 +1,293 @@
+"""Steps that compare two photos, and that say which pairs are trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.methods.registry import Param, StepInfo, register
+from bench.methods.steps.spaces import MOST_AXES
+from bench.models.augment import RECIPES
+
+_KINDS = ("verification",)
+_FROZEN = ("frozen",)
+_NET = ("frozen", "scratch", "finetune")
+_DIMS = Param("dims", int, 64, "numbers that a photo is turned into", low=1, high=MOST_AXES)
+_SCALE = Param("scale", float, 16.0, "what cosines are multiplied by before softmax", low=0.1, high=1000.0)
+
+
+def _margin(default: float, what: str, high: float) -> Param:
+    return Param("margin", float, default, what, low=0.0, high=high)
+
+
+def _augment_check(args: Mapping[str, Any]) -> str | None:
+    if args["recipe"] == "flip" and args["strength"] != 0.5:
+        return "flip has no strength"
+    return None
+
+
+def _bayes_check(args: Mapping[str, Any]) -> str | None:
+    if args["by"] == "pairs" and args["rounds"] != 10:
+        return "rounds belongs to by=identities, not to by=pairs"
+    return None
+
+
+register(
+    StepInfo(
+        name="cosine",
+        stage="match",
+        run={},
+        summary="cosine of the angle between two photos' features; what a method without a match compares by",
+        paper="Salton and McGill 1983, Introduction to modern information retrieval, McGraw-Hill",
+        regimes=_NET,
+        kinds=_KINDS,
+    )
+)
+register(
+    StepInfo(
+        name="euclidean",
+        stage="match",
+        run={},
+        summary="minus the Euclidean distance between two photos' features",
+        paper="Turk and Pentland 1991, Eigenfaces for recognition, Journal of Cognitive Neuroscience 3(1)",
+        regimes=_FROZEN,
+        kinds=_KINDS,
+    )
+)
+register(
+    StepInfo(
+        name="manhattan",
+        stage="match",
+        run={},
+        summary="minus the sum of absolute differences between two photos' features",
+        paper="Aggarwal, Hinneburg and Keim 2001, On the surprising behavior of distance metrics in high "
+        "dimensional space, ICDT",
+        regimes=_FROZEN,
+        kinds=_KINDS,
+    )
+)
+register(
+    StepInfo(
+        name="ssim",
+        stage="match",
+        run={},
+        summary="structural similarity of two photos' grey pixels; no backbone is looked at",
+        paper="Wang et al. 2004, Image quality assessment: from error visibility to structural similarity, "
+        "IEEE Transactions on Image Processing 13(4)",
+        regimes=_FROZEN,
+        kinds=_KINDS,
+        needs=("skimage", "explain"),
+    )
+)
+register(
+    StepInfo(
+        name="emd",
+        stage="match",
+        run={},
+        summary="minus the earth mover's distance between two photos' grey histograms; no backbone is "
+        "looked at",
+        paper="Rubner, Tomasi and Guibas 2000, The earth mover's distance as a metric for image retrieval, "
+        "International Journal of Computer Vision 40(2)",
+        regimes=_FROZEN,
+        kinds=_KINDS,
+    )
+)
+register(
+    StepInfo(
+        name="pair_logistic",
+        stage="match",
+        run={},
+        summary="logistic regression on a pair's |a - b| and a * b",
+        paper="Kumar et al. 2009, Attribute and simile classifiers for face verification, ICCV",
+        regimes=_NET,
+        kinds=_KINDS,
+    )
+)
+register(
+    StepInfo(
+        name="siamese",
+        stage="match",
+        run={},
+        summary="both photos through one backbone, a hidden layer with ReLU on |a - b| and a * b, one "
+        "sigmoid",
+        paper="Koch, Zemel and Salakhutdinov 2015, Siamese neural networks for one-shot image recognition, "
+        "ICML deep learning workshop",
+        params=(Param("units", int, 64, "of the hidden layer", low=1, high=8192),),
+        regimes=_NET,
+        kinds=_KINDS,
+    )
+)
+register(
+    StepInfo(
+        name="contrastive",
+        stage="match",
+        run={},
+        summary="an embedding that draws same pairs together and different ones a margin apart, on the "
+        "sphere",
+        paper="Hadsell, Chopra and LeCun 2006, Dimensionality reduction by learning an invariant mapping, "
+        "CVPR",
+        params=(
+            _DIMS,
+            _margin(1.0, "distance from which on a different pair costs nothing, of at most 2", 2.0),
+        ),
+        regimes=_FROZEN,
+        kinds=_KINDS,
+    )
+)
+register(
+    StepInfo(
+        name="triplet",
+        stage="match",
+        run={},
+        summary="an embedding where photos of one person lie closer than those of others, by a margin",
+        paper="Schroff, Kalenichenko and Philbin 2015, FaceNet, arXiv:1503.03832; Hermans, Beyer and Leibe "
+        "2017, In defense of the triplet loss for person re-identification, arXiv:1703.07737",
+        params=(
+            _DIMS,
+            _margin(0.2, "how much closer, in distance (semi_hard: squared distance)", 4.0),
+            Param(
+                "mining",
+                str,
+                "batch_hard",
+                "of a batch, each photo's farthest own one against its nearest other one, or every pair of "
+                "a person against the nearest other photo that is farther than it",
+                choices=("batch_hard", "semi_hard"),
+            ),
+        ),
+        regimes=_FROZEN,
+        kinds=_KINDS,
+    )
+)
+register(
+    StepInfo(
+        name="arcface",
+        stage="match",
+        run={},
+        summary="an embedding trained to tell the training people apart, with a margin added to the angle",
+        paper="Deng et al. 2019, ArcFace: additive angular margin loss for deep face recognition, "
+        "arXiv:1801.07698",
+        params=(_DIMS, _margin(0.5, "added to the angle to a photo's own person, in radians", 1.5), _SCALE),
+        regimes=_FROZEN,
+        kinds=_KINDS,
+    )
+)
+register(
+    StepInfo(
+        name="cosface",
+        stage="match",
+        run={},
+        summary="an embedding trained to tell the training people apart, with a margin taken off the cosine",
+        paper="Wang et al. 2018, CosFace: large margin cosine loss for deep face recognition, "
+        "arXiv:1801.09414",
+        params=(_DIMS, _margin(0.35, "taken off the cosine to a photo's own person", 1.0), _SCALE),
+        regimes=_FROZEN,
+        kinds=_KINDS,
+    )
+)
+register(
+    StepInfo(
+        name="joint_bayes",
+        stage="match",
+        run={},
+        summary="likelihood ratio of one person against two, a photo being a person's mean and a deviation, "
+        "both normal",
+        paper="Chen et al. 2012, Bayesian face revisited: a joint formulation, ECCV; in closed form as "
+        "Koestinger et al. 2012, Large scale metric learning from equivalence constraints, CVPR",
+        params=(
+            Param(
+                "dims",
+                int,
+                "auto",
+                "principal axes of the training photos, where no step of the space says so; auto: 32, 64, "
+                "128 or 256, by the ROC area on validation pairs",
+                choices=("auto",),
+                low=1,
+                high=MOST_AXES,
+            ),
+            Param(
+                "by",
+                str,
+                "identities",
+                "learn from who is on each photo, by expectation maximisation, or from same pairs alone, in "
+                "closed form",
+                choices=("identities", "pairs"),
+            ),
+            Param(
+                "parts",
+                str,
+                "together",
+                "all features in one model, or each part of a joined backbone in one of its own, ratios "
+                "added",
+                choices=("together", "each"),
+            ),
+            Param("rounds", int, 10, "of expectation maximisation", low=1, high=1000),
+        ),
+        regimes=_FROZEN,
+        kinds=_KINDS,
+        check=_bayes_check,
+    )
+)
+register(
+    StepInfo(
+        name="pairs",
+        stage="mining",
+        run={},
+        summary="train on more pairs than those given, out of the training people's photos",
+        paper="Schroff, Kalenichenko and Philbin 2015, FaceNet: a unified embedding for face recognition "
+        "and clustering, arXiv:1503.03832",
+        params=(
+            Param(
+                "mining",
+                str,
+                "random",
+                "random; balanced: every person about equally often; hard: of ten times as many those that "
+                "look most like the other answer, by cosine; semi_hard: different pairs that look less "
+                "alike than the middle same pair, the most alike of these",
+                choices=("random", "balanced", "hard", "semi_hard"),
+            ),
+            Param("number", int, 2000, "more pairs, half of one person", low=2, high=1_000_000),
+        ),
+        regimes=_FROZEN,
+        kinds=_KINDS,
+    )
+)
+register(
+    StepInfo(
+        name="pair_augment",
+        stage="augment",
+        run={},
+        summary="train on changed views of both photos of a pair besides the photos themselves",
+        paper="Shorten and Khoshgoftaar 2019, A survey on image data augmentation for deep learning, "
+        "Journal of Big Data 6(60)",
+        params=(
+            Param(
+                "recipe",
+                str,
+                "standard",
+                "flip (left to right), crop, colour, rotate; standard is flip, crop and colour; randaug is "
+                "RandAugment",
+                choices=tuple(RECIPES),
+            ),
+            Param("views", int, 4, "changed versions of each photo", low=1, high=64),
+            Param(
+                "mode",
+                str,
+                "same",
+                "one change for both photos of a pair (of a batch, where there are no pairs), or one for "
+                "each",
+                choices=("same", "independent"),
+            ),
+            Param(
+                "strength",
+                float,
+                0.5,
+                "how far photos are changed, up to 1; flip has none",
+                low=0.01,
+                high=1.0,
+            ),
+        ),
+        regimes=_FROZEN,
+        kinds=_KINDS,
+        check=_augment_check,
+    )
+)

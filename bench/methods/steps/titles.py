@@ -1,0 +1,46 @@
+"""Steps for titles: alone, or beside images."""
+
+from __future__ import annotations
+
+from bench.methods.registry import Param, StepInfo, register
+
+register(
+    StepInfo(
+        name="naive_bayes",
+        stage="posthoc",
+        run={"posthoc": "bench.methods.naive_bayes:naive_bayes"},
+        summary="multinomial naive Bayes on the words of titles, instead of what the head learned",
+        paper="McCallum and Nigam 1998, A comparison of event models for naive Bayes text classification",
+        params=(
+            Param(
+                "prior",
+                str,
+                "counts",
+                "classes are as likely as they are common in training, or all alike",
+                choices=("counts", "uniform"),
+            ),
+            Param("alpha", float, 1.0, "added to the count of every term", low=0.000001, high=1000.0),
+        ),
+        regimes=("frozen",),
+        fitted_on="training",
+    )
+)
+register(
+    StepInfo(
+        name="fallback",
+        stage="posthoc",
+        run={"posthoc": "bench.methods.fallback:fallback"},
+        summary="a head on images and one on titles, which answers where the first is not sure",
+        paper="Chow 1970, On optimum recognition error and reject tradeoff (the rule that gives up)",
+        params=(
+            Param(
+                "by",
+                str,
+                "threshold",
+                "below a probability chosen on validation, or wherever the titles' head is surer",
+                choices=("threshold", "confidence"),
+            ),
+        ),
+        regimes=("frozen",),
+    )
+)

@@ -1,0 +1,115 @@
+"""Protocol values of single stages, written `stage.key`, and the sets of values that a card names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from bench.errors import BenchError, unknown
+from bench.protocol import KEYS, check
+from bench.spec import Value
+
+STAGE_KEYS = (
+    *("epochs", "steps", "batch_size", "lr", "optimizer", "momentum", "l2", "patience", "stop_by"),
+    *("schedule", "schedule_every", "schedule_factor", "train_from", "backbone_rate", "unfreeze"),
+)
+"""What stages may have of their own: how they are trained. All else is one for all of them."""
+
+NAMED = "protocol"
+"""The word of `--set protocol=NAME`, which stands for the values that the card lists under that name."""
+
+
+def check_value(name: str, value: Value, where: str) -> Value:
+    """Return a value as its key's type; the key may be one stage's. Raises BenchError naming `where`."""
+    stage, dot, key = name.rpartition(".")
+    if dot and (not stage or key not in STAGE_KEYS):
+        raise unknown(
+            "key of one stage", key, STAGE_KEYS, f"{where}: stages may differ in {', '.join(STAGE_KEYS)}"
+        )
+    return check(key, value, where)
+
+
+def parse_set(text: str) -> tuple[str, Value]:
+    """Read one `key=value` of the command line; the key may be one stage's.
+
+    >>> parse_set("epochs=5"), parse_set("remaining.lr=1e-4")
+    (('epochs', 5), ('remaining.lr', 0.0001))
+
+    Raises BenchError for a text without `=`, an unknown key (nearest named) or a wrong value.
+    """
+    name, equals, raw = text.partition("=")
+    name, raw = name.strip(), raw.strip()
+    where = f"--set {text}"
+    if not equals or not name:
+        raise BenchError(f"{where}: write --set key=value, for example --set epochs=5")
+    if name == NAMED:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", raw):
+            raise BenchError(f"{where}: protocol takes a name that the task's card lists")
+        return name, raw
+    key = name.rpartition(".")[2]
+    if key not in KEYS:
+        raise unknown("protocol key", key, KEYS, f"--set takes {', '.join(KEYS)}")
+    return name, check_value(name, _literal(raw, KEYS[key].type), where)
+
+
+def _literal(raw: str, kind: type) -> Value:
+    if kind is bool:
+        return {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}.get(
+            raw.lower(), raw
+        )
+    if kind in (int, float):
+        try:
+            return int(raw) if kind is int else float(raw)
+        except ValueError:
+            return raw
+    return raw
+
+
+def of_stage(protocol: Mapping[str, Value], stage: str, before: Iterable[str] = ()) -> dict[str, Value]:
+    """Return the values of one stage, with what stages before it have otherwise as `stage.key`.
+
+    protocol: values for all stages, and those of single ones. before: the stages that this one goes on from;
+    what they had decides its answer too.
+    """
+    own = _plain(protocol, stage)
+    for other in before:
+        theirs = _plain(protocol, other)
+        own |= {f"{other}.{key}": theirs[key] for key in STAGE_KEYS if theirs[key] != own[key]}
+    return own
+
+
+def _plain(protocol: Mapping[str, Value], stage: str) -> dict[str, Value]:
+    general = {key: value for key, value in protocol.items() if "." not in key}
+    prefix = f"{stage}."
+    own = {
+        key.removeprefix(prefix): value
+        for key, value in protocol.items()
+        if "." in key and key.startswith(prefix)
+    }
+    return {**general, **own}
+
+
+def check_stages(protocol: Iterable[str], stages: Iterable[str], task: str) -> None:
+    """Raise BenchError for a key of a stage that the task does not have."""
+    known = tuple(stages)
+    for key in protocol:
+        stage = key.rpartition(".")[0]
+        if stage and stage not in known:
+            raise unknown("stage", stage, known, f"in {key}: {task} has {', '.join(known)}")
+
+
+def named(
+    protocols: Mapping[str, Mapping[str, Value]], given: Mapping[str, Value], task: str
+) -> tuple[Mapping[str, Value], dict[str, Value]]:
+    """Return the values that `--set protocol=NAME` stands for, and the other ones that were given.
+
+    Raises BenchError for a name that the card does not list.
+    """
+    name = given.get(NAMED)
+    rest = {key: value for key, value in given.items() if key != NAMED}
+    if name is None:
+        return {}, rest
+    if name not in protocols:
+        has = f"{task} has {', '.join(protocols)}" if protocols else f"{task} names no protocol"
+        raise unknown("protocol", str(name), protocols, has)
+    return protocols[str(name)], rest

@@ -1,0 +1,1 @@
+"""What is written beside images: titles as words, their encodings, class names among their words."""

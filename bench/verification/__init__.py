@@ -1,0 +1,1 @@
+"""Tasks of pairs of photos: one person or two."""

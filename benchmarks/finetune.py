@@ -1,0 +1,192 @@
+"""What fine-tuning a whole net costs beside a bare `keras.Model.fit` of the same net on the same arrays.
+
+    KERAS_HOME=... python benchmarks/finetune.py [--rounds 6] [--images 256] [--methods none,cmo]
+
+MobileNetV2 0.35 at 224x224, batches of 16, Adam, a linear head for 20 classes; drawn pixels, a fifth of them
+for validation after every epoch. What is measured is what the regime `finetune` does: reading images, their
+scaling, loss, optimizer, validation, keeping the best epoch, a checkpoint after every epoch. Beside it nets
+that change or mix the images of every minibatch.
+
+All train in one process, each in a thread of its own, and take turns: one epoch of each is a round. The first
+round, in which nets are compiled, is shown but not counted. The ratio of a round is a net's time over that of
+`fit` in the same round, by the clock and by the processor's time; the median of the rounds is what counts. On
+a machine that does other work besides, the processor's time is the one to look at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.env import make_deterministic
+from bench.methods.apply import shape_of
+from bench.methods.grammar import parse_methods
+from bench.methods.registry import LossSpec
+from bench.models.backbones import build_backbone, get_backbone, preprocess
+from bench.models.lanes import Lane, TrainSetting
+from bench.spec import MethodSpec
+
+METHODS = "none,augment(flip),augment,augment(randaug),mixup,cutmix,cmo"
+SIZE, BATCH, CLASSES, RATE = (224, 224), 16, 20, 1e-4
+
+
+class Turns:
+    """Lets one of several threads work at a time, each for one round, and notes what a round took."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names, self.at = names, 0
+        self.moved = threading.Condition()
+        self.began = 0.0, 0.0
+        self.spent: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+
+    def wait(self, name: str) -> None:
+        """Wait for the turn of this name, and begin to count."""
+        with self.moved:
+            self.moved.wait_for(lambda: self.names[self.at] == name)
+        self.began = time.perf_counter(), time.process_time()
+
+    def over(self, name: str) -> None:
+        """Note what the turn took, and pass it on."""
+        wall, processor = (
+            now - then
+            for now, then in zip((time.perf_counter(), time.process_time()), self.began, strict=True)
+        )
+        self.spent[name].append((wall, processor))
+        with self.moved:
+            self.at = (self.at + 1) % len(self.names)
+            self.moved.notify_all()
+
+
+def build(seed: int) -> Any:
+    """Return the net with its trained weights."""
+    return build_backbone(get_backbone("mobilenetv2_035"), SIZE, "imagenet", seed)
+
+
+def scale() -> Callable[[Any], Any]:
+    """Return the preprocessing of the net."""
+    return preprocess(get_backbone("mobilenetv2_035"), "backbone")
+
+
+def fit(pixels: np.ndarray, y: np.ndarray, images: int, rounds: int, turns: Turns) -> None:
+    """Train by Keras alone."""
+    import keras
+
+    turns.wait("fit")
+
+    class Passing(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            turns.over("fit")
+            if epoch + 1 < rounds:
+                turns.wait("fit")
+
+    given = keras.Input((*SIZE, 3), dtype="uint8")
+    scaled = keras.layers.Lambda(scale(), output_shape=(*SIZE, 3))(given)
+    model = keras.Model(given, keras.layers.Dense(CLASSES)(build(0)(scaled)))
+    model.compile(keras.optimizers.Adam(RATE), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(
+        pixels[:images],
+        y[:images],
+        batch_size=BATCH,
+        epochs=rounds,
+        verbose=0,
+        validation_data=(pixels[images:], y[images:]),
+        validation_batch_size=BATCH,
+        callbacks=[Passing()],
+    )
+
+
+def train(
+    method: MethodSpec,
+    pixels: np.ndarray,
+    y: np.ndarray,
+    images: int,
+    rounds: int,
+    turns: Turns,
+    folder: Path,
+) -> None:
+    """Train as the regime does."""
+    from bench.models.nets import train_nets
+
+    text, shape = method.text, shape_of(method)
+    rows, val_rows = np.arange(images), np.arange(images, len(pixels))
+    lane = Lane(
+        rows, val_rows, LossSpec(), None, seed=0, epochs=rounds, mixing=shape.mixing, recipe=shape.recipe
+    )
+    setting = TrainSetting(batch_size=BATCH, lr=RATE, patience=0)
+
+    def told(done: int, total: int, what: str) -> None:
+        turns.over(text)
+        if done < total:
+            turns.wait(text)
+
+    turns.wait(text)
+    path = folder / f"{text}.npz"
+    for _ in train_nets(build, pixels, scale(), y, CLASSES, [lane], setting, told, [path]):
+        pass
+
+
+def fail(args: threading.ExceptHookArgs) -> None:
+    """End the process where a thread fails: the others would wait for their turns for ever."""
+    traceback.print_exception(args.exc_type, args.exc_value, args.exc_traceback)
+    os._exit(1)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--methods", default=METHODS)
+    asked = parser.parse_args()
+    methods = parse_methods(asked.methods)
+    if not os.environ.get("KERAS_HOME"):
+        sys.exit("set KERAS_HOME to a folder that has the ImageNet weights of MobileNetV2 0.35")
+    make_deterministic()
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (asked.images * 5 // 4, *SIZE, 3), np.uint8)
+    y = rng.integers(0, CLASSES, len(pixels)).astype(np.int32)
+    turns = Turns(["fit", *(method.text for method in methods)])
+    with tempfile.TemporaryDirectory() as folder:
+        given = pixels, y, asked.images, asked.rounds, turns
+        threads = [threading.Thread(target=fit, args=given, daemon=True)]
+        for method in methods:
+            threads.append(threading.Thread(target=train, args=(method, *given, Path(folder)), daemon=True))
+        threading.excepthook = fail
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    show(turns)
+
+
+def show(turns: Turns) -> None:
+    """Print, for each net, what its rounds took beside those of fit."""
+    theirs = turns.spent["fit"]
+    print(f"{'':18}{'first':>8}{'epoch':>8}{'processor':>11}{'ratio':>8}{'processor':>11}   rounds")
+    for name, spent in turns.spent.items():
+        wall, processor = (statistics.median(one[place] for one in spent[1:]) for place in (0, 1))
+        ratios = [
+            [one[place] / other[place] for one, other in zip(spent[1:], theirs[1:], strict=True)]
+            for place in (0, 1)
+        ]
+        by_clock, by_processor = (statistics.median(part) for part in ratios)
+        each = " ".join(f"{value:.2f}" for value in ratios[1])
+        print(
+            f"{name:18}{spent[0][0]:7.1f}s{wall:7.2f}s{processor:10.2f}s{by_clock:8.3f}{by_processor:11.3f}"
+            f"   {each}"
+        )
+
+
+if __name__ == "__main__":
+    main()
