@@ -186,8 +186,10 @@ def kept(
 
 
 def not_kept(backbone: str, setting: Mapping[str, Value]) -> str | None:
-    """Return why a model on this backbone could not read image files, or None. setting: the protocol."""
+    """Return why no one model on this backbone could answer for image files, or None. setting: the protocol."""
     parts = parts_of(backbone)
+    if setting.get("pairs") == "view2":
+        return "pairs=view2 trains a model for each fold; run pairs=view1 or pairs=made for one to keep"
     for info in parts:
         if info.reads != "pixels":
             return f"{backbone} reads {info.reads}, which image files do not have"

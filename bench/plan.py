@@ -30,6 +30,9 @@ FROZEN = frozenset({"layers", "pool", "unit_fields", "mirror"})
 PAIRS = ("pairs", "train_pairs", "test_pairs", "pair_balance")
 """Protocol keys that tasks of pairs alone look at."""
 
+MADE = ("train_pairs", "test_pairs", "pair_balance", "test_fraction", "split_seed")
+"""Likewise, where pairs are made: lists of pairs say themselves who and what is paired."""
+
 NOT_PAIRS = ("noise", "hide", "labels", "duplicates", "split", "split_column", "staged", "unfreeze")
 """Protocol keys that mean nothing to tasks of pairs."""
 
@@ -176,6 +179,8 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
         for setting in own.values():
             check_together(setting)
             _check_kind(card, setting, examples, regime)
+        if card.kind == "verification":
+            _check_made(protocol, dict(resolve(*card.layers(regime, {}))), examples)
         check_titles(card, parts, protocol, examples)
         check_plan(examples, Parts(card, examples, protocol).plan)
         reason = problem_with(parts, regime, weights, protocol)
@@ -265,6 +270,17 @@ def _check_kind(card: TaskCard, setting: Mapping[str, Value], examples: Examples
     if by and by not in examples.columns:
         guess = nearest(by, examples.columns)
         raise DataError(f"the data has no column {by!r}, which hide_by names{guess}")
+
+
+def _check_made(protocol: Mapping[str, Value], usual: Mapping[str, Value], examples: Examples) -> None:
+    """Raise BenchError for a value that lists of pairs leave without effect. usual: the card's own values."""
+    view = which_pairs(examples, str(protocol["pairs"]))
+    idle = [key for key in MADE if protocol[key] != usual[key]]
+    if view != "made" and idle:
+        raise BenchError(
+            f"--set {idle[0]} is for pairs that are made; pairs={view} are the data's own lists: leave it out, "
+            "or add --set pairs=made"
+        )
 
 
 def _place_free(settings: Mapping[str, Value]) -> dict[str, Value]:

@@ -22,7 +22,9 @@ NAMED = "protocol"
 def check_value(name: str, value: Value, where: str) -> Value:
     """Return a value as its key's type; the key may be one stage's. Raises BenchError naming `where`."""
     stage, dot, key = name.rpartition(".")
-    if dot and (not stage or key not in STAGE_KEYS):
+    if dot and not stage:
+        raise BenchError(f"{where}: no stage is named before the dot; write STAGE.{key}, or {key} for all")
+    if dot and key not in STAGE_KEYS:
         raise unknown(
             "key of one stage", key, STAGE_KEYS, f"{where}: stages may differ in {', '.join(STAGE_KEYS)}"
         )

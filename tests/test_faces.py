@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench.data.drawn.faces import draw_faces, write_people
-from bench.stored import PREDICTIONS, Stored
+from bench.stored import MODEL, PREDICTIONS, Stored
 from tests.place import Place
 
 FROZEN = ("--regime", "frozen", "--backbone", "lenet", "--weights", "random")
@@ -131,6 +131,11 @@ def test_two_photos_on_the_command_line(place: Place) -> None:
     assert json.loads(again)[0]["similarity"] == pytest.approx(1, abs=1e-5)
 
 
+def test_pairs_have_no_table_of_confusions(place: Place) -> None:
+    _, err = place.bench("confusion", cell(place, "cosine").id[:8], code=2)
+    assert "there is no class" in err and "Traceback" not in err
+
+
 def test_what_is_no_pair_is_one_line(place: Place) -> None:
     one = cell(place, "cosine").id[:8]
     photo = str(next((place.folder / "people").glob("*/*.png")))
@@ -142,6 +147,21 @@ def test_what_is_no_pair_is_one_line(place: Place) -> None:
     out, err = place.bench("predict", one, "--pairs", "gone.csv", "--format", "csv", code=4)
     assert "nowhere.png: no such file" in err and len(out.strip().splitlines()) == 2
     assert "a pair is two photos" in place.bench("explain", one, photo, "--out", "x", code=2)[1]
+
+
+@pytest.mark.parametrize("array", ["mean", "kernel", "bias"])
+def test_a_kept_model_whose_arrays_do_not_fit_is_one_line(place: Place, array: str) -> None:
+    stored = cell(place, "pair_logistic", seed=1)
+    with np.load(stored.folder / MODEL) as found:
+        arrays = dict(found)
+    photos = sorted(str(path) for path in (place.folder / "people").glob("*/*.png"))[:2]
+    np.savez(stored.folder / MODEL, **{**arrays, array: np.zeros((3, 2), np.float32)})
+    try:
+        _, err = place.bench("predict", stored.id[:8], *photos, code=2)
+    finally:
+        np.savez(stored.folder / MODEL, **arrays)
+    assert "does not fit together" in err and "Traceback" not in err
+    place.bench("predict", stored.id[:8], *photos)
 
 
 def test_each_photo_is_explained_beside_the_other(place: Place) -> None:
@@ -235,6 +255,13 @@ def test_view_2_keeps_the_folds_and_a_missing_photo_is_an_error(place: Place) ->
         metrics = stored.record["metrics"]["test"]
         assert metrics["accuracy"] == pytest.approx(folds.mean())
         assert metrics["accuracy_fold_se"] == pytest.approx(folds.std(ddof=1) / np.sqrt(2))
+    kept = (*run, "--method", "cosine", "--results", "view2")
+    assert "a model for each fold" in place.bench(*kept, "--keep-model", code=2)[1]
+    assert "a model for each of its 2 folds" in place.bench(
+        "predict", cell(place, "cosine", results="view2").id[:8], "a.png", "b.png", "--results", "view2", code=2
+    )[1]
+    assert "train_pairs is for pairs that are made" in place.bench(*kept, "--set", "train_pairs=40", code=2)[1]
+    place.bench("plan", *kept[1:], "--set", "train_pairs=4000")
     gone = place.folder / "lfw" / "lfw" / people[3] / f"{people[3]}_0002.png"
     gone.unlink()
     _, err = place.bench(*run, "--method", "cosine", "--results", "gone", code=2)
@@ -248,6 +275,7 @@ def test_view_2_keeps_the_folds_and_a_missing_photo_is_an_error(place: Place) ->
         (("--set", "noise=uniform", "--set", "noise_rate=0.2"), "means nothing to verification"),
         (("--method", "focal"), "not for verification"),
         (("--method", "cosine+euclidean"), "cannot be combined"),
+        (("--set", ".epochs=3"), "no stage is named before the dot"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(place: Place, args: tuple[str, ...], says: str) -> None:

@@ -74,6 +74,11 @@ def answers_of(stored: Stored) -> Predictions:
         raise BenchError(
             f"cell {name} was not measured ({stored.record['status']}); bench show {name} says why"
         )
+    if cell["kind"] == "verification":
+        raise BenchError(
+            f"cell {name} is of task {cell['task']!r}, where pairs of photos are judged and there is no class; "
+            f"bench show {name} lists who is taken for whom"
+        )
     if cell["kind"] != "multiclass":
         raise BenchError(
             f"cell {name} is of task {cell['task']!r}, where an item has many labels and none is taken for "

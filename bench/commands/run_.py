@@ -93,7 +93,7 @@ def command(
 
 
 def _check_kept(plan: Plan) -> None:
-    """Raise BenchError for a backbone whose models could not read image files."""
+    """Raise BenchError for cells that no one model could be kept of."""
     from bench.keep import not_kept
 
     for job in plan.jobs:

@@ -155,7 +155,7 @@ def _listed_fold(
     train, val = every.take(~one & ~two), _evened(every.take(one & two), every, seed)
     _check_both(train, "training", "lower val_fraction, or add pairs")
     if share > 0:
-        _check_both(val, "validation", "raise val_fraction, or set val_fraction=0")
+        _check_both(val, "validation", "raise val_fraction, or add pairs")
     learned = np.setdiff1d(_whom(code, every), _whom(code, test))
     return Fold(
         train=train,

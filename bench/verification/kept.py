@@ -16,6 +16,7 @@ from bench.arrays import write_arrays
 from bench.errors import BenchError, StoreError
 from bench.keep import LATER
 from bench.methods.grammar import parse_method
+from bench.protocol import check
 from bench.spec import Cell
 from bench.stored import MODEL
 
@@ -155,13 +156,11 @@ def _read(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> KeptMat
     if facts["pairs"] != VERSION:
         raise ValueError(f"version {facts['pairs']}, this messybench reads {VERSION}")
     texts, numbers = ({name: facts[name] for name in names} for names in (_TEXTS, _NUMBERS))
-    later = {name: facts[name] for name in LATER}
+    later = {name: check(name, facts[name], "its facts") for name in LATER}
     if any(type(value) is not str for value in texts.values()):
         raise ValueError("its facts are not text")
     if any(type(value) is not float or not np.isfinite(value) for value in numbers.values()):
         raise ValueError("its cut or its curve is no number")
-    if any(type(later[name]) is not type(default) for name, default in LATER.items()):
-        raise ValueError(f"its {', '.join(LATER)} are not what they should be")
     height, width = (int(side) for side in facts["size"])
     if not (0 < height < 10_000 and 0 < width < 10_000):
         raise ValueError(f"size {facts['size']}")

@@ -49,11 +49,17 @@ def open_match(stored: Stored, weights: str | None = None) -> MatchPredictor:
     """Return the model that was kept of a cell of pairs.
 
     weights: the file that a cell with weights of its own was run with. Raises StoreError where no model was
-    kept or it is another cell's, BenchError for missing or other weights.
+    kept or it is another cell's, BenchError for a cell of folds and for missing or other weights.
     """
     if not stored.ok:
         raise BenchError(
             f"cell {stored.id[:8]} was not measured: it has no model ({stored.record['reason']})"
+        )
+    folds = len((stored.record.get("choices") or {}).get("best_epochs", ()))
+    if folds > 1:
+        raise BenchError(
+            f"cell {stored.id[:8]} has a model for each of its {folds} folds and keeps none: run it with "
+            "pairs=view1 or pairs=made and --keep-model"
         )
     head = load_match(stored.folder)
     if head.cell != stored.id:
@@ -143,15 +149,28 @@ class MatchPredictor:
         return np.concatenate([features for _, features in run_engine(self._extract, parts, batch)])
 
     def _compared(self, seen: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        if self._matcher is not None:
-            scores: np.ndarray = self._matcher(seen[first], seen[second])
-            return scores
-        head, out = self.head.arrays, []
-        for start in range(0, len(first), BATCH):
-            both = np.stack([seen[side[start : start + BATCH]] for side in (first, second)], axis=1)
-            logits = self._extract(both) @ head["kernel"] + head["bias"]
-            out.append(logits[:, 1] - logits[:, 0])
-        return np.concatenate(out).astype(np.float32)
+        """Return (m,) float32. Raises StoreError where the model's arrays do not fit what they are given."""
+        sides = zip(self._blocks(first), self._blocks(second), strict=True)
+        try:
+            if self._matcher is not None:
+                scores = self._matcher(seen[first], seen[second])
+            else:
+                parts = [self._by_net(np.stack([seen[one], seen[two]], axis=1)) for one, two in sides]
+                scores = np.concatenate(parts).astype(np.float32)
+        except (ValueError, LookupError, TypeError) as error:
+            raise StoreError(_unfit(error)) from None
+        if scores.shape != (len(first),):
+            raise StoreError(_unfit(f"{len(first)} pairs get scores of shape {scores.shape}"))
+        return scores
+
+    def _by_net(self, both: np.ndarray) -> np.ndarray:
+        logits = self._extract(both) @ self.head.arrays["kernel"] + self.head.arrays["bias"]
+        scores: np.ndarray = logits[:, 1] - logits[:, 0]
+        return scores
+
+    @staticmethod
+    def _blocks(rows: np.ndarray) -> list[np.ndarray]:
+        return [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
 
     @cached_property
     def _matcher(self) -> Any:
@@ -161,9 +180,7 @@ class MatchPredictor:
         try:
             return from_arrays(self.head.arrays)
         except (ValueError, LookupError, TypeError) as error:
-            raise StoreError(
-                f"the kept model does not fit together ({error}): train the cell again"
-            ) from None
+            raise StoreError(_unfit(error)) from None
 
     @cached_property
     def _extract(self) -> Extract:
@@ -188,6 +205,11 @@ class MatchPredictor:
         names = sorted(name for name in head.arrays if name.startswith("net_"))
         kept = [head.arrays[name] for name in names]
         return kept_net(net, kept, preprocess(info, head.preprocess), np.uint8)
+
+
+def _unfit(why: object) -> str:
+    text = " ".join(str(why).split())[:200]
+    return f"the kept model does not fit together ({text}): train the cell again with --rerun --keep-model"
 
 
 def read_pairs(path: Path) -> list[tuple[Path, Path]]:

@@ -217,13 +217,20 @@ def _predictions(context: Context, split: PairSplit, folds: Sequence[FoldAnswer]
 
 
 def _names(photos: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """Return one id for each pair; one that is there again is numbered."""
-    seen: dict[str, int] = {}
+    """Return one id for each pair; one that is there again is numbered.
+
+    A file may be called "1 #2": a number that makes the id of another pair is passed over.
+    """
+    plain = [f"{one} | {other}" for one, other in photos]
+    taken, counts = set(plain), dict[str, int]()
     names = []
-    for one, other in photos:
-        name = f"{one} | {other}"
-        seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name} #{seen[name]}")
+    for name in plain:
+        number = counts.get(name, 0) + 1
+        while number > 1 and f"{name} #{number}" in taken:
+            number += 1
+        counts[name] = number
+        names.append(name if number == 1 else f"{name} #{number}")
+        taken.add(names[-1])
     return tuple(names)
 
 

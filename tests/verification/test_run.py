@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bench.data.pairs import Fold, PairArrays, PairSplit
 from bench.methods.grammar import parse_method
@@ -14,7 +16,7 @@ from bench.models.lanes import Trained
 from bench.protocol import resolve
 from bench.spec import Cell, DataId
 from bench.verification.orders import Matched, PairOrder
-from bench.verification.run import FoldAnswer, match_cells
+from bench.verification.run import FoldAnswer, _names, match_cells
 
 N = 24
 
@@ -152,3 +154,12 @@ def test_one_failing_fold_fails_its_cell_alone(refit: bool) -> None:
         assert answers[cells[1]] == "refit: too few photos"
     else:
         assert not isinstance(answers[cells[1]], str)
+
+
+@given(st.lists(st.tuples(st.sampled_from(("a", "a #2", "a #3")), st.sampled_from(("b", "b #2", "b #2 #2")))))
+def test_every_pair_has_an_id_of_its_own(photos: list[tuple[str, str]]) -> None:
+    names = _names(photos)
+    assert len(set(names)) == len(photos)
+    once = [f"{one} | {other}" for one, other in photos]
+    assert all(name.startswith(plain) for name, plain in zip(names, once, strict=True))
+    assert all(names[once.index(plain)] == plain for plain in once), "whoever comes first keeps the plain id"
