@@ -207,6 +207,8 @@ def _of_pairs(
     folds, cuts = (
         _fixed(_flat(table[name]), kind) for name, kind in (("fold", np.int32), ("cut", np.float32))
     )
+    if folds.min() < 0 or np.isnan(cuts).any():
+        raise ValueError("a fold below 0, or a cut that is not a number")
     digest.update(folds.data)
     said = scores >= cuts
     out = {"decisions": said.astype(np.uint64), "scores": scores.view(np.uint32).astype(np.uint64)}

@@ -278,8 +278,8 @@ def _check_made(protocol: Mapping[str, Value], usual: Mapping[str, Value], examp
     idle = [key for key in MADE if protocol[key] != usual[key]]
     if view != "made" and idle:
         raise BenchError(
-            f"--set {idle[0]} is for pairs that are made; pairs={view} are the data's own lists: leave it out, "
-            "or add --set pairs=made"
+            f"--set {idle[0]} is for pairs that are made; pairs={view} are the data's own lists: "
+            "leave it out, or add --set pairs=made"
         )
 
 

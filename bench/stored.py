@@ -162,6 +162,8 @@ def _fault(record: dict[str, Any]) -> str:
             _numbers(values, f"metrics.{split}")
         for part in ("counts", "timings"):
             _numbers(record.get(part, {}), part)
+        best = record.get("choices", {}).get("best_epoch")
+        _numbers({"best_epoch": best}, "choices")
         if record["status"] == "ok":
             _classes(record)
     except (ValueError, OverflowError) as error:

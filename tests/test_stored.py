@@ -45,6 +45,7 @@ FAULTS: dict[str, Any] = {
     "train_support": [1],
     "counts": {"train": "many"},
     "timings": {"seconds": []},
+    "choices": {"best_epoch": "last"},
     "environment": None,
     "command": {},
 }

@@ -18,9 +18,9 @@ def lda(
 
     features: (n, d) of the training rows as the head sees them, y: (n,) their classes. With m the mean of a
     class's rows and S = (1 - shrink) W + shrink (tr W / d) I, W being the covariance within classes, the
-    logits are x S^-1 m - m S^-1 m / 2 + ln P(class), the last for prior=counts alone (Friedman 1989,
-    Regularized discriminant analysis; shrink as scikit-learn's `shrinkage`). A class without rows is never
-    answered.
+    logits are x S^-1 m - m S^-1 m / 2 + prior ln P(class), P being the classes' shares of the rows (Friedman
+    1989, Regularized discriminant analysis; shrink as scikit-learn's `shrinkage`). A class without rows is
+    never answered.
     """
     width, k = head.kernel.shape
     present, truth, sizes = np.unique(y, return_inverse=True, return_counts=True)
@@ -31,8 +31,7 @@ def lda(
     rows -= means[truth]
     falls = _solved(rows, means, float(args["shrink"]))
     own = -0.5 * (means * falls).sum(axis=1)
-    if args["prior"] == "counts":
-        own += np.log(sizes / sizes.sum())
+    own += float(args["prior"]) * np.log(sizes / sizes.sum())
     kernel, bias = np.zeros((width, k)), np.full(k, NEVER)
     kernel[:, present], bias[present] = falls.T, own - falls @ centre
     return LinearHead(kernel.astype(np.float32), bias.astype(np.float32)), {}

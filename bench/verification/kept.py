@@ -156,7 +156,7 @@ def _read(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> KeptMat
     if facts["pairs"] != VERSION:
         raise ValueError(f"version {facts['pairs']}, this messybench reads {VERSION}")
     texts, numbers = ({name: facts[name] for name in names} for names in (_TEXTS, _NUMBERS))
-    later = {name: check(name, facts[name], "its facts") for name in LATER}
+    later: dict[str, Any] = {name: check(name, facts[name], "its facts") for name in LATER}
     if any(type(value) is not str for value in texts.values()):
         raise ValueError("its facts are not text")
     if any(type(value) is not float or not np.isfinite(value) for value in numbers.values()):

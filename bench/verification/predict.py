@@ -17,9 +17,11 @@ from bench.data.examples import ImageError
 from bench.data.files import MAX_FILE_BYTES
 from bench.data.images import RESIZE_MODES
 from bench.errors import BenchError, DataError, StoreError
+from bench.keep import not_kept
 from bench.methods.grammar import parse_method
 from bench.models.backbones import parts_of, preprocess
 from bench.predict import Extract, Reading, frozen_features, kept_net, quiet, read_image, weights_for
+from bench.protocol import defaults
 from bench.store import Stored
 from bench.verification.kept import KeptMatch, load_match
 from bench.verification.matcher import PhotoMatcher, from_arrays
@@ -55,12 +57,9 @@ def open_match(stored: Stored, weights: str | None = None) -> MatchPredictor:
         raise BenchError(
             f"cell {stored.id[:8]} was not measured: it has no model ({stored.record['reason']})"
         )
-    folds = len((stored.record.get("choices") or {}).get("best_epochs", ()))
-    if folds > 1:
-        raise BenchError(
-            f"cell {stored.id[:8]} has a model for each of its {folds} folds and keeps none: run it with "
-            "pairs=view1 or pairs=made and --keep-model"
-        )
+    cell = stored.record["cell"]
+    if why := not_kept(cell["backbone"], {**defaults(), **cell["protocol"]}):
+        raise BenchError(f"cell {stored.id[:8]} keeps no model: {why}")
     head = load_match(stored.folder)
     if head.cell != stored.id:
         raise StoreError(
@@ -153,7 +152,7 @@ class MatchPredictor:
         sides = zip(self._blocks(first), self._blocks(second), strict=True)
         try:
             if self._matcher is not None:
-                scores = self._matcher(seen[first], seen[second])
+                scores: np.ndarray = self._matcher(seen[first], seen[second])
             else:
                 parts = [self._by_net(np.stack([seen[one], seen[two]], axis=1)) for one, two in sides]
                 scores = np.concatenate(parts).astype(np.float32)
@@ -195,7 +194,6 @@ class MatchPredictor:
 
     def _net(self) -> Extract:
         from bench import env
-        from bench.protocol import defaults
         from bench.verification.nets import pair_net
 
         env.make_deterministic()

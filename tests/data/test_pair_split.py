@@ -388,7 +388,9 @@ def test_too_few_listed_pairs_to_validate_are_told() -> None:
         "view1_train": listed([(0, 1), (0, 2)], person),
         "view1_test": listed([(4, 5), (4, 6)], person),
     }
-    with pytest.raises(DataError, match=r"(training|validation) has no pair of .*(raise|lower) val_fraction, or add"):
+    with pytest.raises(
+        DataError, match=r"(training|validation) has no pair of .*(raise|lower) val_fraction, or add"
+    ):
         pair_split(examples_of(person, lists), np.ones(8, bool), setting(), 0)
 
 

@@ -34,11 +34,12 @@ def test_it_is_the_formula_with_the_whole_matrix_inverted(
     d = shape[1]
     shrunk = (1 - shrink) * covariance + shrink * np.trace(covariance) / d * np.eye(d)
 
-    for prior, priors in (("counts", np.bincount(y) / len(y)), ("equal", np.full(K, 1 / K))):
+    for prior in (0.0, 0.5, 1.0):
         made, chosen = lda({"shrink": shrink, "prior": prior}, head, features, y, np.bincount(y))
         means = np.stack([rows[y == label].mean(axis=0) for label in range(K)])
         falls = np.linalg.solve(shrunk, means.T)
-        expected = rows @ falls - 0.5 * (means.T * falls).sum(axis=0) + np.log(priors)
+        expected = rows @ falls - 0.5 * (means.T * falls).sum(axis=0)
+        expected += prior * np.log(np.bincount(y) / len(y))
         ours = made.logits(features).astype(np.float64)
         gaps = (ours - ours[:, :1]) - (expected - expected[:, :1])
         assert chosen == {} and np.abs(gaps).max() <= 2e-3 * max(1.0, np.abs(expected).max())
@@ -49,18 +50,18 @@ def test_the_answers_are_scikit_learns_where_it_shrinks_alike() -> None:
     head, features, y = problem(400, 5, 1)
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=1e-6, priors=np.full(K, 1 / K))
     theirs = model.fit(features.astype(np.float64), y).predict(features)
-    made, _ = lda({"shrink": 0.001, "prior": "equal"}, head, features, y, np.bincount(y))
+    made, _ = lda({"shrink": 0.001, "prior": 0.0}, head, features, y, np.bincount(y))
     assert (made.logits(features).argmax(axis=1) == theirs).mean() > 0.97
 
 
 def test_a_class_without_rows_is_never_answered() -> None:
     head, features, y = problem(60, 5, 0)
     y[y == 3] = 0
-    made, _ = lda({"shrink": 0.3, "prior": "equal"}, head, features, y, np.bincount(y, minlength=K))
+    made, _ = lda({"shrink": 0.3, "prior": 0.0}, head, features, y, np.bincount(y, minlength=K))
     assert set(made.logits(features).argmax(axis=1)) <= {0, 1, 2}
 
 
 def test_one_row_per_class_is_the_nearest_mean() -> None:
     head, features, y = problem(4, 6, 0)
-    made, _ = lda({"shrink": 0.3, "prior": "equal"}, head, features, y, np.bincount(y))
+    made, _ = lda({"shrink": 0.3, "prior": 0.0}, head, features, y, np.bincount(y))
     assert (made.logits(features).argmax(axis=1) == y).all() and np.isfinite(made.kernel).all()
