@@ -186,7 +186,7 @@ def kept(
 
 
 def not_kept(backbone: str, setting: Mapping[str, Value]) -> str | None:
-    """Return why no one model on this backbone could answer for image files, or None. setting: the protocol."""
+    """Return why no one model on this backbone could answer for image files, or None, under a protocol."""
     parts = parts_of(backbone)
     if setting.get("pairs") == "view2":
         return "pairs=view2 trains a model for each fold; run pairs=view1 or pairs=made for one to keep"

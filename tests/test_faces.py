@@ -133,7 +133,7 @@ def test_two_photos_on_the_command_line(place: Place) -> None:
 
 def test_pairs_have_no_table_of_confusions(place: Place) -> None:
     _, err = place.bench("confusion", cell(place, "cosine").id[:8], code=2)
-    assert "there is no class" in err and "Traceback" not in err
+    assert "not classes" in err and "Traceback" not in err
 
 
 def test_what_is_no_pair_is_one_line(place: Place) -> None:

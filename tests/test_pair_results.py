@@ -126,7 +126,7 @@ def column(name: str, change: Callable[[list[Any]], list[Any]]) -> Callable[[pa.
     return changed
 
 
-DAMAGE = {
+DAMAGE: dict[str, Callable[[pa.Table], pa.Table]] = {
     "no partner": without("partner"),
     "no cut": without("cut"),
     "a gap among the folds": column("fold", lambda values: [*values[:-1], None]),
@@ -164,7 +164,8 @@ def test_boards_leave_out_what_cannot_be_read(tmp_path: Path) -> None:
     path = first.folder / PREDICTIONS
     table = pq.read_table(path)
     named = ("a fold below 0", "cuts that are no numbers", "no people", "a truth that is none")
-    for change in (*map(without, ("partner", "fold", "cut", "photo_a")), *map(DAMAGE.__getitem__, named)):
+    changes = [without(name) for name in ("partner", "fold", "cut", "photo_a")]
+    for change in (*changes, *(DAMAGE[name] for name in named)):
         pq.write_table(change(table), path)
         found, problems = contests(Store(tmp_path).load()[0], ["accuracy"])
         assert len(problems) == 1 and str(path) in problems[0]

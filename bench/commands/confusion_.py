@@ -76,7 +76,7 @@ def answers_of(stored: Stored) -> Predictions:
         )
     if cell["kind"] == "verification":
         raise BenchError(
-            f"cell {name} is of task {cell['task']!r}, where pairs of photos are judged and there is no class; "
+            f"cell {name} is of task {cell['task']!r}, where pairs of photos are judged, not classes; "
             f"bench show {name} lists who is taken for whom"
         )
     if cell["kind"] != "multiclass":
