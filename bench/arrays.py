@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,21 @@ from typing import Any
 import numpy as np
 
 from bench.errors import StoreError
+
+UNREADABLE = (
+    *(OSError, ValueError, LookupError, TypeError, EOFError, MemoryError, RuntimeError),
+    *(zipfile.BadZipFile, struct.error),
+)
+"""What reading a file that was edited, cut off or swapped raises."""
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a file that `write_arrays` wrote. Raises one of UNREADABLE for any other."""
+    with zipfile.ZipFile(path) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("it is compressed")
+    with np.load(path, allow_pickle=False) as found:
+        return {name: found[name] for name in found.files}
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], make_folder: bool = False) -> Path:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bench.arrays import write_arrays
+from bench.arrays import UNREADABLE, read_arrays, write_arrays
 from bench.errors import StoreError
 from bench.methods.links import link
 from bench.methods.registry import LinearHead
@@ -37,11 +35,6 @@ LINKS = ("softmax", "sigmoid")
 
 _ARRAYS = ("kernel", "bias", "mean", "scale", "hidden_kernel", "hidden_bias", "cuts")
 _FACTS = "facts"
-_UNREADABLE = (
-    *(OSError, ValueError, LookupError, TypeError, EOFError, MemoryError, RuntimeError),
-    *(zipfile.BadZipFile, struct.error),
-)
-"""What reading an archive that was edited, cut off or swapped raises."""
 
 _TEXTS = ("cell", "kind", "regime", "backbone", "weights", "preprocess", "engine", "resize", "link")
 
@@ -211,16 +204,12 @@ def load_head(folder: Path) -> KeptHead:
     """
     path = folder / MODEL
     try:
-        with zipfile.ZipFile(path) as archive:
-            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise ValueError("it is compressed")
-        with np.load(path, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
+        arrays = read_arrays(path)
         head = _head(json.loads(arrays.pop(_FACTS).tobytes().decode("ascii")), arrays)
         fault = _fault(head)
     except FileNotFoundError:
         raise StoreError(f"{folder} keeps no model: train the cell again with --keep-model") from None
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         fault = f"{type(error).__name__}: {error}"
     if fault:
         why = " ".join(fault.split())[:200]

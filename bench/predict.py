@@ -68,30 +68,36 @@ def open_model(stored: Stored, weights: str | None = None) -> Predictor:
     weights: the file that a cell with weights of its own was run with. Raises StoreError where no model was
     kept or it is another cell's, BenchError for missing or other weights.
     """
-    if not stored.ok:
-        raise BenchError(
-            f"cell {stored.id[:8]} was not measured: it has no model ({stored.record['reason']})"
-        )
+    check_measured(stored)
     if any(info.reads == "titles" for info in parts_of(str(stored.record["cell"]["backbone"]))):
         raise BenchError(
             f"cell {stored.id[:8]} reads titles ({stored.record['cell']['backbone']}): "
             "images alone do not suffice"
         )
     head = load_head(stored.folder)
-    if head.cell != stored.id:
-        raise StoreError(
-            f"{stored.folder}: its model is of cell {head.cell[:8]!r}; train again with --keep-model"
-        )
-    if head.resize not in RESIZE_MODES:
-        raise StoreError(
-            f"{stored.folder}: its model resizes images by {head.resize[:20]!r}, which is unknown"
-        )
+    check_kept(stored, head.cell, head.resize)
     parts = parts_of(head.backbone)
     width = head.filters[-1] if head.filters else width_of(parts, vars(head))
     one_net = len(parts) == 1 and parts[0].is_net
     if width not in (None, head.inputs) or not (one_net or (head.regime == "frozen" and not head.filters)):
         raise StoreError(f"{stored.folder}: its model does not fit {head.backbone}; train the cell again")
     return Predictor(head, weights_for(Reading.of(head), weights))
+
+
+def check_measured(stored: Stored) -> None:
+    """Raise BenchError for a cell that failed: it has no model."""
+    if not stored.ok:
+        raise BenchError(
+            f"cell {stored.id[:8]} was not measured: it has no model ({stored.record['reason']})"
+        )
+
+
+def check_kept(stored: Stored, cell: str, mode: str) -> None:
+    """Raise StoreError for a model of another cell than the one it lies beside, or with an unknown resize."""
+    if cell != stored.id:
+        raise StoreError(f"{stored.folder}: its model is of cell {cell[:8]!r}; train again with --keep-model")
+    if mode not in RESIZE_MODES:
+        raise StoreError(f"{stored.folder}: its model resizes images by {mode[:20]!r}, which is unknown")
 
 
 def weights_for(head: Reading, given: str | None) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.arrays import write_arrays
+from bench.arrays import UNREADABLE, read_arrays, write_arrays
 from bench.errors import BenchError, StoreError
 from bench.keep import LATER
 from bench.methods.grammar import parse_method
@@ -26,11 +24,6 @@ VERSION = 1
 _FACTS = "facts"
 _TEXTS = ("cell", "regime", "backbone", "weights", "method", "preprocess", "engine", "resize")
 _NUMBERS = ("cut", "slope", "intercept")
-_UNREADABLE = (
-    *(OSError, ValueError, LookupError, TypeError, EOFError, MemoryError, RuntimeError),
-    *(zipfile.BadZipFile, struct.error, BenchError),
-)
-"""What reading an archive that was edited, cut off or swapped raises."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,15 +132,11 @@ def load_match(folder: Path) -> KeptMatch:
     """
     path = folder / MODEL
     try:
-        with zipfile.ZipFile(path) as archive:
-            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise ValueError("it is compressed")
-        with np.load(path, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
+        arrays = read_arrays(path)
         return _read(json.loads(arrays.pop(_FACTS).tobytes().decode("ascii")), arrays)
     except FileNotFoundError:
         raise StoreError(f"{folder} keeps no model: train the cell again with --keep-model") from None
-    except _UNREADABLE as error:
+    except (*UNREADABLE, BenchError) as error:
         why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise StoreError(f"{path}: not a kept model ({why}); train again with --keep-model") from None
 

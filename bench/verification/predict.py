@@ -15,12 +15,21 @@ import numpy as np
 from bench.data.decoding import workers
 from bench.data.examples import ImageError
 from bench.data.files import MAX_FILE_BYTES
-from bench.data.images import RESIZE_MODES
 from bench.errors import BenchError, DataError, StoreError
 from bench.keep import not_kept
 from bench.methods.grammar import parse_method
 from bench.models.backbones import parts_of, preprocess
-from bench.predict import Extract, Reading, frozen_features, kept_net, quiet, read_image, weights_for
+from bench.predict import (
+    Extract,
+    Reading,
+    check_kept,
+    check_measured,
+    frozen_features,
+    kept_net,
+    quiet,
+    read_image,
+    weights_for,
+)
 from bench.protocol import defaults
 from bench.store import Stored
 from bench.verification.kept import KeptMatch, load_match
@@ -53,22 +62,12 @@ def open_match(stored: Stored, weights: str | None = None) -> MatchPredictor:
     weights: the file that a cell with weights of its own was run with. Raises StoreError where no model was
     kept or it is another cell's, BenchError for a cell of folds and for missing or other weights.
     """
-    if not stored.ok:
-        raise BenchError(
-            f"cell {stored.id[:8]} was not measured: it has no model ({stored.record['reason']})"
-        )
+    check_measured(stored)
     cell = stored.record["cell"]
     if why := not_kept(cell["backbone"], {**defaults(), **cell["protocol"]}):
         raise BenchError(f"cell {stored.id[:8]} keeps no model: {why}")
     head = load_match(stored.folder)
-    if head.cell != stored.id:
-        raise StoreError(
-            f"{stored.folder}: its model is of cell {head.cell[:8]!r}; train again with --keep-model"
-        )
-    if head.resize not in RESIZE_MODES:
-        raise StoreError(
-            f"{stored.folder}: its model resizes images by {head.resize[:20]!r}, which is unknown"
-        )
+    check_kept(stored, head.cell, head.resize)
     return MatchPredictor(head, weights_for(Reading.of(head), weights))
 
 
