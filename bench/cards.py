@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.data.rules import PEOPLE
 from bench.errors import BenchError, unknown
 from bench.kinds.base import KINDS
 from bench.protocol import CARD, check
@@ -133,6 +134,10 @@ class _Reader:
             raise BenchError(f"{self.where}: name is {raw['name']!r}, but its folder is {path.parent.name!r}")
         split = self.typed(raw, "split", dict)
         self.keys(split, ("rule", "column"), (), "[split]")
+        if (raw["kind"] == "verification") != (split["rule"] == PEOPLE):
+            raise BenchError(
+                f"{self.where}: the rule {PEOPLE!r} is that of verification tasks, and no other's"
+            )
         return TaskCard(
             name=self.typed(raw, "name", str),
             version=self.typed(raw, "version", int),

@@ -147,7 +147,7 @@ KEYS: dict[str, Key] = {
             str,
             CARD,
             "which examples test: the card's rule, or another",
-            choices=(CARD, "even_year", "stratified", "grouped", "random", "people"),
+            choices=(CARD, "even_year", "stratified", "grouped", "random"),
         ),
         Key("split_column", str, CARD, "the column that the split rule looks at", pattern=_COLUMN),
         Key("test_fraction", float, 0.2, "share that tests, where the rule draws it", low=0.01, high=0.5),

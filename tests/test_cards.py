@@ -56,6 +56,7 @@ def test_every_task_is_documented(name: str) -> None:
         ('"remaining.epochs" = 10', '"rest.epochs" = 10', "unknown stage 'rest'"),
         ('"remaining.epochs" = 10', '"remaining.crop" = 0.5', "stages may differ in"),
         ('name = "remaining"', 'name = "the rest"', "takes letters"),
+        ('rule = "even_year"', 'rule = "people"', "is that of verification tasks"),
     ],
 )
 def test_a_faulty_card_is_one_line(tmp_path: Path, old: str, new: str, says: str) -> None:

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from bench.data.examples import Examples
 from bench.errors import DataError, nearest, unknown
 
-RULES = ("even_year", "stratified", "grouped", "random", "people")
+RULES = ("even_year", "stratified", "grouped", "random")
 """The split rules; `bench.data.splits` has what they do."""
 
-ON_COLUMN = ("even_year", "grouped", "people")
+PEOPLE = "people"
+"""The rule of tasks of pairs, which `bench.data.pair_split` has: nobody is on two sides."""
+
+ON_COLUMN = ("even_year", "grouped", PEOPLE)
 """Those of them that look at a column."""
 
 _YEAR = re.compile(r"\s*([0-9]{1,9})(?:\.0*)?\s*")
@@ -22,7 +25,7 @@ _YEAR = re.compile(r"\s*([0-9]{1,9})(?:\.0*)?\s*")
 class SplitPlan:
     """How examples are parted into train and test.
 
-    rule: one of RULES. column: what the rule looks at (`even_year`: years; `grouped`: what must not be
+    rule: one of RULES, or PEOPLE. column: what the rule looks at (`even_year`: years; `grouped`: what must not be
     parted; `people`: who is on a photo; the others: nothing). fraction: share of the labelled examples, or of
     the people, that tests, and seed: which, for the rules that draw.
     """
@@ -36,7 +39,7 @@ class SplitPlan:
 def check_column(examples: Examples, plan: SplitPlan) -> None:
     """Raise BenchError for an unknown rule, DataError where the data lacks the column it looks at."""
     rule, column = plan.rule, plan.column
-    if rule not in RULES:
+    if rule not in (*RULES, PEOPLE):
         raise unknown("split rule", rule, RULES, f"there are: {', '.join(RULES)}")
     if column not in examples.columns and rule in ON_COLUMN:
         guess = nearest(column, examples.columns)
