@@ -25,9 +25,9 @@ _YEAR = re.compile(r"\s*([0-9]{1,9})(?:\.0*)?\s*")
 class SplitPlan:
     """How examples are parted into train and test.
 
-    rule: one of RULES, or PEOPLE. column: what the rule looks at (`even_year`: years; `grouped`: what must not be
-    parted; `people`: who is on a photo; the others: nothing). fraction: share of the labelled examples, or of
-    the people, that tests, and seed: which, for the rules that draw.
+    rule: one of RULES, or PEOPLE. column: what the rule looks at (`even_year`: years; `grouped`: what must
+    not be parted; `people`: who is on a photo; the others: nothing). fraction: share of the labelled
+    examples, or of the people, that tests, and seed: which, for the rules that draw.
     """
 
     rule: str

@@ -128,23 +128,25 @@ def test_what_could_differ_is_kept_apart(tmp_path: Path, counted: list[int]) -> 
     for recipe in (CROP, Recipe("crop", 0.7), Recipe("flip"), Recipe("flip", 0.7)):
         _views(pixels, tmp_path, 1, recipe)
     assert len(counted) == len(_folders(tmp_path)) == 3
-    _views(pixels, tmp_path, 1, pooled=False)
     ensure_maps(pixels, **_how(tmp_path))
     ensure_features(pixels, **_how(tmp_path))
-    assert len(_folders(tmp_path)) == 6
+    assert len(_folders(tmp_path)) == 5
 
 
 def test_meta_tells_what_the_images_went_through(tmp_path: Path, counted: list[int]) -> None:
-    _views(_pixels(30), tmp_path, 1, pooled=False)
+    _views(_pixels(30), tmp_path, 1)
     (path,) = (tmp_path / "features").glob("*/features.json")
     meta = json.loads(path.read_text(encoding="utf-8"))
     assert meta["augment"] == {"version": 1, "recipe": "crop", "strength": 0.5} and meta["view"] == 0
+    assert meta["shape"] == [30, 84]
+    ensure_maps(_pixels(30), **_how(tmp_path / "maps"))
+    (path,) = (tmp_path / "maps" / "features").glob("*/features.json")
+    meta = json.loads(path.read_text(encoding="utf-8"))
     assert meta["pooled"] is False and meta["shape"] == [30, 2, 3, 4]
 
 
-@pytest.mark.parametrize("pooled", [True, False])
 def test_interrupted_views_go_on_where_they_stopped(
-    pooled: bool, tmp_path: Path, counted: list[int], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, counted: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(features, "SAVE_SECONDS", 0.0)
     told: list[tuple[int, str]] = []
@@ -155,16 +157,31 @@ def test_interrupted_views_go_on_where_they_stopped(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _views(_pixels(), tmp_path, 3, pooled=pooled, progress=stop)
+        _views(_pixels(), tmp_path, 3, progress=stop)
     assert len(_folders(tmp_path)) == 2  # the first, and what there is of the second
-    kind = "features" if pooled else "feature maps"
-    assert told[-1] == (256, f"{kind} of lenet, crop, view 2")
+    assert told[-1] == (256, "features of lenet, crop, view 2")
     counted.clear()
-    found = _views(_pixels(), tmp_path, 3, pooled=pooled)
-    shown = 0 if pooled else 1  # the batch that shows what shape a map has
-    assert len(counted) == 2 + 3 + shown
-    for view, whole in zip(found, _views(_pixels(), tmp_path / "whole", 3, pooled=pooled), strict=True):
+    found = _views(_pixels(), tmp_path, 3)
+    assert len(counted) == 2 + 3
+    for view, whole in zip(found, _views(_pixels(), tmp_path / "whole", 3), strict=True):
         np.testing.assert_array_equal(view, whole)
+
+
+def test_interrupted_maps_go_on_where_they_stopped(
+    tmp_path: Path, counted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "SAVE_SECONDS", 0.0)
+
+    def stop(done: int, total: int, what: str) -> None:
+        if done >= 256 and what == "feature maps of lenet":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ensure_maps(_pixels(), **_how(tmp_path, progress=stop))
+    counted.clear()
+    found = ensure_maps(_pixels(), **_how(tmp_path))
+    assert len(counted) == 2 + 1  # what is left, and the batch that shows what shape a map has
+    np.testing.assert_array_equal(found, ensure_maps(_pixels(), **_how(tmp_path / "whole")))
 
 
 def test_two_builders_compute_once(tmp_path: Path, counted: list[int]) -> None:
