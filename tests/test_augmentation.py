@@ -15,9 +15,8 @@ RUN = (
     *("--seed", "0", "--quiet"),
 )
 FEW = "augment(randaug,classes=minority)"
-SOME = ("none", FEW, "augment(flip)+cmo", "mixup(classes=minority)", "cutmix")
 ALL = (
-    *SOME,
+    *("none", FEW, "augment(flip)+cmo", "mixup(classes=minority)", "cutmix"),
     *(f"augment({name})" for name in RECIPES if name != "standard"),
     *("augment", "oversample+augment(crop,classes=minority)"),
     *("mixup", "cutmix(classes=minority)", "cmo", "cmo(power=0.5)"),
@@ -43,17 +42,17 @@ def _bits(stored: Stored) -> bytes:
     return (stored.folder / PREDICTIONS).read_bytes()
 
 
-@pytest.mark.parametrize("methods", [SOME, pytest.param(ALL, marks=pytest.mark.slow)], ids=["some", "all"])
-def test_nets_learn_from_each_what_they_learn_from_it_alone(place: Place, methods: tuple[str, ...]) -> None:
-    cells = _run(place, methods, "--regime", "scratch", results=f"together{len(methods)}")
+@pytest.mark.slow
+def test_nets_learn_from_each_what_they_learn_from_it_alone(place: Place) -> None:
+    cells = _run(place, ALL, "--regime", "scratch", results=f"together{len(ALL)}")
     assert {stored.record["status"] for stored in cells.values()} == {"ok"}
-    assert len(cells) == len(methods) == len({_bits(stored) for stored in cells.values()})
+    assert len(cells) == len(ALL) == len({_bits(stored) for stored in cells.values()})
     facts = cells[FEW].record["choices"]["augment"]
     assert 0 < facts["minority_classes"] < 20 and facts["minority_images"] > 0
     assert "augment" not in cells["augment(flip)+cmo"].record["choices"]
-    last = cells[methods[2]]
-    alone = _run(place, (methods[2],), "--regime", "scratch", results=f"alone{len(methods)}")
-    assert _bits(alone[methods[2]]) == _bits(last)
+    last = cells[ALL[2]]
+    alone = _run(place, (ALL[2],), "--regime", "scratch", results=f"alone{len(ALL)}")
+    assert _bits(alone[ALL[2]]) == _bits(last)
 
 
 def _folders(place: Place) -> dict[str, int]:
@@ -112,6 +111,7 @@ def test_patches_are_for_one_class_per_image(place: Place, method: str) -> None:
     assert f"{method} is for multiclass tasks, not for multilabel" in err
 
 
+@pytest.mark.slow
 def test_attributes_are_blended_and_changed_too(place: Place) -> None:
     from bench.store import Store
 

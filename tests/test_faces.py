@@ -149,7 +149,7 @@ def test_what_is_no_pair_is_one_line(place: Place) -> None:
     assert "a pair is two photos" in place.bench("explain", one, photo, "--out", "x", code=2)[1]
 
 
-@pytest.mark.parametrize("array", ["mean", "kernel", "bias"])
+@pytest.mark.parametrize("array", ["mean", pytest.param("kernel", marks=pytest.mark.slow)])
 def test_a_kept_model_whose_arrays_do_not_fit_is_one_line(place: Place, array: str) -> None:
     stored = cell(place, "pair_logistic", seed=1)
     with np.load(stored.folder / MODEL) as found:
@@ -164,6 +164,7 @@ def test_a_kept_model_whose_arrays_do_not_fit_is_one_line(place: Place, array: s
     place.bench("predict", stored.id[:8], *photos)
 
 
+@pytest.mark.slow
 def test_each_photo_is_explained_beside_the_other(place: Place) -> None:
     pytest.importorskip("lime")
     stored = cell(place, "cosine")
@@ -183,6 +184,7 @@ def test_results_are_compared_ranked_and_reported(place: Place) -> None:
     assert "joint_bayes" in page and "ROC" in page
 
 
+@pytest.mark.slow
 def test_a_cell_is_reproduced_to_the_bit(place: Place) -> None:
     out, _ = place.bench("reproduce", *(cell(place, method).id[:8] for method in ("cosine", "pair_logistic")))
     assert out.count("equal") >= 2

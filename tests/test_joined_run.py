@@ -55,6 +55,7 @@ def test_a_kept_model_gives_the_stored_scores_of_image_files(place: Place) -> No
         np.testing.assert_allclose(found[item], scores, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_a_second_run_gives_the_same_bits(place: Place) -> None:
     out, _ = place.bench("reproduce", stored_of(place, "lenet+hog").id[:8], "--format", "json")
     (row,) = json.loads(out)

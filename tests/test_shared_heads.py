@@ -51,6 +51,7 @@ def test_every_cell_is_measured_and_says_what_it_trained_on(place: Place) -> Non
         assert stored.record["environment"]["precision"] == "float32"
 
 
+@pytest.mark.slow
 def test_a_kept_model_answers_what_the_cell_did(place: Place) -> None:
     for text, stored in _cells(place).items():
         assert load_head(stored.folder).unit == ("ldam" in text)

@@ -47,6 +47,7 @@ def _answers(*names: str, setting: TrainSetting = SETTING, **more: Any) -> list[
     return [_bits(*one) for one in train_nets(_build, pixels, _scale, y, K, lanes, setting, **more)]
 
 
+@pytest.mark.slow
 def test_a_lane_is_what_it_is_alone_and_every_change_tells() -> None:
     together = _answers(*LANES)
     assert len(set(together)) == len(LANES)
@@ -54,7 +55,7 @@ def test_a_lane_is_what_it_is_alone_and_every_change_tells() -> None:
         assert _answers(name) == [together[list(LANES).index(name)]]
 
 
-@pytest.mark.parametrize("name", ["randaug", "cutmix flip", "cmo crop"])
+@pytest.mark.parametrize("name", [pytest.param("randaug", marks=pytest.mark.slow), "cutmix flip", "cmo crop"])
 def test_a_killed_net_goes_on_to_the_same_bits(name: str, tmp_path: Path) -> None:
     path, whole = tmp_path / "net.npz", _answers(name)
 
