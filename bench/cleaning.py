@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,8 @@ from bench.data.examples import ImageReader
 from bench.data.parts import Parts
 from bench.errors import BenchError, DataError
 from bench.plan import Request, open_task
+from bench.progress import Progress
 from bench.report.table import Column, Table
-
-Progress = Callable[[int, int, str], None]
 
 _SCORES = {"precision": "precision", "recall": "recall", "f1": "F1", "auprc": "AUPRC", "auroc": "AUROC"}
 

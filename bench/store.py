@@ -18,7 +18,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
+from bench.locks import take_lock
 from bench.models.lanes import Epoch, Trained
 from bench.spec import FORMAT_VERSION, Cell, CellResult, PairFacts, Predictions, finite
 from bench.stored import CURVES, HISTORY, NEWER, PER_CLASS, PREDICTIONS, RESULT, Stored
@@ -115,20 +116,10 @@ class Store:
         return target
 
     @contextmanager
-    def lock(self, name: str, waiting: Any = None) -> Iterator[None]:
+    def lock(self, name: str, waiting: Callable[[], object] = tuple) -> Iterator[None]:
         """Hold a lock shared by all runs into this folder; `waiting()` is called once if it is taken."""
-        from filelock import FileLock, Timeout
-
         with _storing(self.root):
-            folder = self.root / LOCKS
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / f"{slug(name)}.lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                if waiting is not None:
-                    waiting()
-                lock.acquire()
+            lock = take_lock(self.root / LOCKS / f"{slug(name)}.lock", waiting)
         try:
             yield
         finally:

@@ -70,7 +70,7 @@ def _compared(
     ours: Entrant, theirs: Entrant, draws: int | None, seed: int, problems: list[str] | None
 ) -> list[Comparison]:
     if ours.setting is not None and theirs.setting is not None:
-        return _two_settings(ours.setting, theirs.setting, ours, theirs, draws, seed, problems)
+        return _two_settings(ours.setting, theirs.setting, theirs, draws, seed, problems)
     if ours.setting is not None:
         assert theirs.published is not None and theirs.baseline is not None
         rows = compare_published(ours.setting, theirs.baseline, theirs.published)
@@ -86,7 +86,6 @@ def _compared(
 def _two_settings(
     ours: Setting,
     theirs: Setting,
-    our: Entrant,
     their: Entrant,
     draws: int | None,
     seed: int,

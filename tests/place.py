@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+from bench.context import CHECKPOINTS
+from bench.models.checkpoints import read_checkpoint
 from bench.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,6 +50,37 @@ class Place:
         assert "Traceback" not in out + err
         return out, err
 
+    def draw_weights(self) -> str:
+        """Write weights of a small net, drawn at random; return the file's name."""
+        code = (
+            "from bench.models.backbones import build_backbone, get_backbone\n"
+            "build_backbone(get_backbone('lenet'), (32, 32), 'random', 7).save_weights('lenet.weights.h5')"
+        )
+        subprocess.run([sys.executable, "-c", code], cwd=self.folder, env=self.env, check=True)
+        return "lenet.weights.h5"
+
+    def kill(self, *args: str, cache: str, epochs: int = 1) -> int:
+        """Kill a command that trains a net once so many epochs are written down; return how many are."""
+        running = self.start(*args, "--cache", cache)
+        try:
+            return _epochs_behind(self.folder / cache / CHECKPOINTS, epochs, running)
+        finally:
+            # The command and the process that trains, at once, as the machine's loss of power would.
+            os.killpg(running.pid, signal.SIGKILL)
+            running.communicate()
+
     @property
     def store(self) -> Store:
         return Store(self.folder / "results")
+
+
+def _epochs_behind(folder: Path, wanted: int, running: subprocess.Popen[str]) -> int:
+    """Wait until a net in training has written down so many epochs, and return how many there are."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end and running.poll() is None:
+        found = [read_checkpoint(path) for path in folder.glob("[!.]*.npz")]
+        behind = max((len(one.history) for one in found if one is not None), default=0)
+        if behind >= wanted:
+            return behind
+        time.sleep(0.005)
+    raise AssertionError("it wrote nothing down, or ended before it was killed")

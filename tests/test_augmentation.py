@@ -129,31 +129,20 @@ def test_attributes_are_blended_and_changed_too(place: Place) -> None:
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bits(place: Place) -> None:
     """Regime finetune, stopped by a signal after its first checkpoint."""
-    import signal
-    import subprocess
-    import sys
-    import time
-
-    code = (
-        "from bench.models.backbones import build_backbone, get_backbone\n"
-        "build_backbone(get_backbone('lenet'), (32, 32), 'random', 7).save_weights('lenet.weights.h5')"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=place.folder, env=place.env, check=True)
-    method = "augment(randaug)+cmo"
     args = (
-        *(*RUN, "--method", method, "--regime", "finetune", "--weights", "lenet.weights.h5"),
+        *(
+            *RUN,
+            "--method",
+            "augment(randaug)+cmo",
+            "--regime",
+            "finetune",
+            "--weights",
+            place.draw_weights(),
+        ),
         *("--set", "epochs=12", "--set", "patience=0"),
     )
     place.bench(*args, "--results", "whole")
-    killed = place.start(*args, "--results", "killed")
-    folder = place.folder / "cache" / "checkpoints"
-    for _ in range(1200):
-        if list(folder.glob("*.npz")) or killed.poll() is not None:
-            break
-        time.sleep(0.05)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
-    assert list(folder.glob("*.npz")), "it was killed between its first epoch and its end"
+    assert place.kill(*args, "--results", "killed", cache="cache") < 12
     place.bench(*args, "--results", "killed")
     from bench.store import Store
 

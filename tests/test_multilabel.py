@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -474,38 +468,20 @@ def test_methods_for_classes_are_not_for_attributes(place: Wardrobe) -> None:
     assert "smote is for multiclass tasks, not for multilabel" in err
 
 
-@pytest.fixture(scope="module")
-def weights(place: Wardrobe) -> str:
-    """A file with weights of a small net, drawn at random."""
-    code = (
-        "from bench.models.backbones import build_backbone, get_backbone\n"
-        "build_backbone(get_backbone('lenet'), (32, 32), 'random', 7).save_weights('lenet.weights.h5')"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=place.folder, env=place.env, check=True)
-    return "lenet.weights.h5"
-
-
 @pytest.mark.slow
-def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_bits(place: Wardrobe, weights: str) -> None:
+def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_bits(place: Wardrobe) -> None:
     """Of a net with a loss that remembers rows and a learning rate that falls by what was seen before."""
     epochs = 60
     args = (
-        *("run", *TINY[:-1], f"epochs={epochs}", "--regime", "finetune", "--weights", weights),
+        *("run", *TINY[:-1], f"epochs={epochs}", "--regime", "finetune", "--weights", place.draw_weights()),
         *("--method", "large_loss(permanent,rate=0.1)", "--set", "patience=0", "--set", "lr=0.01"),
         *("--set", "schedule=plateau", "--set", "schedule_every=2", "--quiet"),
     )
     place.bench(*args, "--results", "whole", "--cache", "whole-cache")
-    torn = (*args, "--results", "torn", "--cache", "torn-cache")
-    running = place.start(*torn)
-    try:
-        behind = _epochs_behind(place.folder / "torn-cache" / "checkpoints", 5, running)
-    finally:
-        # The command and the process that trains, at once, as the machine's loss of power would.
-        os.killpg(running.pid, signal.SIGKILL)
-        running.communicate()
+    behind = place.kill(*args, "--results", "torn", cache="torn-cache", epochs=5)
     assert 5 <= behind < epochs
     assert not place.cells("torn")
-    _, err = place.bench(*torn)
+    _, err = place.bench(*args, "--results", "torn", "--cache", "torn-cache")
     first = next(line for line in err.splitlines() if "training 1 nets" in line)
     assert int(first.split(": ")[-1].split(" of ")[0]) > behind, "it did not begin again"
     [whole], [again] = (list(place.cells(name).values()) for name in ("whole", "torn"))
@@ -513,19 +489,6 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_with_the_same_bits(place: Wa
         assert (whole.folder / name).read_bytes() == (again.folder / name).read_bytes()
     assert len(whole.history) == epochs
     assert not list((place.folder / "torn-cache" / "checkpoints").iterdir()), "what is stored needs none"
-
-
-def _epochs_behind(folder: Path, wanted: int, running: subprocess.Popen[Any]) -> int:
-    """Wait until a net in training has written down so many epochs, and return how many there are."""
-    end = time.monotonic() + 120
-    while time.monotonic() < end and running.poll() is None:
-        for path in folder.glob("[!.]*.npz"):
-            with np.load(path, allow_pickle=False) as found:
-                behind = len(json.loads(found["facts"].tobytes())["history"])
-            if behind >= wanted:
-                return behind
-        time.sleep(0.005)
-    raise AssertionError("it wrote nothing down, or ended before it was killed")
 
 
 def test_cleaning_is_for_one_label_per_image(place: Wardrobe) -> None:

@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,9 +86,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def examples(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Examples:
     return open_source("kaggle-fashion", folder, "tiny", tmp_path_factory.mktemp("c"), ("articleType",))
-
-
-Run = Callable[[Cell], tuple[KeptHead, np.ndarray]]
 
 
 @pytest.fixture(scope="module")
@@ -389,6 +385,8 @@ def test_a_cell_without_a_model_says_how_to_get_one(tmp_path: Path) -> None:
     assert isinstance(error, StoreError) and "does not fit lenet" in str(error)
     error = bench("predict", "zzzz", "x.jpg", "--results", tmp_path).exception
     assert isinstance(error, BenchError) and "no stored cell begins with 'zzzz'" in str(error)
+    error = bench("predict", str(target), "x.jpg", "--results", tmp_path / "other").exception
+    assert isinstance(error, BenchError) and "name its --results folder" in str(error)
 
 
 def test_weights_of_ones_own_must_be_the_same_file(tmp_path: Path) -> None:

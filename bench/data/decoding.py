@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,7 @@ import numpy as np
 from bench.data.examples import Examples, ImageError
 from bench.data.images import resize
 from bench.errors import StoreError
-
-Progress = Callable[[int, int, str], None]
-"""Called with how many images are done, of how many, and what is being done to them."""
+from bench.progress import Progress
 
 _BLOCK = 32
 

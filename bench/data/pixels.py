@@ -17,10 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.decoding import Progress, decode_all, no_room, stride
+from bench.data.decoding import decode_all, no_room, stride
 from bench.data.examples import Examples, Problem
 from bench.data.images import RESIZE_MODES
 from bench.errors import StoreError, unknown
+from bench.locks import take_lock
+from bench.progress import Progress, in_silence
 from bench.spec import canonical_json
 
 PIXELS_VERSION = 1
@@ -142,16 +144,12 @@ def _next_of(waiting: deque[tuple[np.ndarray, Future[np.ndarray]]]) -> tuple[np.
     return part, answer.result()
 
 
-def _in_silence(done: int, total: int, what: str) -> None:
-    """Tell nobody."""
-
-
 def ensure_pixels(
     examples: Examples,
     size: tuple[int, int],
     mode: str,
     cache: Path,
-    progress: Progress = _in_silence,
+    progress: Progress = in_silence,
     crop: float = 1.0,
 ) -> Pixels:
     """Return the pixels of all examples at (height, width), decoding them unless the cache has them.
@@ -208,16 +206,9 @@ def _open(folder: Path, size: tuple[int, int], count: int) -> Pixels | None:
 @contextmanager
 def _building(folder: Path, total: int, progress: Progress) -> Iterator[None]:
     """Hold the right to build the folder, and clear away what killed builders left behind."""
-    from filelock import FileLock, Timeout
-
+    what = "waiting for another process that decodes the same images"
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.with_name(f"{folder.name}.lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            progress(0, total, "waiting for another process that decodes the same images")
-            lock.acquire()
+        lock = take_lock(folder.with_name(f"{folder.name}.lock"), lambda: progress(0, total, what))
     except OSError as error:
         raise no_room(folder, error) from None
     try:

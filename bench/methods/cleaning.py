@@ -18,6 +18,7 @@ from bench.methods.prices import FAR, odd_prices
 from bench.methods.registry import Labelled, LossSpec
 from bench.models.cohort import train_heads
 from bench.models.lanes import Lane, TrainSetting
+from bench.standard import mean_and_deviation
 
 BATCH, DECAY, EPOCHS, STEPS, RATE = 64, 0.05, 30, 300, 0.025
 """How the heads of the folds are trained, whatever the protocol: for so many epochs, or more until so many
@@ -220,7 +221,6 @@ def _last_of_class(found: Suspects, y: np.ndarray, k: int) -> np.ndarray:
 def _standardised(features: np.ndarray) -> np.ndarray:
     """Return (n, d) float32 features with mean 0 and deviation 1 in every column that varies."""
     table = np.asarray(features, np.float32)
-    spread = table.std(axis=0, dtype=np.float64)
-    scale = np.where(spread > 1e-8, spread, 1.0).astype(np.float32)
-    out: np.ndarray = (table - table.mean(axis=0, dtype=np.float64).astype(np.float32)) / scale
+    mean, scale = mean_and_deviation(table)
+    out: np.ndarray = (table - mean.astype(np.float32)) / scale.astype(np.float32)
     return out

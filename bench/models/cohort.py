@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from threading import Event, Lock
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from bench.methods.losses import PAIRED
 from bench.methods.registry import LinearHead
 from bench.models.lanes import Hidden, Lane, Trained, TrainSetting
 from bench.models.schedule import Watch
 from bench.models.stack import Stack
-
-Progress = Callable[[int, int, str], None]
+from bench.models.together import core_count, train_together
+from bench.progress import Progress
 
 BUDGET = 64 * 2**20
 """Bytes of the heads that train at a time, optimizer slots and gradients included."""
@@ -57,22 +53,10 @@ def train_heads(
     table = np.asarray(features, np.float32)
     truth = np.asarray(y, np.int32 if y.ndim == 1 else np.float32)
     heads: dict[int, tuple[LinearHead, Hidden | None]] = {}
-    telling, halt = Lock(), Event()
 
-    def tell() -> None:
-        with telling:
-            done = sum(watch.done for watch in watches.values())
-            total = sum(watch.epochs for watch in watches.values())
-            if progress and not halt.is_set():
-                progress(done, total, f"training {len(lanes)} heads")
-
-    def train(team: Sequence[int]) -> None:
+    def train(team: Sequence[int]) -> Iterator[None]:
         stack = Stack(table, truth, classes, [lanes[index] for index in team], setting)
-        with np.errstate(all="ignore"):
-            for _ in _train(stack, team, watches, heads):
-                if halt.is_set():
-                    return
-                tell()
+        return _train(stack, team, watches, heads)
 
     cores = core_count()
     # Kernel, gradient, the optimizer's slots and its spare room, of every lane on every core.
@@ -80,14 +64,8 @@ def train_heads(
     widest = max([classes, *(lane.units for lane in lanes), *aside])
     twins = 1 + any(lane.loss.family in PAIRED for lane in lanes)
     most = budget // (4 * 5 * widest * (table.shape[1] + 1) * cores * twins)
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores) as pool:
-        futures = [pool.submit(train, team) for team in teams(going, max(1, min(TEAM, most)), cores)]
-        try:
-            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
-                future.result()
-        finally:
-            halt.set()
-            pool.shutdown(cancel_futures=True)
+    parts = teams(going, max(1, min(TEAM, most)), cores)
+    train_together(parts, train, watches.values(), progress, f"training {len(lanes)} heads")
     outcomes = {index: watch.trained(*heads.get(index, (None, None))) for index, watch in watches.items()}
     return [outcomes[index] for index in first]
 
@@ -125,11 +103,6 @@ def teams(lanes: Mapping[int, Lane], most: int, cores: int) -> list[list[int]]:
         group[start : start + most] for group in sharing.values() for start in range(0, len(group), most)
     ]
     return sorted(parts, key=lambda team: -sum(len(lanes[i].rows) * lanes[i].epochs for i in team))
-
-
-def core_count() -> int:
-    """Return how many threads may train."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _first_equals(lanes: Sequence[Lane]) -> list[int]:

@@ -60,6 +60,8 @@ def channel_scale(maps: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.nd
     """
     import numpy as np
 
+    from bench.standard import STILL
+
     size = max(1, BLOCK // (maps[0].size * 8))
     parts = [rows[start : start + size] for start in range(0, len(rows), size)]
     count = len(rows) * maps.shape[1] * maps.shape[2]
@@ -67,4 +69,4 @@ def channel_scale(maps: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.nd
     # A second pass, as the difference of two large sums would lose what a channel hardly varies by.
     squares = sum(np.square(maps[part] - mean).sum(axis=(0, 1, 2)) for part in parts)
     spread = np.sqrt(squares / count)
-    return mean.astype(np.float32), np.where(spread > 1e-8, spread, 1.0).astype(np.float32)
+    return mean.astype(np.float32), np.where(spread > STILL, spread, 1.0).astype(np.float32)

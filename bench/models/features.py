@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,26 +17,23 @@ import numpy as np
 
 from bench.data.pixels import Pixels
 from bench.errors import BenchError, StoreError
+from bench.locks import take_lock
 from bench.models.augment import Change, Recipe, load_change
 from bench.models.backbone_info import AS_EVER, BackboneInfo, Reading
 from bench.models.backbones import preprocess_mode, weights_id
 from bench.models.extract import Extract, both_ways, feature_engine, mirror
 from bench.models.rows import DONE_FILE, ROWS_FILE, Rows, write_json
+from bench.progress import Progress, in_silence
 from bench.spec import canonical_json
 
 FEATURES_VERSION = 1
 """Bumped when the same image would no longer give the same features."""
 
-Progress = Callable[[int, int, str], None]
 Batches = Iterable[tuple[np.ndarray, np.ndarray]]
 
 META_FILE = "features.json"
 SAVE_SECONDS = 15.0
 """How often an unfinished build writes down how far it has come."""
-
-
-def _in_silence(done: int, total: int, what: str) -> None:
-    """Tell nobody."""
 
 
 def ensure_features(
@@ -46,7 +43,7 @@ def ensure_features(
     preprocess: str,
     engine: str,
     cache: Path,
-    progress: Progress = _in_silence,
+    progress: Progress = in_silence,
     reading: Reading = AS_EVER,
 ) -> np.ndarray:
     """Return the (n, d) float32 features of all images, mapped from the cache, computing them if need be.
@@ -77,7 +74,7 @@ class Extraction:
     preprocess: str
     engine: str
     cache: Path
-    progress: Progress = _in_silence
+    progress: Progress = in_silence
     reading: Reading = AS_EVER
     pooled: bool = True
     recipe: Recipe | None = None
@@ -263,16 +260,9 @@ def _engine(
 @contextmanager
 def _building(folder: Path, total: int, progress: Progress) -> Iterator[None]:
     """Hold the right to build the folder; every way in which the disk can fail becomes one line."""
-    from filelock import FileLock, Timeout
-
+    what = "waiting for another process that computes the same features"
     with _writing(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.with_name(f"{folder.name}.lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            progress(0, total, "waiting for another process that computes the same features")
-            lock.acquire()
+        lock = take_lock(folder.with_name(f"{folder.name}.lock"), lambda: progress(0, total, what))
     try:
         yield
     finally:

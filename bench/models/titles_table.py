@@ -9,35 +9,40 @@ MOST_TERMS = 2048
 
 GRU_UNITS = 64
 
+
+def _titles(name: str, summary: str, features: int, weights: str, regime: str) -> BackboneInfo:
+    """Return a row; its input_size is that at which images are looked at to see whether they can be read."""
+    return BackboneInfo(
+        name=name,
+        family="titles",
+        summary=summary,
+        source="titles",
+        builder=name,
+        input_size=(32, 32),
+        min_size=1,
+        preprocess="none",
+        features=features,
+        parameters=0,
+        weights=(weights,),
+        regime=regime,
+        reads="titles",
+    )
+
+
 TITLES: tuple[BackboneInfo, ...] = (
-    BackboneInfo(
-        name="tfidf",
-        family="titles",
-        summary=f"titles: tf-idf of up to {MOST_TERMS} words and pairs of words of the training titles",
-        source="titles",
-        builder="tfidf",
-        input_size=(32, 32),
-        min_size=1,
-        preprocess="none",
-        features=MOST_TERMS,
-        parameters=0,
-        weights=(NO_WEIGHTS,),
-        reads="titles",
+    # name, summary, features, weights, regime
+    _titles(
+        "tfidf",
+        f"titles: tf-idf of up to {MOST_TERMS} words and pairs of words of the training titles",
+        MOST_TERMS,
+        NO_WEIGHTS,
+        "frozen",
     ),
-    BackboneInfo(
-        name="gru",
-        family="titles",
-        summary="titles: an embedding of each word and a GRU (Cho 2014), trained from scratch",
-        source="titles",
-        builder="gru",
-        input_size=(32, 32),
-        min_size=1,
-        preprocess="none",
-        features=GRU_UNITS,
-        parameters=0,
-        weights=("random",),
-        regime="scratch",
-        reads="titles",
+    _titles(
+        "gru",
+        "titles: an embedding of each word and a GRU (Cho 2014), trained from scratch",
+        GRU_UNITS,
+        "random",
+        "scratch",
     ),
 )
-"""Their input_size is only that at which images are looked at to see whether they can be read."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,7 @@ from bench.data.pixels import Pixels
 from bench.models.augment import Recipe
 from bench.models.backbone_info import AS_EVER, BackboneInfo, Reading
 from bench.models.features import Extraction
-
-Progress = Callable[[int, int, str], None]
+from bench.progress import Progress
 
 
 def ensure_views(

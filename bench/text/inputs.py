@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
 
 import numpy as np
 
-from bench.data.splits import StageSplit
 from bench.errors import BenchError
-from bench.methods.apply import Resolved
 from bench.models.augment import Recipe
-from bench.models.inputs import Inputs, JoinedInputs
-from bench.models.orders import Fitted, Order, as_targets, resolve_order, train_setting
-from bench.models.trainers import lane_on_inputs
-from bench.spec import Value
+from bench.models.inputs import Inputs, JoinedInputs, NetInputs
 from bench.text.gru import build_gru, word_numbers
 from bench.text.tfidf import tfidf_rows
 from bench.text.titles import StageTitles
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -52,55 +44,10 @@ def beside_titles(images: Inputs | None, titles: StageTitles) -> tuple[Inputs, i
     return (own if images is None else JoinedInputs((images, own))), width
 
 
-class TitleTrainer:
-    """Scratch regime: each cell is a net of its own, trained on the words of titles.
+def word_inputs(titles: StageTitles) -> NetInputs:
+    """Return what nets that read titles word by word are trained on."""
+    from bench.env import make_deterministic
 
-    prices: as in `bench.models.trainers.HeadTrainer`.
-    """
-
-    def __init__(
-        self,
-        titles: StageTitles,
-        split: StageSplit,
-        setting: Mapping[str, Value],
-        progress: Progress,
-        prices: Sequence[str] | None = None,
-    ) -> None:
-        self.titles, self.setting, self.progress, self.prices = titles, setting, progress, prices
-        self.classes, self.truth = len(split.classes), as_targets(split.truth)
-
-    def fit(self, orders: Sequence[Order]) -> Iterator[Fitted]:
-        """Train every order's net, one after the other."""
-        from bench.env import make_deterministic
-        from bench.models.nets import train_nets
-
-        make_deterministic()
-        table, numbers = word_numbers(self.titles.words, self.titles.train)
-
-        def build(seed: int) -> Any:
-            return build_gru(table.shape[1], numbers, seed)
-
-        resolved = [
-            resolve_order(order, self.truth, self.classes, None, None, self.prices) for order in orders
-        ]
-        lanes = [
-            lane_on_inputs(order, made, self.setting)
-            for order, made in zip(orders, resolved, strict=True)
-            if isinstance(made, Resolved)
-        ]
-        answers = train_nets(
-            build,
-            table,
-            lambda batch: batch,
-            self.truth,
-            self.classes,
-            lanes,
-            train_setting(self.setting),
-            self.progress,
-        )
-        for one in resolved:
-            if isinstance(one, str):
-                yield Fitted.failed(one)
-            else:
-                trained, embed = next(answers)
-                yield Fitted(trained, embed, one, net=embed.variables)
+    make_deterministic()
+    table, numbers = word_numbers(titles.words, titles.train)
+    return NetInputs(table, lambda batch: batch, partial(build_gru, table.shape[1], numbers))

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from threading import Event, Lock
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from bench.data.pairs import PairArrays
 from bench.methods.registry import LinearHead, LossSpec
-from bench.models.cohort import Progress, core_count
 from bench.models.descent import DESCENTS
 from bench.models.judging import auc
 from bench.models.lanes import Lane, Trained, TrainSetting
 from bench.models.schedule import Watch, epoch_order, initial_kernel
+from bench.models.together import train_together
+from bench.progress import Progress
 from bench.spec import Step
 from bench.verification.embedding_losses import arcface, batch_hard, contrastive, cosface, semi_hard
+from bench.verification.pair_heads import of_views
 from bench.verification.spaces import unit
 
 SHOTS = 4
@@ -65,30 +64,15 @@ def train_embeddings(
     """
     watches = [Watch(_as_lane(lane), setting, attributes=True) for lane in lanes]
     kernels: dict[int, np.ndarray] = {}
-    telling, halt = Lock(), Event()
 
-    def tell() -> None:
-        with telling:
-            if progress and not halt.is_set():
-                done, total = sum(watch.done for watch in watches), sum(watch.epochs for watch in watches)
-                progress(done, total, f"training {len(lanes)} embeddings")
-
-    def train(place: int) -> None:
+    def train(place: int) -> Iterator[None]:
         training, watch = Embedding(lanes[place], setting), watches[place]
-        with np.errstate(all="ignore"):
-            while not watch.stopped and not halt.is_set():
-                if watch.record(*training.epoch(len(watch.history) + 1, watch.rate)):
-                    kernels[place] = training.kernel[0].copy()
-                tell()
+        while not watch.stopped:
+            if watch.record(*training.epoch(len(watch.history) + 1, watch.rate)):
+                kernels[place] = training.kernel[0].copy()
+            yield
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(core_count()) as pool:
-        futures = [pool.submit(train, place) for place in range(len(lanes))]
-        try:
-            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
-                future.result()
-        finally:
-            halt.set()
-            pool.shutdown(cancel_futures=True)
+    train_together(range(len(lanes)), train, watches, progress, f"training {len(lanes)} embeddings")
     outcomes = [watch.trained(_head(kernels.get(place))) for place, watch in enumerate(watches)]
     return [replace(outcome, score="auc") for outcome in outcomes]
 
@@ -132,7 +116,7 @@ class Embedding:
         """Train for one epoch, counted from 1; return mean loss, validation loss and validation ROC area."""
         lost, seen = 0.0, 0
         for batch in self._batches(number):
-            lost, seen = lost + self._step(batch, number, rate) * len(batch), seen + len(batch)
+            lost, seen = lost + self._step(batch, rate) * len(batch), seen + len(batch)
         return lost / max(seen, 1), *self._validate()
 
     def _mean_directions(self) -> np.ndarray:
@@ -152,7 +136,7 @@ class Embedding:
         order = epoch_order(np.arange(count), lane.seed, number)
         yield from (order[start : start + size] for start in range(0, count, size))
 
-    def _step(self, batch: np.ndarray, number: int, rate: float) -> float:
+    def _step(self, batch: np.ndarray, rate: float) -> float:
         """Move by one batch; return its mean loss."""
         lane, self.steps = self.lane, self.steps + 1
         if lane.step.name == "contrastive":
@@ -198,18 +182,13 @@ class Embedding:
         """Return the inputs of photos, of a view that is drawn where there are some."""
         tables = self.lane.photos
         if len(tables) == 1:
-            own: np.ndarray = tables[0][photos]
-            return own
+            return of_views(tables, 0, photos)
         draw = np.random.default_rng([_VIEWS, self.lane.seed, self.steps])
         views = draw.integers(0, len(tables), len(photos))
         if self.lane.together:
             paired = self.lane.step.name == "contrastive"
             views = np.tile(views[:batch], 2) if paired else np.full(len(photos), views[0])
-        out = np.empty((len(photos), tables[0].shape[1]), np.float32)
-        for view in np.unique(views).tolist():
-            taken = np.flatnonzero(views == view)
-            out[taken] = tables[view][photos[taken]]
-        return out
+        return of_views(tables, views, photos)
 
     def _validate(self) -> tuple[float, float]:
         """Return loss and ROC area of the validation pairs, NaN where there are none."""

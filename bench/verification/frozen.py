@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -14,10 +14,11 @@ from bench.data.pairs import PairArrays
 from bench.data.pixels import Pixels
 from bench.errors import BenchError
 from bench.models.augment import Recipe
-from bench.models.cohort import core_count
 from bench.models.inputs import Inputs
 from bench.models.lanes import Trained
 from bench.models.orders import train_setting
+from bench.models.together import core_count
+from bench.progress import Progress
 from bench.spec import Value
 from bench.verification.embeddings import EmbeddingLane, train_embeddings
 from bench.verification.matcher import Matcher, PhotoMatcher, to_arrays
@@ -27,8 +28,6 @@ from bench.verification.pair_heads import PairLane, PairTable, train_pair_heads
 from bench.verification.photo_rules import PhotoScores
 from bench.verification.preparing import PLAIN, Preparer, Scorer, Work, placed
 from bench.verification.spaces import Affine, Space, digest, standardised
-
-Progress = Callable[[int, int, str], None]
 
 BUDGET = 512 * 2**20
 """Bytes of photos' features beyond which what was asked for is trained before more is read."""

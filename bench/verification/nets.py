@@ -6,7 +6,7 @@ a layer on what they differ in and on what they have in common, or their cosine 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.data.pairs import PairArrays
 from bench.data.pixels import Pixels
 from bench.methods.registry import LossSpec
 from bench.models.backbone_info import BackboneInfo
+from bench.models.checkpoints import checkpoint_file
 from bench.models.lanes import Lane, Trained
 from bench.models.orders import train_setting
 from bench.models.schedule import initial_kernel
+from bench.progress import Progress
 from bench.spec import Step, Value
 from bench.verification.methods import match_of
 from bench.verification.orders import Matched, PairOrder
@@ -84,7 +85,7 @@ class NetPairs:
         pixels: Pixels,
         backbone: BackboneInfo,
         setting: Mapping[str, Value],
-        progress: Callable[[int, int, str], None],
+        progress: Progress,
         weights: str = "random",
         checkpoints: Path | None = None,
     ) -> None:
@@ -105,13 +106,10 @@ class NetPairs:
         pairs, same = PhotoPairs(self.pixels), [np.empty(0, bool)]
         lanes = []
         for order in orders:
-            train, val = _pairs_of(order)
-            rows, val_rows = (pairs.add(part.first, part.second) for part in (train, val))
-            same += [train.same, val.same]
+            sides = order.train, order.val
+            rows, val_rows = (pairs.add(side.first, side.second) for side in sides)
+            same += [side.same for side in sides]
             lanes.append(self._lane(order, rows, val_rows))
-        names = [
-            self.checkpoints / f"{one.name}.npz" if self.checkpoints and one.name else None for one in orders
-        ]
         answers = train_nets(
             lambda seed: pair_net(self.backbone, self.pixels.size, self.weights, step, self.setting, seed),
             pairs,
@@ -121,7 +119,7 @@ class NetPairs:
             lanes,
             train_setting(self.setting),
             self.progress,
-            names,
+            [checkpoint_file(self.checkpoints, order.name) for order in orders],
         )
         for trained, embed in answers:
             if trained.head is None:
@@ -144,13 +142,6 @@ class NetPairs:
         )
 
 
-def _pairs_of(order: PairOrder) -> tuple[PairArrays, PairArrays]:
-    """Return what an order trains on and what it is judged by while it does."""
-    if order.epochs is None:
-        return order.fold.train, order.fold.val
-    return order.fold.all_train, order.fold.val.take(np.empty(0, np.int64))
-
-
 def pair_net(
     backbone: BackboneInfo,
     size: tuple[int, int],
@@ -165,10 +156,10 @@ def pair_net(
     layer of relu units on these; `cosine`: the cosine of both, scaled. Raises BenchError as `build_backbone`
     does.
     """
-    from bench.models.backbones import build_backbone, freeze_before
+    from bench.models.backbones import build_backbone, freeze
 
     net = build_backbone(backbone, size, weights, seed)
-    freeze_before(net, str(setting["train_from"]))
+    freeze(net, setting)
     import keras
     from keras import layers, ops
 

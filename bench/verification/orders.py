@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from bench.data.pairs import Fold
+from bench.data.pairs import Fold, PairArrays
 from bench.models.lanes import Trained
 from bench.spec import MethodSpec
 
@@ -19,8 +19,7 @@ class PairOrder:
 
     epochs: how many, exactly, without validation; None trains as the protocol says and keeps the epoch that
     is best on the fold's validation pairs. rates: the learning rate of every epoch, where they are known
-    beforehand. name: of its checkpoint, or "" for none. Without `epochs` training sees the fold's `train`
-    pairs and `train_rows`; with them all of its training pairs and images.
+    beforehand. name: of its checkpoint, or "" for none.
     """
 
     method: MethodSpec
@@ -30,6 +29,21 @@ class PairOrder:
     rates: tuple[float, ...] = ()
     choices: Mapping[str, float] = field(default_factory=dict)
     name: str = ""
+
+    @property
+    def train(self) -> PairArrays:
+        """The training pairs: without those of validation while choices are made."""
+        return self.fold.train if self.epochs is None else self.fold.all_train
+
+    @property
+    def train_rows(self) -> np.ndarray:
+        """Rising positions of the photos that those who are told who is who train on."""
+        return self.fold.train_rows if self.epochs is None else self.fold.all_rows
+
+    @property
+    def val(self) -> PairArrays:
+        """The pairs by which choices are made: none when they have been."""
+        return self.fold.val if self.epochs is None else self.fold.val.take(np.empty(0, np.int64))
 
     def refit(self, matched: Matched) -> PairOrder:
         """Return the order that trains on all training pairs, as far as the best epoch was."""

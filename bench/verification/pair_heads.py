@@ -9,8 +9,10 @@ import numpy as np
 
 from bench.data.pairs import PairArrays
 from bench.methods.registry import LossSpec
-from bench.models.cohort import Progress, train_heads
+from bench.models.cohort import train_heads
 from bench.models.lanes import Lane, Trained, TrainSetting
+from bench.progress import Progress
+from bench.standard import mean_and_deviation
 from bench.verification.rules import Head, pair_features
 
 VIEWS_STREAM = 12
@@ -55,9 +57,7 @@ class PairTable:
         own = self._features(self.first, 0, 0)
         self.mean, self.scale = np.zeros(own.shape[1], np.float32), np.ones(own.shape[1], np.float32)
         if self.standardize:
-            self.mean = own.mean(axis=0, dtype=np.float64).astype(np.float32)
-            spread = own.std(axis=0, dtype=np.float64)
-            self.scale = np.where(spread > 1e-8, spread, 1.0).astype(np.float32)
+            self.mean, self.scale = (array.astype(np.float32) for array in mean_and_deviation(own))
         self.places = self._known(self._append(own, self.first.same), self.first)
 
     def rows(self, pairs: PairArrays) -> np.ndarray:
@@ -98,7 +98,8 @@ class PairTable:
         return np.stack(out)
 
     def _features(self, pairs: PairArrays, one: np.ndarray | int, other: np.ndarray | int) -> np.ndarray:
-        return pair_features(_pick(self.photos, one, pairs.first), _pick(self.photos, other, pairs.second))
+        sides = (one, pairs.first), (other, pairs.second)
+        return pair_features(*(of_views(self.photos, *side) for side in sides))
 
     def _append(self, features: np.ndarray, same: np.ndarray) -> np.ndarray:
         features -= self.mean
@@ -150,8 +151,8 @@ def _rule(trained: Trained, table: PairTable) -> Head | None:
     return None if trained.head is None else Head(table.mean, table.scale, trained.head, trained.hidden)
 
 
-def _pick(photos: Sequence[np.ndarray], views: np.ndarray | int, rows: np.ndarray) -> np.ndarray:
-    """Return (m, k) rows, each of the view that is named for it."""
+def of_views(photos: Sequence[np.ndarray], views: np.ndarray | int, rows: np.ndarray) -> np.ndarray:
+    """Return (m, k) float32 photos at these rows, each of the view that is named for it, or all of one."""
     if isinstance(views, int):
         whole: np.ndarray = photos[views][rows]
         return whole

@@ -55,12 +55,7 @@ class Work:
     @property
     def mined(self) -> int:
         """How many pairs it trains on beside those that were given."""
-        return len(self.train) - len(given_pairs(self.order))
-
-
-def given_pairs(order: PairOrder) -> PairArrays:
-    """Return the training pairs of an order: without those of validation while choices are made."""
-    return order.fold.train if order.epochs is None else order.fold.all_train
+        return len(self.train) - len(self.order.train)
 
 
 class Preparer:
@@ -96,15 +91,14 @@ class Preparer:
 
         Raises BenchError where there are too few photos or pairs for it.
         """
-        shape, fold, pairs = match_of(order.method), order.fold, given_pairs(order)
+        shape, pairs = match_of(order.method), order.train
         rows = np.unique(np.concatenate([pairs.first, pairs.second]))
         if shape.supervision == "identities":
-            rows = fold.train_rows if order.epochs is None else fold.all_rows
+            rows = order.train_rows
         if not has_both(pairs):
             missing = "two people" if pairs.same.any() else "one person"
             raise BenchError(f"no training pair is of {missing}: nothing can be learned, nor a cut be chosen")
-        val = fold.val if order.epochs is None else fold.val.take(np.zeros(len(fold.val), bool))
-        work = Work(order, shape, rows, pairs, val, Space((), self.widths))
+        work = Work(order, shape, rows, pairs, order.val, Space((), self.widths))
         candidates = self._candidates(work)
         steps = shape.space
         tried = [steps if dims is None else at_dims(steps, dims) for dims in candidates]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.context import CHECKPOINTS, Context
+from bench.context import Context
 from bench.data.pair_files import BAD_LIST
 from bench.data.pair_split import pair_split
 from bench.data.pairs import PairArrays, PairSplit
@@ -79,8 +79,7 @@ def _trainer(context: Context, job: Job, cell: Cell, pixels: Pixels, inputs: Inp
     if inputs is not None:
         person = context.examples.columns[context.card.label]
         return FrozenPairs(inputs, person, cell.setting, context.progress, pixels)
-    folder = context.cache / CHECKPOINTS if job.regime == "finetune" else None
-    backbone = get_backbone(job.backbone)
+    backbone, folder = get_backbone(job.backbone), context.checkpoints(job.regime)
     return NetPairs(pixels, backbone, cell.setting, context.progress, job.weights, folder)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from bench.errors import BenchError
 from bench.spec import Step
+from bench.standard import mean_and_deviation
 from bench.verification.methods import AUTO, REDUCING
 
 COLUMNS = 1024
@@ -174,10 +175,8 @@ def _plain_map(step: Step, rows: np.ndarray, widths: tuple[int, ...]) -> Map:
 
 def standardised(rows: np.ndarray) -> Affine:
     """Return what gives every feature zero mean and unit variance over these rows; constant ones become 0."""
-    spread = rows.std(axis=0, dtype=np.float64)
-    factor = 1.0 / np.where(spread > 1e-8, spread, 1.0)
-    mean = rows.mean(axis=0, dtype=np.float64)
-    return Affine((mean.astype(np.float32),), (factor.astype(np.float32),))
+    mean, scale = mean_and_deviation(rows)
+    return Affine((mean.astype(np.float32),), ((1.0 / scale).astype(np.float32),))
 
 
 def _first_axes(name: str, rows: np.ndarray, dims: int) -> Axes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from bench.errors import BenchError
 from bench.methods.grammar import parse_method, problems_for
 from bench.methods.registry import LossSpec
 from bench.models.auxiliary import SIDE, Auxiliary, SideObjective, Targets, auxiliary_of, read_targets
-from bench.models.checkpoints import read_checkpoint
 from bench.models.cohort import train_heads
 from bench.models.inputs import GivenFeatures
 from bench.models.lanes import Lane, Trained, TrainSetting, unit_rows
@@ -26,6 +26,7 @@ from bench.models.trainers import HeadTrainer
 from bench.protocol import defaults
 from tests.fakes import keras_rules
 from tests.models import test_nets
+from tests.models.killed import kill_after
 
 N, D, K, UNITS = 130, 8, 4, 6
 SIZES = (3, 2)
@@ -326,17 +327,6 @@ def test_a_killed_net_with_heads_beside_it_goes_on_to_the_same_bits(tmp_path: Pa
     lane = _net_lane(epochs=3, deferred=2, weights=weights, **COMPANY[3])
     path = tmp_path / "net.npz"
     [whole] = _net_answers([lane])
-
-    class Stopped(Exception):
-        pass
-
-    def stop(done: int, total: int, what: str) -> None:
-        if done == 2:
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        _net_answers([lane], progress=stop, checkpoints=[path])
-    found = read_checkpoint(path)
-    assert found is not None and len(found.history) == 2
+    kill_after(2, partial(_net_answers, [lane]), path)
     # A net without such heads takes no more than its own from a run that has both.
     assert _net_answers([_net_lane(epochs=3), lane], checkpoints=[None, path])[1] == whole

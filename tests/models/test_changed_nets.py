@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bench.models.mixing import Mixing, epoch_mix, guest_odds
 from bench.models.net import Net
 from bench.models.nets import train_nets
 from bench.models.schedule import epoch_order, initial_kernel
+from tests.models.killed import kill_after
 from tests.models.test_nets import SETTING, K, N, _bits, _build, _data, _lane, _plain, _scale
 
 SIDE = _data()[0].shape[1]
@@ -58,17 +60,7 @@ def test_a_lane_is_what_it_is_alone_and_every_change_tells() -> None:
 @pytest.mark.parametrize("name", [pytest.param("randaug", marks=pytest.mark.slow), "cutmix flip", "cmo crop"])
 def test_a_killed_net_goes_on_to_the_same_bits(name: str, tmp_path: Path) -> None:
     path, whole = tmp_path / "net.npz", _answers(name)
-
-    class Stopped(Exception):
-        pass
-
-    def stop(done: int, total: int, what: str) -> None:
-        if done == 2:
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        _answers(name, progress=stop, checkpoints=[path])
-    assert path.exists()
+    kill_after(2, partial(_answers, name), path)
     assert _answers(name, checkpoints=[path]) == whole
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +14,16 @@ from bench.errors import BenchError
 from bench.methods.registry import LossSpec
 from bench.models.backbones import freeze_before
 from bench.models.checkpoints import read_checkpoint, write_checkpoint
-from bench.models.lanes import Lane
+from bench.models.lanes import Lane, TrainSetting
 from bench.models.nets import train_nets
+from tests.models.killed import kill_after
 from tests.models.test_nets import SETTING, K, _bits, _build, _data, _lane, _scale
 
 
-class Stopped(Exception):
-    """The run was killed here."""
-
-
-def _answer(lane: Lane, path: Path | None, stop: int | None = None, **changes: Any) -> str:
-    """Train one lane, killed after so many epochs, and return its bits."""
+def _answer(lane: Lane, setting: TrainSetting = SETTING, **more: Any) -> str:
+    """Return a lane's bits."""
     pixels, y = _data()
-
-    def progress(done: int, total: int, what: str) -> None:
-        if done == stop:
-            raise Stopped
-
-    setting = replace(SETTING, **changes)
-    [bits] = [
-        _bits(*one) for one in train_nets(_build, pixels, _scale, y, K, [lane], setting, progress, [path])
-    ]
+    [bits] = [_bits(*one) for one in train_nets(_build, pixels, _scale, y, K, [lane], setting, **more)]
     return bits
 
 
@@ -41,35 +31,45 @@ def _answer(lane: Lane, path: Path | None, stop: int | None = None, **changes: A
 @pytest.mark.parametrize("optimizer", ["adam", "adadelta"])
 def test_a_killed_net_goes_on_to_the_same_bits(tmp_path: Path, family: str, optimizer: str) -> None:
     loss = LossSpec(family, {"beta": 0.5, "lam": 1.0} if family == "elr" else {})
-    lane, path = _lane(epochs=4, loss=loss), tmp_path / "net.npz"
-    whole = _answer(lane, None, optimizer=optimizer)
+    path = tmp_path / "net.npz"
+    train = partial(_answer, _lane(epochs=4, loss=loss), replace(SETTING, optimizer=optimizer))
+    whole = train()
     for epochs in (1, 3):
-        with pytest.raises(Stopped):
-            _answer(lane, path, stop=epochs, optimizer=optimizer)
-        found = read_checkpoint(path)
-        assert found is not None and len(found.history) == epochs
-    assert _answer(lane, path, optimizer=optimizer) == whole
+        kill_after(epochs, train, path)
+    assert train(checkpoints=[path]) == whole
     # What is finished is not trained again.
     before = path.stat().st_mtime_ns
-    assert _answer(lane, path, optimizer=optimizer) == whole
+    assert train(checkpoints=[path]) == whole
     assert path.stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 not a checkpoint", None])
 def test_a_damaged_checkpoint_is_begun_anew(tmp_path: Path, damage: bytes | None) -> None:
     lane, path = _lane(epochs=2), tmp_path / "net.npz"
-    whole = _answer(lane, path)
+    whole = _answer(lane, checkpoints=[path])
     text = path.read_bytes()
     path.write_bytes(text[: len(text) // 2] if damage is None else damage)
     assert read_checkpoint(path) is None
-    assert _answer(lane, path) == whole
+    assert _answer(lane, checkpoints=[path]) == whole
+
+
+@pytest.mark.parametrize("other", ["classes", "slots", "epochs", "best"])
+def test_a_checkpoint_of_another_net_is_begun_anew(tmp_path: Path, other: str) -> None:
+    """It can be read, and is nothing that this lane could go on from."""
+    path, train = tmp_path / "net.npz", partial(_answer, _lane(epochs=4))
+    whole, found = train(), kill_after(2, train, path)
+    changes: dict[str, dict[str, Any]] = {
+        "classes": {"state": [array[..., :1] for array in found.state]},
+        "slots": {"motion": found.motion[:-1]},
+        "epochs": {"history": found.history * 3},
+        "best": {"best": found.best[:-1], "best_cost": -1.0},
+    }
+    write_checkpoint(path, replace(found, **changes[other]))
+    assert train(checkpoints=[path]) == whole
 
 
 def test_a_checkpoint_reads_back_as_it_was_written(tmp_path: Path) -> None:
-    with pytest.raises(Stopped):
-        _answer(_lane(epochs=3), tmp_path / "net.npz", stop=2)
-    found = read_checkpoint(tmp_path / "net.npz")
-    assert found is not None
+    found = kill_after(2, partial(_answer, _lane(epochs=3)), tmp_path / "net.npz")
     write_checkpoint(tmp_path / "again.npz", found)
     again = read_checkpoint(tmp_path / "again.npz")
     assert again is not None and again.history == found.history and again.step == found.step

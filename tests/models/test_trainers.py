@@ -156,6 +156,20 @@ def test_training_again_takes_the_rates_and_the_epochs_of_the_best() -> None:
     assert fitted.trained.best_epoch == again.epochs
 
 
+def test_a_head_that_is_made_anew_is_trained_for_an_epoch_at_most() -> None:
+    features, _ = _attributes()
+    truth = np.random.default_rng(0).permutation(np.repeat(np.arange(3, dtype=np.int32), (36, 14, 10)))
+    split = _cut(truth, tuple("xyz"))
+    methods = ("none", "ncm", "lda", "ldam+ncm", "class_weight+lda", "mlp(units=4)+ncm", "tau_norm")
+    told = [len(fitted.trained.history) for fitted in _fit(Made(features), split, methods)]
+    assert [epochs == 1 for epochs in told] == [False, True, True, True, True, False, False]
+    trainer = HeadTrainer(Made(features), split, SETTING, lambda *_: None)
+    [first] = trainer.fit([Order(parse_method("ldam+lda"), 0, split.train, split.val)])
+    again = Order(parse_method("ldam+lda"), 0, split.train, split.val).refit(first.trained)
+    [fitted] = trainer.fit([again])
+    assert first.head is not None and fitted.head is not None and fitted.trained.best_epoch == 1
+
+
 def test_rows_of_majority_classes_are_the_original_in_every_view(monkeypatch: pytest.MonkeyPatch) -> None:
     from bench.models import cohort
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.models.backbones import build_backbone, freeze_before, get_backbone
+from bench.models.backbones import build_backbone, freeze, freeze_before, get_backbone
 from bench.models.blocks import blocks_of
 from bench.models.checkpoints import read_checkpoint
 from bench.models.lanes import Lane
 from bench.models.nets import train_nets
 from bench.models.schedule import epoch_order, initial_kernel
 from tests.fakes import keras_rules
+from tests.models.killed import kill_after
 from tests.models.test_nets import SETTING, SIDE, K, _bits, _data, _lane, _scale
 
 
@@ -103,16 +105,7 @@ def test_layers_stay_bit_for_bit_until_their_turn(tmp_path: Path) -> None:
 def test_a_killed_net_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     lane, path = _lane(epochs=4), tmp_path / "net.npz"
     whole = _train(lane, 1)
-
-    class Stopped(Exception):
-        pass
-
-    def stop(done: int, total: int, what: str) -> None:
-        if done == 2:
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        _train(lane, 1, progress=stop, checkpoints=[path])
+    kill_after(2, partial(_train, lane, 1), path)
     assert _train(lane, 1, checkpoints=[path]) == whole
 
 
@@ -151,3 +144,25 @@ def test_equals_keras_with_an_optimizer_for_each_block_that_starts_with_it(optim
     np.testing.assert_allclose(found, theirs, atol=2e-3)
     assert trained.head is not None
     np.testing.assert_allclose(trained.head.kernel, kernel.numpy(), atol=2e-3)
+
+
+@pytest.mark.parametrize(("norms", "every"), [("keep", 0), ("keep", 1), ("learn", 0)])
+def test_normalisation_that_is_kept_stays_bit_for_bit_in_nets_inside_nets_too(norms: str, every: int) -> None:
+    def build(seed: int) -> Any:
+        import keras
+
+        inner, inputs = _tower(seed), keras.Input((SIDE, SIDE, 3))
+        net = keras.Model(inputs, keras.layers.BatchNormalization(momentum=0.8, name="last")(inner(inputs)))
+        freeze(net, {"train_from": "", "norms": norms})
+        return net
+
+    lane, (pixels, y), setting = _lane(epochs=3), _data(), replace(SETTING, unfreeze=every)
+    net = build(lane.seed)
+    [(_, embed)] = train_nets(build, pixels, _scale, y, K, [lane], setting)
+    same = [
+        np.array_equal(one.numpy(), now) for one, now in zip(net.variables, embed.variables(), strict=True)
+    ]
+    norm = ["norm" in held.path or held.path.startswith("last") for held in net.variables]
+    assert 0 < sum(norm) < len(norm)
+    assert [one for one, own in zip(same, norm, strict=True) if own] == [norms == "keep"] * sum(norm)
+    assert not any(one for one, own in zip(same, norm, strict=True) if not own)

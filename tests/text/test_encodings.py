@@ -79,8 +79,9 @@ def test_a_gru_tells_titles_apart_by_the_order_of_words() -> None:
     from bench.data.splits import StageSplit
     from bench.methods.grammar import NONE
     from bench.models.orders import Order
+    from bench.models.trainers import NetTrainer
     from bench.protocol import defaults
-    from bench.text.inputs import TitleTrainer
+    from bench.text.inputs import word_inputs
     from bench.text.titles import stage_titles
 
     rng = np.random.default_rng(0)
@@ -93,7 +94,7 @@ def test_a_gru_tells_titles_apart_by_the_order_of_words() -> None:
     told = stage_titles("title", titles, split, setting, "all")
 
     def answers() -> np.ndarray:
-        trainer = TitleTrainer(told, split, setting, lambda *_: None)
+        trainer = NetTrainer(word_inputs(told), split, setting, lambda *_: None)
         (fitted,) = trainer.fit([Order(NONE, 3, split.train, split.val)])
         assert fitted.head is not None
         return fitted.head.logits(fitted.embed(split.test))

@@ -9,7 +9,11 @@ from bench.methods.minority import MINORITY
 from bench.methods.registry import Param, StepInfo, register
 from bench.models.augment import RECIPES
 
-_STRENGTH = Param(
+SHORTEN = (
+    "Shorten and Khoshgoftaar 2019, A survey on image data augmentation for deep learning, Journal of Big "
+    "Data 6(60)"
+)
+STRENGTH = Param(
     "strength", float, 0.5, "how far images are changed, up to 1; flip has none", low=0.01, high=1.0
 )
 _VIEWS = Param(
@@ -31,8 +35,9 @@ _CLASSES = Param(
 _NETS = ("scratch", "finetune")
 
 
-def _augment_check(args: Mapping[str, Any]) -> str | None:
-    if args["recipe"] == "flip" and args["strength"] != _STRENGTH.default:
+def flip_check(args: Mapping[str, Any]) -> str | None:
+    """Say why a recipe is not changed by a strength."""
+    if args["recipe"] == "flip" and args["strength"] != STRENGTH.default:
         return "flip has no strength"
     return None
 
@@ -64,8 +69,7 @@ register(
         stage="augment",
         run={},
         summary="train on changed images, by keras-cv layers (frozen: on views besides the image itself)",
-        paper="Shorten and Khoshgoftaar 2019, A survey on image data augmentation for deep learning, "
-        "Journal of Big Data 6(60)",
+        paper=SHORTEN,
         params=(
             Param(
                 "recipe",
@@ -76,11 +80,11 @@ register(
                 choices=tuple(RECIPES),
             ),
             _VIEWS,
-            _STRENGTH,
+            STRENGTH,
             _CLASSES,
         ),
         kinds=("multiclass", "multilabel"),
-        check=_augment_check,
+        check=flip_check,
         unfit=_augment_unfit,
     )
 )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from bench.methods.registry import Param, StepInfo, register
+from bench.methods.steps.augment import SHORTEN, STRENGTH, flip_check
 from bench.methods.steps.spaces import MOST_AXES
 from bench.models.augment import RECIPES
 
-_KINDS = ("verification",)
-_FROZEN = ("frozen",)
+_step = partial(StepInfo, run={}, regimes=("frozen",), kinds=("verification",))
+_match = partial(_step, stage="match")
 _NET = ("frozen", "scratch", "finetune")
 _DIMS = Param("dims", int, 64, "numbers that a photo is turned into", low=1, high=MOST_AXES)
 _SCALE = Param("scale", float, 16.0, "what cosines are multiplied by before softmax", low=0.1, high=1000.0)
@@ -20,12 +23,6 @@ def _margin(default: float, what: str, high: float) -> Param:
     return Param("margin", float, default, what, low=0.0, high=high)
 
 
-def _augment_check(args: Mapping[str, Any]) -> str | None:
-    if args["recipe"] == "flip" and args["strength"] != 0.5:
-        return "flip has no strength"
-    return None
-
-
 def _bayes_check(args: Mapping[str, Any]) -> str | None:
     if args["by"] == "pairs" and args["rounds"] != 10:
         return "rounds belongs to by=identities, not to by=pairs"
@@ -33,95 +30,68 @@ def _bayes_check(args: Mapping[str, Any]) -> str | None:
 
 
 register(
-    StepInfo(
+    _match(
         name="cosine",
-        stage="match",
-        run={},
         summary="cosine of the angle between two photos' features; what a method without a match compares by",
         paper="Salton and McGill 1983, Introduction to modern information retrieval, McGraw-Hill",
         regimes=_NET,
-        kinds=_KINDS,
     )
 )
 register(
-    StepInfo(
+    _match(
         name="euclidean",
-        stage="match",
-        run={},
         summary="minus the Euclidean distance between two photos' features",
         paper="Turk and Pentland 1991, Eigenfaces for recognition, Journal of Cognitive Neuroscience 3(1)",
-        regimes=_FROZEN,
-        kinds=_KINDS,
     )
 )
 register(
-    StepInfo(
+    _match(
         name="manhattan",
-        stage="match",
-        run={},
         summary="minus the sum of absolute differences between two photos' features",
         paper="Aggarwal, Hinneburg and Keim 2001, On the surprising behavior of distance metrics in high "
         "dimensional space, ICDT",
-        regimes=_FROZEN,
-        kinds=_KINDS,
     )
 )
 register(
-    StepInfo(
+    _match(
         name="ssim",
-        stage="match",
-        run={},
         summary="structural similarity of two photos' grey pixels; no backbone is looked at",
         paper="Wang et al. 2004, Image quality assessment: from error visibility to structural similarity, "
         "IEEE Transactions on Image Processing 13(4)",
-        regimes=_FROZEN,
-        kinds=_KINDS,
         needs=("skimage", "explain"),
     )
 )
 register(
-    StepInfo(
+    _match(
         name="emd",
-        stage="match",
-        run={},
         summary="minus the earth mover's distance between two photos' grey histograms; no backbone is "
         "looked at",
         paper="Rubner, Tomasi and Guibas 2000, The earth mover's distance as a metric for image retrieval, "
         "International Journal of Computer Vision 40(2)",
-        regimes=_FROZEN,
-        kinds=_KINDS,
     )
 )
 register(
-    StepInfo(
+    _match(
         name="pair_logistic",
-        stage="match",
-        run={},
         summary="logistic regression on a pair's |a - b| and a * b",
         paper="Kumar et al. 2009, Attribute and simile classifiers for face verification, ICCV",
         regimes=_NET,
-        kinds=_KINDS,
     )
 )
 register(
-    StepInfo(
+    _match(
         name="siamese",
-        stage="match",
-        run={},
         summary="both photos through one backbone, a hidden layer with ReLU on |a - b| and a * b, one "
         "sigmoid",
         paper="Koch, Zemel and Salakhutdinov 2015, Siamese neural networks for one-shot image recognition, "
         "ICML deep learning workshop",
         params=(Param("units", int, 64, "of the hidden layer", low=1, high=8192),),
         regimes=_NET,
-        kinds=_KINDS,
     )
 )
 register(
-    StepInfo(
+    _match(
         name="contrastive",
-        stage="match",
-        run={},
         summary="an embedding that draws same pairs together and different ones a margin apart, on the "
         "sphere",
         paper="Hadsell, Chopra and LeCun 2006, Dimensionality reduction by learning an invariant mapping, "
@@ -130,15 +100,11 @@ register(
             _DIMS,
             _margin(1.0, "distance from which on a different pair costs nothing, of at most 2", 2.0),
         ),
-        regimes=_FROZEN,
-        kinds=_KINDS,
     )
 )
 register(
-    StepInfo(
+    _match(
         name="triplet",
-        stage="match",
-        run={},
         summary="an embedding where photos of one person lie closer than those of others, by a margin",
         paper="Schroff, Kalenichenko and Philbin 2015, FaceNet, arXiv:1503.03832; Hermans, Beyer and Leibe "
         "2017, In defense of the triplet loss for person re-identification, arXiv:1703.07737",
@@ -154,41 +120,29 @@ register(
                 choices=("batch_hard", "semi_hard"),
             ),
         ),
-        regimes=_FROZEN,
-        kinds=_KINDS,
     )
 )
 register(
-    StepInfo(
+    _match(
         name="arcface",
-        stage="match",
-        run={},
         summary="an embedding trained to tell the training people apart, with a margin added to the angle",
         paper="Deng et al. 2019, ArcFace: additive angular margin loss for deep face recognition, "
         "arXiv:1801.07698",
         params=(_DIMS, _margin(0.5, "added to the angle to a photo's own person, in radians", 1.5), _SCALE),
-        regimes=_FROZEN,
-        kinds=_KINDS,
     )
 )
 register(
-    StepInfo(
+    _match(
         name="cosface",
-        stage="match",
-        run={},
         summary="an embedding trained to tell the training people apart, with a margin taken off the cosine",
         paper="Wang et al. 2018, CosFace: large margin cosine loss for deep face recognition, "
         "arXiv:1801.09414",
         params=(_DIMS, _margin(0.35, "taken off the cosine to a photo's own person", 1.0), _SCALE),
-        regimes=_FROZEN,
-        kinds=_KINDS,
     )
 )
 register(
-    StepInfo(
+    _match(
         name="joint_bayes",
-        stage="match",
-        run={},
         summary="likelihood ratio of one person against two, a photo being a person's mean and a deviation, "
         "both normal",
         paper="Chen et al. 2012, Bayesian face revisited: a joint formulation, ECCV; in closed form as "
@@ -222,16 +176,13 @@ register(
             ),
             Param("rounds", int, 10, "of expectation maximisation", low=1, high=1000),
         ),
-        regimes=_FROZEN,
-        kinds=_KINDS,
         check=_bayes_check,
     )
 )
 register(
-    StepInfo(
+    _step(
         name="pairs",
         stage="mining",
-        run={},
         summary="train on more pairs than those given, out of the training people's photos",
         paper="Schroff, Kalenichenko and Philbin 2015, FaceNet: a unified embedding for face recognition "
         "and clustering, arXiv:1503.03832",
@@ -247,18 +198,14 @@ register(
             ),
             Param("number", int, 2000, "more pairs, half of one person", low=2, high=1_000_000),
         ),
-        regimes=_FROZEN,
-        kinds=_KINDS,
     )
 )
 register(
-    StepInfo(
+    _step(
         name="pair_augment",
         stage="augment",
-        run={},
         summary="train on changed views of both photos of a pair besides the photos themselves",
-        paper="Shorten and Khoshgoftaar 2019, A survey on image data augmentation for deep learning, "
-        "Journal of Big Data 6(60)",
+        paper=SHORTEN,
         params=(
             Param(
                 "recipe",
@@ -277,17 +224,8 @@ register(
                 "each",
                 choices=("same", "independent"),
             ),
-            Param(
-                "strength",
-                float,
-                0.5,
-                "how far photos are changed, up to 1; flip has none",
-                low=0.01,
-                high=1.0,
-            ),
+            replace(STRENGTH, help="how far photos are changed, up to 1; flip has none"),
         ),
-        regimes=_FROZEN,
-        kinds=_KINDS,
-        check=_augment_check,
+        check=flip_check,
     )
 )

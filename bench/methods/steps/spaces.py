@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bench.methods.registry import Param, StepInfo, register
 
 MOST_AXES = 8192
 
-_KINDS = ("verification",)
+_space = partial(StepInfo, stage="space", run={}, regimes=("frozen",), kinds=("verification",))
 _JEGOU = (
     "Jegou and Chum 2012, Negative evidences and co-occurences in image retrieval: the benefit of PCA and "
     "whitening, ECCV"
@@ -30,49 +32,35 @@ _AXES = Param(
 )
 
 register(
-    StepInfo(
+    _space(
         name="power",
-        stage="space",
-        run={},
         summary="take a power of every feature's size, its sign kept",
         paper="Perronnin, Sanchez and Mensink 2010, Improving the Fisher kernel for large-scale image "
         "classification, ECCV",
         params=(Param("exponent", float, 0.5, "0.5 is the signed root", low=0.05, high=4.0),),
-        regimes=("frozen",),
-        kinds=_KINDS,
         place=0,
     )
 )
 register(
-    StepInfo(
+    _space(
         name="center",
-        stage="space",
-        run={},
         summary="take the mean of the training photos off",
         paper=_JEGOU,
-        regimes=("frozen",),
-        kinds=_KINDS,
         place=1,
     )
 )
 register(
-    StepInfo(
+    _space(
         name="pca",
-        stage="space",
-        run={},
         summary="principal components of the training photos' features",
         paper="Turk and Pentland 1991, Eigenfaces for recognition, Journal of Cognitive Neuroscience 3(1)",
         params=(_AXES, _BY),
-        regimes=("frozen",),
-        kinds=_KINDS,
         place=2,
     )
 )
 register(
-    StepInfo(
+    _space(
         name="whiten",
-        stage="space",
-        run={},
         summary="principal components of the training photos' features, each brought to variance one",
         paper=_JEGOU,
         params=(
@@ -88,21 +76,15 @@ register(
             ),
             _BY,
         ),
-        regimes=("frozen",),
-        kinds=_KINDS,
         place=2,
     )
 )
 register(
-    StepInfo(
+    _space(
         name="l2",
-        stage="space",
-        run={},
         summary="bring every photo's features to length one",
         paper=_JEGOU,
         params=(_BY,),
-        regimes=("frozen",),
-        kinds=_KINDS,
         place=3,
     )
 )
