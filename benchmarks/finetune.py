@@ -7,22 +7,22 @@ for validation after every epoch. What is measured is what the regime `finetune`
 scaling, loss, optimizer, validation, keeping the best epoch, a checkpoint after every epoch. Beside it nets
 that change or mix the images of every minibatch.
 
-All train in one process, each in a thread of its own, and take turns: one epoch of each is a round. The first
-round, in which nets are compiled, is shown but not counted. The ratio of a round is a net's time over that of
-`fit` in the same round, by the clock and by the processor's time; the median of the rounds is what counts. On
-a machine that does other work besides, the processor's time is the one to look at.
+Each trains in a process of its own, and they take turns: one epoch of each is a round. (As threads of one
+process they share TensorFlow's pool, and `fit` got one core of two.) The first round, in which nets are
+compiled, is shown but not counted. The ratio of a round is a net's time over that of `fit` in the same round,
+by the clock and by the processor's time; the median of the rounds is what counts. On a machine that does
+other work besides, the processor's time is the one to look at.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import statistics
 import sys
 import tempfile
-import threading
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,18 +42,19 @@ SIZE, BATCH, CLASSES, RATE = (224, 224), 16, 20, 1e-4
 
 
 class Turns:
-    """Lets one of several threads work at a time, each for one round, and notes what a round took."""
+    """Lets one of several processes work at a time, each for one round, and notes what a round took."""
 
     def __init__(self, names: list[str]) -> None:
-        self.names, self.at = names, 0
-        self.moved = threading.Condition()
+        context = multiprocessing.get_context("spawn")
+        self.names, self.at = names, context.Value("i", 0)
+        self.moved = context.Condition()
         self.began = 0.0, 0.0
-        self.spent: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+        self.spent = context.SimpleQueue()
 
     def wait(self, name: str) -> None:
         """Wait for the turn of this name, and begin to count."""
         with self.moved:
-            self.moved.wait_for(lambda: self.names[self.at] == name)
+            self.moved.wait_for(lambda: self.names[self.at.value] == name)
         self.began = time.perf_counter(), time.process_time()
 
     def over(self, name: str) -> None:
@@ -62,9 +63,9 @@ class Turns:
             now - then
             for now, then in zip((time.perf_counter(), time.process_time()), self.began, strict=True)
         )
-        self.spent[name].append((wall, processor))
+        self.spent.put((name, wall, processor))
         with self.moved:
-            self.at = (self.at + 1) % len(self.names)
+            self.at.value = (self.at.value + 1) % len(self.names)
             self.moved.notify_all()
 
 
@@ -78,10 +79,19 @@ def scale() -> Callable[[Any], Any]:
     return preprocess(get_backbone("mobilenetv2_035"), "backbone")
 
 
-def fit(pixels: np.ndarray, y: np.ndarray, images: int, rounds: int, turns: Turns) -> None:
+def drawn(images: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return pixels and classes of so many images to train on, and of a quarter as many to validate."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (images * 5 // 4, *SIZE, 3), np.uint8)
+    return pixels, rng.integers(0, CLASSES, len(pixels)).astype(np.int32)
+
+
+def fit(images: int, rounds: int, turns: Turns) -> None:
     """Train by Keras alone."""
+    make_deterministic()
     import keras
 
+    pixels, y = drawn(images)
     turns.wait("fit")
 
     class Passing(keras.callbacks.Callback):  # type: ignore[misc]
@@ -106,18 +116,12 @@ def fit(pixels: np.ndarray, y: np.ndarray, images: int, rounds: int, turns: Turn
     )
 
 
-def train(
-    method: MethodSpec,
-    pixels: np.ndarray,
-    y: np.ndarray,
-    images: int,
-    rounds: int,
-    turns: Turns,
-    folder: Path,
-) -> None:
+def train(method: MethodSpec, images: int, rounds: int, turns: Turns, folder: Path) -> None:
     """Train as the regime does."""
+    make_deterministic()
     from bench.models.nets import train_nets
 
+    pixels, y = drawn(images)
     text, shape = method.text, shape_of(method)
     rows, val_rows = np.arange(images), np.arange(images, len(pixels))
     lane = Lane(
@@ -136,12 +140,6 @@ def train(
         pass
 
 
-def fail(args: threading.ExceptHookArgs) -> None:
-    """End the process where a thread fails: the others would wait for their turns for ever."""
-    traceback.print_exception(args.exc_type, args.exc_value, args.exc_traceback)
-    os._exit(1)
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
@@ -152,38 +150,42 @@ def main() -> None:
     methods = parse_methods(asked.methods)
     if not os.environ.get("KERAS_HOME"):
         sys.exit("set KERAS_HOME to a folder that has the ImageNet weights of MobileNetV2 0.35")
-    make_deterministic()
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (asked.images * 5 // 4, *SIZE, 3), np.uint8)
-    y = rng.integers(0, CLASSES, len(pixels)).astype(np.int32)
-    turns = Turns(["fit", *(method.text for method in methods)])
+    names = ["fit", *(method.text for method in methods)]
+    turns, context = Turns(names), multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        given = pixels, y, asked.images, asked.rounds, turns
-        threads = [threading.Thread(target=fit, args=given, daemon=True)]
+        given = asked.images, asked.rounds, turns
+        work = [context.Process(target=fit, args=given, daemon=True)]
         for method in methods:
-            threads.append(threading.Thread(target=train, args=(method, *given, Path(folder)), daemon=True))
-        threading.excepthook = fail
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    show(turns)
+            work.append(context.Process(target=train, args=(method, *given, Path(folder)), daemon=True))
+        for process in work:
+            process.start()
+        spent: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+        while any(len(each) < asked.rounds for each in spent.values()):
+            if any(process.exitcode for process in work):
+                sys.exit("a process failed: see above")
+            while not turns.spent.empty():
+                name, *took = turns.spent.get()
+                spent[name].append((took[0], took[1]))
+            time.sleep(0.5)
+        for process in work:
+            process.join()
+    show(spent)
 
 
-def show(turns: Turns) -> None:
-    """Print, for each net, what its rounds took beside those of fit."""
-    theirs = turns.spent["fit"]
-    print(f"{'':18}{'first':>8}{'epoch':>8}{'processor':>11}{'ratio':>8}{'processor':>11}   rounds")
-    for name, spent in turns.spent.items():
-        wall, processor = (statistics.median(one[place] for one in spent[1:]) for place in (0, 1))
+def show(spent: dict[str, list[tuple[float, float]]]) -> None:
+    """Print, for each net, what its rounds took beside those of fit: (by clock, by processor) each."""
+    theirs = spent["fit"]
+    print(f"{'':18}{'first':>8}{'epoch':>8}{'processor':>11}{'ratio':>8}{'processor':>11}   rounds by clock")
+    for name, own in spent.items():
+        wall, processor = (statistics.median(one[place] for one in own[1:]) for place in (0, 1))
         ratios = [
-            [one[place] / other[place] for one, other in zip(spent[1:], theirs[1:], strict=True)]
+            [one[place] / other[place] for one, other in zip(own[1:], theirs[1:], strict=True)]
             for place in (0, 1)
         ]
         by_clock, by_processor = (statistics.median(part) for part in ratios)
-        each = " ".join(f"{value:.2f}" for value in ratios[1])
+        each = " ".join(f"{value:.2f}" for value in ratios[0])
         print(
-            f"{name:18}{spent[0][0]:7.1f}s{wall:7.2f}s{processor:10.2f}s{by_clock:8.3f}{by_processor:11.3f}"
+            f"{name:18}{own[0][0]:7.1f}s{wall:7.2f}s{processor:10.2f}s{by_clock:8.3f}{by_processor:11.3f}"
             f"   {each}"
         )
 
