@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import env
 from bench.cards import TaskCard
@@ -15,6 +15,9 @@ from bench.data.parts import KEYS as PARTS_KEYS
 from bench.data.parts import Parts
 from bench.spec import Cell, Value
 from bench.store import Store
+
+if TYPE_CHECKING:
+    from bench.data.rehearsal import Rehearsal
 
 Emit = Callable[..., None]
 
@@ -57,6 +60,23 @@ class Context:
             return known.setdefault(key, Parts(self.card, self.examples, cell.setting))
 
         return parts
+
+    def rehearsal(self, cell: Cell) -> Rehearsal | None:
+        """Return how a cell rehearses another stage, or None where it does not."""
+        from bench.data.rehearsal import Rehearsal
+
+        name, column = cell.setting["rehearse"], str(cell.setting["rehearse_by"])
+        if not name:
+            return None
+        [stage] = [stage for stage in self.card.stages if stage.name == name]
+        marks: Sequence[str] | None = self.examples.columns[column] if column else None
+        if marks is not None and column == self.card.titles:
+            marks = [(title.lower().split() or [""])[0] for title in marks]
+        return Rehearsal(stage, marks, int(cell.setting["split_seed"] or 0))
+
+    def checkpoints(self, regime: str) -> Path | None:
+        """Return where nets of a regime are written down in training; small ones, from scratch, are not."""
+        return self.cache / CHECKPOINTS if regime == "finetune" else None
 
     def progress(self, done: int, total: int, what: str) -> None:
         """Report how far a long step has come."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -21,17 +21,23 @@ from bench.errors import BenchError, DataError, nearest
 from bench.models.backbones import parts_of, problem_with
 from bench.models.inputs import frozen_inputs, pixels_for
 from bench.plan import Request, open_task
+from bench.progress import Progress
 from bench.protocol import check_together, resolve
 from bench.report.table import Column, Table
 from bench.spec import Value, finite
-
-Progress = Callable[[int, int, str], None]
+from bench.staged import NAMED
 
 _LOOKED_AT = (
     *("input_size", "resize", "crop", "preprocess", "engine"),
     *("layers", "pool", "unit_fields", "mirror"),
 )
 """The protocol keys on which features depend."""
+
+_TAKEN = (
+    *("source", "labels", "split", "split_column", "test_fraction", "split_seed"),
+    *_LOOKED_AT,
+)
+"""The protocol keys that may be set: those, and what says which images there are and which test."""
 
 Z95 = NormalDist().inv_cdf(0.975)
 
@@ -100,6 +106,8 @@ def few_shot(request: Request, tasks: Sequence[Path], cache: Path, ask: Ask, pro
     check_together(setting)
     if setting["noise"] != "none":
         raise BenchError(f"--set noise={setting['noise']}: episodes have the labels that the data gives")
+    if idle := [key for key in request.settings if key not in (NAMED, *_TAKEN)]:
+        raise BenchError(f"--set {idle[0]} means nothing to episodes, which look at {', '.join(_TAKEN)}")
     names = dict.fromkeys(request.backbones or card.grids["data"].backbones)
     weights = request.weights or "imagenet"
     for name in names:
@@ -205,7 +213,8 @@ def _units(parts: Parts, usable: np.ndarray) -> dict[str, list[np.ndarray]]:
 def rows_of(found: FewShot) -> list[dict[str, Any]]:
     """Return one row per backbone, learner and shot: mean accuracy over episodes and its 95% interval.
 
-    The interval is the mean and 1.96 standard errors on either side, None for a single episode.
+    The interval is the mean and `half`, 1.96 standard errors, on either side, cut off at 0 and 1; None for a
+    single episode.
     """
     rows = []
     for backbone, right in found.right.items():
@@ -225,8 +234,8 @@ def rows_of(found: FewShot) -> list[dict[str, Any]]:
                         "shot": shot,
                         "accuracy": mean,
                         "half": half,
-                        "low": None if half is None else mean - half,
-                        "high": None if half is None else mean + half,
+                        "low": None if half is None else max(mean - half, 0.0),
+                        "high": None if half is None else min(mean + half, 1.0),
                     }
                 )
     return rows

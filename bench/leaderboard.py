@@ -21,7 +21,6 @@ from bench.protocol import defaults
 from bench.report.settings import Record, Setting, settings_of
 
 BEST, TIED, BEHIND = "best", "tied", "behind"
-STANDINGS = (BEST, TIED, BEHIND)
 
 NOT_STORED = "not stored"
 
@@ -45,8 +44,8 @@ class Row:
     """One setting on a board.
 
     rank: 1 is the best; None where the metric is undefined. value: mean over seeds. low..high: its
-    interval. gap: value - the best's; gap_low..gap_high: its interval. standing: one of STANDINGS (TIED is
-    not distinguishable from the best), or None where nothing can be drawn.
+    interval. gap: value - the best's; gap_low..gap_high: its interval. standing: BEST, TIED (not
+    distinguishable from the best) or BEHIND, or None where nothing can be drawn.
     """
 
     setting: Setting

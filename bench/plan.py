@@ -21,7 +21,7 @@ from bench.spec import Cell, DataId, MethodSpec, Value
 from bench.staged import of_stage
 from bench.text.fit import check_titles, unfit
 
-FINETUNE = frozenset({"train_from", "backbone_rate", "staged", "unfreeze"})
+FINETUNE = frozenset({"train_from", "norms", "backbone_rate", "staged", "unfreeze"})
 """Protocol keys that no other regime looks at."""
 
 FROZEN = frozenset({"layers", "pool", "unit_fields", "mirror"})
@@ -174,11 +174,12 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
         weights = request.weights or ("random" if regime == "scratch" else "imagenet")
         layers = card.layers(regime, request.settings)
         protocol = dict(resolve(*layers, _place_free(request.settings)))
-        _check_regime(name, regime, [item for layer in layers[2:] for item in layer.items()])
+        _check_regime(name, regime, {**layers[2], **layers[3]})
         own = {stage: of_stage(protocol, stage, _before(card, stage, regime, protocol)) for stage in stages}
-        for setting in own.values():
+        for stage, setting in own.items():
             check_together(setting)
             _check_kind(card, setting, examples, regime)
+            _check_rehearsal(card, stage, setting, examples)
         if card.kind == "verification":
             _check_made(protocol, dict(resolve(*card.layers(regime, {}))), examples)
         check_titles(card, parts, protocol, examples)
@@ -237,9 +238,9 @@ def _before(card: TaskCard, stage: str, regime: str, protocol: Mapping[str, Valu
     return names[: names.index(stage)][::-1]
 
 
-def _check_regime(name: str, regime: str, given: Sequence[tuple[str, Value]]) -> None:
+def _check_regime(name: str, regime: str, given: Mapping[str, Value]) -> None:
     """Raise BenchError for a value that the regime would not look at. given: as users write it."""
-    told = [(key.rpartition(".")[2], value) for key, value in given]
+    told = [(key.rpartition(".")[2], value) for key, value in given.items()]
     for only, keys in (("finetune", FINETUNE), ("frozen", FROZEN)):
         idle = sorted(key for key, value in told if key in keys and value != KEYS[key].default)
         if regime != only and idle:
@@ -270,6 +271,25 @@ def _check_kind(card: TaskCard, setting: Mapping[str, Value], examples: Examples
     if by and by not in examples.columns:
         guess = nearest(by, examples.columns)
         raise DataError(f"the data has no column {by!r}, which hide_by names{guess}")
+
+
+def _check_rehearsal(card: TaskCard, stage: str, setting: Mapping[str, Value], examples: Examples) -> None:
+    """Raise BenchError where a stage cannot rehearse another one, DataError for a missing column."""
+    other, by = str(setting["rehearse"]), str(setting["rehearse_by"])
+    if not other:
+        return
+    if card.kind != "multiclass":
+        raise BenchError(f"--set rehearse={other} counts images of classes; {card.name} is {card.kind}")
+    names = [one.name for one in card.stages]
+    if other not in names:
+        raise unknown("stage", other, names, f"--set rehearse: {card.name} has {', '.join(names)}")
+    if other == stage:
+        rest = ", ".join(name for name in names if name != other)
+        raise BenchError(f"--set rehearse={other}: a stage does not rehearse itself; add --stage {rest}")
+    if by and by not in examples.columns:
+        raise DataError(
+            f"the data has no column {by!r}, which rehearse_by names{nearest(by, examples.columns)}"
+        )
 
 
 def _check_made(protocol: Mapping[str, Value], usual: Mapping[str, Value], examples: Examples) -> None:

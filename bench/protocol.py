@@ -101,6 +101,13 @@ KEYS: dict[str, Key] = {
             "finetune: the layer from which on the backbone is trained, by its name; empty trains all",
             pattern=_COLUMN_OR_NOT,
         ),
+        Key(
+            "norms",
+            str,
+            "learn",
+            "finetune: whether batch normalisation learns, or stays as the weights came",
+            choices=("learn", "keep"),
+        ),
         Key("backbone_rate", float, 1.0, "finetune: the backbone's learning rate over the head's", low=0.0),
         Key(
             "unfreeze",
@@ -152,6 +159,21 @@ KEYS: dict[str, Key] = {
         Key("split_column", str, CARD, "the column that the split rule looks at", pattern=_COLUMN),
         Key("test_fraction", float, 0.2, "share that tests, where the rule draws it", low=0.01, high=0.5),
         Key("split_seed", int, 0, "which examples test, where the rule draws them", low=0),
+        Key(
+            "rehearse",
+            str,
+            "",
+            "cut the training part down to the counts of this poorer stage, and test on the rest of it: "
+            "what is chosen there saw no test image",
+            pattern=_COLUMN_OR_NOT,
+        ),
+        Key(
+            "rehearse_by",
+            str,
+            "",
+            "rehearse: a column of which no value is learned and tested (of titles: their first word)",
+            pattern=_COLUMN_OR_NOT,
+        ),
         Key("labels", str, GIVEN, "a table of reviewed labels (bench clean writes one)", pattern=_COLUMN),
         Key(
             "noise",
@@ -254,6 +276,10 @@ def check_together(setting: Mapping[str, Value]) -> None:
         raise BenchError(f"--set {lacks}: for example --set hide=random --set hide_rate=0.3")
     if (setting["hide"] == "column") != (setting["hide_by"] != ""):
         raise BenchError("--set hide=column and hide_by go together: for example --set hide_by=season")
+    if setting["rehearse_by"] and not setting["rehearse"]:
+        raise BenchError("--set rehearse_by says how a rehearsal is parted: add --set rehearse=STAGE")
+    if setting["rehearse"] and setting["staged"]:
+        raise BenchError("--set rehearse=STAGE is of one stage alone: leave staged=true out")
 
 
 def image_size(value: Value, native: tuple[int, int]) -> tuple[int, int]:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from bench.cards import Stage
-from bench.context import CHECKPOINTS, Context
+from bench.context import Context
 from bench.data.pixels import Pixels
 from bench.data.splits import StageSplit, attribute_split, stage_split
 from bench.errors import BenchError, StoreError
 from bench.methods.apply import shape_of
 from bench.models.auxiliary import Targets, read_targets
 from bench.models.backbones import JOIN, get_backbone, parts_of, weights_of
-from bench.models.inputs import Inputs, frozen_inputs, pixels_for
+from bench.models.inputs import Inputs, frozen_inputs, pixel_inputs, pixels_for
 from bench.models.orders import Trainer
 from bench.models.trainers import HeadTrainer, NetTrainer
 from bench.plan import Job
@@ -25,7 +25,7 @@ from bench.records import commit, fail, forget_checkpoints
 from bench.spec import Cell
 from bench.stage_checks import check_stage
 from bench.staged import of_stage
-from bench.text.inputs import TitleTrainer, beside_titles
+from bench.text.inputs import beside_titles, word_inputs
 from bench.text.titles import StageTitles, stage_titles
 from bench.training import train_cells
 from bench.verification.run import run_pairs
@@ -56,8 +56,16 @@ def run_job(context: Context, job: Job) -> None:
         cells = [cell for cell in job.cells if cell.stage == stage.name]
         if cells and context.card.kind == "verification":
             run_pairs(context, job, cells, pixels, inputs, shared)
-        elif cells:
-            _run_stage(context, job, stage, cells, pixels, inputs, shared, nets)
+            continue
+        for together in _sharing(cells):
+            _run_stage(context, job, stage, together, pixels, inputs, shared, nets)
+
+
+def _sharing(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Part cells of one stage into those that learn from the same images: all do, but in a rehearsal."""
+    rehearsing = {cell.seed for cell in cells if cell.setting["rehearse"]}
+    parts = [[cell for cell in cells if cell.seed == seed] for seed in sorted(rehearsing)] or [list(cells)]
+    return [part for part in parts if part]
 
 
 def _pixels(context: Context, job: Job) -> Pixels:
@@ -94,9 +102,10 @@ def _run_stage(
     """
     staged = job.regime == "finetune" and bool(cells[0].setting["staged"])
     try:
+        # A stage that cannot be split says so before the one that it goes on from is trained.
+        splits, trainer, titles = _prepared(context, job, stage, cells, pixels, inputs)
         if staged:
             _train_before(context, job, stage, cells, pixels, nets)
-        splits, trainer, titles = _prepared(context, job, stage, cells, pixels, inputs)
     except BenchError as error:
         fail(context, cells, str(error))
         return
@@ -160,10 +169,10 @@ def _train_before(
     starts = _starts(context, before, missing, nets)
     targets = _targets(context, splits, missing)
     for cell, outcome in train_cells(trainer, missing, splits, pixels.size, starts, targets):
+        forget_checkpoints(context, cell)
         if outcome.model is None:
             raise BenchError(f"stage {before.name}, which {stage.name} goes on from: {outcome.reason}")
         nets[before.name, cell.method.text, cell.seed] = outcome.model.net
-        forget_checkpoints(context, cell)
 
 
 def _at(context: Context, cell: Cell, stage: Stage) -> Cell:
@@ -209,6 +218,7 @@ def _split(context: Context, stage: Stage, cell: Cell, pixels: Pixels, seed: int
         "drop_leaked": setting["duplicates"] == "drop",
     }
     if context.card.label:
+        how["rehearsal"] = context.rehearsal(cell)
         return stage_split(parts.labels, parts.train, pixels.ok, stage, **how)
     known = parts.table, parts.hidden, parts.attributes
     return attribute_split(*known, parts.train, pixels.ok, stage, **how)
@@ -226,11 +236,10 @@ def _trainer(
     prices, setting, width = context.examples.columns.get("price"), cell.setting, 0
     if titles is not None:
         if job.regime != "frozen":
-            return TitleTrainer(titles, split, setting, context.progress, prices)
+            return NetTrainer(word_inputs(titles), split, setting, context.progress, prices)
         inputs, width = beside_titles(inputs, titles)
     if inputs is not None:
         groups = context.parts(cell).groups
         return HeadTrainer(inputs, split, setting, context.progress, groups, prices, width)
-    folder = context.cache / CHECKPOINTS if job.regime == "finetune" else None
-    backbone = get_backbone(job.backbone)
-    return NetTrainer(pixels, backbone, split, setting, context.progress, job.weights, folder, prices)
+    read = pixel_inputs(pixels, get_backbone(job.backbone), job.weights, setting)
+    return NetTrainer(read, split, setting, context.progress, prices, context.checkpoints(job.regime))

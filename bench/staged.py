@@ -11,7 +11,7 @@ from bench.spec import Value
 
 STAGE_KEYS = (
     *("epochs", "steps", "batch_size", "lr", "optimizer", "momentum", "l2", "patience", "stop_by"),
-    *("schedule", "schedule_every", "schedule_factor", "train_from", "backbone_rate", "unfreeze"),
+    *("schedule", "schedule_every", "schedule_factor", "train_from", "norms", "backbone_rate", "unfreeze"),
 )
 """What stages may have of their own: how they are trained. All else is one for all of them."""
 

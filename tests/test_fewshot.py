@@ -236,6 +236,15 @@ def test_the_interval_is_the_normal_one_of_the_mean() -> None:
     assert rows_of(found_of(right[:1], (1, 5)))[0]["half"] is None
 
 
+def test_no_interval_reaches_beyond_what_a_share_can_be() -> None:
+    right = np.full((4, 1, len(LEARNERS)), 75)
+    right[0] = 70
+    for told, side in ((right, "high"), (75 - right, "low")):
+        for row in rows_of(found_of(told, (1,))):
+            assert row[side] == (1.0 if side == "high" else 0.0) != row["accuracy"]
+            assert row["low"] < row["accuracy"] < row["high"]
+
+
 def test_of_images_with_the_same_bytes_one_is_used_and_none_where_labels_differ() -> None:
     labels = ["a", "a", "a", "b", "c", "", "d", "d"]
     hashes = ["1", "1", "2", "3", "3", "2", "4", "4"]
@@ -262,7 +271,6 @@ def parts_of(
 
 
 SIZES = {"a": (2, 6), "b": (1, 6), "c": (0, 6), "d": (3, 6), "e": (0, 7), "f": (5, 2), "g": (0, 1)}
-ASK = Ask(2, (1, 3), 3, 10, 0)
 
 
 def test_classes_are_parted_by_the_seed_and_each_side_has_its_own_images() -> None:
@@ -448,6 +456,8 @@ def test_the_command_takes_class_lists(labelled_features: list[str], tmp_path: P
         (("--backbone", "mobilenet_025,"), "a name is empty"),
         (("--backbone", "lenet"), "no published ImageNet weights"),
         (("--set", "noise=uniform", "--set", "noise_rate=0.2"), "labels that the data gives"),
+        (("--set", "epochs=3"), "--set epochs means nothing to episodes"),
+        (("--set", "remaining.lr=0.1"), "--set remaining.lr means nothing to episodes"),
         (("--out", "no/such/place.json"), "there is no folder"),
         (("--classes", "none.toml"), "there is no such file"),
         (("--way", "30"), "30-way episodes need 30"),

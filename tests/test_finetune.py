@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,11 +21,7 @@ FINETUNE = (
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A place with weights of a small net, and what two stages made of them, the second from the first."""
     place = Place(tmp_path_factory.mktemp("finetune"))
-    code = (
-        "from bench.models.backbones import build_backbone, get_backbone\n"
-        "build_backbone(get_backbone('lenet'), (32, 32), 'random', 7).save_weights('lenet.weights.h5')"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=place.folder, env=place.env, check=True)
+    place.draw_weights()
     place.bench(*FINETUNE, "--set", "staged=true", "--keep-model")
     return place
 
@@ -98,6 +93,29 @@ def test_finetune_without_trained_weights_is_refused(place: Place) -> None:
     args = [part if part != "lenet.weights.h5" else "random" for part in FINETUNE]
     _, err = place.bench(*args, code=5)
     assert "regime finetune goes on from trained weights" in err
+
+
+def test_a_net_without_published_weights_is_not_sent_from_one_refusal_to_the_next(place: Place) -> None:
+    args = [part for part in FINETUNE if part not in ("--weights", "lenet.weights.h5")]
+    _, err = place.bench(*args, code=5)
+    assert "lenet has no published ImageNet weights: use --weights a file" in err
+
+
+def test_a_stage_without_classes_says_so_before_the_one_before_it_is_trained(place: Place) -> None:
+    card = (Path(__file__).parents[1] / "tasks" / "fashion" / "task.toml").read_text(encoding="utf-8")
+    folder = place.folder / "cards" / "fashion"
+    folder.mkdir(parents=True)
+    (folder / "task.toml").write_text(card.replace("\nfirst = 20\n", "\nfirst = 400\n"), encoding="utf-8")
+    own = ("--tasks", "cards", "--stage", "remaining", "--results", "late")
+    _, err = place.bench(*FINETUNE, *own, "--set", "staged=true", "--set", "top20.train_from=nosuch", code=5)
+    assert "stage 'remaining' begins at class 401" in err and "nosuch" not in err.splitlines()[-1]
+
+
+def test_a_stage_before_that_fails_in_its_second_epoch_leaves_no_checkpoint(place: Place) -> None:
+    wild = ("--set", "top20.unfreeze=1", "--set", "top20.backbone_rate=1e30", "--set", "staged=true")
+    _, err = place.bench(*FINETUNE, *wild, "--stage", "remaining", "--results", "wild", code=5)
+    assert "stage top20, which remaining goes on from: " in err and "became NaN in epoch 2" in err
+    test_nothing_is_left_in_the_folder_of_checkpoints(place)
 
 
 def test_nothing_is_left_in_the_folder_of_checkpoints(place: Place) -> None:

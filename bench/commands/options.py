@@ -93,7 +93,12 @@ grid_options = _stack(
         "--weights", metavar="imagenet|random|PATH", help="Backbone weights [imagenet; scratch: random]."
     ),
     click.option(
-        "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any protocol value, e.g. --set epochs=5."
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Any protocol value: epochs=5; of one stage: STAGE.epochs=5; protocol=NAME: values that the "
+        "card lists. An unknown KEY is answered with all of them.",
     ),
     results_option,
 )

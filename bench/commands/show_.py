@@ -56,6 +56,10 @@ def find(store: Store, text: str) -> Stored:
         for problem in problems:
             if wanted and folder.search(problem):
                 raise StoreError(problem)
+        if "/" in text:
+            raise BenchError(
+                f"no cell of {str(store.root)!r} is stored in {text!r}: name its --results folder"
+            )
         raise BenchError(f"no stored cell begins with {text!r} in {store.root} (bench results lists them)")
     if len(found) > 1:
         names = ", ".join(stored.id[: len(wanted) + 4] for stored in found[:5])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from bench.data.examples import Examples
 from bench.data.files import DataFolder
 from bench.data.tables import read_csv
 from bench.errors import DataError, StoreError, nearest
+from bench.report.text import spreadsheet
 
 COLUMNS = ("item", "given", "suggested", "score", "reason", "image", "use")
 """The columns of the table. `use` is the one to edit: the label to train and score on, empty to leave out."""
@@ -39,16 +40,10 @@ class Suspect:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The row as it is written; `use` starts as what is suggested."""
-        return (
-            self.item,
-            self.given,
-            self.suggested,
-            f"{self.score:.6f}",
-            self.reason,
-            self.image,
-            self.suggested,
-        )
+        """The row as it is written, for a spreadsheet; `use` starts as what is suggested."""
+        texts = self.item, self.given, self.suggested, self.reason, self.image
+        item, given, suggested, reason, image = map(spreadsheet, texts)
+        return item, given, suggested, f"{self.score:.6f}", reason, image, suggested
 
 
 def write_suspects(path: Path, suspects: Sequence[Suspect]) -> None:
@@ -65,6 +60,11 @@ def write_suspects(path: Path, suspects: Sequence[Suspect]) -> None:
     except OSError as error:
         fresh.unlink(missing_ok=True)
         raise StoreError(f"{path}: cannot be written ({error.strerror}); choose another --out FILE") from None
+
+
+def _told(cell: str, known: Container[str]) -> str:
+    """Return a cell without the apostrophe that keeps a spreadsheet from running it, see `Suspect.cells`."""
+    return cell[1:] if cell not in known and spreadsheet(cell[1:]) == cell else cell
 
 
 def corrected(examples: Examples, label: str, path: Path) -> Examples:
@@ -86,6 +86,7 @@ def corrected(examples: Examples, label: str, path: Path) -> Examples:
     cells = (table.column(name) for name in ("item", "given", "use"))
     for line, item, given, use in zip(table.lines, *cells, strict=True):
         where = f"{path} line {line}"
+        item, given, use = _told(item, rows), _told(given, known), _told(use, known)
         if item not in rows:
             raise DataError(
                 f"{where}: the data has no item {item[:80]!r}{nearest(item, examples.items[:1000])}"

@@ -37,12 +37,6 @@ class Hashes:
     refused: dict[str, Refused]
 
 
-def hash_file(path: str | os.PathLike[str]) -> str:
-    """Return the sha256 of one file's bytes as 64 hex digits. Raises OSError."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def hash_files(root: Path, names: Sequence[str], cache: Path) -> Hashes:
     """Return the content hashes of files of the folder, from the cache where size and times are unchanged.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.data.examples import Examples
+from bench.data.rehearsal import Rehearsal, cut
 from bench.data.rules import SplitPlan, check_column, even_years
 from bench.data.validation import draw_validation, units_of
 from bench.errors import DataError
@@ -166,27 +167,31 @@ def stage_split(
     groups: Sequence[str] | None = None,
     hashes: Sequence[str] | None = None,
     drop_leaked: bool = False,
+    rehearsal: Rehearsal | None = None,
 ) -> StageSplit:
     """Cut one stage into train, validation and test.
 
     labels: n class names, "" for none. train: (n,) bool, the base split. ok: (n,) bool, the image can be
     used; ranks and counts know only usable rows. groups, hashes: n ids; rows that share one are never
-    parted between train and val. Raises DataError where the stage has no class, no train or no test row.
+    parted between train and val. rehearsal: how the training part is cut, and the
+    test part left alone, or None. Raises DataError where the stage has no class, no train or no test row.
     """
     usable = ok & np.array([label != "" for label in labels], dtype=bool)
-    ranked = _ranked(labels, train & usable)
-    classes = tuple(ranked[stage.first : stage.last])
+    sizes = _sizes(labels, train & usable)
+    classes = tuple(sizes)[stage.first : stage.last]
     if not classes:
         begins = f"stage {stage.name!r} begins at class {stage.first + 1}"
-        raise DataError(f"{begins}, but train knows only {len(ranked)}; leave the stage out")
+        raise DataError(f"{begins}, but train knows only {len(sizes)}; leave the stage out")
     index = {label: number for number, label in enumerate(classes)}
     truth = np.array([index.get(label, -1) for label in labels], dtype=np.int32)
     known = np.flatnonzero(train & usable & (truth >= 0))
     test = np.flatnonzero(~train & usable & (truth >= 0))
     if len(test) == 0:
         raise DataError(f"stage {stage.name!r} has no usable test row of its classes; add test data")
-    everywhere = set(ranked)
-    unseen = sum(labels[row] not in everywhere for row in np.flatnonzero(~train & usable).tolist())
+    unseen = sum(labels[row] not in sizes for row in np.flatnonzero(~train & usable).tolist())
+    if rehearsal is not None:
+        counts = tuple(sizes.values())[rehearsal.stage.first : rehearsal.stage.last]
+        known, test, unseen = cut(rehearsal, counts, truth, known, hashes, seed)
     leaks = _leaks(known, test, hashes)
     if drop_leaked and leaks is not None:
         test = test[~leaks]
@@ -258,12 +263,12 @@ def attribute_split(
     )
 
 
-def _ranked(labels: Sequence[str], rows: np.ndarray) -> list[str]:
-    """Return the labels of the rows, most frequent first, then by name."""
+def _sizes(labels: Sequence[str], rows: np.ndarray) -> dict[str, int]:
+    """Return how many of the rows have each label, most frequent first, then by name."""
     counts = Counter(labels[row] for row in np.flatnonzero(rows).tolist())
     if not counts:
         raise DataError("no training row has both a label and a usable image; see `bench data check`")
-    return sorted(counts, key=lambda label: (-counts[label], label))
+    return dict(sorted(counts.items(), key=lambda held: (-held[1], held[0])))
 
 
 def _leaks(known: np.ndarray, test: np.ndarray, hashes: Sequence[str] | None) -> np.ndarray | None:

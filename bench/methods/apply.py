@@ -201,15 +201,14 @@ def fit_posthoc(
 ) -> tuple[LinearHead, dict[str, Any]]:
     """Run a method's posthoc steps on a trained head; return the new head and what each step chose.
 
-    features: (v, d) validation features as the head sees them. y: (v,) their classes. seen: (k,) rows
-    per class that the head was trained on (`Resolved.seen`). train: asked where a step is fitted on what was
-    trained on. The choices are {step: {"tau": ...,
-    "val_top1_macro": ...}}, empty where nothing was chosen. Raises BenchError where a choice is due
-    and there is no validation row.
+    features: (v, d) validation features as the head sees them. y: (v,) their classes. seen: (k,) rows per
+    class that the head was trained on (`Resolved.seen`). train: asked where a step makes the head anew. The
+    choices are {step: {"tau": ..., "val_top1_macro": ...}}, empty where nothing was chosen. Raises BenchError
+    where a choice is due and there is no validation row.
     """
     choices: dict[str, Any] = {}
     for name, function, args in _functions(method, "posthoc"):
-        rows = train() if STEPS[name].fitted_on == "training" else (features, y)
+        rows = train() if STEPS[name].anew else (features, y)
         head, chosen = function(args, head, *rows, seen)
         if chosen:
             choices[name] = chosen
@@ -229,9 +228,14 @@ def apply_posthoc(
     """
     nothing = np.empty((0, head.kernel.shape[0]), np.float32), np.empty(0, np.int32)
     for name, function, args in _functions(method, "posthoc"):
-        rows = train() if STEPS[name].fitted_on == "training" else nothing
+        rows = train() if STEPS[name].anew else nothing
         head, _ = function({**args, **choices.get(name, {})}, head, *rows, seen)
     return head
+
+
+def makes_anew(method: MethodSpec) -> bool:
+    """Tell whether a posthoc step makes the head anew, so that what the head learned is not used."""
+    return any(STEPS[step.name].anew for step in method.steps)
 
 
 def _functions(method: MethodSpec, stage: str) -> Iterator[tuple[str, Callable[..., Any], dict[str, Any]]]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.methods.multinomial import fit_multinomial
 from bench.methods.registry import LinearHead
+from bench.standard import mean_and_deviation
 
 NEVER = -1e6
 """Logit of a class that has no mean: its probability is 0 beside any other's."""
@@ -55,8 +56,7 @@ def crt(
     kernel, bias = np.zeros((width, k)), np.full(k, NEVER)
     bias[present] = 0.0
     if len(present) > 1:
-        mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
-        scale = np.where(spread > 1e-8, spread, 1.0)
+        mean, scale = mean_and_deviation(features)
         # As sums over rows: the penalty grows as the weights do.
         weights = len(y) / (len(present) * sizes[truth])
         penalty = np.full((width, 1), float(args["l2"]) * len(y))

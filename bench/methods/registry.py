@@ -189,7 +189,7 @@ class PosthocStep(Protocol):
     """Fit on validation, or on training rows; return the new head and what was chosen (for the record).
 
     head: the trained head. features: (n, d) validation features as the head sees them (training features for
-    a step that is `fitted_on` these), y: (n,) truth, or (n, k) of 1, 0 and NaN, counts: (k,) rows per class
+    a step that makes the head `anew`), y: (n,) truth, or (n, k) of 1, 0 and NaN, counts: (k,) rows per class
     that the loss saw (after resampling), or (2, k): the prior the head has learned.
     """
 
@@ -220,7 +220,8 @@ class StepInfo:
     function of the arguments that says so.
     regimes: where it can be used. on_features: whether it must be given feature rows, which only a frozen
     backbone has, or a function of the arguments that says so. kinds: the task kinds that can use it.
-    fitted_on: the rows that a posthoc step gets, of `validation` or those of `training` that the loss saw.
+    anew: whether a posthoc step makes the head anew, of the training rows that the loss saw; what it is given
+    then gives it a shape alone. The others are given validation rows, and change what was trained.
     unfit: says why the step is of no use with these arguments in a regime, or None where it is.
     beside: by regime, the steps of which one must stand beside it there, as there is nothing to share else.
     A step of stage `augment`, `mix`, `head`, `space`, `match` or `mining` has no function: its arguments say
@@ -239,7 +240,7 @@ class StepInfo:
     check: Callable[[Mapping[str, Any]], str | None] | None = None
     needs: Needs | Callable[[Mapping[str, Any]], Needs] = ()
     on_features: bool | Callable[[Mapping[str, Any]], bool] = False
-    fitted_on: str = "validation"
+    anew: bool = False
     place: int = 0
     unfit: Callable[[Mapping[str, Any], str], str | None] | None = None
     beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -170,7 +170,8 @@ def problem_of(info: BackboneInfo, regime: str, weights: str, setting: Mapping[s
             "regime finetune goes on from trained weights: --weights imagenet or a file, or --regime scratch"
         )
     if weights == "imagenet" and "imagenet" not in info.weights:
-        return f"{info.name} has no published ImageNet weights: use --weights random or a file"
+        others = "a file" if regime == "finetune" else "random or a file"
+        return f"{info.name} has no published ImageNet weights: use --weights {others}"
     engine = setting["engine"] if info.is_net else None
     if regime == "frozen" and engine == "openvino" and find_spec("openvino") is None:
         return NO_OPENVINO
@@ -276,3 +277,23 @@ def freeze_before(net: Any, layer: str) -> None:
         raise unknown("layer", layer, names, f"layers of {net.name}, for --set train_from")
     for one in net.layers[: names.index(layer)]:
         one.trainable = False
+
+
+def keep_norms(net: Any) -> None:
+    """Leave every batch normalisation as it is, its statistics too, while what is around it trains.
+
+    With few batches its averages are still half those of the weights when it is asked for answers, and
+    answers are then given with other statistics than were trained with.
+    """
+    import keras
+
+    for layer in net._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+
+
+def freeze(net: Any, setting: Mapping[str, Value]) -> None:
+    """Leave those layers as they are that a protocol says. Raises what `freeze_before` raises."""
+    freeze_before(net, str(setting["train_from"]))
+    if setting["norms"] == "keep":
+        keep_norms(net)

@@ -7,14 +7,13 @@ was never stopped: epochs draw from streams of their own, and the optimizer's sl
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from bench.arrays import write_arrays
+from bench.arrays import UNREADABLE, read_arrays, write_arrays
 from bench.models.lanes import Epoch
 
 VERSION = 1
@@ -38,6 +37,17 @@ class Checkpoint:
     best_epoch: int
     best_cost: float
 
+    def fits(self, state: Sequence[np.ndarray], motion: Sequence[np.ndarray], epochs: int) -> bool:
+        """Tell whether it is of a lane that has these variables and slots, and so many epochs at most."""
+        pairs = (self.state, state), (self.best, state), (self.motion, motion)
+        alike = all([_form(one) for one in mine] == [_form(one) for one in other] for mine, other in pairs)
+        return alike and self.best_epoch <= len(self.history) <= epochs
+
+
+def checkpoint_file(folder: Path | None, name: str) -> Path | None:
+    """Return where an order of this name is written down in training; None without a folder or a name."""
+    return folder / f"{name}.npz" if folder is not None and name else None
+
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Replace the file. Raises StoreError (one line) where it cannot be written."""
@@ -60,8 +70,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 def read_checkpoint(path: Path) -> Checkpoint | None:
     """Return what the file holds, or None where there is none that can be used: training begins anew then."""
     try:
-        with np.load(path, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
+        arrays = read_arrays(path)
         facts = json.loads(arrays["facts"].tobytes())
         if facts["version"] != VERSION:
             return None
@@ -79,8 +88,12 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
             int(facts["best_epoch"]),
             float(facts["best_cost"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except UNREADABLE:
         return None
+
+
+def _form(array: np.ndarray) -> tuple[tuple[int, ...], np.dtype]:
+    return array.shape, array.dtype
 
 
 _PARTS = ("state", "motion", "best")

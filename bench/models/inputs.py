@@ -1,4 +1,4 @@
-"""What heads are trained on: features of frozen backbones, side by side where several are joined."""
+"""What is trained on: features of frozen backbones, those of joined ones side by side, or what nets read."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ from bench.data.pixels import Pixels, ensure_pixels
 from bench.errors import BenchError
 from bench.models.augment import Recipe
 from bench.models.backbone_info import BackboneInfo
-from bench.models.backbones import no_maps, reading_of, weights_of
+from bench.models.backbones import (
+    build_backbone,
+    freeze,
+    no_maps,
+    preprocess,
+    reading_of,
+    weights_of,
+)
 from bench.models.features import ensure_features
+from bench.progress import Progress
 from bench.protocol import image_size
 from bench.spec import Value
-
-Progress = Callable[[int, int, str], None]
 
 
 class Inputs(Protocol):
@@ -141,6 +147,33 @@ class JoinedInputs:
         """
         made = [part.views(recipe, count) for part in self.parts]
         return tuple(np.concatenate(same, axis=1) for same in zip(*made, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class NetInputs:
+    """What nets are trained on, and how one is built. See `bench.models.nets.train_nets`.
+
+    rows: all n inputs. preprocess: a batch of them -> what a net is fed. build: seed -> a net below its head.
+    """
+
+    rows: Pixels | np.ndarray
+    preprocess: Callable[[Any], Any]
+    build: Callable[[int], Any]
+
+
+def pixel_inputs(pixels: Pixels, info: BackboneInfo, weights: str, setting: Mapping[str, Value]) -> NetInputs:
+    """Return what nets of one backbone are trained on.
+
+    weights: what they begin with: `random`, `imagenet` or a path. setting: the protocol. Building a net
+    raises what `build_backbone` and `freeze` raise.
+    """
+
+    def build(seed: int) -> Any:
+        net = build_backbone(info, pixels.size, weights, seed)
+        freeze(net, setting)
+        return net
+
+    return NetInputs(pixels, preprocess(info, str(setting["preprocess"])), build)
 
 
 def frozen_inputs(

@@ -92,13 +92,16 @@ class Learned:
     def frozen_below(self, level: int | None) -> Iterator[None]:
         """Let all but so many blocks stay as they are, batch statistics included, in what is compiled."""
         late = [] if level is None else [layer for block in self.blocks[level:] for layer in block]
+        # A net inside the net sets all of its layers, those that never train as well; it comes before them.
+        inside = [one for layer in late for one in layer._flatten_layers()]
+        trained = [one.trainable for one in inside]
         for layer in late:
             layer.trainable = False
         try:
             yield
         finally:
-            for layer in late:
-                layer.trainable = True
+            for one, trains in zip(inside, trained, strict=True):
+                one.trainable = trains
 
     def move(
         self, learned: Sequence[One], gradients: Sequence[Tensor], step: Tensor, rates: Tensor, waits: Tensor

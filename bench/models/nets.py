@@ -17,8 +17,8 @@ from bench.models.mixing import Mix, epoch_mix, guest_odds
 from bench.models.net import Net
 from bench.models.objective import objective_of
 from bench.models.schedule import Watch, epoch_order
+from bench.progress import Progress
 
-Progress = Callable[[int, int, str], None]
 Read = Callable[[np.ndarray], np.ndarray]
 Made = TypeVar("Made")
 
@@ -125,7 +125,7 @@ class _Run:
     def resume(self, watch: Watch, path: Path | None) -> list[np.ndarray] | None:
         """Go on from a checkpoint, where there is one, and return the variables of the best epoch so far."""
         found = None if path is None else read_checkpoint(path)
-        if found is None or len(found.state) != len(self.net.learned.variables):
+        if found is None or not found.fits(self.net.state(), self.net.motion(), self.lane.epochs):
             return None
         watch.history, watch.best_epoch, watch.best_cost = (
             list(found.history),

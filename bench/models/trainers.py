@@ -1,4 +1,4 @@
-"""The two ways a stage's cells are trained, behind one face: heads on features, nets on pixels."""
+"""The two ways a stage's cells are trained, behind one face: heads on features, nets of their own."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from bench.data.pixels import Pixels
 from bench.data.splits import StageSplit
-from bench.methods.apply import Resolved, shape_of
+from bench.methods.apply import Resolved, makes_anew, shape_of
 from bench.methods.fallback import has_two_heads, two_heads
 from bench.methods.grammar import needs_features
 from bench.models.augment import Recipe
-from bench.models.backbone_info import BackboneInfo
-from bench.models.inputs import Inputs, JoinedInputs
+from bench.models.checkpoints import checkpoint_file
+from bench.models.inputs import Inputs, JoinedInputs, NetInputs
 from bench.models.lanes import Lane, Trained, unit_rows
 from bench.models.orders import Fitted, Order, as_targets, lane_of, resolve_order, train_setting
-from bench.spec import Value
-
-Progress = Callable[[int, int, str], None]
+from bench.progress import Progress
+from bench.spec import MethodSpec, Value
+from bench.standard import mean_and_deviation
 
 BLOCK = 4096
 """Rows standardised at a time when many are scored."""
@@ -57,9 +55,7 @@ class HeadTrainer:
         own = np.asarray(self.features[self.rows], np.float32)
         self.mean, self.scale = np.zeros(own.shape[1], np.float32), np.ones(own.shape[1], np.float32)
         if setting["standardize"]:
-            self.mean = own.mean(axis=0, dtype=np.float64).astype(np.float32)
-            spread = own.std(axis=0, dtype=np.float64)
-            self.scale = np.where(spread > 1e-8, spread, 1.0).astype(np.float32)
+            self.mean, self.scale = (part.astype(np.float32) for part in mean_and_deviation(own))
             self.scale *= evening(inputs, titles)
         self.images = own.shape[1] - titles
         self.mean[self.images :], self.scale[self.images :] = 0.0, 1.0
@@ -125,7 +121,8 @@ class HeadTrainer:
             rows = np.searchsorted(self.rows, order.rows)
             places = np.concatenate([rows, size + np.arange(len(added.labels))])
             val_rows = np.searchsorted(self.rows, order.val_rows)
-            lanes.append(lane_of(order, made, places[added.rows], val_rows, self.setting))
+            lane = lane_of(order, made, places[added.rows], val_rows, self.setting)
+            lanes.append(replace(lane, epochs=1, deferred=0) if _thrown_away(order.method) else lane)
             if len(added.labels):
                 table.append(added.synthetic)
                 labels.append(added.labels.astype(labels[0].dtype))
@@ -211,62 +208,59 @@ def evening(inputs: Inputs, titles: int = 0) -> np.ndarray:
 
 
 class NetTrainer:
-    """Scratch and finetune regime: each cell is a net of its own, trained end to end on pixels.
+    """Scratch and finetune regime: each cell is a net of its own, trained end to end.
 
-    weights: what nets begin with: `random`, `imagenet` or a path. checkpoints: a folder where nets in
-    training are written down after every epoch, or None. prices: as in `HeadTrainer`.
+    checkpoints: a folder where nets in training are written down after every epoch, or None. prices: as in
+    `HeadTrainer`.
     """
 
     def __init__(
         self,
-        pixels: Pixels,
-        backbone: BackboneInfo,
+        inputs: NetInputs,
         split: StageSplit,
         setting: Mapping[str, Value],
         progress: Progress,
-        weights: str = "random",
-        checkpoints: Path | None = None,
         prices: Sequence[str] | None = None,
+        checkpoints: Path | None = None,
     ) -> None:
-        self.pixels, self.backbone, self.setting, self.progress = pixels, backbone, setting, progress
-        self.weights, self.checkpoints, self.prices = weights, checkpoints, prices
+        self.inputs, self.setting, self.progress = inputs, setting, progress
+        self.prices, self.checkpoints = prices, checkpoints
         self.classes, self.truth = len(split.classes), as_targets(split.truth)
 
     def fit(self, orders: Sequence[Order]) -> Iterator[Fitted]:
         """Train every order's net, one after the other."""
         from bench.env import make_deterministic
-        from bench.models.backbones import build_backbone, freeze_before, preprocess
         from bench.models.nets import train_nets
-
-        def build(seed: int) -> Any:
-            net = build_backbone(self.backbone, self.pixels.size, self.weights, seed)
-            freeze_before(net, str(self.setting["train_from"]))
-            return net
 
         make_deterministic()
         known = self.truth, self.classes, None, None, self.prices
-        resolved = [resolve_order(order, *known) for order in orders]
-        work = [
-            (order, made) for order, made in zip(orders, resolved, strict=True) if not isinstance(made, str)
-        ]
-        names = [order.name if self.checkpoints else "" for order, _ in work]
+        made = [resolve_order(order, *known) for order in orders]
+        work = [(order, one) for order, one in zip(orders, made, strict=True) if isinstance(one, Resolved)]
         answers = train_nets(
-            build,
-            self.pixels,
-            preprocess(self.backbone, str(self.setting["preprocess"])),
+            self.inputs.build,
+            self.inputs.rows,
+            self.inputs.preprocess,
             self.truth,
             self.classes,
-            [lane_on_inputs(order, made, self.setting) for order, made in work],
+            [lane_on_inputs(order, one, self.setting) for order, one in work],
             train_setting(self.setting),
             self.progress,
-            [self.checkpoints / f"{name}.npz" if self.checkpoints and name else None for name in names],
+            [checkpoint_file(self.checkpoints, order.name) for order, _ in work],
         )
-        for one in resolved:
+        for one in made:
             if isinstance(one, str):
                 yield Fitted.failed(one)
             else:
                 trained, embed = next(answers)
                 yield Fitted(trained, embed, one, net=embed.variables)
+
+
+def _thrown_away(method: MethodSpec) -> bool:
+    """Tell whether nothing of a head on features outlives its training: it is made anew, of these features.
+
+    One with a hidden layer gives the features, and one of two is half of an answer.
+    """
+    return makes_anew(method) and not shape_of(method).units and not has_two_heads(method)
 
 
 def both_trained(images: Trained, titles: Trained, link: str) -> Trained:
@@ -279,7 +273,7 @@ def both_trained(images: Trained, titles: Trained, link: str) -> Trained:
 
 
 def lane_on_inputs(order: Order, made: Resolved, setting: Mapping[str, Value]) -> Lane:
-    """Return the lane of an order whose inputs are the images themselves, or one map of each."""
+    """Return the lane of an order whose inputs are not features: images, titles, or one map of each image."""
     lane = lane_of(order, made, order.rows[made.resampled.rows], order.val_rows, setting)
     return replace(lane, recipe=shape_of(order.method).recipe)
 

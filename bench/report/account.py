@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from bench.leaderboard import Board
 from bench.report.boards import hole_notes
 from bench.report.page import Block, Section, Words
 from bench.report.settings import Record
-from bench.report.table import Column, Table
+from bench.report.table import Column, Table, flat
 from bench.spec import canonical_json
 
 COUNTS = {
@@ -111,7 +110,7 @@ def _environments(records: Sequence[Record]) -> Table:
         environment = record.get("environment") or {}
         key = canonical_json(environment)
         seen[key] = (environment, seen.get(key, (environment, 0))[1] + 1)
-    flats = [{**dict(_flat(environment)), "cells": count} for environment, count in seen.values()]
+    flats = [{**dict(flat(environment)), "cells": count} for environment, count in seen.values()]
     return _side_by_side("Environments", "what", flats)
 
 
@@ -135,11 +134,3 @@ def _side_by_side(title: str, first: str, flats: Sequence[Mapping[str, Any]]) ->
         columns[1] = Column("1", "value")
     rows = [{"name": key, **{str(i): flat.get(key) for i, flat in enumerate(flats, 1)}} for key in keys]
     return Table(title, columns, rows)
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{key}.")
-        else:
-            yield f"{before}{key}", json.dumps(value) if isinstance(value, list | tuple) else value

@@ -10,7 +10,7 @@ from bench.kinds.base import PAIRS
 from bench.leaderboard import BEHIND, BEST, NOT_STORED, TIED, Board, Hole, Row
 from bench.metrics.registry import get_metric
 from bench.report.pairs import pair_notes
-from bench.report.settings import kind_of, trivial_notes, trivial_values
+from bench.report.settings import kind_of, rehearsal_notes, rehearses, trivial_notes, trivial_values
 from bench.report.table import Column, Table
 from bench.report.tables import metric_column
 
@@ -26,7 +26,7 @@ def leaderboard_table(boards: Sequence[Board], full: bool = False, left: int = 0
     """
     metric = boards[0].metric
     names = _others(boards, full)
-    body = [row for board in boards for row in _board_rows(board, boards, names)]
+    body = [row for board in boards for row in _board_rows(board, names)]
     columns = _columns(metric, names)
     if not full:
         columns = [column for column in columns if column.key not in _idle(body)]
@@ -74,7 +74,7 @@ def _columns(metric: str, others: Sequence[str]) -> list[Column]:
     ]
 
 
-def _board_rows(board: Board, boards: Sequence[Board], others: Sequence[str]) -> list[dict[str, Any]]:
+def _board_rows(board: Board, others: Sequence[str]) -> list[dict[str, Any]]:
     cell = board.cell
     place = {"task": cell["task"], "stage": cell["stage"], "items": len(board.contest.items.ids)}
     place["data"] = f"{cell['data']['source']} {cell['data']['fingerprint'][:8]}"
@@ -125,7 +125,9 @@ def _notes(boards: Sequence[Board], body: Sequence[Mapping[str, Any]], left: int
     standings = [row.get("standing") for row in body]
     if TIED in standings:
         notes.append(f"{TIED}: not distinguishable from the {BEST}; {BEHIND}: the interval leaves out 0.")
-    if BEST in standings:
+    cells = [row.setting.cell for board in boards for row in board.rows]
+    notes += rehearsal_notes(cells)
+    if BEST in standings and not all(map(rehearses, cells)):
         notes.append("Ranked by test: who chooses by this table chooses on test. bench run marks the best on "
                      "validation.")  # fmt: skip
     notes += [*trivial_notes(body), *hole_notes(boards)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,8 @@ from bench.comparison import counted
 from bench.kinds.base import PAIRS, Average
 from bench.metrics.registry import COUNTS, METRICS
 from bench.report.pairs import rests_on, told
-from bench.report.settings import Record, kind_of
-from bench.report.table import Column, Table
+from bench.report.settings import Record, kind_of, rehearsal_notes, rehearses
+from bench.report.table import Column, Table, flat
 
 if TYPE_CHECKING:
     from bench.baselines import Baseline, Number, PublishedResult
@@ -36,6 +35,8 @@ def class_table(result: Record, published: Baseline | None = None, whole: bool =
     kind, cell = kind_of(result), result["cell"]
     people = cell["kind"] == PAIRS
     theirs = _theirs(published, cell["stage"])
+    if rehearses(cell):
+        published = theirs = None
     # A file without a line of names calls its attributes what any other such file calls its own; people are
     # in no published table.
     if people or (cell["kind"] == "multilabel" and theirs and set(theirs.classes) != set(result["classes"])):
@@ -160,7 +161,7 @@ def _whose(average: Average, result: Record, kind: Kind) -> dict[str, Any]:
 
 
 def _class_notes(result: Record, published: Baseline | None, theirs: PublishedResult | None) -> list[str]:
-    notes = []
+    notes = rehearsal_notes([result["cell"]])
     if unscored := result.get("counts", {}).get("not_scored"):
         notes.append(f"{unscored} test images are not scored: train has no image of their class.")
     if kind_of(result).name == PAIRS:
@@ -197,15 +198,7 @@ def _people_notes(result: Record) -> list[str]:
 
 def _facts(title: str, values: Mapping[str, Any]) -> Table:
     columns = [Column("name", "name"), Column("value", "value")]
-    return Table(title, columns, [{"name": key, "value": value} for key, value in _flat(values)])
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{key}.")
-        else:
-            yield f"{before}{key}", json.dumps(value) if isinstance(value, list | tuple) else value
+    return Table(title, columns, [{"name": key, "value": value} for key, value in flat(values)])
 
 
 def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -99,6 +99,18 @@ def trivial_notes(body: Iterable[Mapping[str, Any]]) -> list[str]:
     return [f"{name}: {text}." for name, text in TRIVIAL_NOTES.items() if name in methods]
 
 
+def rehearses(cell: Mapping[str, Any]) -> bool:
+    """Tell whether a cell's test images are training images that a rehearsal held back."""
+    return bool(cell["protocol"].get("rehearse"))
+
+
+def rehearsal_notes(cells: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a note for each stage that cells rehearse."""
+    stages = dict.fromkeys(str(cell["protocol"]["rehearse"]) for cell in cells if rehearses(cell))
+    return [f"Rehearsal of {stage}: `test` is training images, held back; the real test part is not touched."
+            for stage in stages]  # fmt: skip
+
+
 def _has(setting: Setting, part: str) -> bool:
     return bool(setting.measured) and part in setting.measured[0]["metrics"]
 

@@ -16,6 +16,7 @@ from bench.report.settings import (
     differences,
     kind_of,
     mean_of,
+    rehearsal_notes,
     settings_of,
     trivial_notes,
     trivial_values,
@@ -236,6 +237,7 @@ def _grid_notes(body: Sequence[Mapping[str, Any]], selection: str, settings: Seq
     if any((row.get("seeds") or 0) > 1 for row in body):
         notes.append("±: the standard deviation over seeds.")
     notes += trivial_notes(body)
+    notes += rehearsal_notes(setting.cell for setting in settings)
     notes += pair_notes(settings)
     if failed := sum(row.get("failed") or 0 for row in body):
         notes.append(f"failed: {failed} {'cell is' if failed == 1 else 'cells are'} in no mean.")

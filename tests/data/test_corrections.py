@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,30 @@ def test_what_is_written_is_used(tmp_path: Path) -> None:
     assert got.columns[LABEL][1:] == EXAMPLES.columns[LABEL][1:]
     assert got.fingerprint != EXAMPLES.fingerprint and got.items == EXAMPLES.items
     assert corrected(EXAMPLES, LABEL, path) == got
+
+
+def test_names_that_a_spreadsheet_would_run_are_kept_from_it(tmp_path: Path) -> None:
+    """The table is made to be opened in one; what comes back are the names themselves."""
+    names = {
+        name: f"{sign}cmd" for name, sign in zip(sorted(set(EXAMPLES.columns[LABEL])), "=+-@", strict=False)
+    }
+    labels = tuple(names.get(name, "'=quoted") for name in EXAMPLES.columns[LABEL])
+    examples = replace(EXAMPLES, columns={**EXAMPLES.columns, LABEL: labels})
+    rows = [labels.index(name) for name in (*names.values(), "'=quoted")]
+    asked = [labels[row] for row in reversed(rows)]
+    path = tmp_path / "review.csv"
+    write_suspects(
+        path,
+        [
+            Suspect(examples.items[row], labels[row], new, 0.1, "", "")
+            for row, new in zip(rows, asked, strict=True)
+        ],
+    )
+    with open(path, encoding="utf-8", newline="") as file:
+        cells = [cell for row in csv.DictReader(file) for cell in row.values()]
+    assert not any(cell.startswith(tuple("=+-@")) for cell in cells) and "'=cmd" in cells
+    told = corrected(examples, LABEL, path).columns[LABEL]
+    assert [told[row] for row in rows] == asked
 
 
 def test_a_person_decides(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bench.data import hashing
 from bench.data.files import DataFolder, Refused
-from bench.data.hashing import Hashes, hash_file, hash_files
+from bench.data.hashing import Hashes, hash_files
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,13 +42,6 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(hashing, "_hash_one", noted)
     return seen
-
-
-def test_hash_file_is_sha256(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"abc")
-    assert hash_file(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
-    with pytest.raises(FileNotFoundError):
-        hash_file(tmp_path / "b")
 
 
 def test_second_call_reads_nothing(tmp_path: Path, hashed: list[str]) -> None:

@@ -18,6 +18,7 @@ from bench.methods.apply import (
     Shape,
     apply_posthoc,
     fit_posthoc,
+    makes_anew,
     resolve,
     resolve_attributes,
     shape_of,
@@ -226,6 +227,26 @@ def test_a_tiny_problem_runs_without_nan_and_the_same_twice(method: MethodSpec) 
         np.testing.assert_array_equal(one.kernel, head.kernel)
         np.testing.assert_array_equal(one.bias, head.bias)
     assert np.isfinite(head.logits(features)).all()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        text
+        for info in INFOS
+        if info.stage == "posthoc" and "multiclass" in info.kinds
+        for text in _spellings(info)
+    ],
+)
+def test_a_head_made_anew_owes_nothing_to_what_was_trained(text: str) -> None:
+    method = parse_method(text)
+    y, features = _tiny()
+    features = np.abs(features)  # naive Bayes counts words
+    one, other = (
+        fit_posthoc(method, _head(seed), features, y, np.array(COUNTS), lambda: (features, y))[0].kernel
+        for seed in (1, 2)
+    )
+    assert np.array_equal(one, other) == makes_anew(method)
 
 
 @of_kind("multiclass")

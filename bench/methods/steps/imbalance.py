@@ -260,7 +260,7 @@ register(
                 choices=("euclidean", "cosine"),
             ),
         ),
-        fitted_on="training",
+        anew=True,
     )
 )
 register(
@@ -282,7 +282,7 @@ register(
                 high=1.0,
             ),
         ),
-        fitted_on="training",
+        anew=True,
     )
 )
 register(
@@ -298,6 +298,6 @@ register(
             ),
         ),
         regimes=("scratch", "finetune"),
-        fitted_on="training",
+        anew=True,
     )
 )

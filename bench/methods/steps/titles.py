@@ -22,7 +22,7 @@ register(
             Param("alpha", float, 1.0, "added to the count of every term", low=0.000001, high=1000.0),
         ),
         regimes=("frozen",),
-        fitted_on="training",
+        anew=True,
     )
 )
 register(
