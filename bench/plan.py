@@ -10,31 +10,16 @@ from typing import Any
 
 from bench.cards import REGIMES, TaskCard, load_card
 from bench.data.examples import Examples
-from bench.data.pair_files import which_pairs
 from bench.data.parts import Parts
 from bench.data.rules import check_plan
-from bench.errors import BenchError, DataError, nearest, unknown
+from bench.errors import BenchError, unknown
 from bench.methods.grammar import parse_methods, problems_for
 from bench.models.backbones import JOIN, no_maps, parts_of, problem_with, weights_ids
-from bench.protocol import CARD, GIVEN, KEYS, check_together, resolve
-from bench.spec import Cell, DataId, MethodSpec, Value
+from bench.plan_checks import check_kind, check_made, check_regime, check_rehearsal, no_auxiliary
+from bench.protocol import CARD, GIVEN, check_together, resolve
+from bench.spec import Cell, DataId, Value
 from bench.staged import of_stage
 from bench.text.fit import check_titles, unfit
-
-FINETUNE = frozenset({"train_from", "norms", "backbone_rate", "staged", "unfreeze"})
-"""Protocol keys that no other regime looks at."""
-
-FROZEN = frozenset({"layers", "pool", "unit_fields", "mirror"})
-"""Likewise, of the frozen regime."""
-
-PAIRS = ("pairs", "train_pairs", "test_pairs", "pair_balance")
-"""Protocol keys that tasks of pairs alone look at."""
-
-MADE = ("train_pairs", "test_pairs", "pair_balance", "test_fraction", "split_seed")
-"""Likewise, where pairs are made: lists of pairs say themselves who and what is paired."""
-
-NOT_PAIRS = ("noise", "hide", "labels", "duplicates", "split", "split_column", "staged", "unfreeze")
-"""Protocol keys that mean nothing to tasks of pairs."""
 
 
 @dataclass(frozen=True)
@@ -174,21 +159,21 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
         weights = request.weights or ("random" if regime == "scratch" else "imagenet")
         layers = card.layers(regime, request.settings)
         protocol = dict(resolve(*layers, _place_free(request.settings)))
-        _check_regime(name, regime, {**layers[2], **layers[3]})
+        check_regime(name, regime, {**layers[2], **layers[3]})
         own = {stage: of_stage(protocol, stage, _before(card, stage, regime, protocol)) for stage in stages}
         for stage, setting in own.items():
             check_together(setting)
-            _check_kind(card, setting, examples, regime)
-            _check_rehearsal(card, stage, setting, examples)
+            check_kind(card, setting, examples, regime)
+            check_rehearsal(card, stage, setting, examples)
         if card.kind == "verification":
-            _check_made(protocol, dict(resolve(*card.layers(regime, {}))), examples)
+            check_made(protocol, dict(resolve(*card.layers(regime, {}))), examples)
         check_titles(card, parts, protocol, examples)
         check_plan(examples, Parts(card, examples, protocol).plan)
         reason = problem_with(parts, regime, weights, protocol)
         runnable = []
         for method in methods:
             why = reason or problems_for(method, card.kind, regime) or unfit(method, parts)
-            why = why or _no_auxiliary(method, card, examples)
+            why = why or no_auxiliary(method, card, examples)
             if not why and any(step.name == "conv" for step in method.steps):
                 why = no_maps(parts, protocol)
             if why:
@@ -220,87 +205,12 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
     return Plan(card, tuple(jobs), tuple(skipped))
 
 
-def _no_auxiliary(method: MethodSpec, card: TaskCard, examples: Examples) -> str | None:
-    """Return why a method has no auxiliary columns to train on, or None where it has, or needs none."""
-    if all(step.name != "multitask" for step in method.steps):
-        return None
-    if not card.auxiliary:
-        return f"multitask trains on auxiliary columns; the card of {card.name} names none (auxiliary = [])"
-    missing = [column for column in card.auxiliary if column not in examples.columns]
-    return f"multitask: the data has no column {missing[0]!r}, which the card names" if missing else None
-
-
 def _before(card: TaskCard, stage: str, regime: str, protocol: Mapping[str, Value]) -> list[str]:
     """Return the stages that this one goes on from, the last one first."""
     if regime != "finetune" or not protocol["staged"]:
         return []
     names = [one.name for one in card.stages]
     return names[: names.index(stage)][::-1]
-
-
-def _check_regime(name: str, regime: str, given: Mapping[str, Value]) -> None:
-    """Raise BenchError for a value that the regime would not look at. given: as users write it."""
-    told = [(key.rpartition(".")[2], value) for key, value in given.items()]
-    for only, keys in (("finetune", FINETUNE), ("frozen", FROZEN)):
-        idle = sorted(key for key, value in told if key in keys and value != KEYS[key].default)
-        if regime != only and idle:
-            raise BenchError(f"--set {idle[0]} is for --regime {only}; {name} would run {regime}")
-
-
-def _check_kind(card: TaskCard, setting: Mapping[str, Value], examples: Examples, regime: str) -> None:
-    """Raise BenchError for values that the kind does not know, DataError for a missing column or list."""
-    many, of_pairs = not card.label, card.kind == "verification"
-    for key in NOT_PAIRS if of_pairs else PAIRS:
-        if setting[key] != KEYS[key].default:
-            raise BenchError(
-                f"--set {key}={setting[key]} means nothing to {card.kind} tasks like {card.name}"
-            )
-    for key in ("hide",) if not many else ("noise",):
-        if setting[key] != "none":
-            what = "hides cells of tasks with many labels" if key == "hide" else "plants wrong classes"
-            raise BenchError(f"--set {key}={setting[key]} {what}; {card.name} is {card.kind}")
-    # Frozen pairs are judged by their order, as a score has no cut yet; a net answers one of two classes.
-    scores = (
-        ("val_f1", "val_auc") if many else ("val_auc",) if of_pairs and regime == "frozen" else ("val_top1",)
-    )
-    if setting["stop_by"] not in ("auto", "last", "val_loss", *scores):
-        raise BenchError(f"--set stop_by={setting['stop_by']} is not known to {card.kind} tasks, {regime}")
-    if of_pairs:
-        which_pairs(examples, str(setting["pairs"]))
-    by = str(setting["hide_by"])
-    if by and by not in examples.columns:
-        guess = nearest(by, examples.columns)
-        raise DataError(f"the data has no column {by!r}, which hide_by names{guess}")
-
-
-def _check_rehearsal(card: TaskCard, stage: str, setting: Mapping[str, Value], examples: Examples) -> None:
-    """Raise BenchError where a stage cannot rehearse another one, DataError for a missing column."""
-    other, by = str(setting["rehearse"]), str(setting["rehearse_by"])
-    if not other:
-        return
-    if card.kind != "multiclass":
-        raise BenchError(f"--set rehearse={other} counts images of classes; {card.name} is {card.kind}")
-    names = [one.name for one in card.stages]
-    if other not in names:
-        raise unknown("stage", other, names, f"--set rehearse: {card.name} has {', '.join(names)}")
-    if other == stage:
-        rest = ", ".join(name for name in names if name != other)
-        raise BenchError(f"--set rehearse={other}: a stage does not rehearse itself; add --stage {rest}")
-    if by and by not in examples.columns:
-        raise DataError(
-            f"the data has no column {by!r}, which rehearse_by names{nearest(by, examples.columns)}"
-        )
-
-
-def _check_made(protocol: Mapping[str, Value], usual: Mapping[str, Value], examples: Examples) -> None:
-    """Raise BenchError for a value that lists of pairs leave without effect. usual: the card's own values."""
-    view = which_pairs(examples, str(protocol["pairs"]))
-    idle = [key for key in MADE if protocol[key] != usual[key]]
-    if view != "made" and idle:
-        raise BenchError(
-            f"--set {idle[0]} is for pairs that are made; pairs={view} are the data's own lists: "
-            "leave it out, or add --set pairs=made"
-        )
 
 
 def _place_free(settings: Mapping[str, Value]) -> dict[str, Value]:
