@@ -159,7 +159,7 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
         weights = request.weights or ("random" if regime == "scratch" else "imagenet")
         layers = card.layers(regime, request.settings)
         protocol = dict(resolve(*layers, _place_free(request.settings)))
-        check_regime(name, regime, {**layers[2], **layers[3]})
+        check_regime(name, regime, *layers[2:])
         own = {stage: of_stage(protocol, stage, _before(card, stage, regime, protocol)) for stage in stages}
         for stage, setting in own.items():
             check_together(setting)

@@ -27,13 +27,18 @@ NOT_PAIRS = ("noise", "hide", "labels", "duplicates", "split", "split_column", "
 """Protocol keys that mean nothing to tasks of pairs."""
 
 
-def check_regime(name: str, regime: str, given: Mapping[str, Value]) -> None:
-    """Raise BenchError for a value that the regime would not look at. given: as users write it."""
-    told = [(key.rpartition(".")[2], value) for key, value in given.items()]
+def check_regime(name: str, regime: str, named: Mapping[str, Value], given: Mapping[str, Value]) -> None:
+    """Raise BenchError for a value that the regime would not look at.
+
+    named: those of a set of values that a user names; given: as users write them, which go before these.
+    """
+    told = [(key.rpartition(".")[2], value) for key, value in {**named, **given}.items()]
     for only, keys in (("finetune", FINETUNE), ("frozen", FROZEN)):
         idle = sorted(key for key, value in told if key in keys and value != KEYS[key].default)
         if regime != only and idle:
-            raise BenchError(f"--set {idle[0]} is for --regime {only}; {name} would run {regime}")
+            [first, *_] = idle
+            whose = f" (the set of values you named has {first}={named[first]})" if first in named else ""
+            raise BenchError(f"--set {first} is for --regime {only}; {name} would run {regime}{whose}")
 
 
 def check_kind(card: TaskCard, setting: Mapping[str, Value], examples: Examples, regime: str) -> None:
