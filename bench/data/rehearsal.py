@@ -39,22 +39,24 @@ def cut(
     counts: Sequence[int],
     truth: np.ndarray,
     known: np.ndarray,
-    hashes: Sequence[str] | None,
+    ids: Sequence[Sequence[str] | None],
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Return sorted rows that train, rows that test, and how many rows of untrained classes are left out.
 
     counts: training images of each class of the stage that is rehearsed. truth: (n,) classes; known: the rows
-    that train otherwise; hashes: n ids of images, equal ones staying together. Half of what must not be
-    parted tests, drawn by the rehearsal's seed, so that cells of all seeds test on the same images. Of the
-    other half each class keeps as many images as one of the rehearsed classes has, or all that are there
-    (which class is like which, and which images, is drawn by `seed`; the counts are taken in even steps from
-    the smallest to the largest). Raises DataError where no class is on both sides.
+    that train otherwise; ids: n each, rows that share one stay together. Half of what must not be parted
+    tests, drawn by the rehearsal's seed, so that cells of all seeds test on the same images. Of the other
+    half each class keeps as many images as one of the rehearsed classes has, or all that are there (which
+    class is like which, and which images, is drawn by `seed`; the counts are taken in even steps from the
+    smallest to the largest). Raises DataError where the stage has no class, or no class is on both sides.
     """
+    if not counts:
+        raise DataError(f"rehearse: train knows no class of stage {rehearsal.stage.name!r}; leave it out")
     marks = rehearsal.marks
     if marks is not None:
         marks = [mark or f"\x00{row}" for row, mark in enumerate(marks)]
-    units = units_of(known, marks, hashes)
+    units = units_of(known, marks, *ids)
     order = np.random.default_rng(rehearsal.seed).permutation(len(units))
     halves = [
         np.array(sorted(row for number in part for row in units[number]), dtype=np.int64)

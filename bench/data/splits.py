@@ -191,7 +191,7 @@ def stage_split(
     unseen = sum(labels[row] not in sizes for row in np.flatnonzero(~train & usable).tolist())
     if rehearsal is not None:
         counts = tuple(sizes.values())[rehearsal.stage.first : rehearsal.stage.last]
-        known, test, unseen = cut(rehearsal, counts, truth, known, hashes, seed)
+        known, test, unseen = cut(rehearsal, counts, truth, known, (groups, hashes), seed)
     leaks = _leaks(known, test, hashes)
     if drop_leaked and leaks is not None:
         test = test[~leaks]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,6 +89,17 @@ def test_one_brand_alone_cannot_be_parted() -> None:
     labels, _, hashes = _data(0)
     with pytest.raises(DataError, match="no class is on both sides; take another rehearse_by"):
         _rehearse((labels, ["x"] * len(labels), hashes))
+
+
+def test_groups_are_not_parted_and_a_stage_without_classes_is_told() -> None:
+    labels, groups, _ = _data(1)
+    how: dict[str, Any] = {"val_fraction": 0.25, "seed": 0, "groups": groups}
+    whole = np.arange(len(labels)) < TRAINED, np.ones(len(labels), bool)
+    split = stage_split(labels, *whole, RICH, **how, rehearsal=Rehearsal(POOR, None, 0))
+    learned = {groups[row] for row in [*split.train, *split.val]}
+    assert not learned & {groups[row] for row in split.test}
+    with pytest.raises(DataError, match="train knows no class of stage 'none'"):
+        stage_split(labels, *whole, RICH, **how, rehearsal=Rehearsal(Stage("none", 7, None), None, 0))
 
 
 @pytest.mark.parametrize(
