@@ -72,7 +72,7 @@ class Context:
         marks: Sequence[str] | None = self.examples.columns[column] if column else None
         if marks is not None and column == self.card.titles:
             marks = [(title.lower().split() or [""])[0] for title in marks]
-        return Rehearsal(stage, marks, int(cell.setting["split_seed"] or 0))
+        return Rehearsal(stage, marks, int(cell.setting["rehearse_seed"] or 0))
 
     def checkpoints(self, regime: str) -> Path | None:
         """Return where nets of a regime are written down in training; small ones, from scratch, are not."""

@@ -79,7 +79,8 @@ def check_rehearsal(card: TaskCard, stage: str, setting: Mapping[str, Value], ex
         raise unknown("stage", other, names, f"--set rehearse: {card.name} has {', '.join(names)}")
     if other == stage:
         rest = ", ".join(name for name in names if name != other)
-        raise BenchError(f"--set rehearse={other}: a stage does not rehearse itself; add --stage {rest}")
+        hint = f"add --stage {rest}" if rest else f"{card.name} has no other"
+        raise BenchError(f"--set rehearse={other}: a stage does not rehearse itself; {hint}")
     if by and by not in examples.columns:
         raise DataError(
             f"the data has no column {by!r}, which rehearse_by names{nearest(by, examples.columns)}"

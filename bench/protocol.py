@@ -174,6 +174,7 @@ KEYS: dict[str, Key] = {
             "rehearse: a column of which no value is learned and tested (of titles: their first word)",
             pattern=_COLUMN_OR_NOT,
         ),
+        Key("rehearse_seed", int, 0, "rehearse: which training images test", low=0),
         Key("labels", str, GIVEN, "a table of reviewed labels (bench clean writes one)", pattern=_COLUMN),
         Key(
             "noise",
@@ -264,6 +265,9 @@ def resolve(*layers: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
     return tuple(sorted(merged.items()))
 
 
+_OF_REHEARSALS = ("rehearse_by", "rehearse_seed")
+
+
 def check_together(setting: Mapping[str, Value]) -> None:
     """Raise BenchError for values that make no sense together."""
     planted, rate = setting["noise"] != "none", float(setting["noise_rate"] or 0.0)
@@ -276,10 +280,15 @@ def check_together(setting: Mapping[str, Value]) -> None:
         raise BenchError(f"--set {lacks}: for example --set hide=random --set hide_rate=0.3")
     if (setting["hide"] == "column") != (setting["hide_by"] != ""):
         raise BenchError("--set hide=column and hide_by go together: for example --set hide_by=season")
-    if setting["rehearse_by"] and not setting["rehearse"]:
-        raise BenchError("--set rehearse_by says how a rehearsal is parted: add --set rehearse=STAGE")
+    if not setting["rehearse"] and (idle := [key for key in _OF_REHEARSALS if setting[key]]):
+        raise BenchError(f"--set {idle[0]} says how a rehearsal is parted: add --set rehearse=STAGE")
     if setting["rehearse"] and setting["staged"]:
         raise BenchError("--set rehearse=STAGE is of one stage alone: leave staged=true out")
+    if setting["rehearse"] and planted:
+        raise BenchError(
+            f"--set rehearse=STAGE tests on training images, and noise={setting['noise']} would plant wrong "
+            "labels into them: leave one of the two out"
+        )
 
 
 def image_size(value: Value, native: tuple[int, int]) -> tuple[int, int]:

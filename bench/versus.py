@@ -99,6 +99,7 @@ def _two_settings(
         ("task", f"version {ours.task_version}", f"version {theirs.task_version}"),
         ("data", ours.source, theirs.source),
         ("data", ours.fingerprint[:8], theirs.fingerprint[:8]),
+        ("test", _tested(ours), _tested(theirs)),
     ):
         obstacle = obstacle or (f"{what}: {a}, theirs {b}" if a != b else "")
     sides = _paired_seeds(ours, theirs)
@@ -113,6 +114,11 @@ def _two_settings(
     theirs_numbers = as_published(theirs, shown_metrics(theirs.kind))
     rows = beside(ours, replace(template, seeds=ours.seeds), theirs_numbers, "")
     return [row if row.verdict == MISSING else replace(row, why=_said(row.why)) for row in rows]
+
+
+def _tested(setting: Setting) -> str:
+    """Say what a setting's test images are."""
+    return "training images of a rehearsal" if setting.protocol.get("rehearse") else "the test part"
 
 
 def _said(why: str) -> str:

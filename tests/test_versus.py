@@ -155,6 +155,18 @@ def test_other_data_is_shown_and_not_judged(tmp_path: Path) -> None:
     assert rows[0].difference is not None and rows[0].why == "data: ffffffff, theirs 00000000"
 
 
+def test_a_rehearsal_is_judged_beside_rehearsals_alone(tmp_path: Path) -> None:
+    for backbone, n, protocol in (("lenet", 300, {"rehearse": "remaining"}), ("small", 400, {})):
+        for method, accuracy in (("none", 0.3), ("focal", 0.9)):
+            pred = answers(n, 6, accuracy, 1)
+            put(tmp_path, pred, backbone=backbone, method=method, protocol=protocol)
+    found = stock(tmp_path)
+    rows = rows_of(found, "lenet/none", "small/none")
+    assert {row.verdict for row in rows} == {INCOMPARABLE} and all(row.low is None for row in rows)
+    assert rows[0].why == "test: training images of a rehearsal, theirs the test part"
+    assert row(rows_of(found, "lenet/focal", "lenet/none"), "top1_micro").verdict == BETTER
+
+
 def test_published_numbers_stand_on_either_side(tmp_path: Path) -> None:
     put(tmp_path, answers(100, 6, 0.5, 1))
     found = stock(tmp_path)

@@ -93,7 +93,7 @@ def _table(
     from bench.metrics.registry import metrics_of
     from bench.outcomes import contests
     from bench.report.boards import effects_table, leaderboard_table
-    from bench.report.settings import kind_of
+    from bench.report.settings import kind_of, rehearsal_notes
 
     records = [stored.record for stored in cells]
     kind = kind_of(records[0])
@@ -111,6 +111,7 @@ def _table(
     if effects:
         rows = [row for contest in found for row in effects_of(records, contest, metrics)]
         table = effects_table(rows, full)
+        table = replace(table, notes=(*table.notes, *rehearsal_notes(record["cell"] for record in records)))
     else:
         table = leaderboard_table(boards(records, found, metric), full, left)
     said = warnings(cells)

@@ -63,7 +63,7 @@ def cut(
         for part in np.array_split(order, 2)
     ]
     learned, tested = halves
-    classes = np.unique(truth[known])
+    classes = np.unique(truth[learned])
     rng = np.random.default_rng(seed)
     steps = np.linspace(0, len(counts) - 1, len(classes))
     sizes = rng.permutation(np.sort(counts)[np.round(steps).astype(int)])
@@ -76,6 +76,6 @@ def cut(
     if not len(train) or not seen.any():
         raise DataError(
             f"rehearse: of {len(units)} images or groups of images that are not parted, no class is on both "
-            "sides; take another rehearse_by, or another split_seed"
+            "sides; take another rehearse_by, or another rehearse_seed"
         )
     return train, tested[seen], int((~seen).sum())

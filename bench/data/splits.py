@@ -173,8 +173,9 @@ def stage_split(
 
     labels: n class names, "" for none. train: (n,) bool, the base split. ok: (n,) bool, the image can be
     used; ranks and counts know only usable rows. groups, hashes: n ids; rows that share one are never
-    parted between train and val. rehearsal: how the training part is cut, and the
-    test part left alone, or None. Raises DataError where the stage has no class, no train or no test row.
+    parted between train and val. rehearsal: how the training part is cut, and the test part left alone, or
+    None; classes that it does not train are left out. Raises DataError where the stage has no class, no train
+    or no test row.
     """
     usable = ok & np.array([label != "" for label in labels], dtype=bool)
     sizes = _sizes(labels, train & usable)
@@ -192,6 +193,11 @@ def stage_split(
     if rehearsal is not None:
         counts = tuple(sizes.values())[rehearsal.stage.first : rehearsal.stage.last]
         known, test, unseen = cut(rehearsal, counts, truth, known, (groups, hashes), seed)
+        # A class that nothing is learned of would still be answered, which no real stage does.
+        kept = np.unique(truth[known])
+        place = np.full(len(classes) + 1, -1, np.int32)
+        place[kept] = np.arange(len(kept))
+        classes, truth = tuple(classes[number] for number in kept.tolist()), place[truth]
     leaks = _leaks(known, test, hashes)
     if drop_leaked and leaks is not None:
         test = test[~leaks]

@@ -35,7 +35,7 @@ def _data(seed: int) -> tuple[list[str], list[str], list[str]]:
 
 
 def _rehearse(
-    data: tuple[list[str], list[str], list[str]], seed: int = 0, split_seed: int = 0, by_brand: bool = True
+    data: tuple[list[str], list[str], list[str]], seed: int = 0, draw_seed: int = 0, by_brand: bool = True
 ) -> StageSplit:
     labels, brands, hashes = data
     return stage_split(
@@ -46,18 +46,18 @@ def _rehearse(
         val_fraction=0.25,
         seed=seed,
         hashes=hashes,
-        rehearsal=Rehearsal(POOR, brands if by_brand else None, split_seed),
+        rehearsal=Rehearsal(POOR, brands if by_brand else None, draw_seed),
     )
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 400), st.integers(0, 9), st.integers(0, 9), st.booleans())
 def test_it_learns_and_tests_on_training_images_that_share_nothing(
-    drawn: int, seed: int, split_seed: int, by_brand: bool
+    drawn: int, seed: int, draw_seed: int, by_brand: bool
 ) -> None:
     data = _data(drawn)
     labels, brands, hashes = data
-    split = _rehearse(data, seed, split_seed, by_brand)
+    split = _rehearse(data, seed, draw_seed, by_brand)
     learned, tested = [*split.train, *split.val], list(split.test)
     assert max(*learned, *tested) < TRAINED, "no row of a test part"
     assert not {hashes[row] for row in learned} & {hashes[row] for row in tested} and split.leaked == 0
@@ -72,7 +72,11 @@ def test_it_learns_and_tests_on_training_images_that_share_nothing(
     assert {labels[row] for row in tested} <= {labels[row] for row in learned}
     known = [row for row in range(TRAINED) if labels[row] in "abc"]
     out = [row for row in known if row not in {*learned, *tested}]
-    assert split.unseen <= len(out) and set(split.classes) == set("abc")
+    assert split.unseen <= len(out)
+    # What nothing is learned of is no answer either.
+    assert set(split.classes) == {labels[row] for row in learned} and split.train_counts.min() > 0
+    named = [split.classes[number] for number in split.truth[[*learned, *tested]].tolist()]
+    assert named == [labels[row] for row in [*learned, *tested]]
 
 
 def test_seeds_learn_from_other_images_and_test_on_the_same() -> None:
@@ -82,7 +86,22 @@ def test_seeds_learn_from_other_images_and_test_on_the_same() -> None:
     assert {*one.train, *one.val} != {*other.train, *other.val}
     for name in ("train", "val", "test"):
         np.testing.assert_array_equal(getattr(one, name), getattr(again, name))
-    assert set(_rehearse(data, 0, split_seed=1).test) != set(one.test)
+    assert set(_rehearse(data, 0, draw_seed=1).test) != set(one.test)
+
+
+def test_a_class_of_which_nothing_is_learned_is_no_answer() -> None:
+    labels, brands, _ = _data(0)
+    hashes = list(map(str, range(len(labels))))
+    brands = ["b alone" if label == "b" else brand for label, brand in zip(labels, brands, strict=True)]
+    for draw_seed in range(6):
+        split = _rehearse((labels, brands, hashes), draw_seed=draw_seed)
+        trained = {labels[row] for row in [*split.train, *split.val]}
+        assert set(split.classes) == trained and split.train_counts.min() > 0
+        named = [split.classes[number] for number in split.truth[split.test].tolist()]
+        assert named == [labels[row] for row in split.test.tolist()] and "b" not in named
+        assert (split.unseen > 0) == ("b" not in trained)
+        if "b" not in trained:
+            assert sorted(Counter(labels[row] for row in [*split.train, *split.val]).values()) == [1, 9]
 
 
 def test_one_brand_alone_cannot_be_parted() -> None:
@@ -109,7 +128,9 @@ def test_groups_are_not_parted_and_a_stage_without_classes_is_told() -> None:
         ({"rehearse": "top20"}, "a stage does not rehearse itself; add --stage remaining"),
         ({"rehearse": "remaining", "rehearse_by": "brnd"}, "no column 'brnd'"),
         ({"rehearse_by": "gender"}, "add --set rehearse=STAGE"),
+        ({"rehearse_seed": 1}, "rehearse_seed says how .* add --set rehearse=STAGE"),
         ({"rehearse": "remaining", "staged": True}, "leave staged=true out"),
+        ({"rehearse": "remaining", "noise": "pair", "noise_rate": 0.2}, "noise=pair would plant wrong"),
     ],
 )
 def test_what_cannot_be_rehearsed_is_told_in_a_line(
@@ -123,6 +144,15 @@ def test_what_cannot_be_rehearsed_is_told_in_a_line(
     assert "\n" not in str(caught.value)
 
 
+def test_a_task_of_one_stage_is_told_that_it_has_no_other(tmp_path: Path) -> None:
+    card = load_card("marketplace", search_path("tasks"))
+    [stage] = card.stages
+    request = Request("marketplace", sample="tiny", settings={"rehearse": stage.name})
+    _, examples = open_task(request, search_path("tasks"), tmp_path)
+    with pytest.raises(BenchError, match="a stage does not rehearse itself; marketplace has no other"):
+        make_plan(card, request, examples)
+
+
 def test_the_command_says_what_it_is_and_stores_no_test_image(tmp_path: Path) -> None:
     place = Place(tmp_path)
     grid = ("--task", "fashion", "--sample", "small", "--backbone", "tfidf", "--seed", "0-1")
@@ -131,6 +161,7 @@ def test_the_command_says_what_it_is_and_stores_no_test_image(tmp_path: Path) ->
     assert "the real test part is not touched" in out and "seed-003" not in out
     out, _ = place.bench("leaderboard", "--task", "fashion")
     assert "Rehearsal of remaining" in out and "who chooses by this table" not in out
+    assert "Rehearsal of remaining" in place.bench("leaderboard", "--task", "fashion", "--effects")[0]
     place.bench("run", *grid, "--stage", "top20", "--method", "none", "--results", "real")
     rehearsed, real = (
         {item for cell in Store(tmp_path / name).load()[0] for item in cell.predictions("test").items}
