@@ -36,6 +36,7 @@ def command(cell: str, out: str | None, digits: int, results: str | None, fmt: s
     from bench.confusion_tables import WIDEST, matrix_table, report_table
     from bench.report.findings import confusion_table
     from bench.report.render import render
+    from bench.report.settings import cell_title
     from bench.store import Store
 
     target = None if out is None else _target(out)
@@ -46,7 +47,7 @@ def command(cell: str, out: str | None, digits: int, results: str | None, fmt: s
     whole = fmt in ("csv", "json")
     wide = not whole and len(pred.classes) > WIDEST
     tables = [
-        report_table(pred, title_of(stored), None if whole else digits),
+        report_table(pred, cell_title(stored.record), None if whole else digits),
         confusion_table(pred) if wide else matrix_table(pred, numbered=not whole),
     ]
     click.echo(render_all([render(table, fmt) for table in tables], fmt))
@@ -56,15 +57,6 @@ def command(cell: str, out: str | None, digits: int, results: str | None, fmt: s
         )
     if target is not None:
         tell([f"drew the matrix into {target}"])
-
-
-def title_of(stored: Stored) -> str:
-    """Return what a table of this cell is called."""
-    cell = stored.record["cell"]
-    return (
-        f"{cell['task']} {cell['stage']}: {cell['backbone']}, {cell['method_text']}, seed {cell['seed']} "
-        f"({stored.id[:8]})"
-    )
 
 
 def answers_of(stored: Stored) -> Predictions:

@@ -52,13 +52,14 @@ def command(
     answers are only the groups that the split keeps together (--by group): senders, or listings where
     senders are unknown.
     """
-    from bench.commands.confusion_ import answers_of, title_of
+    from bench.commands.confusion_ import answers_of
     from bench.commands.loading import results_root
     from bench.commands.options import data_folder
     from bench.commands.show_ import find
     from bench.listing_level import listing_table
     from bench.paths import cache_dir, search_path
     from bench.report.render import render
+    from bench.report.settings import cell_title
     from bench.store import Store
 
     if not by.strip():
@@ -73,7 +74,7 @@ def command(
         cards = search_path("tasks", tasks)
         examples = _data_of(stored.record["cell"], data_folder(data, None), cards, cache_dir(cache).resolve())
         ids = _ids(examples, pred.items, by)
-    click.echo(render(listing_table(pred, ids, title_of(stored), by), fmt))
+    click.echo(render(listing_table(pred, ids, cell_title(stored.record), by), fmt))
 
 
 def _data_of(cell: Mapping[str, Any], data: Path | None, tasks: tuple[Path, ...], cache: Path) -> Examples:

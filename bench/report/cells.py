@@ -9,7 +9,7 @@ from bench.comparison import counted
 from bench.kinds.base import PAIRS, Average
 from bench.metrics.registry import COUNTS, METRICS
 from bench.report.pairs import rests_on, told
-from bench.report.settings import Record, kind_of, rehearsal_notes, rehearses
+from bench.report.settings import Record, cell_title, kind_of, rehearsal_notes, rehearses
 from bench.report.table import Column, Table, flat
 
 if TYPE_CHECKING:
@@ -56,9 +56,8 @@ def class_table(result: Record, published: Baseline | None = None, whole: bool =
             for average in kind.averages
             if part in metrics and (average.trivial or (part == IMPUTED and average.role == "average"))
         ]
-    title = f"{cell['task']} {cell['stage']}: {cell['backbone']}, {cell['method_text']}, seed {cell['seed']}"
     return Table(
-        f"{title} ({result['id'][:8]})",
+        cell_title(result),
         [Column("row", "row"), *kind.class_columns, *columns],
         body,
         _class_notes(result, published, theirs),

@@ -21,7 +21,7 @@ from bench.report.boards import effects_table, leaderboard_table
 from bench.report.cells import class_table
 from bench.report.page import Block, Figure, Gallery, Picture, Section, Words
 from bench.report.photo_pairs import hardest_pairs, pair_sections
-from bench.report.settings import trivial_values
+from bench.report.settings import rehearses, trivial_values
 from bench.report.stage import Stage
 
 RANKED = 30
@@ -55,7 +55,8 @@ def _scored(stage: Stage) -> str:
     if items.partners is not None:
         return f"{len(items.ids):,} test pairs of {len({*(items.groups or ()), *items.partners}):,} people"
     noun = get_kind(stage.board.contest.kind).class_columns[0].title
-    return f"{len(items.ids):,} test items of {counted(len(items.classes), noun)}"
+    part = "training items, held back," if rehearses(stage.board.cell) else "test items"
+    return f"{len(items.ids):,} {part} of {counted(len(items.classes), noun)}"
 
 
 def _ranking(stage: Stage) -> Section:

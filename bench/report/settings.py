@@ -104,6 +104,20 @@ def rehearses(cell: Mapping[str, Any]) -> bool:
     return bool(cell["protocol"].get("rehearse"))
 
 
+def stage_name(cell: Mapping[str, Any]) -> str:
+    """Return a cell's stage, and which one it rehearses."""
+    return (
+        f"{cell['stage']}, rehearsal of {cell['protocol']['rehearse']}" if rehearses(cell) else cell["stage"]
+    )
+
+
+def cell_title(record: Record) -> str:
+    """Return what a table of one cell is called."""
+    cell = record["cell"]
+    named = f"{cell['backbone']}, {cell['method_text']}, seed {cell['seed']}"
+    return f"{cell['task']} {stage_name(cell)}: {named} ({record['id'][:8]})"
+
+
 def rehearsal_notes(cells: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return a note for each stage that cells rehearse."""
     stages = dict.fromkeys(str(cell["protocol"]["rehearse"]) for cell in cells if rehearses(cell))

@@ -10,7 +10,7 @@ from typing import Any
 from bench.baselines import Baseline
 from bench.effects import base_of
 from bench.leaderboard import Board
-from bench.report.settings import Setting
+from bench.report.settings import Setting, stage_name
 from bench.report.tables import best_setting
 from bench.spec import Predictions
 from bench.store import Stored, slug
@@ -35,7 +35,8 @@ class Stage:
     @property
     def title(self) -> str:
         """What the stage's heading says."""
-        cell, title = self.board.cell, f"{self.board.cell['task']}: {self.board.cell['stage']}"
+        cell = self.board.cell
+        title = f"{cell['task']}: {stage_name(cell)}"
         if not self.several:
             return title
         source = f"{cell['data']['source']} {cell['data']['fingerprint'][:8]}"

@@ -162,6 +162,9 @@ def test_the_command_says_what_it_is_and_stores_no_test_image(tmp_path: Path) ->
     out, _ = place.bench("leaderboard", "--task", "fashion")
     assert "Rehearsal of remaining" in out and "who chooses by this table" not in out
     assert "Rehearsal of remaining" in place.bench("leaderboard", "--task", "fashion", "--effects")[0]
+    cell = Store(tmp_path / "results").load()[0][0].id[:8]
+    for command in (["confusion", cell], ["show", cell]):
+        assert "fashion top20, rehearsal of remaining: tfidf" in place.bench(*command)[0]
     place.bench("run", *grid, "--stage", "top20", "--method", "none", "--results", "real")
     rehearsed, real = (
         {item for cell in Store(tmp_path / name).load()[0] for item in cell.predictions("test").items}
