@@ -37,7 +37,8 @@ def check_regime(name: str, regime: str, named: Mapping[str, Value], given: Mapp
         idle = sorted(key for key, value in told if key in keys and value != KEYS[key].default)
         if regime != only and idle:
             [first, *_] = idle
-            whose = f" (the set of values you named has {first}={named[first]})" if first in named else ""
+            theirs = first in named and first not in given
+            whose = f" (the set of values you named has {first}={named[first]})" if theirs else ""
             raise BenchError(f"--set {first} is for --regime {only}; {name} would run {regime}{whose}")
 
 

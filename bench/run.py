@@ -63,9 +63,10 @@ def run_job(context: Context, job: Job) -> None:
 
 def _sharing(cells: Sequence[Cell]) -> list[list[Cell]]:
     """Part cells of one stage into those that learn from the same images: all do, but in a rehearsal."""
-    rehearsing = {cell.seed for cell in cells if cell.setting["rehearse"]}
-    parts = [[cell for cell in cells if cell.seed == seed] for seed in sorted(rehearsing)] or [list(cells)]
-    return [part for part in parts if part]
+    parts: dict[int | None, list[Cell]] = {}
+    for cell in cells:
+        parts.setdefault(cell.seed if cell.setting["rehearse"] else None, []).append(cell)
+    return list(parts.values())
 
 
 def _pixels(context: Context, job: Job) -> Pixels:

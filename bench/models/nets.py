@@ -83,7 +83,14 @@ def train_nets(
         if lane.recipe is not None and lane.recipe not in changes:
             changes[lane.recipe] = load_change(lane.recipe, tuple(net.model.input_shape[1:3]))
         run = _Run(net, pixels, y, lane, changes[lane.recipe])
-        best = run.resume(watch, path) or net.state()
+        best = run.resume(watch, path)
+        if best is None:
+            if progress and path is not None and path.exists():
+                what = (
+                    f"checkpoint {path.name[:8]} is damaged, or of other classes or settings: from the start"
+                )
+                progress(0, watch.epochs, what)
+            best = net.state()
         while not watch.stopped:
             if watch.record(*run.epoch(len(watch.history) + 1, watch.rate)):
                 best = net.state()

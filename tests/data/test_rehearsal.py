@@ -17,6 +17,7 @@ from bench.data.splits import StageSplit, stage_split
 from bench.errors import BenchError, DataError
 from bench.paths import search_path
 from bench.plan import Request, make_plan, open_task
+from bench.spec import Value
 from bench.store import Store
 from tests.place import Place
 
@@ -134,10 +135,10 @@ def test_groups_are_not_parted_and_a_stage_without_classes_is_told() -> None:
     ],
 )
 def test_what_cannot_be_rehearsed_is_told_in_a_line(
-    given: dict[str, object], told: str, tmp_path: Path
+    given: dict[str, Value], told: str, tmp_path: Path
 ) -> None:
     card = load_card("fashion", search_path("tasks"))
-    request = Request("fashion", sample="tiny", stages=("top20",), settings=given, regime="finetune")  # type: ignore[arg-type]
+    request = Request("fashion", sample="tiny", stages=("top20",), settings=given, regime="finetune")
     _, examples = open_task(request, search_path("tasks"), tmp_path)
     with pytest.raises(BenchError, match=told) as caught:
         make_plan(card, request, examples)

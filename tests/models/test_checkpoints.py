@@ -65,7 +65,9 @@ def test_a_checkpoint_of_another_net_is_begun_anew(tmp_path: Path, other: str) -
         "best": {"best": found.best[:-1], "best_cost": -1.0},
     }
     write_checkpoint(path, replace(found, **changes[other]))
-    assert train(checkpoints=[path]) == whole
+    told: list[str] = []
+    assert train(checkpoints=[path], progress=lambda done, total, what: told.append(what)) == whole
+    assert [what for what in told if "is damaged, or of other classes" in what] == told[:1]
 
 
 def test_a_checkpoint_reads_back_as_it_was_written(tmp_path: Path) -> None:
