@@ -5,15 +5,18 @@ PYTHON ?= python3
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet -c constraints.txt
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+# Processes that run tests side by side; each holds TensorFlow, some 2 GB.
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format types regression pin-sample bench wheel-check pins clean
+.PHONY: help demo test test-slow lint format types docs docs-check regression pin-sample bench wheel-check pins clean
 
 help:
-	@echo "make demo         set up .venv, run the fashion task on its drawn sample, compare"
+	@echo "make demo         set up .venv, run the fashion task on its synthetic sample, compare"
 	@echo "make test         set up .venv, run the tests (make test-slow: the ones that take minutes)"
-	@echo "make lint types   ruff, mypy (make format: let ruff lay the code out)"
-	@echo "make regression   hold the tiny drawn sample against its pinned baseline (make pin-sample: pin it anew)"
+	@echo "make lint types   ruff, the layers of imports, mypy (make format: let ruff lay the code out)"
+	@echo "make docs         serve the documentation on this machine (make docs-check: build it, links checked)"
+	@echo "make regression   hold the tiny synthetic sample against its pinned baseline (make pin-sample: pin it anew)"
 	@echo "make bench        the benchmarks"
 	@echo "make wheel-check  build sdist and wheel, install and try the wheel elsewhere"
 	@echo "make pins         renew constraints.txt"
@@ -40,7 +43,7 @@ BROWSER = for one in chromium chromium-browser google-chrome chrome; do \
 
 .venv/.ready-dev: .venv/.ready
 	@echo "installing what tests and checks need into .venv ..." >&2
-	@$(PIP) --no-build-isolation -e '.[test,lint,clean,explain,handmade,mlflow,openvino]' build
+	@$(PIP) --no-build-isolation -e '.[test,lint,clean,docs,explain,handmade,mlflow,onnx,tensorboard]' build
 	@$(BROWSER)
 	@touch $@
 
@@ -49,14 +52,15 @@ demo: .venv/.ready
 	$(PY) -m bench compare --task fashion --no-classes
 
 test: .venv/.ready-dev
-	$(PY) -m pytest -m "not slow" $(ARGS)
+	$(PY) -m pytest -m "not slow" -n $(JOBS) $(ARGS)
 
 test-slow: .venv/.ready-dev
-	$(PY) -m pytest -m slow $(ARGS)
+	$(PY) -m pytest -m slow -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: .venv/.ready-dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check --quiet .
+	.venv/bin/lint-imports --no-cache
 
 format: .venv/.ready-dev
 	$(PY) -m ruff format --quiet .
@@ -64,6 +68,15 @@ format: .venv/.ready-dev
 
 types: .venv/.ready-dev
 	$(PY) -m mypy
+
+# The theme warns on every build that mkdocs 2 will not run it; setup.cfg asks for mkdocs 1.
+MKDOCS := NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs
+
+docs: .venv/.ready-dev
+	$(MKDOCS) serve
+
+docs-check: .venv/.ready-dev
+	$(MKDOCS) build --strict --quiet --site-dir build/site
 
 # What is pinned as the baseline drawn-tiny. Results and cache are new each time: stored cells would
 # hide a change of the code.
@@ -79,10 +92,13 @@ regression: .venv/.ready
 pin-sample: .venv/.ready
 	$(RUN_TINY)
 	$(PY) -m bench baseline pin drawn-tiny --task fashion --results $(TINY)/results --baselines baselines \
-	  --force --summary "The tiny drawn sample: CI holds every change against it."
+	  --force --summary "The tiny synthetic sample: CI holds every change against it."
+
+# These take hours; docs/reliability.md has their commands.
+HOURS := benchmarks/kills.py benchmarks/mutation.py
 
 bench: .venv/.ready-dev
-	@failed=0; for script in benchmarks/*.py; do \
+	@failed=0; for script in $(filter-out $(HOURS),$(wildcard benchmarks/*.py)); do \
 	  echo "== $$script"; PYTHONPATH=. $(PY) "$$script" || failed=1; done; exit $$failed
 
 wheel-check: .venv/.ready-dev
@@ -91,7 +107,7 @@ wheel-check: .venv/.ready-dev
 pins:
 	d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && "$(PYTHON)" -m venv "$$d" \
 	&& "$$d/bin/python" -m pip install --quiet setuptools \
-	&& "$$d/bin/python" -m pip install --quiet --no-build-isolation -e '.[test,lint,clean,explain,handmade,mlflow,openvino]' build \
+	&& "$$d/bin/python" -m pip install --quiet --no-build-isolation -e '.[test,lint,clean,docs,explain,fuzz,handmade,mlflow,onnx,tensorboard]' build \
 	&& { head -n 2 constraints.txt; "$$d/bin/python" -m pip freeze --all --exclude pip --exclude messybench; } > "$$d/new" \
 	&& cp "$$d/new" constraints.txt
 

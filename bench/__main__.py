@@ -21,7 +21,7 @@ def main() -> None:
     # Under nohup and the like interrupts are ignored, and stay so.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _leave)
-    from bench.cli import main as run
+    from bench.commands.main import main as run
 
     if signal.getsignal(signal.SIGINT) is _leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)

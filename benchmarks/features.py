@@ -27,16 +27,16 @@ from typing import Any
 
 import numpy as np
 
+from bench.backbones import feature_cache
+from bench.backbones.determinism import make_deterministic
+from bench.backbones.engines import Extract, batch_for, load_engine, run_engine
+from bench.backbones.info import BackboneInfo
+from bench.backbones.registry import build_backbone, get_backbone, preprocess
+from bench.backbones.weights import imagenet_file
 from bench.data.examples import Examples
 from bench.data.files import DataFolder
 from bench.data.pixels import Pixels, ensure_pixels
 from bench.data.reader import FolderImages
-from bench.env import make_deterministic
-from bench.models import features
-from bench.models.backbone_info import BackboneInfo
-from bench.models.backbones import build_backbone, get_backbone, preprocess
-from bench.models.engines import Extract, batch_for, load_engine, run_engine
-from bench.models.pretrained import imagenet_file
 
 SIZE = (224, 224)
 PIPELINE_BATCHES = (16, 32, 64)
@@ -99,15 +99,15 @@ def rate(count: int, call: Callable[[], Any]) -> float:
 
 def from_cache(pixels: Pixels, info: BackboneInfo, weights: str, engine: str, extract: Extract) -> float:
     """Compute and store the features of all images with an engine that is built already."""
-    own, features._engine = features._engine, lambda *_: extract
+    own, feature_cache._engine = feature_cache._engine, lambda *_: extract
     try:
         with tempfile.TemporaryDirectory() as cache:
             return rate(
                 len(pixels),
-                lambda: features.ensure_features(pixels, info, weights, "backbone", engine, Path(cache)),
+                lambda: feature_cache.ensure_features(pixels, info, weights, "backbone", engine, Path(cache)),
             )
     finally:
-        features._engine = own
+        feature_cache._engine = own
 
 
 def on_memory(count: int, extract: Extract, batch: np.ndarray) -> float:

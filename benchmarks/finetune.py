@@ -29,13 +29,13 @@ from typing import Any
 
 import numpy as np
 
-from bench.env import make_deterministic
-from bench.methods.apply import shape_of
+from bench.backbones.determinism import make_deterministic
+from bench.backbones.registry import build_backbone, get_backbone, preprocess
+from bench.core.cell import MethodSpec
 from bench.methods.grammar import parse_methods
-from bench.methods.registry import LossSpec
-from bench.models.backbones import build_backbone, get_backbone, preprocess
-from bench.models.lanes import Lane, TrainSetting
-from bench.spec import MethodSpec
+from bench.methods.shape import shape_of
+from bench.training.fits import Fit, TrainSetting
+from bench.training.linear_head import LossSpec
 
 METHODS = "none,augment(flip),augment,augment(randaug),mixup,cutmix,cmo"
 SIZE, BATCH, CLASSES, RATE = (224, 224), 16, 20, 1e-4
@@ -119,12 +119,12 @@ def fit(images: int, rounds: int, turns: Turns) -> None:
 def train(method: MethodSpec, images: int, rounds: int, turns: Turns, folder: Path) -> None:
     """Train as the regime does."""
     make_deterministic()
-    from bench.models.nets import train_nets
+    from bench.training.nets.train import train_nets
 
     pixels, y = drawn(images)
     text, shape = method.text, shape_of(method)
     rows, val_rows = np.arange(images), np.arange(images, len(pixels))
-    lane = Lane(
+    fit = Fit(
         rows, val_rows, LossSpec(), None, seed=0, epochs=rounds, mixing=shape.mixing, recipe=shape.recipe
     )
     setting = TrainSetting(batch_size=BATCH, lr=RATE, patience=0)
@@ -136,7 +136,7 @@ def train(method: MethodSpec, images: int, rounds: int, turns: Turns, folder: Pa
 
     turns.wait(text)
     path = folder / f"{text}.npz"
-    for _ in train_nets(build, pixels, scale(), y, CLASSES, [lane], setting, told, [path]):
+    for _ in train_nets(build, pixels, scale(), y, CLASSES, [fit], setting, told, [path]):
         pass
 
 

@@ -22,11 +22,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.env import quiet
+from bench.core.environment import quiet
 from bench.methods.apply import resolve
 from bench.methods.grammar import parse_methods
-from bench.models.lanes import Lane, Trained, TrainSetting
-from bench.models.schedule import initial_kernel
+from bench.training.fits import Fit, Trained, TrainSetting
+from bench.training.schedule import initial_kernel
 
 METHODS = parse_methods(
     "none, class_weight, class_balanced, balanced_softmax, logit_adjust, label_smoothing, focal, "
@@ -40,11 +40,11 @@ SETTING = TrainSetting(batch_size=128, lr=1e-3, patience=0)
 
 @dataclass(frozen=True)
 class Inputs:
-    """All rows that any head sees, and one lane per method and seed."""
+    """All rows that any head sees, and one fit per method and seed."""
 
     features: np.ndarray
     y: np.ndarray
-    lanes: dict[tuple[str, int], Lane]
+    fits: dict[tuple[str, int], Fit]
 
 
 def draw(epochs: int) -> Inputs:
@@ -55,56 +55,56 @@ def draw(epochs: int) -> Inputs:
     centres = rng.normal(size=(CLASSES, WIDTH))
     features = (rng.normal(size=(len(y), WIDTH)) + 0.15 * centres[y]).astype(np.float32)
     rows, val_rows = np.arange(TRAIN), np.arange(TRAIN, TRAIN + VAL)
-    tables, labels, lanes = [features], [y], {}
+    tables, labels, fits = [features], [y], {}
     for method in METHODS:
         for seed in SEEDS:
             made = resolve(method, y[rows], features[rows], CLASSES, seed)
             start = sum(map(len, labels))
             places = np.concatenate([rows, start + np.arange(len(made.resampled.labels))])
             own = places[made.resampled.rows]
-            lanes[method.text, seed] = Lane(own, val_rows, made.loss, made.weights, seed, epochs)
+            fits[method.text, seed] = Fit(own, val_rows, made.loss, made.weights, seed, epochs)
             tables.append(made.resampled.synthetic)
             labels.append(made.resampled.labels)
-    return Inputs(np.concatenate(tables), np.concatenate(labels).astype(np.int32), lanes)
+    return Inputs(np.concatenate(tables), np.concatenate(labels).astype(np.int32), fits)
 
 
 def together(inputs: Inputs) -> tuple[float, list[Trained]]:
     """Train every head in one cohort; return seconds and outcomes."""
-    from bench.models.cohort import train_heads
+    from bench.training.trainer import train_heads
 
     began = time.perf_counter()
-    outcomes = train_heads(inputs.features, inputs.y, CLASSES, list(inputs.lanes.values()), SETTING)
+    outcomes = train_heads(inputs.features, inputs.y, CLASSES, list(inputs.fits.values()), SETTING)
     return time.perf_counter() - began, outcomes
 
 
-def twin(inputs: Inputs, lane: Lane) -> tuple[float, float]:
+def twin(inputs: Inputs, fit: Fit) -> tuple[float, float]:
     """Train one head by fit; return seconds and validation top-1 of its best epoch."""
     import keras
     import tensorflow as tf
 
-    offset = np.zeros(CLASSES, np.float32) if lane.loss.offset is None else lane.loss.offset
-    weights = np.ones(CLASSES, np.float32) if lane.weights is None else lane.weights
+    offset = np.zeros(CLASSES, np.float32) if fit.loss.offset is None else fit.loss.offset
+    weights = np.ones(CLASSES, np.float32) if fit.weights is None else fit.weights
 
     class Loss(keras.losses.Loss):  # type: ignore[misc]
         def call(self, truth: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
             onehot = tf.one_hot(tf.cast(tf.reshape(truth, [-1]), tf.int32), CLASSES)
-            numbers = lane.loss.params
-            if lane.loss.family == "focal":
+            numbers = fit.loss.params
+            if fit.loss.family == "focal":
                 return keras.losses.categorical_focal_crossentropy(
                     onehot, logits + offset, numbers["alpha"], numbers["gamma"], from_logits=True
                 )
-            assert lane.loss.family == "softmax"
+            assert fit.loss.family == "softmax"
             return keras.losses.categorical_crossentropy(
                 onehot, logits + offset, from_logits=True, label_smoothing=numbers.get("smoothing", 0.0)
             )
 
     keras.backend.clear_session()
-    x, y = inputs.features[lane.rows], inputs.y[lane.rows]
-    val_x, val_y = inputs.features[lane.val_rows], inputs.y[lane.val_rows]
+    x, y = inputs.features[fit.rows], inputs.y[fit.rows]
+    val_x, val_y = inputs.features[fit.val_rows], inputs.y[fit.val_rows]
     began = time.perf_counter()
-    keras.utils.set_random_seed(lane.seed)
+    keras.utils.set_random_seed(fit.seed)
     model = keras.Sequential([keras.Input((WIDTH,)), keras.layers.Dense(CLASSES)])
-    model.layers[0].set_weights([initial_kernel(lane.seed, WIDTH, CLASSES), np.zeros(CLASSES, np.float32)])
+    model.layers[0].set_weights([initial_kernel(fit.seed, WIDTH, CLASSES), np.zeros(CLASSES, np.float32)])
     model.compile(
         keras.optimizers.Adam(SETTING.lr),
         Loss(reduction="mean_with_sample_weight"),
@@ -115,7 +115,7 @@ def twin(inputs: Inputs, lane: Lane) -> tuple[float, float]:
         y,
         sample_weight=weights[y],
         batch_size=SETTING.batch_size,
-        epochs=lane.epochs,
+        epochs=fit.epochs,
         verbose=0,
         validation_data=(val_x, val_y, weights[val_y]),
         validation_batch_size=VAL,
@@ -142,10 +142,9 @@ def main() -> None:
     inputs = draw(asked.epochs)
     warm = draw(1)
     together(warm)
-    twin(warm, warm.lanes["none", 0])
+    twin(warm, warm.fits["none", 0])
     print(
-        f"{len(inputs.lanes)} heads, "
-        f"{sum(len(lane.rows) for lane in inputs.lanes.values()) / 36:.0f} rows each"
+        f"{len(inputs.fits)} heads, {sum(len(fit.rows) for fit in inputs.fits.values()) / 36:.0f} rows each"
     )
     ratios, theirs = [], {}
     outcomes: list[Trained] = []
@@ -156,7 +155,7 @@ def main() -> None:
                 seconds, outcomes = together(inputs)
                 ours.append(seconds)
             key = method.text, SEEDS[(place + number) % len(SEEDS)]
-            seconds, theirs[key] = twin(inputs, inputs.lanes[key])
+            seconds, theirs[key] = twin(inputs, inputs.fits[key])
             fits += seconds
         ratios.append(len(SEEDS) * fits / statistics.median(ours))
         print(
@@ -164,7 +163,7 @@ def main() -> None:
             f"({', '.join(f'{value:.1f}' for value in ours)}); ratio {ratios[-1]:.1f}",
             flush=True,
         )
-    scores = {key: score(trained) for key, trained in zip(inputs.lanes, outcomes, strict=True)}
+    scores = {key: score(trained) for key, trained in zip(inputs.fits, outcomes, strict=True)}
     print(f"\n{'method':40}{'together':>9}{'twins':>8}{'difference':>12}")
     worst = 0.0
     for method in METHODS:

@@ -63,24 +63,24 @@ def peak() -> float:
 
 def whole_way(count: int, backbone: str, side: int, cache: Path) -> dict[str, float]:
     """Take so many images through everything; return the seconds of each part."""
+    from bench.backbones.feature_cache import ensure_features
+    from bench.backbones.inputs import GivenFeatures
+    from bench.backbones.registry import get_backbone
+    from bench.core.protocol import defaults
     from bench.data.examples import Examples
     from bench.data.pixels import ensure_pixels
     from bench.data.splits import StageSplit
     from bench.methods.grammar import parse_methods
-    from bench.models.backbones import get_backbone
-    from bench.models.features import ensure_features
-    from bench.models.inputs import GivenFeatures
-    from bench.models.orders import Order
-    from bench.models.trainers import HeadTrainer
-    from bench.protocol import defaults
+    from bench.runs.requests import Order
+    from bench.runs.trainers import HeadTrainer
 
-    def in_silence(done: int, total: int, what: str) -> None:
+    def no_progress(done: int, total: int, what: str) -> None:
         pass
 
     marks = [time.perf_counter()]
     items = tuple(map(str, range(count)))
     examples = Examples(items, {}, Drawn(count, side), f"{count} {side}", "memory benchmark")
-    pixels = ensure_pixels(examples, (side, side), "squash", cache, in_silence)
+    pixels = ensure_pixels(examples, (side, side), "squash", cache, no_progress)
     marks.append(time.perf_counter())
     features = ensure_features(pixels, get_backbone(backbone), "random", "backbone", "tensorflow", cache)
     marks.append(time.perf_counter())
@@ -89,7 +89,7 @@ def whole_way(count: int, backbone: str, side: int, cache: Path) -> dict[str, fl
     rows = np.random.default_rng(0).permutation(count)
     train, val, test = (np.sort(part) for part in np.split(rows, [count * 7 // 10, count * 8 // 10]))
     split = StageSplit(names, truth, train, val, test, unseen=0, leaked=None)
-    trainer = HeadTrainer(GivenFeatures(features), split, {**defaults(), "epochs": 10}, in_silence)
+    trainer = HeadTrainer(GivenFeatures(features), split, {**defaults(), "epochs": 10}, no_progress)
     orders = [Order(method, 0, train, val) for method in parse_methods(METHODS)]
     for fitted in trainer.fit(orders):
         assert fitted.head is not None, fitted.trained.failed
@@ -102,7 +102,7 @@ def whole_way(count: int, backbone: str, side: int, cache: Path) -> dict[str, fl
 
 def one(count: int, backbone: str, side: int) -> None:
     """Measure one count in this process and print it as JSON."""
-    from bench.env import make_deterministic
+    from bench.backbones.determinism import make_deterministic
 
     make_deterministic()
     with tempfile.TemporaryDirectory(prefix="bench-memory-") as cache:

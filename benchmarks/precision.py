@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.env import quiet
+from bench.core.environment import quiet
 
 CLASSES = 20
 WAYS = {
@@ -35,7 +35,7 @@ def compiled(backbone: str, side: int, policy: str, xla: bool) -> Any:
     """Return a net that is ready to train, its head in float32 as Keras advises."""
     import keras
 
-    from bench.models.backbones import build_backbone, get_backbone
+    from bench.backbones.registry import build_backbone, get_backbone
 
     keras.config.set_dtype_policy(policy)
     try:

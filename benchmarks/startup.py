@@ -2,7 +2,7 @@
 
     python benchmarks/startup.py [--rounds 5]
 
-The results folder is made by the tiny drawn sample; `bench run` is timed where it finds everything stored.
+The results folder is made by the tiny synthetic sample; `bench run` is timed where all cells are stored.
 With BENCH_DATA set, `bench plan` is timed on real data too.
 """
 
@@ -32,6 +32,7 @@ def main() -> None:
         "bench list methods": ["list", "methods"],
         "bench plan": ["plan", *GRID],
         "bench results": ["results"],
+        "bench cache list": ["cache", "list"],
         "bench compare (published)": ["compare", "--task", "fashion"],
         "bench compare (pinned)": [
             "compare",

@@ -25,6 +25,10 @@ def pytest_configure(config: pytest.Config) -> None:
     Workers of pytest-xdist inherit the first process's folder.
     """
     settings.load_profile("ci" if os.environ.get("CI") else "default")
+    # Tables are plain where nothing says how wide to be. Importing readline, as pytest does, sets the width
+    # in the C environment, which os.environ of this process may not show and its children inherit.
+    os.environ.pop("COLUMNS", None)
+    os.unsetenv("COLUMNS")
     if hasattr(config, "workerinput"):
         return
     place = Path(tempfile.mkdtemp(prefix="messybench-tests-"))
@@ -35,10 +39,11 @@ def pytest_configure(config: pytest.Config) -> None:
         BENCH_CACHE=str(place / "cache"),
         TF_CPP_MIN_LOG_LEVEL="3",
         CUDA_VISIBLE_DEVICES="-1",
-        COLUMNS="120",
         NO_COLOR="1",
         TZ="UTC",
     )
+    # One list of fonts for all commands, which have caches of their own.
+    os.environ["MPLCONFIGDIR"] = str(place / "matplotlib")
     for name in ("KERAS_HOME", "KAGGLEHUB_CACHE"):
         os.environ.setdefault(name, str(place / name.lower()))
 

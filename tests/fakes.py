@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bench.metrics import multiclass
-from bench.spec import Cell, DataId, MethodSpec, Predictions, Step
+from bench.core.cell import Cell, DataId, MethodSpec, Step
+from bench.core.predictions import Predictions
+from bench.kinds.multiclass import metrics as multiclass
 
 
 @dataclass(frozen=True)
 class FakeStored:
-    """What `bench.store.Stored` offers, without a file."""
+    """What `bench.store.write.Stored` offers, without a file."""
 
     result: Mapping[str, Any]
     test: Predictions = field(repr=False)
@@ -39,6 +40,8 @@ def stored(
     version: int = 1,
     status: str = "ok",
     protocol: Mapping[str, Any] | None = None,
+    regime: str = "scratch",
+    weights: str = "random",
 ) -> FakeStored:
     """Return a stored cell with these test predictions, its metrics and rows computed from them."""
     settings = {"engine": "tensorflow", "epochs": 30, **(protocol or {})}
@@ -47,9 +50,9 @@ def stored(
         task_version=version,
         kind="multiclass",
         stage=stage,
-        regime="scratch",
+        regime=regime,
         backbone=backbone,
-        weights="random",
+        weights=weights,
         method=MethodSpec(() if method == "none" else (Step(method),), method),
         seed=seed,
         protocol=tuple(sorted(settings.items())),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.kinds.base import get_kind
-from bench.models.lanes import Epoch, Trained
-from bench.spec import Cell, CellResult, DataId, MethodSpec, PairFacts, Predictions, Step
-from bench.store import Store
+from bench.core.cell import Cell, DataId, MethodSpec, Step
+from bench.core.kind import get_kind
+from bench.core.predictions import CellResult, PairFacts, Predictions
+from bench.core.sealed_json import DIGEST, seal
+from bench.store.digests import FILES, file_facts, identity_digest
+from bench.store.write import RESULT, Store
+from bench.training.fits import Epoch, Trained
 
 PROTOCOL = {"epochs": 30, "patience": 8, "input_size": "native", "refit": False}
 COUNTS = {"train": 100, "val": 20, "test": 200, "not_scored": 3, "leaked": 1, "quarantined": 2}
@@ -61,8 +65,16 @@ def put(
     timings: Mapping[str, float] | None = None,
     epochs: int = 5,
     kind: str = "multiclass",
+    weights: str = "random",
+    val: Predictions | None = None,
+    scores: Sequence[float | None] = (),
 ) -> str:
-    """Commit a cell with these test predictions to a results folder and return its id."""
+    """Commit a cell with these test predictions to a results folder and return its id.
+
+    scores: of its trials on validation, where it is tuned; the first best one is chosen.
+
+    Without `val` the metrics of validation are those of test, whatever the few predictions stored for it.
+    """
     cell = Cell(
         task=task,
         task_version=1,
@@ -70,10 +82,10 @@ def put(
         stage=stage,
         regime=regime,
         backbone=backbone,
-        weights="random",
+        weights=weights,
         method=MethodSpec(() if method == "none" else (Step(method),), method),
         seed=seed,
-        protocol=tuple(sorted({**PROTOCOL, **(protocol or {})}.items())),
+        protocol=tuple(sorted({**PROTOCOL, **(protocol or {}), **_tune(scores)}.items())),
         data=DataId(source, fingerprint),
     )
     result = CellResult(
@@ -89,21 +101,84 @@ def put(
         Store(root).commit(result, {})
         return cell.id
     known = get_kind(kind)
-    own = known.summary(test)
+    own = known.metrics.summary(test)
     done = replace(
         result,
-        choices={"best_epoch": 4},
+        choices={"best_epoch": 4, **_choice(scores, known.selection)},
+        trials=_trials(scores, known.selection),
         metrics={
             "test": own,
-            "val": own,
-            **{name: known.summary(trivial) for name, trivial in known.trivials(test).items()},
+            "val": own if val is None else known.metrics.summary(val),
+            **{
+                name: known.metrics.summary(trivial) for name, trivial in known.metrics.trivials(test).items()
+            },
         },
-        per_class=known.per_class(test),
-        curves=known.curves(test),
+        per_class=known.metrics.per_class(test),
+        curves=known.metrics.curves(test),
     )
     history = [Epoch(i + 1, 2.0 / (i + 1), 2.2 / (i + 1), 0.5, 1e-3) for i in range(epochs)]
-    Store(root).commit(done, {"val": _first(test, 7), "test": test}, Trained(None, 1, tuple(history)))
+    if val is not None:
+        done = replace(done, counts={**COUNTS, "val": len(val.items), "test": len(test.items)})
+    parts = {"val": _first(test, 7) if val is None else val, "test": test}
+    Store(root).commit(done, parts, Trained(None, 1, tuple(history)))
     return cell.id
+
+
+def _tune(scores: Sequence[float | None]) -> dict[str, int]:
+    return {"tune": len(scores)} if scores else {}
+
+
+def _choice(scores: Sequence[float | None], metric: str) -> dict[str, Any]:
+    """Return the record of a choice among trials with these scores."""
+    if not scores:
+        return {}
+    best = max(score for score in scores if score is not None)
+    values = {"lr": 0.001 * (scores.index(best) + 1), "l2": "auto"}
+    found = {"trials": len(scores), "chosen": scores.index(best) + 1, "metric": metric, "splits": 1}
+    return {"tuning": {**found, "val": best, "val_untuned": scores[0], "values": values}}
+
+
+def _trials(scores: Sequence[float | None], metric: str) -> tuple[dict[str, Any], ...]:
+    known = [score for score in scores if score is not None]
+    chosen = scores.index(max(known)) if known else None
+    return tuple(
+        {
+            "trial": number + 1,
+            "method": "none",
+            "lr": 0.001 * (number + 1),
+            "l2": "auto",
+            "batch_size": 64,
+            f"val_{metric}": score,
+            "chosen": int(number == chosen),
+            "reason": None if score is not None else "loss became NaN in epoch 1",
+        }
+        for number, score in enumerate(scores)
+    )
+
+
+def reseal(folder: Path, change: Callable[[dict[str, Any]], object] = dict) -> Path:
+    """Give a cell the digests of what its files hold now, its record changed; return the record's path.
+
+    Only so do tests get past the digests to what checks the content.
+    """
+    path = folder / RESULT
+    record = json.loads(path.read_text(encoding="utf-8"))
+    del record[DIGEST]
+    record[FILES] = file_facts(file for file in folder.iterdir() if file != path)
+    change(record)
+    path.write_bytes(seal(json.dumps(record, indent=1)))
+    return path
+
+
+def become(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Change what a stored cell is a result of, with the id and the folder that go with it; return those."""
+
+    def and_id(record: dict[str, Any]) -> None:
+        change(record)
+        record["id"] = identity_digest(record["cell"])
+
+    record = json.loads(reseal(folder, and_id).read_text(encoding="utf-8"))
+    return folder.rename(folder.with_name(f"s{record['cell']['seed']}-{record['id'][:8]}"))
 
 
 def _first(pred: Predictions, n: int) -> Predictions:

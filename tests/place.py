@@ -9,11 +9,11 @@ import sys
 import time
 from pathlib import Path
 
-from bench.context import CHECKPOINTS
-from bench.models.checkpoints import read_checkpoint
-from bench.store import Store
+from bench.runs.context import CHECKPOINTS
+from bench.store.write import Store
+from bench.training.nets.checkpoints import read_checkpoint
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 
 
 class Place:
@@ -53,7 +53,7 @@ class Place:
     def draw_weights(self) -> str:
         """Write weights of a small net, drawn at random; return the file's name."""
         code = (
-            "from bench.models.backbones import build_backbone, get_backbone\n"
+            "from bench.backbones.registry import build_backbone, get_backbone\n"
             "build_backbone(get_backbone('lenet'), (32, 32), 'random', 7).save_weights('lenet.weights.h5')"
         )
         subprocess.run([sys.executable, "-c", code], cwd=self.folder, env=self.env, check=True)

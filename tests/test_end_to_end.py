@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.store import Store
+from bench.store.write import Store
+from tests.grids import reseal
 from tests.place import Place
 
 RUN = ("run", "--task", "fashion", "--sample", "tiny", "--set", "epochs=3")
@@ -32,9 +33,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 def test_a_run_says_it_is_the_drawn_sample_and_prints_its_tables(place: Place) -> None:
-    assert "drawn sample" in place.err and "--data DIR" in place.err
-    for word in ("top20", "remaining", "none", "class_weight", "micro", "macro", "trivial"):
+    assert "synthetic sample" in place.err and "--data DIR" in place.err
+    for word in ("top20", "remaining", "none", "class_weight", "top-1 macro", "trivial", "bench show "):
         assert word in place.out
+    assert place.out.count("\n") <= 40
     cells, problems = place.store.load("fashion")
     assert len(cells) == 4 and not problems and all(stored.ok for stored in cells)
     for stored in cells:
@@ -126,6 +128,7 @@ def _answer(folder: Path, name: str, score: float) -> None:
         scores = score * np.eye(width, dtype=np.float32)[table["truth"].to_numpy()]
         column = pa.array(scores.tolist(), table.schema.field("scores").type)
         pq.write_table(table.set_column(table.column_names.index("scores"), "scores", column), answers)
+        reseal(answers.parent)
 
 
 def test_lists_and_help(place: Place) -> None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.data.drawn.faces import draw_faces, write_people
-from bench.stored import MODEL, PREDICTIONS, Stored
+from bench.data.synthetic.faces import faces_sample, write_people
+from bench.kinds.verification.frozen import FrozenPairs
+from bench.kinds.verification.requests import Matched, PairOrder
+from bench.store.read import MODEL, PREDICTIONS, Stored
+from tests.grids import reseal
+from tests.in_process import InProcess
 from tests.place import Place
 
 FROZEN = ("--regime", "frozen", "--backbone", "lenet", "--weights", "random")
@@ -24,12 +29,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A place with a small grid on the drawn people, models kept, and the people as files."""
     place = Place(tmp_path_factory.mktemp("faces"))
     place.out, place.err = place.bench(*RUN, "--method", METHODS, "--seed", "0-1", "--keep-model")
-    write_people(draw_faces("tiny"), place.folder / "people")
+    write_people(faces_sample("tiny"), place.folder / "people")
     return place
 
 
 def cells(place: Place, results: str = "results") -> list[Stored]:
-    from bench.store import Store
+    from bench.store.write import Store
 
     found, problems = Store(place.folder / results).load("faces")
     assert not problems and all(stored.ok for stored in found)
@@ -156,10 +161,12 @@ def test_a_kept_model_whose_arrays_do_not_fit_is_one_line(place: Place, array: s
         arrays = dict(found)
     photos = sorted(str(path) for path in (place.folder / "people").glob("*/*.png"))[:2]
     np.savez(stored.folder / MODEL, **{**arrays, array: np.zeros((3, 2), np.float32)})
+    reseal(stored.folder)
     try:
         _, err = place.bench("predict", stored.id[:8], *photos, code=2)
     finally:
         np.savez(stored.folder / MODEL, **arrays)
+        reseal(stored.folder)
     assert "does not fit together" in err and "Traceback" not in err
     place.bench("predict", stored.id[:8], *photos)
 
@@ -207,7 +214,7 @@ def test_nets_are_reproduced_to_the_bit(place: Place, regime: str) -> None:
     ]
     weights: tuple[str, ...] = ()
     if regime == "finetune":
-        from bench.models.backbones import build_backbone, get_backbone
+        from bench.backbones.registry import build_backbone, get_backbone
 
         file = place.folder / "lenet.weights.h5"
         build_backbone(get_backbone("lenet"), (32, 32), "random", 7).save_weights(file)
@@ -271,6 +278,42 @@ def test_view_2_keeps_the_folds_and_a_missing_photo_is_an_error(place: Place) ->
     assert "pairs.txt" in err and people[3] in err and "line 5" in err
 
 
+def test_a_cell_of_many_folds_is_stored_before_the_next_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And progress counts the folds, in the first training and in the refit."""
+    write_people(faces_sample("tiny"), tmp_path / "people")
+    _lists(tmp_path)
+    seen: list[tuple[str, int, list[tuple[int, int]]]] = []
+    fit = FrozenPairs.fit
+
+    def watched(self: FrozenPairs, orders: Sequence[PairOrder]) -> Iterator[Matched | str]:
+        told: list[tuple[int, int]] = []
+        (method,) = {order.method.text for order in orders}
+        seen.append((method, len(list((tmp_path / "results").rglob("result.json"))), told))
+
+        def progress(done: int, total: int, what: str) -> None:
+            if what.startswith("fitting"):
+                told.append((done, total))
+
+        self.progress = progress
+        return fit(self, orders)
+
+    monkeypatch.setattr(FrozenPairs, "fit", watched)
+    InProcess(tmp_path, monkeypatch).bench(
+        *("run", "--task", "faces", "--data", str(tmp_path / "lfw"), *FROZEN, "--seed", "0"),
+        *("--set", "pairs=view2", "--set", "val_fraction=0.3", "--set", "epochs=3"),
+        *("--method", "cosine,whiten(dims=4)+joint_bayes,whiten(dims=4)+pair_logistic"),
+        results="results",
+        cache="cache",
+    )
+    methods = list(dict.fromkeys(method for method, *_ in seen))
+    assert len(methods) == 3
+    assert [stored for _, stored, _ in seen] == [methods.index(method) for method, *_ in seen]
+    assert all(told == [(1, 2), (2, 2)] for *_, told in seen)
+    assert sorted(method for method, *_ in seen) == sorted(2 * methods)
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [
@@ -278,7 +321,7 @@ def test_view_2_keeps_the_folds_and_a_missing_photo_is_an_error(place: Place) ->
         (("--set", "noise=uniform", "--set", "noise_rate=0.2"), "means nothing to verification"),
         (("--method", "focal"), "not for verification"),
         (("--method", "cosine+euclidean"), "cannot be combined"),
-        (("--set", ".epochs=3"), "no stage is named before the dot"),
+        (("--set", ".epochs=3"), "no stage before the dot"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(place: Place, args: tuple[str, ...], says: str) -> None:

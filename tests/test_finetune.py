@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.keep import load_head
-from bench.stored import PREDICTIONS, Stored
+from bench.store.head_file import load_head
+from bench.store.read import PREDICTIONS, Stored
 from tests.place import Place
 
 FINETUNE = (
@@ -27,7 +27,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 def _cells(place: Place, results: str = "results") -> dict[str, Stored]:
-    from bench.store import Store
+    from bench.store.write import Store
 
     cells, problems = Store(place.folder / results).load("fashion")
     assert not problems
@@ -36,7 +36,7 @@ def _cells(place: Place, results: str = "results") -> dict[str, Stored]:
 
 def _weights(place: Place) -> list[np.ndarray]:
     """Return the variables of the net in the weights file."""
-    from bench.models.backbones import build_backbone, get_backbone
+    from bench.backbones.registry import build_backbone, get_backbone
 
     net = build_backbone(get_backbone("lenet"), (32, 32), str(place.folder / "lenet.weights.h5"))
     return [held.value.numpy() for held in net.variables]
@@ -92,7 +92,7 @@ def test_an_unknown_layer_fails_its_cells_in_one_line(place: Place) -> None:
 def test_finetune_without_trained_weights_is_refused(place: Place) -> None:
     args = [part if part != "lenet.weights.h5" else "random" for part in FINETUNE]
     _, err = place.bench(*args, code=5)
-    assert "regime finetune goes on from trained weights" in err
+    assert "regime finetune starts from trained weights" in err
 
 
 def test_a_net_without_published_weights_is_not_sent_from_one_refusal_to_the_next(place: Place) -> None:
@@ -102,7 +102,9 @@ def test_a_net_without_published_weights_is_not_sent_from_one_refusal_to_the_nex
 
 
 def test_a_stage_without_classes_says_so_before_the_one_before_it_is_trained(place: Place) -> None:
-    card = (Path(__file__).parents[1] / "tasks" / "fashion" / "task.toml").read_text(encoding="utf-8")
+    card = (Path(__file__).resolve().parents[1] / "tasks" / "fashion" / "task.toml").read_text(
+        encoding="utf-8"
+    )
     folder = place.folder / "cards" / "fashion"
     folder.mkdir(parents=True)
     (folder / "task.toml").write_text(card.replace("\nfirst = 20\n", "\nfirst = 400\n"), encoding="utf-8")
@@ -114,7 +116,7 @@ def test_a_stage_without_classes_says_so_before_the_one_before_it_is_trained(pla
 def test_a_stage_before_that_fails_in_its_second_epoch_leaves_no_checkpoint(place: Place) -> None:
     wild = ("--set", "top20.unfreeze=1", "--set", "top20.backbone_rate=1e30", "--set", "staged=true")
     _, err = place.bench(*FINETUNE, *wild, "--stage", "remaining", "--results", "wild", code=5)
-    assert "stage top20, which remaining goes on from: " in err and "became NaN in epoch 2" in err
+    assert "stage top20, which remaining starts from: " in err and "became NaN in epoch 2" in err
     test_nothing_is_left_in_the_folder_of_checkpoints(place)
 
 

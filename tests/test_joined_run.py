@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.compare.leaderboard import _parameters
 from bench.data.sources import SOURCES
-from bench.leaderboard import _parameters
-from bench.stored import Stored
+from bench.store.read import Stored
 from tests.place import Place
 
 pytest.importorskip("skimage", reason="the extra `handmade` is not installed")

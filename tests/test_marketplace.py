@@ -9,11 +9,12 @@ import os
 import numpy as np
 import pytest
 
-from bench.data.drawn.market import TRUTH, draw_market
+from bench.core.cell import FORMAT_VERSION, Cell, DataId
+from bench.core.predictions import CellResult
+from bench.data.synthetic.marketplace import TRUTH, marketplace_sample
 from bench.methods.grammar import parse_method
 from bench.methods.prices import odd_prices
-from bench.spec import Cell, CellResult, DataId
-from bench.store import Store, Stored, failed
+from bench.store.write import Store, Stored, failed
 from tests.place import Place
 
 pytest.importorskip("cleanlab")
@@ -35,8 +36,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def test_the_run_keeps_senders_apart_and_counts_them_as_one(place: Place) -> None:
     cells, problems = Store(place.folder / "results").load("marketplace")
     assert len(cells) == 2 and not problems
-    columns = draw_market("tiny").columns
-    sender = dict(zip(draw_market("tiny").items, columns["sender"], strict=True))
+    columns = marketplace_sample("tiny").columns
+    sender = dict(zip(marketplace_sample("tiny").items, columns["sender"], strict=True))
     for stored in cells:
         test, val = stored.predictions("test"), stored.predictions("val")
         assert test.groups == tuple(sender[item] for item in test.items)
@@ -47,7 +48,7 @@ def test_the_reviewed_table_names_what_is_in_doubt(place: Place) -> None:
     with open(place.folder / "review.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows
-    examples = draw_market("tiny")
+    examples = marketplace_sample("tiny")
     given = dict(zip(examples.items, examples.columns["category"], strict=True))
     assert all(row["given"] == given[row["item"]] for row in rows)
     assert all(row["use"] == row["suggested"] for row in rows)
@@ -88,7 +89,7 @@ def test_planted_labels_are_known_where_the_data_does_not_tell(place: Place) -> 
     planted = ("--set", "noise=uniform", "--set", "noise_rate=0.3")
     tiny = ("--task", "fashion", "--sample", "tiny", "--backbone", "lenet")
     out, _ = place.bench("clean", *tiny, *FROZEN, *planted, "--out", "planted.csv")
-    assert "the planted labels" in out
+    assert "synthetic noise" in out
 
 
 def test_a_reviewed_table_makes_other_cells_and_an_unchanged_one_does_not(place: Place) -> None:
@@ -110,7 +111,7 @@ def test_noise_in_train_leaves_the_scored_labels_as_they_are(place: Place) -> No
     noisy = ("--set", "noise=pair", "--set", "noise_rate=0.4")
     place.bench("run", *TINY, "--method", "none", "--seed", "0", "--set", "epochs=2", *noisy)
     cells, _ = Store(place.folder / "results").load("marketplace")
-    examples = draw_market("tiny")
+    examples = marketplace_sample("tiny")
     given = dict(zip(examples.items, examples.columns["category"], strict=True))
     for stored in cells:
         if stored.record["cell"]["protocol"]["noise"] == "pair":
@@ -127,11 +128,11 @@ def test_noise_in_train_leaves_the_scored_labels_as_they_are(place: Place) -> No
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("clean", *TINY, *FROZEN, "--out", "review.csv"), "is there already"),
+        (("clean", *TINY, *FROZEN, "--out", "review.csv"), "exists already"),
         (("clean", *TINY, *FROZEN, "--out", "no/where.csv"), "there is no folder"),
         (("clean", *TINY, "--out", "x.csv"), "no published ImageNet weights"),
         (("clean", *TINY, *FROZEN, "--folds", "1", "--out", "x.csv"), "--folds"),
-        (("run", *TINY, *QUICK, "--set", "labels=none.csv"), "there is no such file"),
+        (("run", *TINY, *QUICK, "--set", "labels=none.csv"), "no such file"),
         (("run", *TINY, *QUICK, "--set", "split_column=sendr"), "did you mean 'sender'"),
         (("run", *TINY, *QUICK, "--set", "noise=unifrom"), "did you mean 'uniform'"),
         (("run", *TINY, *QUICK, "--set", "noise_rate=2"), "at most 0.95"),
@@ -146,7 +147,9 @@ def test_noise_in_train_leaves_the_scored_labels_as_they_are(place: Place) -> No
 def test_faults_are_one_line(place: Place, args: tuple[str, ...], says: str) -> None:
     out, err = place.bench(*args, code=2)
     assert out == "" and says in err
-    faults = [line for line in err.splitlines() if line.startswith("bench: ") and "drawn sample" not in line]
+    faults = [
+        line for line in err.splitlines() if line.startswith("bench: ") and "synthetic sample" not in line
+    ]
     assert len(faults) == 1
 
 
@@ -154,7 +157,7 @@ def test_prices_reach_the_step_that_cleans_by_them(place: Place) -> None:
     place.bench("run", *TINY, "--method", "clean(price)+mixup", "--seed", "0", "--set", "epochs=2", "--quiet")
     cells, _ = Store(place.folder / "results").load("marketplace")
     [stored] = [stored for stored in cells if stored.record["cell"]["method_text"] == "clean(price)+mixup"]
-    drawn = draw_market("tiny")
+    drawn = marketplace_sample("tiny")
     held = {*stored.predictions("val").items, *stored.predictions("test").items}
     train = [row for row, item in enumerate(drawn.items) if item not in held]
     own = ([drawn.columns[name][row] for row in train] for name in ("category", "price"))
@@ -207,7 +210,7 @@ def test_a_result_of_a_newer_version_is_not_touched(place: Place) -> None:
     own = json.loads(plan)[0]["cell"]
     path = next((place.folder / "results").rglob(f"s*-{own}/result.json"))
     text = path.read_text(encoding="utf-8")
-    newer = text.replace('"format_version": 1', '"format_version": 99', 1)
+    newer = text.replace(f'"format_version": {FORMAT_VERSION}', '"format_version": 99', 1)
     path.write_text(newer, encoding="utf-8")
     try:
         for command in (("plan",), ("run", "--rerun")):

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.cards import load_card
+from bench.data.survey import DataQuery, survey
+from bench.data.synthetic.marketplace import marketplace_sample, write_listings
+from bench.data.task_card import load_card
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "own-task.md").read_text(encoding="utf-8")
@@ -27,9 +29,9 @@ def blocks(language: str) -> list[str]:
 
 
 def commands(name: str) -> list[list[str]]:
-    """Return the arguments of every `bench NAME` that the page types."""
+    """Return the arguments of every `bench NAME` that the page types for its own card."""
     lines = [shlex.split(line) for block in blocks("sh") for line in block.splitlines()]
-    return [line[1:] for line in lines if line[:2] == ["bench", name]]
+    return [line[1:] for line in lines if line[:2] == ["bench", name] and "wardrobe" in line]
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,26 @@ def test_the_card_is_thirty_lines_and_sound(desk: Path) -> None:
     assert load_card("wardrobe", [desk / "tasks"]).grids["data"].backbones == ("lenet",)
 
 
+def test_the_page_shows_what_is_found_in_the_photos_it_draws(tmp_path: Path) -> None:
+    write_listings(marketplace_sample("small"), tmp_path / "photos")
+    shown = " ".join(PAGE.split())
+    for roles in ({}, {"group": "sender"}):
+        found = survey(DataQuery(tmp_path / "photos", ("category",), roles=roles))
+        assert all(" ".join(note.split()) in shown for note in found.notes), found.notes
+    lines = [line for block in blocks("sh") for line in block.splitlines() if "init" in line]
+    assert [shlex.split(line)[1:] for line in lines] == [
+        ["init", "photos", "--label", "category", "--column", "group=sender"]
+    ]
+
+
+def test_the_first_command_of_the_page_needs_no_card(desk: Path) -> None:
+    lines = [shlex.split(line) for block in blocks("sh") for line in block.splitlines()]
+    assert lines[0] == ["bench", "run", "--data", "photos"]
+    done = bench(desk, "plan", *lines[0][2:], "--backbone", "grey")
+    assert done.returncode == 0 and "photos: 60 photos in 4 class folders" in done.stderr, done.stderr
+    assert "9 to run, 0 stored" in done.stdout
+
+
 def test_the_page_plans_what_it_says(desk: Path) -> None:
     (args,) = commands("plan")
     done = bench(desk, *args)
@@ -84,7 +106,9 @@ def test_the_page_runs_on_a_folder_for_each_class(desk: Path) -> None:
     (args,) = commands("run")
     done = bench(desk, *args, "--set", "epochs=2", "--seed", "0")
     assert done.returncode == 0, done.stderr
-    assert "wardrobe all: lenet" in done.stdout and "<script>" in done.stdout
+    assert "wardrobe all: top-1 macro" in done.stdout
+    [cell] = re.findall(r"bench show (\w+)", done.stdout)
+    assert "<script>" in bench(desk, "show", cell).stdout
     for name in ("compare", "leaderboard"):
         (args,) = commands(name)
         said = bench(desk, *args)

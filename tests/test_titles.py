@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.stored import Stored
+from bench.store.read import Stored
 from tests.data.folders import kaggle_folder, row
 from tests.place import Place
 
@@ -63,7 +63,8 @@ def test_every_cell_is_measured_and_says_what_its_titles_give_away(place: Place)
 def test_fallbacks_say_how_often_they_fell_back(place: Place) -> None:
     for stage in ("top20", "remaining"):
         by_threshold = _found(place, stage, "hog+tfidf", "fallback").record["choices"]["fallback"]
-        assert set(by_threshold) == {"threshold", "fell_back", "val_top1", "best_epochs", "fell_back_test"}
+        told = {"threshold", "fell_back", "val_top1", "best_epochs", "weight_decay", "fell_back_test"}
+        assert set(by_threshold) == told
         by_sureness = _found(place, stage, "hog+tfidf", "fallback(confidence)")
         assert set(by_sureness.record["choices"]["fallback"]) == set(by_threshold) - {"threshold"}
 
@@ -91,7 +92,7 @@ def test_images_alone_do_not_suffice_and_export_holds_all(place: Place) -> None:
     image.write_bytes(b"")
     for command in (("predict",), ("explain", "--out", str(place.folder / "why"))):
         _, err = place.bench(*command, one.id[:8], str(image), code=2)
-        assert err.count("\n") == 1 and "reads titles (tfidf): images alone do not suffice" in err
+        assert err.count("\n") == 1 and "needs titles (tfidf); images are not enough" in err
     out = place.folder / "all.csv"
     place.bench("export", "--task", "fashion", "--out", str(out))
     assert "hog+tfidf" in out.read_text(encoding="utf-8")
@@ -119,9 +120,9 @@ def test_what_cannot_be_is_one_line(place: Place, words: tuple[str, ...], says: 
             ("tfidf", "none", "--set", "input_size=64"),
             "input_size is for images, at which tfidf does not look",
         ),
-        (("tfidf", "fallback"), "fallback is for images with titles, not for tfidf"),
+        (("tfidf", "fallback"), "fallback needs a backbone that reads pixels and titles, not tfidf"),
         (("lenet", "naive_bayes"), "naive_bayes runs in the frozen regime"),
-        (("hog+tfidf", "naive_bayes"), "not what hog+tfidf gives"),
+        (("hog+tfidf", "naive_bayes"), "works on the features of tfidf alone, not of hog+tfidf"),
         (("tfidf", "augment"), "augment changes images, at which tfidf does not look"),
         (("gru", "mixup"), "mixup mixes numbers; gru reads words"),
         (("gru+lenet", "none"), "gru reads titles and is trained from random weights"),
@@ -199,7 +200,7 @@ def test_empty_titles_are_counted_and_a_stage_of_them_is_one_line(place: Place, 
     _, err = _run(
         place, _folder(tmp_path / "class", ["Shirt", "hat"]), "--set", "mask_class_words=true", code=5
     )
-    assert "leave mask_class_words=true out" in err
+    assert "leave out mask_class_words=true" in err
 
 
 def test_data_without_the_column_is_one_line(place: Place, tmp_path: Path) -> None:
@@ -213,5 +214,5 @@ def test_the_data_check_tells_of_titles(place: Place, tmp_path: Path) -> None:
     for command in ("check", "describe"):
         out, _ = place.bench("data", command, "--task", "fashion", "--data", str(data), "--format", "json")
         told = {line["what"]: line["count"] for line in json.loads(out)[0]}
-        assert told["train titles that hold their own class name (of 12)"] == 6
+        assert told["train titles that contain their class name (of 12)"] == 6
         assert told["test titles without any word"] == 4

@@ -1,1 +1,1 @@
-"""One file per command; each imports what it needs inside the command."""
+"""One module per command; each imports what it needs inside the command."""

@@ -1,15 +1,18 @@
-"""`bench compare`: stored results beside a baseline, or any two sides, every difference with its interval."""
+"""`bench compare`: differences to a baseline, or between any two runs, with intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from bench.commands.notices import say
 from bench.commands.options import Word, baselines_option, format_option, results_option
-from bench.errors import (
+from bench.commands.output import show_table
+from bench.core.errors import (
     EXIT_DONE,
     EXIT_NOTHING_MEASURED,
     EXIT_REGRESSION,
@@ -17,12 +20,13 @@ from bench.errors import (
     BenchError,
     unknown,
 )
-from bench.store import Stored
+from bench.store.write import Store, Stored
 
 if TYPE_CHECKING:
-    from bench.baselines import Baseline
-    from bench.comparison import Comparison
-    from bench.report.table import Table
+    from bench.compare.baselines.types import Baseline
+    from bench.compare.resolve import Stock
+    from bench.compare.verdict import Comparison
+    from bench.core.table import Table
 
 
 @click.command()
@@ -50,14 +54,20 @@ if TYPE_CHECKING:
     type=Word("order", ("size", "difference", "p", "name")),
     default="size",
     show_default=True,
-    help="How the rows of a setting are ordered.",
+    help="Order of the rows of a setting.",
+)
+@click.option(
+    "--condition",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Condition of the stored runs that records lack: alignment=none|funneled|deep-funneled|landmarks.",
 )
 @click.option(
     "--fail-on-regression",
     is_flag=False,
     flag_value="",
     metavar="[METRIC,...]",
-    help="Exit 3 when a metric, or one of these, is worse beyond its interval. Give it after A and B.",
+    help="Exit 3 if a metric (or one of these) is significantly worse. Give it after A and B.",
 )
 @results_option
 @baselines_option
@@ -73,6 +83,7 @@ def command(
     verdict: tuple[str, ...],
     min_support: int,
     sort: str,
+    condition: tuple[str, ...],
     fail_on_regression: str | None,
     results: str | None,
     baselines: str | None,
@@ -80,88 +91,150 @@ def command(
 ) -> int:
     """Compare stored results with a published or a pinned baseline, or A with B.
 
-    A and B: the beginning of a cell's id, BACKBONE/METHOD, a baseline's name (of a pinned one also
-    NAME:BACKBONE/METHOD), or a trivial answer. A alone is compared with the baseline.
+    A and B: the beginning of a cell's id (3fa9c1d2.2: its second answer, see `bench merge`), BACKBONE/METHOD,
+    a baseline's name (for a pinned one also NAME:BACKBONE/METHOD), or a trivial answer. A alone is compared
+    with the baseline.
 
-    Where data or protocol differ, differences are shown and the verdict is `not comparable`; the column `why`
-    says what differs. Exit code 4 says that a file could not be read; what could be is compared.
+    If data, protocol or a baseline's conditions (supervision, outside data, alignment) differ, the verdict is
+    `not comparable`, and the column `why` names the difference. Exit code 4: a file could not be read; the
+    others are compared.
     """
-    from bench.commands.loading import check_task, in_one_thread, load_cells, results_root, tell
-    from bench.compare import regressions
-    from bench.compare_table import narrowed
-    from bench.paths import search_path
-    from bench.report.render import render
-    from bench.stored import sound
+    from bench.commands.loading import check_task, in_one_thread, load_cells, report_problems, results_root
+    from bench.compare.against_baseline import regressions
+    from bench.compare.conditions import declared
+    from bench.compare.resolve import Stock
+    from bench.core.paths import search_path
+    from bench.report.comparison_tables import narrowed
+    from bench.store.read import readable_cells
 
     in_one_thread()
-    only = _metrics(metric)
-    judged_by = _metrics((fail_on_regression or "",)) or only
-    verdicts = _verdicts(verdict)
+    only = metrics_of(metric)
+    judged_by = metrics_of((fail_on_regression or "",)) or only
+    asked = only | judged_by
+    verdicts, conditions = _verdicts(verdict), declared(condition)
     if len(sides) > 2:
-        raise BenchError(f"{len(sides)} sides to compare: give two, or one and a baseline")
+        raise BenchError(f"{len(sides)} runs to compare: give two, or one and a baseline")
     check_task(results_root(results), task)
     folders, faulty = search_path("baselines", baselines), list[str]()
     against = None
     if len(sides) < 2:
-        against = _baseline(task, baseline, folders, faulty)
+        against = baseline_of(task, baseline, folders, faulty)
     root, cells, problems = load_cells(results, task)
-    measured, damaged = sound(stored for stored in cells if stored.ok)
-    tell([*faulty, *problems, *damaged])
+    measured, damaged = readable_cells(stored for stored in cells if stored.ok)
+    report_problems([*faulty, *problems, *damaged])
     problems += [*faulty, *damaged]
     if not measured and not sides:
-        click.echo(
-            f"bench: no measured cell of {task} in {root}; `bench run --task {task}` makes some", err=True
-        )
+        say(f"no measured cell of {task} in {root}; `bench run --task {task}` makes some")
         return EXIT_NOTHING_MEASURED
-    unread: list[str] = []
+    others: list[Stored] = []
     if sides:
-        from bench.entrants import Stock, both_sides
-        from bench.versus import versus
-
-        named = (*sides, against.name) if against is not None else sides
-        ours, theirs = both_sides(Stock(task, root, measured, folders), *named)
-        rows = versus(ours, theirs, problems=unread)
-        parts = {id(e.baseline): e.baseline for e in (*ours, *theirs) if e.baseline is not None}
-        taking_part: Sequence[Baseline] = list(parts.values())
-        title, name = f"{task}: {named[0]} against {named[1]}", named[1]
-    else:
-        from bench.compare import compare
-
-        assert against is not None
-        if against.pinned is None and not everything:
-            measured = best_of_each_stage(measured)
-        rows = compare(measured, against, problems=unread)
-        taking_part, title, name = (against,), "", against.name
-    tell(unread)
-    problems += unread
+        others, faults = Store(root).further(task)
+        others, wrong = readable_cells(stored for stored in others if stored.ok)
+        report_problems([*faults, *wrong])
+        problems += [*faults, *wrong]
+    stock = Stock(task, root, measured, folders, conditions, others)
+    found = compared(stock, sides, against, everything, asked)
+    rows, used = found.rows, found.baselines
+    report_problems(found.problems)
+    problems += found.problems
     shown = narrowed(rows, classes, only, verdicts, min_support)
     _check_classes(classes, rows)
     if no_classes:
         shown = [row for row in shown if row.class_name is None]
-    click.echo(render(_table(shown, taking_part, title, fmt in ("csv", "json"), sort), fmt))
+    show_table(comparison_of(replace(found, rows=shown), fmt in ("csv", "json"), sort), fmt)
+    _name_processors(measured, rows, used)
     if fail_on_regression is not None:
-        pinned = not sides and taking_part[0].pinned is not None
-        code = _regression(regressions(rows, judged_by or None), rows, name, str(root), pinned)
+        pinned = not sides and used[0].pinned is not None
+        code = _regression(regressions(rows, judged_by or None), rows, found.name, str(root), pinned)
         if code != EXIT_DONE:
             return code
     return EXIT_SOME_FAILED if problems else EXIT_DONE
 
 
-def _metrics(texts: Sequence[str]) -> set[str]:
-    """Return the metrics named. Raises BenchError for an unknown one."""
-    from bench.baselines import CLASS_METRICS
-    from bench.metrics.registry import METRICS
+@dataclass(frozen=True)
+class Compared:
+    """A comparison.
+
+    baselines: those that take part. title: "" for runs against one baseline. name: of the second side.
+    problems: a message for each file that could not be read.
+    """
+
+    rows: Sequence[Comparison]
+    baselines: Sequence[Baseline]
+    title: str
+    name: str
+    problems: Sequence[str]
+
+
+def compared(
+    stock: Stock,
+    sides: Sequence[str],
+    against: Baseline | None,
+    everything: bool = False,
+    asked: Collection[str] = (),
+) -> Compared:
+    """Compare two sides, one with the baseline, or all measured cells with it.
+
+    against: the baseline; None only for two sides. everything: all settings, not only each stage's best on
+    validation. asked: metrics beyond the kind's own. Raises BenchError for a side that nothing matches.
+    """
+    unread: list[str] = []
+    if not sides:
+        from bench.compare.against_baseline import compare
+
+        assert against is not None
+        measured = list(stock.cells)
+        if against.pinned is None and not everything:
+            measured = best_of_each_stage(measured)
+        rows = compare(measured, against, problems=unread, declared=stock.declared, metrics=asked)
+        return Compared(rows, (against,), "", against.name, unread)
+    from bench.compare.resolve import find_candidates
+    from bench.compare.two_runs import compare_candidates
+
+    first, second = (*sides, against.name) if against is not None else sides
+    ours, theirs = find_candidates(stock, first, second)
+    rows = compare_candidates(ours, theirs, problems=unread, metrics=asked)
+    used = {id(run.baseline): run.baseline for run in (*ours, *theirs) if run.baseline is not None}
+    title = f"{stock.task}: {first} against {second}"
+    return Compared(rows, list(used.values()), title, second, unread)
+
+
+def _name_processors(
+    measured: Sequence[Stored], rows: Sequence[Comparison], baselines: Sequence[Baseline]
+) -> None:
+    """Warn on standard error if nets are compared with pinned ones of another processor."""
+    from bench.core.processor import other_processors
+
+    sides = [row.sides for row in rows]
+    compared = {(own.regime, own.backbone, own.method) for own in sides if own.regime != "frozen"}
+    cells = [stored.record for stored in measured]
+    ours = [
+        record.get("environment") or {}
+        for record in cells
+        if tuple(record["cell"][key] for key in ("regime", "backbone", "method_text")) in compared
+    ]
+    for baseline in baselines:
+        theirs = baseline.provenance.get("environments", []) if baseline.pinned is not None else []
+        records = [one for one in theirs if isinstance(one, dict)]
+        if ours and records and (text := other_processors(ours, records, baseline.name)):
+            say(text)
+
+
+def metrics_of(texts: Sequence[str]) -> set[str]:
+    """Return the metrics named in texts, separated by commas. Raises BenchError for an unknown one."""
+    from bench.compare.baselines.types import CLASS_METRICS
+    from bench.metrics.registry import METRICS, is_metric
 
     names = {name.strip() for text in texts for name in text.split(",") if name.strip()}
     for name in sorted(names):
-        if name not in METRICS and name not in CLASS_METRICS:
+        if name not in CLASS_METRICS and not is_metric(name):
             raise unknown("metric", name, (*METRICS, *CLASS_METRICS))
     return names
 
 
 def _verdicts(texts: Sequence[str]) -> set[str]:
-    from bench.compare_table import NO_VERDICT
-    from bench.comparison import VERDICTS
+    from bench.compare.verdict import VERDICTS
+    from bench.report.comparison_tables import NO_VERDICT
 
     names = {name.strip() for text in texts for name in text.split(",") if name.strip()}
     for name in sorted(names - {*VERDICTS, NO_VERDICT}):
@@ -178,8 +251,12 @@ def _check_classes(wanted: Sequence[str], rows: Sequence[Comparison]) -> None:
             raise unknown("class", name, known, f"{len(known)} classes are compared")
 
 
-def _baseline(task: str, name: str | None, folders: Sequence[Path], faulty: list[str]) -> Baseline:
-    from bench.baselines import load_baseline, none_published, published_for
+def baseline_of(task: str, name: str | None, folders: Sequence[Path], faulty: list[str]) -> Baseline:
+    """Return the named baseline, or the task's published one. Raises BenchError if there is none.
+
+    faulty: a message for each file that cannot be read is appended.
+    """
+    from bench.compare.baselines.find import load_baseline, none_published, published_for
 
     against = load_baseline(task, name, folders) if name else published_for(task, folders, faulty)
     if against is None:
@@ -187,55 +264,55 @@ def _baseline(task: str, name: str | None, folders: Sequence[Path], faulty: list
     return against
 
 
-def _table(
-    rows: Sequence[Comparison], baselines: Sequence[Baseline], title: str, machines: bool, sort: str
-) -> Table:
-    from bench.compare_table import compare_table, versus_table
+def comparison_of(found: Compared, every_column: bool = False, sort: str = "size") -> Table:
+    """Return the table of a comparison."""
+    from bench.report.comparison_tables import compare_table, comparison_table
 
-    if title:
-        return versus_table(rows, title, baselines, machines, sort)
-    return compare_table(rows, baselines[0], every_column=machines, sort=sort)
+    if found.title:
+        return comparison_table(found.rows, found.title, found.baselines, every_column, sort)
+    return compare_table(found.rows, found.baselines[0], every_column=every_column, sort=sort)
 
 
 def _regression(
     worse: Sequence[Comparison], rows: Sequence[Comparison], name: str, root: str, pinned: bool
 ) -> int:
-    """Say on standard error what is worse, or missing, or that nothing was checked; return the exit code."""
-    from bench.compare import judgements
-    from bench.comparison import MISSING
+    """Report regressions and missing settings on standard error; return the exit code."""
+    from bench.compare.against_baseline import judgements
+    from bench.compare.verdict import MISSING
 
     if worse:
-        listed = "; ".join(f"{row.stage} {row.backbone} {row.method}: {row.what}" for row in worse[:5])
-        click.echo(f"bench: {len(worse)} regressions against {name}: {listed}", err=True)
+        listed = "; ".join(f"{_side(row)}: {row.what}" for row in worse[:5])
+        say(f"{len(worse)} regressions against {name}: {listed}")
         return EXIT_REGRESSION
-    gone = [row for row in rows if row.verdict == MISSING and row.theirs is not None]
+    gone = [row for row in rows if row.verdict.name == MISSING and row.difference.theirs is not None]
     if gone and pinned:
-        listed = "; ".join(f"{row.stage} {row.backbone} {row.method}" for row in gone[:5])
-        text = f"{len(gone)} settings of {name} have no measured cell: {listed}"
-        click.echo(f"bench: {text}", err=True)
+        listed = "; ".join(map(_side, gone[:5]))
+        say(f"{len(gone)} settings of {name} have no measured cell: {listed}")
         return EXIT_REGRESSION
     if not judgements(rows):
-        click.echo(f"bench: nothing in {root} could be judged against {name}", err=True)
+        say(f"nothing in {root} can be compared with {name}")
         return EXIT_NOTHING_MEASURED
     return EXIT_DONE
 
 
-def best_of_each_stage(measured: list[Stored]) -> list[Stored]:
-    """Return, for each data source and stage, all seeds of the setting that is best on validation."""
-    from bench.report.settings import settings_of
-    from bench.report.tables import best_setting
+def _side(row: Comparison) -> str:
+    return f"{row.sides.stage} {row.sides.backbone} {row.sides.method}"
 
-    kept: list[Stored] = []
-    parts: dict[tuple[str, str], list[Stored]] = {}
+
+def best_of_each_stage(measured: list[Stored]) -> list[Stored]:
+    """Return all seeds of the best setting on validation, for each data source and stage."""
+    from bench.report.result_tables import best_setting
+    from bench.store.settings import settings_of
+
+    chosen: list[Stored] = []
+    stages: dict[tuple[str, str], list[Stored]] = {}
     for stored in measured:
         cell = stored.record["cell"]
-        parts.setdefault((cell["data"]["fingerprint"], cell["stage"]), []).append(stored)
-    for part in parts.values():
-        records = [stored.record for stored in part]
+        stages.setdefault((cell["data"]["fingerprint"], cell["stage"]), []).append(stored)
+    for cells in stages.values():
+        records = [stored.record for stored in cells]
         best = best_setting(records)
-        (setting,) = [
-            found for found in settings_of(records) if best in {record["id"] for record in found.records}
-        ]
-        ids = {record["id"] for record in setting.records}
-        kept += [stored for stored in part if stored.id in ids]
-    return kept
+        members = [{record["id"] for record in setting.records} for setting in settings_of(records)]
+        (ids,) = [ids for ids in members if best in ids]
+        chosen += [stored for stored in cells if stored.id in ids]
+    return chosen

@@ -1,4 +1,4 @@
-"""`bench confusion CELL`: the classification report of a stored cell, and its confusion matrix."""
+"""`bench confusion CELL`: classification report and confusion matrix of a stored cell."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.commands.options import format_option, results_option
-from bench.errors import BenchError, StoreError
+from bench.commands.output import has_room, show_tables
+from bench.core.errors import BenchError, StoreError
+from bench.core.paths import user_path
 
 if TYPE_CHECKING:
-    from bench.spec import Predictions
-    from bench.store import Stored
+    from bench.core.facets import Confusion
+    from bench.core.predictions import Predictions
+    from bench.store.write import Stored
 
 PICTURES = (".png", ".svg")
+
+WIDEST = 30
+"""Most classes of a printed matrix; CSV, JSON and the picture take any number."""
 
 
 @click.command()
@@ -26,62 +32,59 @@ PICTURES = (".png", ".svg")
 @results_option
 @format_option
 def command(cell: str, out: str | None, digits: int, results: str | None, fmt: str) -> None:
-    """Print precision, recall, F1 and support of each class, and which classes are taken for which.
+    """Print precision, recall, F1 and support of each class, and the confusion matrix.
 
     CELL is the beginning of a stored cell's id, or its folder. The report is scikit-learn's, with intervals;
-    CSV and JSON have every number unrounded.
+    CSV and JSON are not rounded.
     """
-    from bench.commands.loading import results_root, tell
-    from bench.commands.show_ import find, render_all
-    from bench.confusion_tables import WIDEST, matrix_table, report_table
+    from bench.commands.loading import report_problems, results_root
+    from bench.commands.show_ import find
     from bench.report.findings import confusion_table
-    from bench.report.render import render
-    from bench.report.settings import cell_title
-    from bench.store import Store
+    from bench.store.settings import cell_title
+    from bench.store.write import Store
 
     target = None if out is None else _target(out)
     stored = find(Store(results_root(results)), cell)
-    pred = answers_of(stored)
+    tables_of, pred = confusion_of(stored), stored.predictions("test")
     if target is not None:
         _draw(pred, target)
     whole = fmt in ("csv", "json")
-    wide = not whole and len(pred.classes) > WIDEST
+    matrix = tables_of.matrix_table(pred, numbered=not whole)
+    wide = not whole and (len(pred.classes) > WIDEST or not has_room(matrix))
     tables = [
-        report_table(pred, cell_title(stored.record), None if whole else digits),
-        confusion_table(pred) if wide else matrix_table(pred, numbered=not whole),
+        tables_of.report_table(pred, cell_title(stored.record), None if whole else digits),
+        confusion_table(pred) if wide else matrix,
     ]
-    click.echo(render_all([render(table, fmt) for table in tables], fmt))
+    show_tables(tables, fmt)
     if wide:
-        tell(
+        report_problems(
             [f"a matrix of {len(pred.classes)} classes is too wide to print: --format csv or --out FILE.png"]
         )
     if target is not None:
-        tell([f"drew the matrix into {target}"])
+        report_problems([f"drew the matrix into {target}"])
 
 
-def answers_of(stored: Stored) -> Predictions:
-    """Return the test predictions of a measured cell with one class per item. Raises BenchError else."""
+def confusion_of(stored: Stored) -> Confusion:
+    """Return the confusion tables of a measured cell. Raises BenchError if it has none."""
+    from bench.core.kind import get_kind
+
     cell, name = stored.record["cell"], stored.id[:8]
     if not stored.ok:
         raise BenchError(
             f"cell {name} was not measured ({stored.record['status']}); bench show {name} says why"
         )
-    if cell["kind"] == "verification":
+    kind = get_kind(cell["kind"])
+    if kind.confusion is None:
+        where, instead = kind.nouns.no_confusion or ("classes are not exclusive", "shows more")
         raise BenchError(
-            f"cell {name} is of task {cell['task']!r}, where pairs of photos are judged, not classes; "
-            f"bench show {name} lists who is taken for whom"
+            f"cell {name} is of task {cell['task']!r}, where {where}; bench show {name} {instead}"
         )
-    if cell["kind"] != "multiclass":
-        raise BenchError(
-            f"cell {name} is of task {cell['task']!r}, where an item has many labels and none is taken for "
-            f"another; bench show {name} lists its attributes"
-        )
-    return stored.predictions("test")
+    return kind.confusion
 
 
 def _target(out: str) -> Path:
-    """Return the path of the picture. Raises BenchError for another kind of file or a folder not there."""
-    path = Path(out).expanduser()
+    """Return the path of the picture. Raises BenchError for another file type or a missing folder."""
+    path = user_path(out)
     if path.suffix.lower() not in PICTURES:
         raise BenchError(f"--out {out!r}: the name must end in {' or '.join(PICTURES)}")
     if not path.parent.is_dir():
@@ -90,12 +93,12 @@ def _target(out: str) -> Path:
 
 
 def _draw(pred: Predictions, path: Path) -> None:
+    from bench.core.plotting import LIGHT, rendered
     from bench.report.findings import confusion_shares
     from bench.report.plots import heat
-    from bench.report.theme import LIGHT, drawn
 
     fmt = path.suffix[1:].lower()
-    picture = drawn(heat(confusion_shares(pred), pred.classes), LIGHT, (fmt,))[fmt]
+    picture = rendered(heat(confusion_shares(pred), pred.classes), LIGHT, (fmt,))[fmt]
     try:
         path.write_bytes(picture)
     except OSError as error:

@@ -1,27 +1,34 @@
-"""`bench data`: what a data folder holds and what is wrong with it, before anything is trained on it."""
+"""`bench data`: check and describe a data folder, write a synthetic one, fetch a public one."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.commands.options import data_options, format_option
-from bench.errors import EXIT_DONE, EXIT_SOME_FAILED, BenchError
+from bench.commands.data_fetch import fetch
+from bench.commands.notices import say
+from bench.commands.options import Word, data_options, format_option
+from bench.commands.output import show_table, show_tables
+from bench.core.errors import EXIT_DONE, EXIT_FOUND, EXIT_SOME_FAILED, BenchError
+from bench.core.paths import user_path
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from bench.cleaning import Judged
-    from bench.data.parts import Parts
+    from bench.data.labels import Parts
     from bench.data.pixels import Pixels
+    from bench.report.data.suspects import Judged
     from bench.report.page import Page
 
 
 @click.group()
 def command() -> None:
-    """Look at a data folder before anything is trained on it, or draw one."""
+    """Check or describe a data folder before training, write a synthetic one, or fetch a public one."""
+
+
+command.add_command(fetch)
 
 
 _set_option = click.option(
@@ -32,23 +39,33 @@ _set_option = click.option(
 @command.command()
 @data_options
 @_set_option
+@click.option("--leaks", is_flag=True, help="List only the test images that are also in train, all of them.")
+@click.option(
+    "--fail-on", type=Word("--fail-on", ("leaks",)), help="Exit with 1 if test images are also in train."
+)
 @format_option
-def check(fmt: str, sets: tuple[str, ...], **options: str | None) -> int:
-    """Read every row, decode every image, and list what is left out, odd or leaked.
+def check(fmt: str, leaks: bool, fail_on: str | None, sets: tuple[str, ...], **options: Any) -> int:
+    """Read every row, decode every image, and list problems, duplicates and leaks.
 
-    Exit code 4 says that rows or images would be left out.
+    A test image leaks if train has the same bytes, or nearly the same picture: rescaled, recompressed,
+    mirrored or slightly cropped. Exit code 4: rows or images would be left out.
     """
-    from bench.commands.show_ import render_all
+    from bench.core.kind import get_kind
     from bench.data.check import check_data
-    from bench.data.check_tables import check_tables
-    from bench.report.render import render
+    from bench.report.data.check_tables import check_tables, leaks_table
 
-    parts, pixels, train, fault = _opened(options, sets)
-    labels = parts.given if parts.card.label else parts.table
-    people = parts.card.kind == "verification"
-    more = parts.groups, people, parts.unlisted, parts.titles
-    report = check_data(parts.examples, labels, train, pixels, *more)
-    click.echo(render_all([render(table, fmt) for table in check_tables(report)], fmt))
+    parts, pixels, train, near, fault = _opened(options, sets)
+    kind = get_kind(parts.card.kind)
+    labels = parts.given if kind.label_column else parts.table
+    more = parts.groups, kind.description.people, parts.unlisted, parts.titles, parts.validation
+    report = check_data(parts.examples, labels, train, pixels, near, *more)
+    if leaks:
+        show_table(leaks_table(report), fmt)
+    else:
+        tables = check_tables(report, whole=fmt in ("csv", "json"))
+        show_tables(tables, fmt)
+    if fail_on == "leaks" and report.leaks:
+        return EXIT_FOUND
     left_out = fault or any(problem.fatal for problem in report.problems)
     return EXIT_SOME_FAILED if left_out else EXIT_DONE
 
@@ -56,9 +73,9 @@ def check(fmt: str, sets: tuple[str, ...], **options: str | None) -> int:
 @command.command()
 @data_options
 @_set_option
-@click.option("--out", metavar="DIR", help="Write a page with plots and pictures too: DIR/index.html.")
-@click.option("--suspects", is_flag=True, help="Judge the labels of train too, as bench clean does.")
-@click.option("--backbone", metavar="NAME", help="Whose features judge them [the card's last frozen one].")
+@click.option("--out", metavar="DIR", help="Also write a page with plots and pictures: DIR/index.html.")
+@click.option("--suspects", is_flag=True, help="Also judge the training labels, as bench clean does.")
+@click.option("--backbone", metavar="NAME", help="Backbone that judges them [the card's last frozen one].")
 @click.option("--weights", metavar="imagenet|random|PATH", help="Backbone weights [imagenet].")
 @format_option
 def describe(
@@ -68,32 +85,30 @@ def describe(
     suspects: bool,
     backbone: str | None,
     weights: str | None,
-    **options: str | None,
+    **options: Any,
 ) -> None:
-    """Show what a data folder holds: classes, attributes or people, sizes, prices, listings, near twins.
+    """Describe a data folder: classes, attributes or people, sizes, prices, listings, near duplicates.
 
-    DIR/index.html needs no network and nothing beside it. With --suspects DIR/suspects.png is a contact sheet
-    of labels that are probably wrong; that needs features of every image.
+    DIR/index.html is self-contained. With --suspects, DIR/suspects.png is a contact sheet of labels that are
+    probably wrong; this computes features of every image.
     """
     from bench.commands.progress import Progress
-    from bench.commands.show_ import render_all
-    from bench.data.describe import View
-    from bench.data.describe import describe as tables_of
-    from bench.report.render import render
+    from bench.report.data.tables import View
+    from bench.report.data.tables import describe as tables_of
 
     folder = _page_folder(out)
-    _check_judge(options, suspects, backbone, weights)
-    parts, pixels, train, _ = _opened(options, sets)
-    view = View(parts, pixels, train)
+    _check_judge(options, sets, suspects, backbone, weights)
+    parts, pixels, train, near, _ = _opened(options, sets)
+    view = View(parts, pixels, train, near)
     tables, judged = tables_of(view), None
     if suspects:
-        from bench.cleaning import judged_table
+        from bench.report.data.suspects import judged_table
 
         judged = _judged(options, sets, backbone, weights)
         tables.append(judged_table(judged))
-    click.echo(render_all([render(table, fmt) for table in tables], fmt))
+    show_tables(tables, fmt)
     if folder is not None:
-        from bench.data.describe_page import describe_page
+        from bench.report.data.page import describe_page
 
         Progress.say(f"wrote {_written(describe_page(view, judged), folder, judged)}")
 
@@ -102,33 +117,40 @@ def _page_folder(out: str | None) -> Path | None:
     """Return the folder of the page. Raises BenchError for a file, before anything is decoded."""
     if out is None:
         return None
-    folder = Path(out).expanduser()
+    folder = user_path(out)
     if not out.strip() or (folder.exists() and not folder.is_dir()):
-        raise BenchError(f"--out {out!r}: it is not a folder; choose another")
+        raise BenchError(f"--out {out!r}: not a folder; choose another")
     return folder
 
 
 def _check_judge(
-    options: dict[str, str | None], suspects: bool, backbone: str | None, weights: str | None
+    options: dict[str, Any],
+    sets: tuple[str, ...],
+    suspects: bool,
+    backbone: str | None,
+    weights: str | None,
 ) -> None:
-    """Raise BenchError where labels cannot be judged, or a judge is named and nothing is to be judged."""
-    from bench.cards import load_card
-    from bench.paths import search_path
+    """Raise BenchError if labels cannot be judged, or if a backbone is named without --suspects."""
+    from bench.commands.options import request_options
+    from bench.core.kind import get_kind
+    from bench.core.paths import search_path
+    from bench.runs.plan import find_card
 
     if not suspects and (backbone, weights) != (None, None):
-        raise BenchError("--backbone and --weights say who judges labels: add --suspects")
-    card = load_card(str(options["task"]), search_path("tasks", options["tasks"]))
-    if suspects and card.kind != "multiclass":
+        raise BenchError("--backbone and --weights are for --suspects: add it, or leave them out")
+    request = request_options(options, backbone, weights, sets)
+    card = find_card(request, search_path("tasks", options["tasks"]))
+    if suspects and "review" not in get_kind(card.kind).supports:
         raise BenchError(f"--suspects judges classes; task {card.name!r} is {card.kind}")
 
 
 def _judged(
-    options: dict[str, str | None], sets: tuple[str, ...], backbone: str | None, weights: str | None
+    options: dict[str, Any], sets: tuple[str, ...], backbone: str | None, weights: str | None
 ) -> Judged:
-    from bench.cleaning import judge
     from bench.commands.options import request_options
     from bench.commands.progress import Progress
-    from bench.paths import cache_dir, search_path
+    from bench.core.paths import cache_dir, search_path
+    from bench.inference.suspect_labels import judge
 
     request = request_options(options, backbone, weights, sets)
     place = cache_dir(options["cache"]).resolve()
@@ -138,8 +160,8 @@ def _judged(
 
 def _written(page: Page, folder: Path, judged: Judged | None) -> Path:
     """Write the page, and the contact sheet beside it; return the page's path."""
-    from bench.data.describe_page import SHEET
-    from bench.data.sheet import suspect_texts, write_sheet
+    from bench.report.data.contact_sheet import suspect_texts, write_sheet
+    from bench.report.data.page import SHEET
     from bench.report.html import write_page
 
     path = write_page(page, folder)
@@ -148,56 +170,60 @@ def _written(page: Page, folder: Path, judged: Judged | None) -> Path:
     return path
 
 
-def _opened(options: dict[str, str | None], sets: tuple[str, ...]) -> tuple[Parts, Pixels, np.ndarray, bool]:
+def _opened(
+    options: dict[str, Any], sets: tuple[str, ...]
+) -> tuple[Parts, Pixels, np.ndarray, np.ndarray, bool]:
     """Open the data of `data_options` under the settings of `--set` and decode every image, small.
 
-    Returns labels and split, pixels, (n,) bool which examples train, and whether the split could not be
-    drawn: that is told, and all of them train.
+    Returns labels and split, pixels, (n,) bool which examples train, (p, 2) near duplicates, and whether the
+    split failed: then a message is shown and all examples count as train.
     """
     import numpy as np
 
     from bench.commands.options import request_options
     from bench.commands.progress import Progress
-    from bench.data.near import SIDE
-    from bench.data.parts import Parts
+    from bench.core.errors import DataError
+    from bench.core.paths import cache_dir, search_path
+    from bench.core.protocol import check_together, resolve
+    from bench.data.labels import Parts
+    from bench.data.near_duplicates import SIDE
     from bench.data.pixels import ensure_pixels
-    from bench.errors import DataError
-    from bench.paths import cache_dir, search_path
-    from bench.plan import open_task
-    from bench.protocol import check_together, resolve
+    from bench.data.twins import ensure_twins
+    from bench.runs.plan import open_task
 
     place = cache_dir(options["cache"]).resolve()
     request = request_options(options, None, None, sets)
-    card, examples = open_task(request, search_path("tasks", options["tasks"]), place)
+    card, examples = open_task(request, search_path("tasks", options["tasks"]), place, say)
     with Progress(0) as progress:
         pixels = ensure_pixels(examples, (SIDE, SIDE), "squash", place, progress.step)
+        near = ensure_twins(examples, place, progress.step)
     setting = dict(resolve(*card.layers("frozen", request.settings)))
     check_together(setting)
     parts = Parts(card, examples, setting)
     try:
-        return parts, pixels, parts.mask, False
+        return parts, pixels, parts.mask, near, False
     except DataError as error:
-        Progress.say(f"all is counted as train: {error}")
-        return parts, pixels, np.ones(len(examples), bool), True
+        Progress.say(f"all images count as train: {error}")
+        return parts, pixels, np.ones(len(examples), bool), near, True
 
 
 @command.command()
-@click.option("--task", required=True, help="The task whose sample is drawn.")
+@click.option("--task", required=True, help="The task of the sample.")
 @click.option("--sample", default="tiny", show_default=True, help="tiny or small.")
 @click.option("--out", required=True, metavar="DIR", help="A new folder.")
 def draw(task: str, sample: str, out: str) -> None:
-    """Write the drawn sample as a data folder: an example of the layout that --data reads."""
-    from bench.cards import load_card
+    """Write the synthetic sample as a data folder: an example of the layout that --data reads."""
+    from bench.core.errors import StoreError
+    from bench.core.paths import search_path
     from bench.data.sources import SOURCES
-    from bench.errors import StoreError
-    from bench.paths import search_path
+    from bench.data.task_card import load_card
 
     source = SOURCES[load_card(task, search_path("tasks")).source]
-    folder = Path(out).expanduser()
+    folder = user_path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BenchError(f"--out {out}: is there already and not an empty folder; choose another")
+        raise BenchError(f"--out {out}: exists and is not an empty folder; choose another")
     try:
         source.write(source.draw(sample), folder)
     except OSError as error:
         raise StoreError(f"--out {out}: cannot be written ({error.strerror})") from None
-    click.echo(f"bench: drew the {sample} sample into {folder}", err=True)
+    say(f"wrote the {sample} sample to {folder}")

@@ -1,4 +1,4 @@
-"""`bench leaderboard`: which setting is the best, and which cannot be told from it."""
+"""`bench leaderboard`: settings ranked by a test metric, with intervals."""
 
 from __future__ import annotations
 
@@ -8,28 +8,33 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.commands.notices import say
 from bench.commands.options import format_option, results_option
-from bench.errors import EXIT_DONE, EXIT_NOTHING_MEASURED, EXIT_SOME_FAILED, unknown
+from bench.commands.output import show_table, show_tables
+from bench.core.errors import EXIT_DONE, EXIT_NOTHING_MEASURED, EXIT_SOME_FAILED, BenchError, unknown
 
 if TYPE_CHECKING:
-    from bench.report.table import Table
-    from bench.store import Stored
+    from bench.compare.paired_bootstrap import PairedBootstrap
+    from bench.core.table import Table
+    from bench.store.settings import Record
+    from bench.store.write import Stored
 
 TOP = 25
-"""Settings of a stage that a table shows where nothing is asked for."""
+"""Default number of settings of a stage in a table."""
 
 
 @click.command()
 @click.option("--task", required=True, help="The task whose stored cells are ranked.")
 @click.option("--stage", multiple=True, help="Only these stages of the task.")
-@click.option("--metric", help="What ranks, e.g. top1_macro [the first that the task's tables show].")
+@click.option("--metric", help="Metric to rank by, e.g. top1_macro [the first in the task's tables].")
 @click.option(
     "--top",
     type=click.IntRange(min=0),
     metavar="N",
-    help="The best N settings of each stage; 0 is all [25 in tables, all in csv and json].",
+    help="Show the best N settings of each stage; 0: all [25 in tables, all in csv and json].",
 )
-@click.option("--effects", is_flag=True, help="Instead: what each method adds to `none`.")
+@click.option("--effects", is_flag=True, help="Show the effects of methods, relative to `none`, instead.")
+@click.option("--tuning", is_flag=True, help="Show what tuning chose and how much it moved, instead.")
 @results_option
 @format_option
 def command(
@@ -38,18 +43,20 @@ def command(
     metric: str | None,
     top: int | None,
     effects: bool,
+    tuning: bool,
     results: str | None,
     fmt: str,
 ) -> int:
-    """Rank backbones and methods by a metric on test, with intervals, and with what they cost.
+    """Rank backbones and methods by a metric on test, with intervals and costs.
 
-    Cells that differ in protocol or data stand apart. What the grid lacks is listed and never filled in.
+    Cells that differ in protocol or data are separate. Missing cells of the grid are listed, never imputed.
     """
-    from bench.commands.loading import in_one_thread, load_cells, tell
+    from bench.commands.loading import in_one_thread, load_cells, report_problems
     from bench.metrics.registry import get_metric
-    from bench.report.render import render
 
     in_one_thread()
+    if tuning and (effects or metric is not None or top is not None):
+        raise BenchError("--tuning goes by the selection metric: leave out --effects, --metric and --top")
     if metric is not None:
         get_metric(metric)
     root, cells, problems = load_cells(results, task)
@@ -60,15 +67,21 @@ def command(
     full = fmt in ("csv", "json")
     if top is None:
         top = 0 if full else TOP
-    table, unreadable, said = _table(cells, metric, effects, top, full)
+    if tuning:
+        tables, unreadable, warned = _tuning(cells, full)
+    else:
+        tables, unreadable, warned = ranked(cells, metric, effects, top, full)
     problems += unreadable
-    # Formats that programs read have no notes.
-    tell([*problems, *(said if full else ())])
-    if table is None:
-        text = f"no measured cell of {task} in {root}; `bench run --task {task}` makes some"
-        click.echo(f"bench: {text}", err=True)
+    # Machine-readable formats have no notes.
+    report_problems([*problems, *(warned if full else ())])
+    if not tables:
+        say(f"no measured cell of {task} in {root}; `bench run --task {task}` makes some")
         return EXIT_NOTHING_MEASURED
-    click.echo(render(table, fmt))
+    if full:
+        # Rows for programs, not a list of tables.
+        show_table(tables[0], fmt)
+    else:
+        show_tables(tables, fmt)
     return EXIT_SOME_FAILED if problems else EXIT_DONE
 
 
@@ -77,23 +90,23 @@ def _check_stages(wanted: set[str], stored: set[str]) -> None:
         raise unknown("stage", name, stored, f"stored: {', '.join(sorted(stored)) or 'none'}")
 
 
-def _table(
+def ranked(
     cells: Sequence[Stored], metric: str | None, effects: bool, top: int, full: bool
-) -> tuple[Table | None, list[str], list[str]]:
-    """Return the table asked for, a line per unreadable cell, and what the cells say against themselves.
+) -> tuple[list[Table], list[str], list[str]]:
+    """Return the tables, a message for each unreadable cell, and the data warnings, notes of the first.
 
-    The table is None where no cell can be ranked; what the cells say is among its notes.
+    There is no table if no cell can be ranked.
     """
     if not any(stored.ok for stored in cells):
-        return None, [], []
-    from bench.effects import effect_metrics
-    from bench.effects import effects as effects_of
-    from bench.honesty import warnings
-    from bench.leaderboard import boards, front
+        return [], [], []
+    from bench.compare.effects import effect_metrics
+    from bench.compare.effects import effects as effects_of
+    from bench.compare.leaderboard import boards, front
+    from bench.compare.stored_cells import read_bootstraps
+    from bench.compare.warnings import shown_metrics, warnings
     from bench.metrics.registry import metrics_of
-    from bench.outcomes import contests
-    from bench.report.boards import effects_table, leaderboard_table
-    from bench.report.settings import kind_of, rehearsal_notes
+    from bench.report.leaderboard_tables import effects_table, leaderboard_table
+    from bench.store.settings import kind_of, rehearsal_notes
 
     records = [stored.record for stored in cells]
     kind = kind_of(records[0])
@@ -101,18 +114,47 @@ def _table(
     if metric not in metrics_of(kind.name):
         raise unknown(f"{kind.name} metric", metric, metrics_of(kind.name))
     metrics = effect_metrics(kind.name, metric) if effects else [metric]
-    left = 0
+    left, left_out = 0, set[str]()
     if top and not effects:
         kept, left = front(records, metric, top)
+        left_out = {str(record["id"]) for record in records} - kept
         cells = [stored for stored in cells if stored.id in kept]
-    found, unreadable = contests(cells, metrics)
+    found, unreadable = read_bootstraps(cells, [*metrics, *shown_metrics(kind)])
     if not found:
-        return None, unreadable, []
+        return [], unreadable, []
+    further: list[Table] = []
     if effects:
-        rows = [row for contest in found for row in effects_of(records, contest, metrics)]
+        rows = [row for one in found for row in effects_of(records, one, metrics)]
         table = effects_table(rows, full)
+        if not full and len({row.trials for row in rows}) > 1:
+            further = [_orderings(records, one, metric) for one in found]
         table = replace(table, notes=(*table.notes, *rehearsal_notes(record["cell"] for record in records)))
     else:
-        table = leaderboard_table(boards(records, found, metric), full, left)
-    said = warnings(cells)
-    return replace(table, notes=(*table.notes, *said)), unreadable, said
+        table = leaderboard_table(boards(records, found, metric, left_out), full, left)
+    warned = warnings(cells, found)
+    return [replace(table, notes=(*table.notes, *warned)), *further], unreadable, warned
+
+
+def _orderings(records: Sequence[Record], bootstrap: PairedBootstrap, metric: str) -> Table:
+    from bench.compare.tuning import orderings
+    from bench.report.tuning_tables import orderings_table
+
+    return orderings_table(orderings(records, bootstrap, metric), metric)
+
+
+def _tuning(cells: Sequence[Stored], full: bool) -> tuple[list[Table], list[str], list[str]]:
+    """Return the table of tuned settings, in the form of `_tables`."""
+    from bench.compare.stored_cells import read_bootstraps
+    from bench.compare.tuning import tuned_settings
+    from bench.compare.warnings import warnings
+    from bench.report.tuning_tables import tuning_table
+    from bench.store.settings import kind_of
+
+    if not any(stored.ok for stored in cells):
+        return [], [], []
+    metric = kind_of(cells[0].record).selection
+    found, unreadable = read_bootstraps(cells, [metric])
+    tuned, damaged = tuned_settings(cells, found, metric)
+    warned = [line for line in warnings(cells) if line.startswith("tuning ")]
+    table = tuning_table(tuned, full)
+    return [replace(table, notes=(*table.notes, *warned))], [*unreadable, *damaged], warned

@@ -1,18 +1,24 @@
-"""Options that several commands share, and the errors they raise."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from bench.errors import BenchError, DataError, unknown
+from bench.commands.experiment import given_without, merge_settings, refuse_code, tune_below
+from bench.commands.output import COLUMNS, WIDE
+from bench.core.errors import BenchError, DataError, unknown
+from bench.core.paths import user_path
 
 if TYPE_CHECKING:
-    from bench.plan import Request
-    from bench.spec import Value
+    from click.shell_completion import CompletionItem
+
+    from bench.core.cell import Value
+    from bench.runs.plan import Request
+    from bench.runs.shards import Shard
 
 FORMATS = ("table", "csv", "json", "md")
 SAMPLES = ("tiny", "small")
@@ -20,8 +26,46 @@ SAMPLES = ("tiny", "small")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def completing(
+    names: Callable[[], Iterable[str]],
+) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Return a completion of names that may be several, separated by commas."""
+
+    def complete(context: click.Context, param: click.Parameter, typed: str) -> list[str]:
+        before, comma, start = typed.rpartition(",")
+        return [f"{before}{comma}{name}" for name in names() if name.startswith(start)]
+
+    return complete
+
+
+def _tasks() -> Iterable[str]:
+    from bench.core.paths import search_path
+    from bench.data.task_card import find_cards
+
+    return find_cards(search_path("tasks", None))
+
+
+def _backbones() -> Iterable[str]:
+    from bench.backbones.registry import BACKBONES
+
+    return BACKBONES
+
+
+def _methods() -> Iterable[str]:
+    import bench.methods.steps  # noqa: F401  (fills the registry)
+    from bench.methods.registry import STEPS
+
+    return ("none", *STEPS)
+
+
+def _settings() -> Iterable[str]:
+    from bench.core.protocol import KEYS
+
+    return (f"{name}=" for name in KEYS)
+
+
 class Word(click.ParamType[str]):
-    """One of a few words; an unknown one is answered with the nearest."""
+    """One of a few words; the error for an unknown one suggests the nearest."""
 
     name = "word"
 
@@ -31,6 +75,14 @@ class Word(click.ParamType[str]):
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Show the words in the help."""
         return "|".join(self.words)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the words."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the word or raise BenchError."""
@@ -48,13 +100,41 @@ def _stack(*options: Callable[[Command], Command]) -> Callable[[Command], Comman
     return add
 
 
-format_option = click.option(
-    "--format",
-    "fmt",
-    type=Word("format", FORMATS),
-    default="table",
-    show_default=True,
-    help="How tables are written to standard output.",
+def _wide(context: click.Context, param: click.Parameter, wide: bool) -> None:
+    context.meta[WIDE] = wide
+
+
+def _columns(context: click.Context, param: click.Parameter, text: str | None) -> None:
+    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    if text is not None and not names:
+        raise BenchError("--columns is empty: name columns, separated by commas, or leave it out")
+    context.meta[COLUMNS] = names
+
+
+format_option = _stack(
+    click.option(
+        "--format",
+        "fmt",
+        type=Word("format", FORMATS),
+        default="table",
+        show_default=True,
+        help="Format of tables on standard output.",
+    ),
+    click.option(
+        "--wide",
+        is_flag=True,
+        expose_value=False,
+        callback=_wide,
+        help="All columns, however wide the terminal.",
+    ),
+    click.option(
+        "--columns",
+        "shown_columns",
+        metavar="NAME,...",
+        expose_value=False,
+        callback=_columns,
+        help="Only these columns, by their names in csv.",
+    ),
 )
 results_option = click.option("--results", metavar="DIR", help="Results folder [BENCH_RESULTS, ./results].")
 cache_option = click.option("--cache", metavar="DIR", help="Cache of pixels and features [BENCH_CACHE].")
@@ -65,22 +145,72 @@ baselines_option = click.option(
     "--baselines", metavar="DIR", help="A folder with baselines of your own [BENCH_BASELINES]."
 )
 
+follow_links_option = click.option(
+    "--follow-links", is_flag=True, help="Follow links that lead out of the data folder."
+)
+
+
 data_options = _stack(
-    click.option("--task", required=True, help="The task (see `bench list tasks`)."),
     click.option(
-        "--data", metavar="DIR", help="Folder with the task's data; without it the drawn sample is used."
+        "--task",
+        shell_complete=completing(_tasks),
+        help="The task (see `bench list tasks`) [made from --data].",
     ),
-    click.option("--sample", type=Word("sample", SAMPLES), help="Size of the drawn sample [the card's]."),
+    click.option(
+        "--data",
+        metavar="DIR",
+        callback=given_without("sample"),
+        help="Folder with the task's data, or a table [the task's synthetic sample].",
+    ),
+    click.option("--label", multiple=True, metavar="COLUMN", help="Without --task: column of the label."),
+    click.option("--kind", metavar="KIND", help="Without --task: multiclass, multilabel or verification."),
+    click.option(
+        "--column",
+        "columns",
+        multiple=True,
+        metavar="ROLE=COLUMN",
+        help="Without --task: column of the image, split, group, title or price.",
+    ),
+    follow_links_option,
+    click.option(
+        "--sample",
+        type=Word("sample", SAMPLES),
+        callback=given_without("data"),
+        help="Size of the synthetic sample [the card's].",
+    ),
     tasks_option,
     cache_option,
 )
 
+plugin_option = click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    metavar="FILE.py",
+    help="Load backbones, methods and the like of your own: FILE.py or package.module [BENCH_PLUGINS].",
+)
+
+allow_code_option = click.option(
+    "--allow-code",
+    is_flag=True,
+    callback=refuse_code,
+    help="Run code that you trust: Lambda layers, what FILE.toml or a task card names.",
+)
+
 grid_options = _stack(
     data_options,
-    click.option("--backbone", multiple=True, help="Backbones, separated by commas [the card's]."),
+    plugin_option,
+    click.option(
+        "--backbone",
+        multiple=True,
+        shell_complete=completing(_backbones),
+        help="Backbones, separated by commas: names, or models and features of your own: net.keras, "
+        "net.onnx, package.module:function, features.npz, features.parquet [the card's].",
+    ),
     click.option(
         "--method",
         multiple=True,
+        shell_complete=completing(_methods),
         help="Methods, separated by commas: none,focal(gamma=2)+oversample [the card's].",
     ),
     click.option("--seed", help="Seeds: 0-2 or 0,3,5 [the card's]."),
@@ -92,21 +222,48 @@ grid_options = _stack(
     click.option(
         "--weights", metavar="imagenet|random|PATH", help="Backbone weights [imagenet; scratch: random]."
     ),
+    allow_code_option,
     click.option(
         "--set",
         "sets",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Any protocol value: epochs=5; of one stage: STAGE.epochs=5; protocol=NAME: values that the "
-        "card lists. An unknown KEY is answered with all of them.",
+        shell_complete=completing(_settings),
+        callback=merge_settings,
+        help="A protocol value: epochs=5; of one stage: STAGE.epochs=5; protocol=NAME: a set of values of "
+        "the card. `bench list settings` has all keys.",
+    ),
+    click.option(
+        "--tune",
+        type=int,
+        metavar="N",
+        callback=tune_below,
+        help="Try N settings of every method, the default first, and test the best one on validation [1].",
+    ),
+    click.option(
+        "--shard", metavar="I/N", help="Run only shard I of N of the grid, for N machines [all of it]."
     ),
     results_option,
 )
+"""Options that describe a grid; an experiment file has a key for each, see `bench.commands.experiment`."""
+
+run_options = _stack(
+    grid_options,
+    baselines_option,
+    click.option("--keep-model", is_flag=True, help="Save models for `bench predict`, and loss curves."),
+    click.option("--tensorboard", metavar="DIR", help="Write losses by epoch as TensorBoard logs."),
+)
+"""Options of `bench run` that an experiment file has keys for."""
+
+
+def experiment_params() -> list[click.Parameter]:
+    """Return the parameters of `run_options`, in their order."""
+    return click.command("run")(run_options(lambda: None)).params
 
 
 def settings_from(sets: tuple[str, ...]) -> dict[str, Value]:
     """Read the values of `--set`. Raises BenchError for a faulty one or a key given twice."""
-    from bench.staged import parse_set
+    from bench.core.stage_values import parse_set
 
     settings: dict[str, Value] = {}
     for text in sets:
@@ -121,21 +278,31 @@ def request_options(
     options: dict[str, Any], backbone: str | None, weights: str | None, sets: tuple[str, ...]
 ) -> Request:
     """Build a request for one backbone from the values of `data_options`. Raises BenchError or DataError."""
-    from bench.plan import Request
+    from bench.runs.plan import Request
 
     _no_empty({**options, "backbone": backbone, "weights": weights})
     return Request(
-        task=options["task"],
+        task=options["task"] or "",
         data=data_folder(options["data"], options["sample"]),
         sample=options["sample"],
         backbones=() if backbone is None else (backbone,),
         weights=weights,
         settings=settings_from(sets),
+        follow_links=options["follow_links"],
+        **own_data(options),
     )
 
 
+def own_data(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request that describe data without a card. Raises BenchError."""
+    from bench.data.layout import parse_label, parse_roles
+
+    label, columns = parse_label(options["label"]), parse_roles(options["columns"])
+    return {"label": label, "kind": options["kind"], "columns": columns}
+
+
 def _no_empty(options: dict[str, Any]) -> None:
-    """Raise BenchError for an option given as an empty text: the default is had by leaving it out."""
+    """Raise BenchError for an option with an empty value; omit it for the default."""
     for name, value in options.items():
         if value == "":
             raise BenchError(f"--{name} is empty: give it a value or leave it out")
@@ -143,11 +310,11 @@ def _no_empty(options: dict[str, Any]) -> None:
 
 def request_from(options: dict[str, Any]) -> Request:
     """Build the request from the values of `grid_options`. Raises BenchError or DataError."""
-    from bench.plan import Request
+    from bench.runs.plan import Request
 
     _no_empty(options)
     return Request(
-        task=options["task"],
+        task=options["task"] or "",
         data=data_folder(options["data"], options["sample"]),
         sample=options["sample"],
         backbones=options["backbone"],
@@ -156,16 +323,40 @@ def request_from(options: dict[str, Any]) -> Request:
         stages=tuple(name for text in options["stage"] for name in text.split(",")),
         regime=options["regime"],
         weights=options["weights"],
-        settings=settings_from(options["sets"]),
+        settings=_with_trials(settings_from(options["sets"]), options["tune"]),
+        plugins=options["plugins"],
+        follow_links=options["follow_links"],
+        allow_code=options["allow_code"],
+        **own_data(options),
     )
 
 
+def _with_trials(settings: dict[str, Value], count: int | None) -> dict[str, Value]:
+    """Return the settings with the value of `--tune`. Raises BenchError for a number out of range."""
+    from bench.core.protocol import check
+
+    if count is None:
+        return settings
+    if "tune" in settings:
+        raise BenchError("--tune and --set tune are the same: give one of them")
+    return {**settings, "tune": check("tune", count, f"--tune {count}")}
+
+
+def shard_from(options: dict[str, Any]) -> Shard | None:
+    """Return the requested shard, or None. Raises BenchError for an invalid one."""
+    if options["shard"] is None:
+        return None
+    from bench.runs.shards import parse_shard
+
+    return parse_shard(options["shard"])
+
+
 def data_folder(data: str | None, sample: str | None) -> Path | None:
-    """Return the data folder, absolute, or None for the drawn sample."""
+    """Return the data folder, absolute, or None for the synthetic sample."""
     if data is None:
         return None
     if sample is not None:
-        raise BenchError("--sample is for the drawn sample; leave it out together with --data")
+        raise BenchError("--sample sizes the synthetic sample; leave it out with --data")
     if not data.strip():
         raise DataError("--data: the folder's name is empty")
-    return Path(data).expanduser().resolve()
+    return user_path(data).resolve()

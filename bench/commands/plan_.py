@@ -1,4 +1,4 @@
-"""`bench plan`: the grid without running it."""
+"""`bench plan`: the cells of a grid, without running them."""
 
 from __future__ import annotations
 
@@ -6,32 +6,43 @@ from typing import Any
 
 import click
 
-from bench.commands.options import format_option, grid_options, request_from
-from bench.errors import EXIT_DONE, EXIT_NOTHING_MEASURED
-from bench.plan import Plan
-from bench.report.table import Column, Table
-from bench.store import Store
+from bench.commands.experiment_argument import experiment_argument, save_experiment, save_option
+from bench.commands.notices import say
+from bench.commands.options import format_option, grid_options, request_from, shard_from
+from bench.commands.output import show_table
+from bench.core.errors import EXIT_DONE, EXIT_NOTHING_MEASURED
+from bench.core.table import Column, Table
+from bench.runs.plan import Plan
+from bench.runs.trials import tuning_notes
+from bench.store.write import Store
 
 
 @click.command()
+@experiment_argument
 @grid_options
 @format_option
-def command(fmt: str, **options: Any) -> int:
-    """Show the grid without running it, and the reason for every combination that cannot run."""
-    from bench.paths import cache_dir, results_dir, search_path
-    from bench.plan import make_plan, open_task
-    from bench.report.render import render
+@save_option
+def command(fmt: str, save: str | None, **options: Any) -> int:
+    """Show the grid without running it, and the reason for every combination that cannot run.
 
-    card, examples = open_task(
-        request := request_from(options), search_path("tasks", options["tasks"]), cache_dir(options["cache"])
-    )
-    plan = make_plan(card, request, examples)
-    click.echo(render(plan_table(plan, Store(results_dir(options["results"]))), fmt))
-    return EXIT_DONE if plan.cells else EXIT_NOTHING_MEASURED
+    FILE.toml gives options by their names; those of the command line win.
+    """
+    from bench.core.paths import cache_dir, results_dir, search_path
+    from bench.runs.plan import make_plan, open_task
+    from bench.runs.shards import own_shard
+
+    request, shard = request_from(options), shard_from(options)
+    tasks = search_path("tasks", options["tasks"])
+    card, examples = open_task(request, tasks, cache_dir(options["cache"]), say)
+    whole = make_plan(card, request, examples)
+    plan = whole if shard is None else own_shard(whole, shard, say)
+    save_experiment(save, options)
+    show_table(plan_table(plan, Store(results_dir(options["results"]))), fmt)
+    return EXIT_DONE if whole.cells else EXIT_NOTHING_MEASURED
 
 
 def plan_table(plan: Plan, store: Store) -> Table:
-    """Return a row per cell (to run, or already stored) and per combination that cannot run."""
+    """Return a row for each cell (to run, or stored) and each combination that cannot run."""
     rows: list[dict[str, Any]] = []
     for cell in plan.cells:
         stored = store.find(cell)
@@ -66,9 +77,13 @@ def plan_table(plan: Plan, store: Store) -> Table:
             }
         )
     names = ("cell", "stage", "regime", "backbone", "method", "seed", "state", "reason")
-    columns = [Column(name, name, "int" if name == "seed" else "text") for name in names]
+    columns = [
+        Column(name, name, "int" if name == "seed" else "text", rank=0 if name == "state" else 1)
+        for name in names
+    ]
     to_run = sum(str(row["state"]).startswith("to run") for row in rows)
     notes = (
         f"{to_run} to run, {len(plan.cells) - to_run} stored, {len(plan.skipped)} combinations cannot run",
+        *tuning_notes(plan.cells),
     )
     return Table(f"Plan of {plan.card.name}", columns, rows, notes)

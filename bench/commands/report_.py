@@ -1,17 +1,35 @@
-"""`bench report`: one page with tables and plots of everything stored."""
+"""`bench report`: one page with tables and plots of all stored results."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from bench.commands.options import baselines_option, cache_option, results_option, tasks_option
-from bench.errors import EXIT_DONE, EXIT_NOTHING_MEASURED, EXIT_SOME_FAILED, BenchError
+from bench.commands.notices import say
+from bench.commands.options import (
+    baselines_option,
+    cache_option,
+    follow_links_option,
+    results_option,
+    tasks_option,
+)
+from bench.core.errors import EXIT_DONE, EXIT_NOTHING_MEASURED, EXIT_SOME_FAILED, BenchError
+from bench.core.paths import user_path
+from bench.core.safe_text import visible
+
+if TYPE_CHECKING:
+    from bench.store.write import Stored
 
 
 @click.command()
-@click.option("--out", required=True, metavar="DIR", help="Folder that index.html and plots/ are written to.")
+@click.option("--out", required=True, metavar="DIR", help="Folder for index.html and plots/.")
 @click.option("--task", help="Only this task.")
 @click.option("--data", metavar="DIR", help="Folder with the task's data, for pictures of the hardest items.")
+@follow_links_option
 @results_option
 @baselines_option
 @tasks_option
@@ -20,6 +38,7 @@ def command(
     out: str,
     task: str | None,
     data: str | None,
+    follow_links: bool,
     results: str | None,
     baselines: str | None,
     tasks: str | None,
@@ -27,39 +46,61 @@ def command(
 ) -> int:
     """Write one page with tables and plots of all stored results.
 
-    DIR/index.html needs no network and nothing beside it; DIR/plots holds each plot as PNG and SVG.
+    DIR/index.html is self-contained; DIR/plots has each plot as PNG and SVG.
     """
-    from pathlib import Path
-
-    from bench.baselines import published_for
     from bench.commands.loading import in_one_thread, load_cells
-    from bench.paths import cache_dir, search_path
-    from bench.report.html import write_page
-    from bench.report.summary import make_page
-    from bench.report.thumbnails import Thumbnails
-    from bench.stored import sound
+    from bench.core.paths import cache_dir, search_path
 
     in_one_thread()
     root, cells, problems = load_cells(results, task)
-    cells, faulty = sound(cells, epochs=True)
+    folder = None if data is None else user_path(data).resolve()
+    sources = Sources(folder, search_path("tasks", tasks), cache_dir(cache), follow_links)
+    path = written(cells, problems, search_path("baselines", baselines), sources, user_path(out))
+    for problem in problems:
+        say(problem)
+    if path is None:
+        what = f"no measured cell of {task}" if task else "no measured cell"
+        say(f"{what} in {root}; `bench run --task {task or 'fashion'}` makes some")
+        return EXIT_NOTHING_MEASURED
+    click.echo(visible(f"wrote {path}"))
+    return EXIT_SOME_FAILED if problems else EXIT_DONE
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where pictures come from: a data folder (None: synthetic samples alone), task cards, a cache."""
+
+    data: Path | None
+    tasks: Sequence[Path]
+    cache: Path
+    follow_links: bool = False
+
+
+def written(
+    cells: Sequence[Stored], problems: list[str], baselines: Sequence[Path], sources: Sources, out: Path
+) -> Path | None:
+    """Write the page of some cells; return its path, None if none of them is measured.
+
+    problems: a message for each file that cannot be read is appended. Raises BenchError for data of cells of
+    several tasks, StoreError for a folder that cannot be written.
+    """
+    from bench.compare.baselines.find import published_for
+    from bench.report.html import write_page
+    from bench.report.results_page import make_page
+    from bench.report.thumbnails import Thumbnails
+    from bench.store.read import readable_cells
+
+    readable, faulty = readable_cells(cells, epochs=True)
     problems += faulty
-    found = list(dict.fromkeys(str(stored.record["cell"]["task"]) for stored in cells))
-    if data is not None and len(found) > 1:
-        raise BenchError("--data is one task's folder: name the task with --task")
-    folders, cards = search_path("baselines", baselines), search_path("tasks", tasks)
-    folder = None if data is None else Path(data).expanduser().resolve()
+    found = list(dict.fromkeys(str(stored.record["cell"]["task"]) for stored in readable))
+    if sources.data is not None and len(found) > 1:
+        raise BenchError("--data is the folder of one task: name the task with --task")
+    places = sources.tasks, sources.cache, sources.follow_links
     page, unreadable = make_page(
-        cells,
+        readable,
         problems,
-        {name: published_for(name, folders, problems) for name in found},
-        {name: Thumbnails(folder, name, cards, cache_dir(cache)) for name in found},
+        {name: published_for(name, baselines, problems) for name in found},
+        {name: Thumbnails(sources.data, name, *places) for name in found},
     )
     problems += unreadable
-    for problem in problems:
-        click.echo(f"bench: {problem}", err=True)
-    if page is None:
-        what = f"no measured cell of {task}" if task else "no measured cell"
-        click.echo(f"bench: {what} in {root}; `bench run --task {task or 'fashion'}` makes some", err=True)
-        return EXIT_NOTHING_MEASURED
-    click.echo(f"wrote {write_page(page, Path(out).expanduser())}")
-    return EXIT_SOME_FAILED if problems else EXIT_DONE
+    return None if page is None else write_page(page, out)

@@ -1,11 +1,12 @@
-"""`bench results`: a row for every stored cell."""
+"""`bench results`: table of stored cells."""
 
 from __future__ import annotations
 
 import click
 
 from bench.commands.options import format_option, results_option
-from bench.errors import EXIT_DONE, EXIT_NOTHING_MEASURED, EXIT_SOME_FAILED
+from bench.commands.output import show_table
+from bench.core.errors import EXIT_DONE, EXIT_NOTHING_MEASURED, EXIT_SOME_FAILED
 
 
 @click.command()
@@ -13,18 +14,24 @@ from bench.errors import EXIT_DONE, EXIT_NOTHING_MEASURED, EXIT_SOME_FAILED
 @results_option
 @format_option
 def command(task: str | None, results: str | None, fmt: str) -> int:
-    """Print a row for every stored cell, failed ones included."""
-    from bench.commands.loading import load_cells, tell
-    from bench.report.render import render
-    from bench.report.tables import results_table
+    """Print a row for every stored cell, failed ones included.
+
+    A cell with several answers (see `bench merge`) has a row for each: 3fa9c1d2, 3fa9c1d2.2, ...
+    """
+    from bench.commands.loading import load_cells, report_problems
+    from bench.report.result_tables import results_table
+    from bench.store.write import Store
 
     root, cells, problems = load_cells(results, task)
-    tell(problems)
+    further, unreadable = Store(root).further(task)
+    cells, problems = cells + further, problems + unreadable
+    report_problems(problems)
     if not cells and not problems:
         what = f"no cell of {task}" if task else "nothing"
-        tell([f"{what} is stored in {root}; `bench run --task {task or 'fashion'}` fills it"])
-    records = [stored.record for stored in cells]
-    click.echo(render(results_table(records, full=fmt in ("csv", "json")), fmt))
+        report_problems([f"{what} is stored in {root}; `bench run --task {task or 'fashion'}` fills it"])
+    # The number of an answer is in its folder's name, not in its record.
+    records = [{**stored.record, "answer": stored.answer} for stored in cells]
+    show_table(results_table(records, full=fmt in ("csv", "json")), fmt)
     if problems:
         return EXIT_SOME_FAILED
     return EXIT_DONE if cells else EXIT_NOTHING_MEASURED

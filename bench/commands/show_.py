@@ -1,4 +1,4 @@
-"""`bench show CELL`: one stored cell whole."""
+"""`bench show CELL`: everything stored of one cell."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from bench.commands.options import format_option, results_option
-from bench.errors import EXIT_DONE, EXIT_SOME_FAILED, BenchError, StoreError
-from bench.store import RESULT, Store, Stored
+from bench.commands.output import show_tables
+from bench.core.errors import EXIT_DONE, EXIT_SOME_FAILED, BenchError, StoreError
+from bench.store.write import Store, Stored
 
 
 @click.command()
@@ -17,56 +18,54 @@ from bench.store import RESULT, Store, Stored
 @results_option
 @format_option
 def command(cell: str, results: str | None, fmt: str) -> int:
-    """Print one stored cell whole. CELL is the beginning of its id, or its folder.
+    """Print everything stored of one cell. CELL is the beginning of its id, or its folder.
 
-    Exit code 4 says that its classes or epochs are missing or cannot be read; the rest is shown.
+    Exit code 4: its classes or epochs could not be read; the rest is shown.
     """
-    from bench.commands.loading import results_root, tell
-    from bench.kinds.base import get_kind
-    from bench.report.cells import cell_tables
-    from bench.report.imputation import PART, hidden_table
-    from bench.report.render import render
+    from bench.commands.loading import report_problems, results_root
+    from bench.core.kind import get_kind
+    from bench.report.cell_tables import IMPUTED, cell_tables
+    from bench.report.imputation import hidden_table
+    from bench.store.origin import origin_of
 
     stored = find(Store(results_root(results)), cell)
-    problems = [stored.missing_rows] if stored.missing_rows else []
+    problems: list[str] = []
     rows: dict[str, list[dict[str, Any]]] = {}
-    for part in ("per_class", "history"):
+    for name in ("per_class", "history", "trials"):
         try:
-            rows[part] = getattr(stored, part)
+            rows[name] = getattr(stored, name)
         except StoreError as error:
-            rows[part] = []
+            rows[name] = []
             problems.append(str(error))
-    tell(problems)
+    report_problems(problems)
     whole = fmt in ("csv", "json")
-    tables = [*cell_tables({**stored.record, "per_class": rows["per_class"]}, rows["history"], whole)]
-    if PART in stored.record["metrics"]:
+    known = {"answer": stored.answer, "origin": origin_of(stored.folder), "per_class": rows["per_class"]}
+    tables = [*cell_tables({**stored.record, **known}, rows["history"], whole, rows["trials"])]
+    if IMPUTED in stored.record["metrics"]:
         kind = get_kind(stored.record["cell"]["kind"])
-        tables.append(hidden_table(kind.per_class(stored.predictions(PART))))
-    click.echo(render_all([render(table, fmt) for table in tables], fmt))
+        tables.append(hidden_table(kind.metrics.per_class(stored.predictions(IMPUTED))))
+    show_tables(tables, fmt)
     return EXIT_SOME_FAILED if problems else EXIT_DONE
 
 
 def find(store: Store, text: str) -> Stored:
-    """Return the one stored cell that the text names. Raises BenchError for none, unreadable, or several."""
-    wanted = text.rstrip("/").rsplit("-", 1)[-1].lower()
-    cells, problems = store.load()
-    found = [stored for stored in cells if wanted and stored.id.startswith(wanted)]
+    """Return the stored cell of this name. Raises BenchError if none, an unreadable one or several match.
+
+    A number after the id, "3fa9c1d2.2", names a further answer of the cell.
+    """
+    wanted, _, number = text.rstrip("/").rsplit("-", 1)[-1].lower().partition(".")
+    cells, problems = store.further() if number else store.load()
+    named = [stored for stored in cells if str(stored.answer) == (number or "1")]
+    found = [stored for stored in named if wanted and stored.id.startswith(wanted)]
     if not found:
-        folder = re.compile(rf"/s[^/]*-{re.escape(wanted[:8])}[^/]*/{re.escape(RESULT)}: ")
+        folder = re.compile(rf"/s[^/]*-{re.escape(wanted[:8])}[^/]*/[^/]*: ")
         for problem in problems:
             if wanted and folder.search(problem):
                 raise StoreError(problem)
         if "/" in text:
-            raise BenchError(
-                f"no cell of {str(store.root)!r} is stored in {text!r}: name its --results folder"
-            )
+            raise BenchError(f"no cell of {str(store.root)!r} is in {text!r}: name its --results folder")
         raise BenchError(f"no stored cell begins with {text!r} in {store.root} (bench results lists them)")
     if len(found) > 1:
         names = ", ".join(stored.id[: len(wanted) + 4] for stored in found[:5])
-        raise BenchError(f"{text!r} begins {len(found)} cells ({names}, ...): give more of the id")
+        raise BenchError(f"{text!r} matches {len(found)} cells ({names}, ...): give more of the id")
     return found[0]
-
-
-def render_all(parts: list[str], fmt: str) -> str:
-    """Join rendered tables: one JSON list of them, or the texts a blank line apart."""
-    return "[" + ",\n".join(parts) + "]" if fmt == "json" else "\n\n".join(parts)

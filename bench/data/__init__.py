@@ -1,1 +1,1 @@
-"""From a data folder or a drawing routine to examples, splits and pixels."""
+"""Folders, tables and synthetic samples: examples, splits, pixels, task cards."""

@@ -1,4 +1,4 @@
-"""What is wrong or odd about a data set, said before anything is trained on it."""
+"""Data check before training: counts, problems, duplicates, leaks, contradicting labels."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ import numpy as np
 from bench.data.duplicates import (
     Duplicates,
     Labels,
+    Leak,
     Twins,
     contradicted,
     disagree,
     find_duplicates,
+    find_leaks,
     find_twins,
     identical,
     label_table,
     on_both_sides,
 )
 from bench.data.examples import Examples, Problem
-from bench.data.pair_files import FILES
+from bench.data.pair_lists import FILES
 from bench.data.pixels import Pixels
-from bench.text.titles import TitleCounts, count_parts
+from bench.data.titles.stage_titles import TitleCounts, count_parts
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class ClassCount:
 
 @dataclass(frozen=True)
 class AttributeCount:
-    """Usable images by what is known of one attribute: (yes, no, unknown) in each part."""
+    """Usable images by their label of one attribute: (yes, no, unknown) in train and in test."""
 
     name: str
     train: tuple[int, int, int]
@@ -46,7 +48,7 @@ class AttributeCount:
 
 @dataclass(frozen=True)
 class ListCount:
-    """A list of pairs by its file: pairs, those of one person, folds, and the people and images on them."""
+    """Counts of a list of pairs: all pairs, pairs of one person, folds, people, images."""
 
     file: str
     pairs: int
@@ -58,10 +60,10 @@ class ListCount:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Two images that show the same picture and carry different labels.
+    """Two duplicates with different labels.
 
-    items: their ids. on: the classes, or the attributes that differ. near: whether they are only nearly the
-    same. straddling: whether one trains and the other tests.
+    items: their ids. on: the classes, or the attributes that differ. near: whether they are only near
+    duplicates. straddling: whether one is in train and the other in test.
     """
 
     items: tuple[str, str]
@@ -71,17 +73,32 @@ class Disagreement:
 
 
 @dataclass(frozen=True)
+class LeakedImage:
+    """A test image with duplicates in train.
+
+    items: its id, and that of one copy in train; copies: number of copies in train. near: whether the copy is
+    only a near duplicate. on: their label, or both if they differ, or the attributes that differ.
+    """
+
+    items: tuple[str, str]
+    on: str
+    near: bool
+    copies: int
+
+
+@dataclass(frozen=True)
 class DataReport:
     """Everything `bench data check` prints.
 
-    rows: that the source kept. decoded: of these, with an image that decodes; usable: of those, with a label
-    (with attributes, all: a row of unknown labels is kept).
-    classes: by falling count; none where there are attributes, which come in the data's order.
-    shared_items, shared_groups: ids that are in train and in test; None where rows are not grouped.
-    sizes: images by (height, width). empty_parts: `train` or `test` where no usable image is in it.
-    people: whether the classes are people. unlisted: images that decode and are of people on neither side;
-    they are not usable. lists: the lists of pairs that the data has. titles: counts of the titles of train
-    and of test, where there are some.
+    rows: number of rows read. decoded: of these, with an image that decodes; usable: of those, with a label
+    (with attributes, all: rows of unknown labels are kept).
+    classes: by falling count; none if there are attributes, which are in the data's order.
+    shared_items, shared_groups: ids that are in train and in test; None without groups.
+    sizes: images by (height, width). empty_parts: `train` or `test` if it has no usable image.
+    people: whether the classes are people. unlisted: images that decode but show people in neither train nor
+    test; they are not usable. lists: the data's lists of pairs. titles: counts of titles in train and test,
+    if the data has titles. validation: images of train in a published validation part, None without one;
+    validation_leaks: those with a duplicate or near duplicate in the rest of train.
     """
 
     source: str
@@ -98,6 +115,7 @@ class DataReport:
     duplicates: Duplicates
     twins: Twins
     disagreements: tuple[Disagreement, ...]
+    leaks: tuple[LeakedImage, ...]
     shared_items: int
     shared_groups: int | None
     sizes: Mapping[tuple[int, int], int]
@@ -106,6 +124,8 @@ class DataReport:
     unlisted: int = 0
     lists: tuple[ListCount, ...] = ()
     titles: Mapping[str, TitleCounts] = field(default_factory=dict)
+    validation: int | None = None
+    validation_leaks: int = 0
 
     @property
     def single(self) -> tuple[str, ...]:
@@ -114,12 +134,12 @@ class DataReport:
 
     @property
     def unknown_to_train(self) -> tuple[str, ...]:
-        """Classes of test images that train does not hold: they cannot be scored."""
+        """Classes of test images that are not in train and so cannot be scored."""
         return tuple(count.name for count in self.classes if count.train == 0 and count.test > 0)
 
     @property
     def problem_counts(self) -> tuple[tuple[str, bool, int], ...]:
-        """(kind, whether it costs the row or image, how many), the costly ones first."""
+        """(kind, whether the row or image is left out, number), fatal ones first."""
         counts = Counter((problem.kind, problem.fatal) for problem in self.problems)
         return tuple(
             (kind, fatal, number)
@@ -134,26 +154,30 @@ def check_data(
     labels: Labels,
     train: np.ndarray,
     pixels: Pixels,
+    near: np.ndarray,
     groups: Sequence[str] | None = None,
     people: bool = False,
     unlisted: np.ndarray | None = None,
     titles: Sequence[str] | None = None,
+    validation: np.ndarray | None = None,
 ) -> DataReport:
-    """Look at everything that can be known without training.
+    """Check everything that can be checked without training.
 
     labels: n class names, "" for none, or the (n, k) table of `examples.attributes`, 1, 0 and -1. train:
-    (n,) bool, the others are test. pixels: of the same examples, at `near.SIDE`; making them has decoded
-    every image. groups: n ids of what belongs together. people: whether the labels are people. unlisted:
-    (n,) bool, images that are on neither side. titles: n titles, or None where there are none.
+    (n,) bool, the others are test. pixels: of the same examples, all decoded. near: (p, 2) near duplicates
+    (`bench.data.twins`). groups: n group ids. people: whether the labels are people. unlisted: (n,) bool,
+    images in neither train nor test. titles: n titles, None if there are none. validation: (n,) bool, the
+    published validation part of train, or None.
     """
     train, table = np.asarray(train, bool), label_table(labels)
     known = (table >= 0).any(axis=1)
     many = isinstance(labels, np.ndarray)
     outside = np.zeros(len(examples), bool) if unlisted is None else unlisted
     usable = np.flatnonzero(pixels.ok & (known | many) & ~outside)
-    parts = {"train": usable[train[usable]], "test": usable[~train[usable]]}
+    splits = {"train": usable[train[usable]], "test": usable[~train[usable]]}
     hashes = examples.images.content_hashes()
-    twins = find_twins(pixels, hashes, labels, train, usable)
+    twins = find_twins(near, labels, train, usable)
+    held = np.zeros(len(examples), bool) if validation is None else validation
     same = [members for members in identical(hashes, usable) if disagree(table, members).any()]
     return DataReport(
         source=examples.source,
@@ -161,30 +185,33 @@ def check_data(
         rows=len(examples),
         decoded=int(pixels.ok.sum()),
         usable=len(usable),
-        train=len(parts["train"]),
-        test=len(parts["test"]),
+        train=len(splits["train"]),
+        test=len(splits["test"]),
         problems=(*examples.problems, *pixels.problems),
         classes=() if isinstance(labels, np.ndarray) else count_classes(labels, train, usable),
-        attributes=_attributes(examples.attributes, table, parts) if many else (),
+        attributes=_attributes(examples.attributes, table, splits) if many else (),
         unlabelled=int((pixels.ok & ~known).sum()),
         duplicates=find_duplicates(hashes, labels, train, usable),
         twins=twins,
         disagreements=_disagreements(examples, labels, train, same, twins.pairs),
+        leaks=tuple(_leaked(examples, labels, leak) for leak in find_leaks(hashes, near, train, usable)),
         shared_items=on_both_sides(examples.items, train, usable),
         shared_groups=None if groups is None else on_both_sides(groups, train, usable),
         sizes=pixels.sizes,
-        empty_parts=tuple(part for part, rows in parts.items() if not len(rows)),
+        empty_parts=tuple(name for name, rows in splits.items() if not len(rows)),
         people=people,
         unlisted=int((pixels.ok & outside).sum()),
         lists=count_lists(examples),
         titles={}
         if titles is None
-        else count_parts(titles, () if isinstance(labels, np.ndarray) else labels, parts),
+        else count_parts(titles, () if isinstance(labels, np.ndarray) else labels, splits),
+        validation=None if validation is None else int(held[splits["train"]].sum()),
+        validation_leaks=len(find_leaks(hashes, near, ~held, splits["train"])),
     )
 
 
 def count_lists(examples: Examples) -> tuple[ListCount, ...]:
-    """Return what the data's lists of pairs hold."""
+    """Count the data's lists of pairs."""
     counts = []
     for name, pairs in examples.pair_lists.items():
         images = {*pairs.first, *pairs.second}
@@ -195,18 +222,18 @@ def count_lists(examples: Examples) -> tuple[ListCount, ...]:
 
 
 def count_classes(labels: Sequence[str], train: np.ndarray, rows: np.ndarray) -> tuple[ClassCount, ...]:
-    """Count these rows by class and side, the largest class first. train: (n,) bool, the others are test."""
+    """Count these rows by class in train and test, largest class first. train: (n,) bool, else test."""
     in_train, in_test = (
-        Counter(labels[row] for row in part.tolist()) for part in (rows[train[rows]], rows[~train[rows]])
+        Counter(labels[row] for row in split.tolist()) for split in (rows[train[rows]], rows[~train[rows]])
     )
     names = sorted(in_train | in_test, key=lambda name: (-in_train[name] - in_test[name], name))
     return tuple(ClassCount(name, in_train[name], in_test[name]) for name in names)
 
 
 def _attributes(
-    names: Sequence[str], table: np.ndarray, parts: Mapping[str, np.ndarray]
+    names: Sequence[str], table: np.ndarray, splits: Mapping[str, np.ndarray]
 ) -> tuple[AttributeCount, ...]:
-    train, test = (table[rows] for rows in parts.values())
+    train, test = (table[rows] for rows in splits.values())
     return tuple(
         AttributeCount(name, _counted(train[:, place]), _counted(test[:, place]))
         for place, name in enumerate(names)
@@ -225,20 +252,32 @@ def _disagreements(
     same: Sequence[Sequence[int]],
     near: np.ndarray,
 ) -> tuple[Disagreement, ...]:
-    """Return a pair for each picture whose images disagree, and every near pair that does."""
+    """Return one pair for each picture whose copies disagree, and all near duplicates that disagree."""
     table = label_table(labels)
     pairs = []
     for members in same:
         every = [(one, two) for place, one in enumerate(members) for two in members[place + 1 :]]
         pairs.append((next(pair for pair in every if disagree(table, pair).any()), False))
-    torn = contradicted(table, near).any(axis=1)
-    pairs += (((one, two), True) for one, two in near[torn].tolist())
+    conflicts = contradicted(table, near).any(axis=1)
+    pairs += (((one, two), True) for one, two in near[conflicts].tolist())
     found = []
     for (one, two), nearly in pairs:
-        on = f"{labels[one]} / {labels[two]}"
-        if isinstance(labels, np.ndarray):
-            places = np.flatnonzero(disagree(table, (one, two)))
-            on = ", ".join(examples.attributes[place] for place in places.tolist())
+        on = _apart(examples, labels, one, two)
         items = (examples.items[one], examples.items[two])
         found.append(Disagreement(items, on, nearly, bool(train[one]) != bool(train[two])))
     return tuple(found)
+
+
+def _leaked(examples: Examples, labels: Labels, leak: Leak) -> LeakedImage:
+    on = _apart(examples, labels, leak.test, leak.train)
+    if not isinstance(labels, np.ndarray) and labels[leak.test] == labels[leak.train]:
+        on = labels[leak.test]
+    return LeakedImage((examples.items[leak.test], examples.items[leak.train]), on, leak.near, leak.copies)
+
+
+def _apart(examples: Examples, labels: Labels, one: int, two: int) -> str:
+    """Return the classes of two images, or the attributes that differ."""
+    if not isinstance(labels, np.ndarray):
+        return f"{labels[one]} / {labels[two]}"
+    places = np.flatnonzero(disagree(labels, (one, two)))
+    return ", ".join(examples.attributes[place] for place in places.tolist())

@@ -1,10 +1,10 @@
-"""Decodes every image of a data set, side by side, into one file of rows; keeps a list of those that fail."""
+"""Parallel decoding of all images of a data set into files of rows."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,83 +12,99 @@ from threading import Event
 
 import numpy as np
 
-from bench.data.examples import Examples, ImageError
+from bench.core.processor import usable_cores
+from bench.core.progress import Progress
+from bench.data.cache.rows import digests_of
+from bench.data.examples import Examples, ImageError, Stored
 from bench.data.images import resize
-from bench.errors import StoreError
-from bench.progress import Progress
 
 _BLOCK = 32
 
 
 @dataclass(frozen=True)
+class Form:
+    """A format of resized images: (height, width), mode and crop, see `bench.data.images.resize`."""
+
+    size: tuple[int, int]
+    mode: str = "squash"
+    crop: float = 1.0
+
+    @property
+    def stride(self) -> int:
+        """Bytes of one image."""
+        return self.size[0] * self.size[1] * 3
+
+
+@dataclass(frozen=True)
 class Decoded:
-    """failed: reason by position, for images whose row stays zero. sizes: images by (height, width)."""
+    """Outcome of decoding.
+
+    failed: reasons by position; the rows of these images are zero. sizes: images by (height, width).
+    digests: of each row, (n,) uint64, for each form.
+    """
 
     failed: Mapping[int, str]
     sizes: Mapping[tuple[int, int], int]
-
-
-def stride(size: tuple[int, int]) -> int:
-    """Return the bytes of one image of this (height, width)."""
-    return size[0] * size[1] * 3
+    digests: Sequence[np.ndarray]
 
 
 def workers() -> int:
-    """Return how many threads decode: one per core this process may use, until Python itself is the limit."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, 16)
+    """Return the number of threads: one per core this process may use, at most 16 (Python is the limit)."""
+    return min(usable_cores(), 16)
 
 
-def decode_all(
-    examples: Examples, size: tuple[int, int], mode: str, path: Path, progress: Progress, crop: float = 1.0
-) -> Decoded:
-    """Write all images, resized, to a new file at `path` and make sure they are on the disk.
+def decode_all(examples: Examples, files: Mapping[Path, Form], progress: Progress) -> Decoded:
+    """Write all images to new files, each in a form of its own, and sync them.
 
-    size, mode, crop: of `bench.data.images.resize`.
-    Row i starts at byte i * height * width * 3. Memory is one image per thread whatever the number of
-    images. Raises StoreError when the file cannot be written, and whatever but ImageError reading raises.
+    files: forms by path; progress counts the first one's images. Every image is decoded once for all of them.
+    Row i starts at byte i * height * width * 3. Memory is one image per thread. Raises OSError if a file
+    cannot be written, and what reading raises, except ImageError.
     """
-    count = len(examples)
+    count, forms = len(examples), list(files.values())
     stop = Event()
     failed: dict[int, str] = {}
     sizes: Counter[tuple[int, int]] = Counter()
-    what = f"decoding to {size[1]}x{size[0]}"
-    handle = _create(path, count * stride(size))
+    digests = [np.empty(count, np.uint64) for _ in forms]
+    what = f"decoding to {forms[0].size[1]}x{forms[0].size[0]}"
+    handles: list[int] = []
     try:
+        for path, form in files.items():
+            handles.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+            os.ftruncate(handles[-1], count * form.stride)
+        outputs = list(zip(forms, handles, strict=True))
         with ThreadPoolExecutor(workers()) as pool:
             try:
-                starts = range(0, count, _BLOCK)
-                tasks = (range(start, min(start + _BLOCK, count)) for start in starts)
-                for block in pool.map(
-                    lambda task: _decode_block(examples, size, mode, crop, handle, task, stop), tasks
-                ):
+                images = examples.images
+                order = images.stored_order() if isinstance(images, Stored) else range(count)
+                tasks = [order[start : start + _BLOCK] for start in range(0, count, _BLOCK)]
+                blocks = pool.map(lambda task: _decode_block(examples, outputs, task, stop), tasks)
+                for task, block in zip(tasks, blocks, strict=True):
                     failed.update(block.failed)
                     sizes.update(block.sizes)
+                    for whole, own in zip(digests, block.digests, strict=True):
+                        whole[task] = own
                     progress(min(len(failed) + sizes.total(), count), count, what)
             except BaseException:
                 stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        os.fsync(handle)
-    except OSError as error:
-        raise no_room(path, error) from None
+        for handle in handles:
+            os.fsync(handle)
     finally:
-        os.close(handle)
-    return Decoded(failed, sizes)
+        for handle in handles:
+            os.close(handle)
+    return Decoded(failed, sizes, digests)
 
 
 def _decode_block(
-    examples: Examples,
-    size: tuple[int, int],
-    mode: str,
-    crop: float,
-    handle: int,
-    positions: range,
-    stop: Event,
+    examples: Examples, outputs: Sequence[tuple[Form, int]], positions: Sequence[int], stop: Event
 ) -> Decoded:
+    """Write these images to each of the open files, in its form."""
     failed: dict[int, str] = {}
     sizes: Counter[tuple[int, int]] = Counter()
-    for position in positions:
+    blank = [digests_of(memoryview(bytes(form.stride)), form.stride) for form, _ in outputs]
+    digests = [np.full(len(positions), own, np.uint64) for own in blank]
+    for place, position in enumerate(positions):
         if stop.is_set():
             break
         try:
@@ -97,33 +113,15 @@ def _decode_block(
             failed[position] = str(error)
             continue
         sizes[image.shape[0], image.shape[1]] += 1
-        row = np.ascontiguousarray(resize(image, size, mode, crop))
-        _write(handle, row.data.cast("B"), position * stride(size))
-    return Decoded(failed, sizes)
-
-
-def _create(path: Path, length: int) -> int:
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise no_room(path, error) from None
-    try:
-        os.ftruncate(handle, length)
-    except OSError as error:
-        os.close(handle)
-        raise no_room(path, error) from None
-    return handle
+        for (form, handle), own in zip(outputs, digests, strict=True):
+            row = np.ascontiguousarray(resize(image, form.size, form.mode, form.crop))
+            data = row.data.cast("B")
+            [own[place]] = digests_of(data, len(data))
+            _write(handle, data, position * form.stride)
+    return Decoded(failed, sizes, digests)
 
 
 def _write(handle: int, view: memoryview, offset: int) -> None:
     while view:
         written = os.pwrite(handle, view, offset)
         view, offset = view[written:], offset + written
-
-
-def no_room(path: Path, error: OSError) -> StoreError:
-    """Return the one-line error for a pixel cache that cannot be written."""
-    why = error.strerror or str(error)
-    return StoreError(
-        f"pixel cache {path.parent}: cannot be written ({why}); make room or choose another --cache DIR"
-    )

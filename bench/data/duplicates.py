@@ -1,4 +1,4 @@
-"""Pictures that are there more than once: on which sides of the split, and whether their labels agree."""
+"""Duplicate images: counts, leaks between train and test, contradicting labels."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.data.near import near_twins
-from bench.data.pixels import Pixels
-
 Labels = Sequence[str] | np.ndarray
 """n class names, "" for none, or (n, k) integers, one column per attribute, -1 for unknown."""
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Usable images that are byte for byte another one.
+    """Counts of byte-identical usable images. A picture is a set of identical images.
 
-    groups: how many pictures are there more than once. extra: images that could go without losing a
-    picture. straddling: pictures that are in train and in test. leaked: test images that train also
-    holds. disagreeing: pictures whose images carry different labels; an unknown label contradicts nothing.
-    torn: of each attribute, how many pictures disagree on it; one number where there are classes.
+    groups: pictures with several images. extra: images that could be removed without losing a picture.
+    straddling: pictures in train and in test. leaked: test images that are also in train. disagreeing:
+    pictures whose images have different labels (unknown ones contradict nothing). conflicts: pictures that
+    disagree on each attribute; one number for classes.
     """
 
     groups: int
@@ -29,25 +26,39 @@ class Duplicates:
     straddling: int
     leaked: int
     disagreeing: int
-    torn: tuple[int, ...]
+    conflicts: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Twins:
-    """Pairs of usable images that look nearly the same and are not byte-identical (`bench.data.near`).
+    """Near duplicates among usable images, not byte-identical.
 
-    pairs: (p, 2) positions, the first one lower. straddling: how many are in train and in test. disagreeing
-    and torn: as in `Duplicates`.
+    pairs: (p, 2) rising positions. straddling: pairs across train and test. leaked: test images with a near
+    duplicate in train. disagreeing, conflicts: as in `Duplicates`.
     """
 
     pairs: np.ndarray
     straddling: int
+    leaked: int
     disagreeing: int
-    torn: tuple[int, ...]
+    conflicts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A test image with duplicates in train: positions of both. copies: number of duplicates in train.
+
+    near: whether they are only near duplicates.
+    """
+
+    test: int
+    train: int
+    near: bool
+    copies: int
 
 
 def label_table(labels: Labels) -> np.ndarray:
-    """Return labels as (n, k) integers: attributes as they are, a class as its number; -1 for unknown."""
+    """Return labels as (n, k) integers: attributes unchanged, classes as numbers; -1 for unknown."""
     if isinstance(labels, np.ndarray) and labels.ndim == 2:
         return labels
     numbers = {name: number for number, name in enumerate(dict.fromkeys(name for name in labels if name))}
@@ -55,7 +66,7 @@ def label_table(labels: Labels) -> np.ndarray:
 
 
 def identical(hashes: Sequence[str], rows: np.ndarray) -> list[list[int]]:
-    """Return the positions of images with one content hash, for every hash that several rows have."""
+    """Return the positions of images with the same content hash, for each hash of several rows."""
     same: dict[str, list[int]] = {}
     for row in rows.tolist():
         same.setdefault(hashes[row], []).append(row)
@@ -63,7 +74,7 @@ def identical(hashes: Sequence[str], rows: np.ndarray) -> list[list[int]]:
 
 
 def disagree(table: np.ndarray, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Return (k,) bool: the columns in which these rows know different values."""
+    """Return (k,) bool: the columns in which these rows have different known values."""
     own = table[np.asarray(rows, np.int64)]
     known = own >= 0
     highest = np.where(known, own, -1).max(axis=0)
@@ -73,49 +84,75 @@ def disagree(table: np.ndarray, rows: Sequence[int] | np.ndarray) -> np.ndarray:
 
 
 def find_duplicates(hashes: Sequence[str], labels: Labels, train: np.ndarray, rows: np.ndarray) -> Duplicates:
-    """Compare the content hashes of the given rows. train: (n,) bool, the others are test."""
+    """Count duplicates among the given rows by content hash. train: (n,) bool, the others are test."""
     table, groups = label_table(labels), identical(hashes, np.asarray(rows))
     in_train = [sum(bool(train[row]) for row in members) for members in groups]
-    torn = np.zeros((len(groups), table.shape[1]), bool)
+    conflicts = np.zeros((len(groups), table.shape[1]), bool)
     for place, members in enumerate(groups):
-        torn[place] = disagree(table, members)
+        conflicts[place] = disagree(table, members)
     return Duplicates(
         groups=len(groups),
         extra=sum(len(members) - 1 for members in groups),
         straddling=sum(0 < mine < len(members) for mine, members in zip(in_train, groups, strict=True)),
         leaked=sum(len(members) - mine for mine, members in zip(in_train, groups, strict=True) if mine),
-        disagreeing=int(torn.any(axis=1).sum()),
-        torn=tuple(torn.sum(axis=0).tolist()),
+        disagreeing=int(conflicts.any(axis=1).sum()),
+        conflicts=tuple(conflicts.sum(axis=0).tolist()),
     )
 
 
-def find_twins(
-    pixels: Pixels, hashes: Sequence[str], labels: Labels, train: np.ndarray, rows: np.ndarray
-) -> Twins:
-    """Compare the given rows as pictures. pixels: at `near.SIDE`. hashes: n content hashes."""
-    table, rows = label_table(labels), np.asarray(rows)
-    content = np.unique(np.array([hashes[row] for row in rows.tolist()], dtype=str), return_inverse=True)[1]
-    found = near_twins(pixels, rows)
-    found = found[content[found[:, 0]] != content[found[:, 1]]]
-    pairs = rows[found]
+def find_twins(near: np.ndarray, labels: Labels, train: np.ndarray, rows: np.ndarray) -> Twins:
+    """Count the near duplicates among the given rows. near: (p, 2), of `bench.data.twins.ensure_twins`."""
+    pairs = near[np.isin(near, rows).all(axis=1)]
     one, two = pairs.T
-    torn = contradicted(table, pairs)
+    conflicts = contradicted(label_table(labels), pairs)
+    both = np.concatenate([one[train[two] & ~train[one]], two[train[one] & ~train[two]]])
     return Twins(
         pairs=pairs,
         straddling=int((train[one] != train[two]).sum()),
-        disagreeing=int(torn.any(axis=1).sum()),
-        torn=tuple(torn.sum(axis=0).tolist()),
+        leaked=len(np.unique(both)),
+        disagreeing=int(conflicts.any(axis=1).sum()),
+        conflicts=tuple(conflicts.sum(axis=0).tolist()),
     )
 
 
+def find_leaks(hashes: Sequence[str], near: np.ndarray, train: np.ndarray, rows: np.ndarray) -> list[Leak]:
+    """Return the test images among the given rows that have duplicates or near duplicates in train, in order.
+
+    hashes: n content hashes. near: (p, 2) near duplicates. train: (n,) bool, the others are test.
+    """
+    used = np.asarray(rows)
+    copies: dict[str, list[int]] = {}
+    for row in used[train[used]].tolist():
+        copies.setdefault(hashes[row], []).append(row)
+    twins: dict[int, list[int]] = {}
+    for pair in near[np.isin(near, used).all(axis=1)].tolist():
+        for one, other in (pair, pair[::-1]):
+            if train[other]:
+                twins.setdefault(one, []).append(other)
+    leaks = []
+    for row in used[~train[used]].tolist():
+        exact, alike = copies.get(hashes[row], []), sorted(twins.get(row, []))
+        if exact or alike:
+            leaks.append(Leak(row, (exact or alike)[0], not exact, len(exact) + len(alike)))
+    return leaks
+
+
+def with_twin(rows: np.ndarray, others: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Return (m,) bool: whether a row has a near duplicate among the others. near: (p, 2) positions."""
+    one, two = near.T
+    found = np.concatenate([one[np.isin(two, others)], two[np.isin(one, others)]])
+    answer: np.ndarray = np.isin(rows, found)
+    return answer
+
+
 def contradicted(table: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Return (p, k) bool: the columns on which the two rows of each pair know different values."""
+    """Return (p, k) bool: the columns in which the rows of each pair have different known values."""
     one, two = table[pairs[:, 0]], table[pairs[:, 1]]
     answer: np.ndarray = (one >= 0) & (two >= 0) & (one != two)
     return answer
 
 
 def on_both_sides(ids: Sequence[str], train: np.ndarray, rows: np.ndarray) -> int:
-    """Return how many ids have a row in train and one in test. train: (n,) bool; rows: positions."""
-    sides = [{ids[row] for row in rows.tolist() if bool(train[row]) is side} for side in (True, False)]
-    return len(sides[0] & sides[1])
+    """Return the number of ids with rows in train and in test. train: (n,) bool; rows: positions."""
+    splits = [{ids[row] for row in rows.tolist() if bool(train[row]) is side} for side in (True, False)]
+    return len(splits[0] & splits[1])

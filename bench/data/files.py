@@ -1,45 +1,42 @@
-"""Opening the files of a data folder: regular files inside the folder, and nothing else, ever."""
+"""Safe access to the files of an untrusted data folder: regular files inside it only."""
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
-from typing import BinaryIO
+from io import FileIO
+from pathlib import Path
 
-MAX_FILE_BYTES = 256 * 2**20
-"""Larger files are refused: no photograph or table of a data set is larger."""
+from bench.core.errors import DataError
+from bench.core.regular_files import (
+    MAX_FILE_BYTES,
+    NO_LINK,
+    Refused,
+    open_file,
+    read_all,
+    refusal,
+    sort_of,
+    too_large,
+)
 
-_OPEN_FLAGS = os.O_RDONLY
-for _flag in ("O_CLOEXEC", "O_NONBLOCK", "O_NOFOLLOW", "O_BINARY"):
-    _OPEN_FLAGS |= getattr(os, _flag, 0)
-_OUR_OWN_TROUBLE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-
-
-class Refused(Exception):
-    """A file of the data folder cannot be used. kind: one of the fixed names below; str(): a few words.
-
-    `no_file`, `outside` (a link or path that leaves the folder), `not_a_file` (folder, pipe, device),
-    `too_large`, `unreadable`.
-    """
-
-    def __init__(self, kind: str, why: str) -> None:
-        super().__init__(why)
-        self.kind = kind
+LEAVES = "a link out of the data folder (--follow-links reads it)"
 
 
 class DataFolder:
-    """A folder whose files are read by name: relative, `/` between the parts.
+    """A folder whose files are read by relative names with `/`.
 
-    A symbolic link, on the file or on a folder on the way to it, is followed only to a place inside.
+    Symbolic links, of the file or of a parent folder, are followed only within the folder, unless
+    follow_links is set. Names that lead out of the folder ("..", absolute) are refused, and only regular
+    files are opened.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: str | os.PathLike[str], follow_links: bool = False) -> None:
         self.root = os.path.realpath(root)
+        self.follow_links = follow_links
         self._inside: dict[str, bool] = {}
 
     def holds(self, parent: str) -> bool:
-        """Whether folder `parent` ("" is the folder itself) really lies inside; asked of the disk once."""
+        """Whether the subfolder `parent` ("" for the folder itself) is really inside; cached."""
         known = self._inside.get(parent)
         if known is None:
             parts = parent.replace("\\", "/").split("/")
@@ -51,7 +48,7 @@ class DataFolder:
     def _lies_inside(self, parent: str) -> bool:
         path = f"{self.root}/{parent}"
         try:
-            # A folder that is no link lies where the one it is in lies; data may have thousands of them.
+            # A folder that is not a link is inside if its parent is; data may have thousands of folders.
             if parent and stat.S_ISDIR(os.lstat(path).st_mode):
                 return self.holds(parent.rpartition("/")[0])
         except (OSError, ValueError):
@@ -59,10 +56,13 @@ class DataFolder:
         return self._contains(os.path.realpath(path))
 
     def _contains(self, path: str) -> bool:
-        return path == self.root or path.startswith(self.root.rstrip(os.sep) + os.sep)
+        return self.follow_links or path == self.root or path.startswith(self.root.rstrip(os.sep) + os.sep)
 
-    def locate(self, name: str) -> tuple[str, os.stat_result]:
-        """Return the path to open, and its status, for a regular file of the folder. Raises Refused."""
+    def locate(self, name: str, most: int = MAX_FILE_BYTES) -> tuple[str, os.stat_result]:
+        """Return the path to open, and its status, for a regular file of the folder.
+
+        most: its largest size in bytes. Raises Refused.
+        """
         parent, _, last = name.rpartition("/")
         path = f"{self.root}/{name}"
         try:
@@ -72,61 +72,45 @@ class DataFolder:
             if stat.S_ISLNK(status.st_mode):
                 path = os.path.realpath(path, strict=True)
                 if not self._contains(path):
-                    raise Refused("outside", "a link that leaves the data folder")
+                    raise Refused("outside", LEAVES)
                 status = os.lstat(path)
         except (OSError, ValueError) as error:
-            raise _refusal(error) from None
+            raise refusal(error) from None
         if not stat.S_ISREG(status.st_mode):
-            raise Refused("not_a_file", f"{_sort_of(status.st_mode)}, not a file")
-        if status.st_size > MAX_FILE_BYTES:
-            raise Refused(
-                "too_large", f"{status.st_size / 2**20:,.0f} MiB, more than {MAX_FILE_BYTES // 2**20}"
-            )
+            raise Refused("not_a_file", f"{sort_of(status.st_mode)}, not a file")
+        if status.st_size > most:
+            raise Refused("too_large", too_large(status.st_size, most))
         return path, status
 
-    def open(self, name: str) -> BinaryIO:
-        """Open a regular file for reading, unbuffered; never blocks on a pipe. Raises Refused."""
-        path, _ = self.locate(name)
+    def open(self, name: str, most: int = MAX_FILE_BYTES) -> FileIO:
+        """Open a regular file for reading, unbuffered; never blocks on a pipe. Raises Refused.
+
+        most: its largest size in bytes.
+        """
+        path, _ = self.locate(name, most)
+        # The file may have become a link or a pipe since, so opening is guarded, too.
+        file = open_file(path, NO_LINK)
+        if not self._is_inside(path, os.fstat(file.fileno())):
+            file.close()
+            raise Refused("outside", "its folder was replaced by a link out of the data folder")
+        return file
+
+    def _is_inside(self, path: str, opened: os.stat_result) -> bool:
+        """Whether an open file is really inside; a parent folder may have become a link."""
+        real = os.path.realpath(path)
         try:
-            # What was a file a moment ago may be a link or a pipe now, so the open itself is guarded too.
-            handle = os.open(path, _OPEN_FLAGS)
-        except OSError as error:
-            raise _refusal(error) from None
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            os.close(handle)
-            raise Refused("not_a_file", "not a file")
-        return os.fdopen(handle, "rb", buffering=0)
+            return self._contains(real) and os.path.samestat(os.lstat(real), opened)
+        except OSError:
+            return False
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a regular file. Raises Refused."""
         with self.open(name) as file:
-            try:
-                return file.read()
-            except OSError as error:
-                raise _refusal(error) from None
+            return read_all(file, MAX_FILE_BYTES)
 
 
-def _refusal(error: Exception) -> Refused:
-    """Return the refusal for a failed system call. Raises the error itself if it is not the file's fault."""
-    if isinstance(error, FileNotFoundError):
-        return Refused("no_file", "no such file")
-    if isinstance(error, OSError):
-        if error.errno in _OUR_OWN_TROUBLE:
-            raise error
-        if error.errno == errno.ELOOP:
-            return Refused("outside", "a link that leads to itself or changed while it was opened")
-        return Refused("unreadable", error.strerror or "cannot be read")
-    return Refused("unreadable", "not a path that can be opened")
-
-
-def _sort_of(mode: int) -> str:
-    for test, name in (
-        (stat.S_ISDIR, "a folder"),
-        (stat.S_ISFIFO, "a pipe"),
-        (stat.S_ISSOCK, "a socket"),
-        (stat.S_ISBLK, "a device"),
-        (stat.S_ISCHR, "a device"),
-    ):
-        if test(mode):
-            return name
-    return "something else"
+def open_folder(folder: Path, layout: str, follow_links: bool) -> DataFolder:
+    """Return a data folder. Raises DataError if it is not a folder. layout: its expected contents."""
+    if not os.path.isdir(folder):
+        raise DataError(f"data folder {str(folder)!r} does not exist or is not a folder; {layout}")
+    return DataFolder(folder, follow_links)

@@ -1,4 +1,4 @@
-"""One image file to RGB pixels, whatever the file is; and pixels to the size a net takes."""
+"""Decoding of image files to RGB pixels, and resizing."""
 
 from __future__ import annotations
 
@@ -20,25 +20,35 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 64_000_000
-"""Images with more pixels by their header are refused before anything of them is decoded."""
+"""Limit of pixels by the header; larger images are refused before decoding."""
+
+MAX_SIDE = 65_535
+"""Limit of a side, that of JPEG: millions of rows cost more than their pixels."""
 
 RESIZE_MODES = ("squash", "crop", "pad")
 
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
-"""What is taken for an image. Never all that Pillow knows: on PostScript it would start Ghostscript."""
+FORMATS = (
+    *("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM"),
+    *("AVIF", "JPEG2000", "QOI", "TGA"),
+)
+"""Accepted formats. Not all of Pillow's: for PostScript it would start Ghostscript; others hold no photos.
+
+TGA has no signature, so it is tried last.
+"""
 
 _LARGE_PIXELS = 8_000_000
+_STRIP_PIXELS = 4_000_000
 _large_one_at_a_time = threading.Lock()
 _ORIENTATION = 0x0112
 
 
 def decode(data: bytes) -> np.ndarray:
-    """Return the picture in an image file's bytes as (height, width, 3) uint8 RGB.
+    """Decode an image file to (height, width, 3) uint8 RGB.
 
-    Turned upright by its EXIF orientation; of several frames the first; transparency on white; 16 bits
-    per channel scaled to 8; CMYK, palette, grey and black-and-white converted. Raises ImageError, whose
-    text starts with one of `empty file`, `not an image`, `truncated`, `broken`, `too many pixels`,
-    `unsupported pixels`, and may go on after a colon. Safe to call from several threads.
+    Rotated by its EXIF orientation; the first of several frames; transparency on white; 16 bits per channel
+    scaled to 8; CMYK, palette, grey and black-and-white converted. Raises ImageError, whose text is one of
+    `empty file`, `not an image`, `truncated`, `broken`, `too many pixels`, `unsupported pixels`, with details
+    after a colon. Safe to call from several threads.
     """
     if not data:
         raise ImageError("empty file")
@@ -47,10 +57,9 @@ def decode(data: bytes) -> np.ndarray:
 
 
 def _decode_plain_jpeg(data: bytes) -> np.ndarray | None:
-    """Decode an upright JPEG in about half of Pillow's time, to the same bits; None leaves it to Pillow.
+    """Decode an upright JPEG in half of Pillow's time, to the same bits; None: use Pillow.
 
-    Both run libjpeg-turbo with its exact settings. Anything out of the ordinary, faulty files included,
-    is Pillow's to judge.
+    Both use libjpeg-turbo with its exact settings. Unusual and faulty files are left to Pillow.
     """
     turbo = _simplejpeg()
     if (
@@ -75,7 +84,7 @@ def _decode_any(data: bytes) -> np.ndarray:
     try:
         with library.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
-            if width * height > MAX_PIXELS:
+            if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
                 raise ImageError(_too_many(width, height))
             with _room_for(width * height):
                 image.load()
@@ -86,12 +95,15 @@ def _decode_any(data: bytes) -> np.ndarray:
     except (library.DecompressionBombError, library.DecompressionBombWarning):
         raise ImageError(f"too many pixels: more than {MAX_PIXELS // 10**6} million") from None
     except Exception as error:
-        # Pillow's readers raise whatever a broken file makes them stumble over, so all of it is caught.
+        # Pillow's readers raise exceptions of any type for broken files.
         raise ImageError(_reason(data, error)) from None
 
 
 def _too_many(width: int, height: int) -> str:
-    return f"too many pixels: {width}x{height}, more than {MAX_PIXELS // 10**6} million"
+    limit = f"more than {MAX_PIXELS // 10**6} million"
+    if width * height <= MAX_PIXELS:
+        limit = f"a side of more than {MAX_SIDE}"
+    return f"too many pixels: {width}x{height}, {limit}"
 
 
 def _room_for(pixels: int) -> AbstractContextManager[object]:
@@ -115,19 +127,35 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if mode == "RGB" and "transparency" not in image.info:
         return image
     if mode.startswith("I"):
-        return _from_wide(image)
+        return _in_strips(image, _from_wide)
     if mode == "F":
         raise ImageError("unsupported pixels: floating point")
     if image.has_transparency_data:
-        picture = image.convert("RGBA")
-        white = _pillow().new("RGBA", picture.size, "white")
-        white.alpha_composite(picture)
-        return cast("Image.Image", white.convert("RGB"))
+        return _in_strips(image, _on_white)
     return image.convert("RGB")
 
 
+def _in_strips(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Convert to RGB in strips of rows, to limit memory."""
+    width, height = image.size
+    rows = max(1, _STRIP_PIXELS // max(1, width))
+    if rows >= height:
+        return convert(image)
+    out = _pillow().new("RGB", image.size)
+    for top in range(0, height, rows):
+        out.paste(convert(image.crop((0, top, width, min(top + rows, height)))), (0, top))
+    return cast("Image.Image", out)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    picture = image.convert("RGBA")
+    white = _pillow().new("RGBA", picture.size, "white")
+    white.alpha_composite(picture)
+    return cast("Image.Image", white.convert("RGB"))
+
+
 def _from_wide(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey to 8 bits: 65535 becomes 255. Of 16-bit colour Pillow itself keeps the high byte."""
+    """Scale 16-bit grey to 8 bits: 65535 becomes 255. Pillow keeps the high byte of 16-bit colour."""
     values = np.asarray(image).astype(np.int64)
     if values.size and (values.min() < 0 or values.max() > 65535):
         raise ImageError("unsupported pixels: integers beyond 16 bits")
@@ -136,7 +164,7 @@ def _from_wide(image: Image.Image) -> Image.Image:
 
 
 def _turned(picture: Image.Image, source: Image.Image) -> Image.Image:
-    """Turn the picture as the EXIF orientation of its source says; unreadable EXIF turns nothing."""
+    """Rotate the picture by the EXIF orientation of its source; unreadable EXIF is ignored."""
     try:
         orientation = source.getexif().get(_ORIENTATION, 1)
     except Exception:
@@ -165,9 +193,10 @@ def _pillow() -> Any:
     """Return the module PIL.Image with the readers of `FORMATS` loaded."""
     from PIL import Image
 
-    for name in ("Jpeg", "Mpo", "Png", "Gif", "WebP", "Bmp", "Tiff", "Ppm"):
+    names = ("Jpeg", "Mpo", "Png", "Gif", "WebP", "Bmp", "Tiff", "Ppm")
+    for name in (*names, "Avif", "Jpeg2K", "Qoi", "Tga"):
         importlib.import_module(f"PIL.{name}ImagePlugin")
-    # What Pillow warns of (faulty EXIF, many pixels) is either harmless here or said in our own words.
+    # Pillow's warnings (faulty EXIF, many pixels) are harmless here or have errors of our own.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     return Image
 
@@ -181,13 +210,12 @@ def _simplejpeg() -> Any | None:
 
 
 def resize(image: np.ndarray, size: tuple[int, int], mode: str, crop: float = 1.0) -> np.ndarray:
-    """Return (height, width, 3) uint8 of the asked size, by bilinear interpolation with antialiasing.
+    """Resize to (height, width, 3) uint8 by bilinear interpolation with antialiasing.
 
-    image: (h, w, 3) uint8. size: (height, width). crop: the share of each side, in whole pixels and around
-    the centre, that is left before anything else is done. mode: `squash` ignores the proportions; `crop`
-    cuts the largest centred part that has the new proportions; `pad` fits the whole image in and fills the
-    rest with the mean colour of the image's outermost pixels, so that a product photo on white stays on
-    white and no frame appears that a net could learn from. An image that fits already is returned as is.
+    image: (h, w, 3) uint8. size: (height, width). crop: the share of each side of a centre crop, taken first.
+    mode: `squash` ignores the aspect ratio; `crop` takes the largest centre crop of the new aspect ratio;
+    `pad` fits the whole image in and fills the rest with the mean colour of its border, so that product
+    photos on white get no visible frame. An image of the right size is returned unchanged.
     """
     if crop != 1.0:
         image = _centre(image, crop)
@@ -209,9 +237,9 @@ def _squash(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _crop(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     height, width = image.shape[:2]
     scale = min(height / size[0], width / size[1])
-    cut_height, cut_width = size[0] * scale, size[1] * scale
-    left, top = (width - cut_width) / 2, (height - cut_height) / 2
-    right, bottom = min(left + cut_width, width), min(top + cut_height, height)
+    crop_height, crop_width = size[0] * scale, size[1] * scale
+    left, top = (width - crop_width) / 2, (height - crop_height) / 2
+    right, bottom = min(left + crop_width, width), min(top + crop_height, height)
     return _scaled(image, size, (max(left, 0.0), max(top, 0.0), right, bottom))
 
 

@@ -1,4 +1,4 @@
-"""The Kaggle layout of Fashion Product Images: `styles.csv` and `images/<id>.jpg`."""
+"""Source of the Kaggle layout of Fashion Product Images: `styles.csv` and `images/<id>.jpg`."""
 
 from __future__ import annotations
 
@@ -6,36 +6,38 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.data.examples import Examples, Problem, fingerprint
-from bench.data.files import DataFolder
+from bench.core.errors import DataError
+from bench.data.examples import Examples, Problem, because_of, fingerprint
+from bench.data.files import LEAVES, DataFolder, open_folder
 from bench.data.hashing import hash_files
 from bench.data.reader import FolderImages
 from bench.data.tables import CsvTable, printable, read_csv
-from bench.errors import DataError
 
 SOURCE = "kaggle-fashion"
 FORMAT_VERSION = 1
-"""Part of the fingerprint; raised when the same folder would be read differently."""
+"""Part of the fingerprint; bumped when the same folder would be read differently."""
 
 TABLE = "styles.csv"
 IMAGES = "images"
 ID = "id"
 
 
-def open_kaggle(folder: Path, cache: Path, required_columns: Sequence[str]) -> Examples:
+def open_kaggle(
+    folder: Path, cache: Path, required_columns: Sequence[str], follow_links: bool = False
+) -> Examples:
     """Read the table, match it with the images, and hash those.
 
-    required_columns: must be in the table; the first of them is the label, and a row with an empty label
-    is left out. Every row that is left out and everything that was repaired is one of `problems`. An image
-    is not decoded here. cache: folder for the content hashes. Raises DataError when the folder, the table
-    or a column is missing, or no row is left.
+    required_columns: columns of the table; the first is the label, and rows with an empty label are left out.
+    Rows left out and repairs are in `problems`. Images are not decoded here. cache: folder for the content
+    hashes. follow_links: see `DataFolder`. Raises DataError if the folder, the table or a column is missing,
+    or if no row is usable.
     """
-    root = _open_folder(folder)
+    root = open_folder(folder, f"it must hold {TABLE} and {IMAGES}/<id>.jpg", follow_links)
     table = read_csv(root, TABLE, (ID, *required_columns))
     entries = _list_images(root)
     chosen = _Choice(table, entries, required_columns[0] if required_columns else None)
     names = {item: f"{IMAGES}/{item}.jpg" for item in chosen.rows}
-    hashes = hash_files(Path(root.root), tuple(names.values()), cache)
+    hashes = hash_files(root, tuple(names.values()), cache)
     refused = {item: hashes.refused[name] for item, name in names.items() if name in hashes.refused}
     problems = (
         *table.problems,
@@ -45,9 +47,7 @@ def open_kaggle(folder: Path, cache: Path, required_columns: Sequence[str]) -> E
     )
     kept = [item for item in names if item not in refused]
     if not kept:
-        first = next((problem for problem in problems if problem.fatal), None)
-        because = f" (the first problem: {first.where}: {first.why})" if first else ""
-        raise DataError(f"{root.root}: no row of {TABLE} can be used{because}")
+        raise DataError(f"{root.root}: no row of {TABLE} can be used{because_of(problems)}")
     columns = _columns(table, [chosen.rows[item] for item in kept])
     content = tuple(hashes.found[names[item]] for item in kept)
     return Examples(
@@ -60,22 +60,13 @@ def open_kaggle(folder: Path, cache: Path, required_columns: Sequence[str]) -> E
     )
 
 
-def _open_folder(folder: Path) -> DataFolder:
-    layout = f"it must hold {TABLE} and {IMAGES}/<id>.jpg"
-    if not os.path.exists(folder):
-        raise DataError(f"data folder {str(folder)!r} does not exist or may not be entered; {layout}")
-    if not os.path.isdir(folder):
-        raise DataError(f"{str(folder)!r} is not a folder; give the folder itself: {layout}")
-    return DataFolder(folder)
-
-
 def _list_images(root: DataFolder) -> Mapping[str, os.DirEntry[str]]:
     """Return the entries of the images folder by name."""
     path = f"{root.root}/{IMAGES}"
     if not os.path.isdir(path):
         raise DataError(f"{path}: no such folder; the data folder must hold {IMAGES}/<id>.jpg beside {TABLE}")
     if not root.holds(IMAGES):
-        raise DataError(f"{path}: a link that leaves the data folder; put the images themselves there")
+        raise DataError(f"{path}: {LEAVES}; put the images themselves there")
     try:
         with os.scandir(path) as entries:
             return {entry.name: entry for entry in entries}
@@ -84,9 +75,9 @@ def _list_images(root: DataFolder) -> Mapping[str, os.DirEntry[str]]:
 
 
 class _Choice:
-    """Which rows can be used, as far as can be told without opening an image.
+    """The usable rows, judged without opening images.
 
-    rows: row number by id, in the table's order. seen: every id some row named, usable or not.
+    rows: row number by id, in the table's order. seen: the ids of all rows, usable or not.
     """
 
     def __init__(self, table: CsvTable, entries: Mapping[str, os.DirEntry[str]], label: str | None) -> None:
@@ -115,13 +106,13 @@ class _Choice:
         if item in self.rows:
             return (
                 "duplicate_id",
-                f"id {item} was used by line {self.table.lines[self.rows[item]]}, which is kept",
+                f"id {item} is also in line {self.table.lines[self.rows[item]]}, which is kept",
             )
         return "no_image", f"there is no {IMAGES}/{item[:80]}.jpg"
 
 
 def _without_row(entries: Mapping[str, os.DirEntry[str]], table: CsvTable, seen: set[str]) -> list[Problem]:
-    """Return a note for every image that no row names; hidden files are the system's own."""
+    """Return a note for each image without a row, except hidden files."""
     return [
         Problem("no_row", f"{IMAGES}/{printable(name)}", f"no row of {table.name} names it", fatal=False)
         for name in sorted(entries)
@@ -130,7 +121,7 @@ def _without_row(entries: Mapping[str, os.DirEntry[str]], table: CsvTable, seen:
 
 
 def _columns(table: CsvTable, rows: Sequence[int]) -> dict[str, tuple[str, ...]]:
-    """Return the named columns at these rows; of two with one name the first."""
+    """Return the named columns at these rows; the first of columns with the same name."""
     columns: dict[str, tuple[str, ...]] = {}
     for name, cells in zip(table.header, table.columns, strict=True):
         if name and name not in columns:

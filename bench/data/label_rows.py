@@ -1,4 +1,4 @@
-"""Reading a table of yes/no labels that may hold anything: names, cells, and what is wrong with them."""
+"""Reader of tables of yes/no labels, which may be invalid."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.core.errors import DataError
 from bench.data.examples import Problem
-from bench.data.files import DataFolder, Refused
+from bench.data.files import DataFolder
 from bench.data.photo_files import SUFFIXES
-from bench.data.tables import printable, read_csv
-from bench.errors import DataError
+from bench.data.tables import printable, read_csv, read_text
 
 CELLS: Mapping[str, str] = {"1": "1", "0": "0", "1.0": "1", "0.0": "0", "": "", "na": "", "nan": ""}
-"""What a cell may say, in any capitals, and what it means: yes, no, unknown."""
+"""Valid cells, in lower case, with their meaning: yes, no, unknown."""
 
 _IMAGE = re.compile(r"(image|photo|picture|img|file)s?[ _-]?(name|file|path|id)?", re.IGNORECASE)
 _ID = re.compile(r"id|item|index|name", re.IGNORECASE)
@@ -24,7 +24,7 @@ _MARKS = ",;\t|"
 
 @dataclass(frozen=True)
 class LabelRow:
-    """One row of a label table: the photo it names, where it stands, its cells as they were written."""
+    """One row of a label table: its photo, its place in the file, its cells as written."""
 
     photo: str
     where: str
@@ -33,11 +33,10 @@ class LabelRow:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """The rows that are whole.
+    """The valid rows of a label table.
 
-    names: what the cells of a row are called. attributes: the places, among them, of columns that hold
-    labels; the others hold something else and are kept as they are. problems: rows that are not whole, and
-    what else was odd.
+    names: column names of the cells. attributes: indices of columns of labels; other columns are kept
+    unchanged. problems: invalid rows and oddities.
     """
 
     names: tuple[str, ...]
@@ -47,26 +46,27 @@ class LabelTable:
 
 
 def read_label_table(root: DataFolder, name: str) -> LabelTable:
-    """Read a label table: separated by commas, semicolons, tabs or bars, else by blanks.
+    """Read a label table, separated by commas, semicolons, tabs or bars, else by blanks.
 
-    The first line holds names if its first cell is called like a column of images, or if it names no image
-    file and no cell after it is a label. Without names the attributes are Attr1, Attr2, ... and a row is
-    whole if it is as long as most rows; with names, if it is as long as those. The image is in the first
-    column that is called an image, else in the first one that is called an id, else in the first one.
+    The first line is a header if its first cell is a name for images or ids, or if it has neither an image
+    file nor a label. Without a header, attributes are Attr1, Attr2, ... and a row is valid if it has the most
+    frequent length; with a header, if it has the header's. The image is in the first column named like an
+    image, else in the first one named like an id, else in the first one.
 
-    A named column is an attribute if it holds a yes or a no, or nothing but unknown cells, and is not called
-    an id; others (`other_column`) are no labels. A column without a name is left out (`unnamed_column`).
-    Raises DataError when the table cannot be read, a name is there twice, or there is no attribute.
+    A named column is an attribute if it has a yes or a no, or only unknown cells, and is not named like an
+    id; others (`other_column`) are not labels. Columns without a name are left out (`unnamed_column`). Raises
+    DataError if the table cannot be read, a name is repeated, or there is no attribute.
     """
     where = f"{root.root}/{name}"
-    lines, notes = _lines(root, name)
+    text, notes = read_text(root, name, "cp1252")
+    lines = re.split(r"\r\n|\r|\n", text)
     first = next((line for line in lines if line.strip()), "")
     mark = max(_MARKS, key=first.count) if any(char in first for char in _MARKS) else ""
     if mark and _is_header(_split(first, mark)):
         return _from_csv(root, name, mark)
     records = [(number, _split(line, mark)) for number, line in enumerate(lines, 1) if line.strip()]
     if not records:
-        raise DataError(f"{where}: is empty; a row is an image and its labels")
+        raise DataError(f"{where}: is empty; a row must be an image and its labels")
     if _is_header(records[0][1]):
         header, records = tuple(records[0][1]), records[1:]
     else:
@@ -82,26 +82,8 @@ def read_label_table(root: DataFolder, name: str) -> LabelTable:
     return _typed(where, name, header, whole, (*notes, *uneven))
 
 
-def _lines(root: DataFolder, name: str) -> tuple[list[str], list[Problem]]:
-    """Return the printable lines of a file, and a note where it is not UTF-8."""
-    try:
-        raw = root.read(name)
-    except Refused as why:
-        raise DataError(f"{root.root}/{name}: {why}") from None
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{root.root}/{name}: is UTF-16; save it as UTF-8")
-    notes = []
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as fault:
-        text = raw.decode("cp1252", "replace")
-        told = f"not UTF-8 (byte {fault.start + 1}), read as cp1252"
-        notes.append(Problem("other_encoding", name, told, fatal=False))
-    return re.split(r"\r\n|\r|\n", text), notes
-
-
 def _split(line: str, mark: str) -> list[str]:
-    """Return the fields of one line; with no mark they are parted by blanks."""
+    """Return the fields of one line, separated by the mark, or by blanks without one."""
     if not mark:
         return [printable(field) for field in line.split()]
     try:
@@ -119,7 +101,7 @@ def _is_header(fields: Sequence[str]) -> bool:
 
 def _uneven(where: str, found: int, wanted: int) -> Problem:
     kind = "too_few_fields" if found < wanted else "too_many_fields"
-    return Problem(kind, where, f"{found} fields where there should be {wanted}")
+    return Problem(kind, where, f"{found} fields, expected {wanted}")
 
 
 def _from_csv(root: DataFolder, name: str, mark: str) -> LabelTable:
@@ -136,10 +118,10 @@ def _typed(
     records: Sequence[tuple[int, Sequence[str]]],
     problems: tuple[Problem, ...],
 ) -> LabelTable:
-    """Tell images, attributes and other columns apart."""
+    """Classify columns as image, attribute or other."""
     doubled = next((title for title, count in Counter(header).items() if title and count > 1), None)
     if doubled is not None:
-        raise DataError(f"{where}: names the column {doubled[:80]!r} more than once; keep one")
+        raise DataError(f"{where}: has several columns {doubled[:80]!r}; keep one")
     named = (place for sort in (_IMAGE, _ID) for place, title in enumerate(header) if sort.fullmatch(title))
     image = next(named, 0)
     notes = [
@@ -150,17 +132,17 @@ def _typed(
     places = [place for place, title in enumerate(header) if title and place != image]
     attributes = []
     for own, place in enumerate(places):
-        title, why = header[place], "holds no 1 and no 0"
+        title, why = header[place], "has no 1 and no 0"
         if _ID.fullmatch(title):
-            why = "is called an id"
+            why = "is named like an id"
         elif _holds_labels({fields[place].lower() for _, fields in records}):
             attributes.append(own)
             continue
-        told = f"column {title[:80]!r} {why}: kept, but it is no attribute"
-        notes.append(Problem("other_column", name, told, fatal=False))
+        note = f"column {title[:80]!r} {why}: kept, but not as an attribute"
+        notes.append(Problem("other_column", name, note, fatal=False))
     if not attributes:
         raise DataError(
-            f"{where}: has no column of labels; a row is an image and 1, 0 or NA for each attribute"
+            f"{where}: has no column of labels; a row must be an image and 1, 0 or NA for each attribute"
         )
     rows = tuple(
         LabelRow(fields[image], f"{name} line {line}", tuple(fields[place] for place in places))
@@ -170,20 +152,18 @@ def _typed(
 
 
 def _holds_labels(cells: set[str]) -> bool:
-    """Whether any cell is a yes or a no, or all are unknown; what else there is may be faulty labels."""
+    """Whether any cell is a yes or a no, or all are unknown; other cells may be faulty labels."""
     return any(CELLS.get(cell) for cell in cells) or cells <= CELLS.keys()
 
 
 def label_notes(names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
-    """Yield a note for every attribute that nothing can be learned of: all unknown, or with one value."""
+    """Yield a note for each attribute that cannot be learned: all unknown, or a single value."""
     for name in names:
         found = Counter(columns[name])
         yes, no = found["1"], found["0"]
         where = f"attribute {name[:80]}"
         if not yes + no:
-            yield Problem(
-                "all_unknown", where, "no cell is known: kept, but nothing can be scored", fatal=False
-            )
+            yield Problem("all_unknown", where, "no label is known: kept, but cannot be scored", fatal=False)
         elif not yes or not no:
             word = "yes" if yes else "no"
-            yield Problem("one_value", where, f"all {yes + no} known cells say {word}: kept", fatal=False)
+            yield Problem("one_value", where, f"all {yes + no} known labels are {word}: kept", fatal=False)

@@ -1,4 +1,4 @@
-"""Photos of marketplace listings: a table of listings beside `images/`, or one folder for each class."""
+"""Source of marketplace listings: a table beside `images/`, or one folder of photos per class."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.data.examples import Examples, Problem, fingerprint
-from bench.data.files import DataFolder
+from bench.core.errors import DataError
+from bench.data.examples import Examples, Problem, because_of, fingerprint, require_columns
+from bench.data.files import DataFolder, open_folder
 from bench.data.hashing import hash_files
 from bench.data.photo_files import IMAGES, SUFFIXES, PhotoFiles, list_folder
 from bench.data.reader import FolderImages
+from bench.data.split_rules import part_of
 from bench.data.tables import CsvTable, printable, read_csv
-from bench.errors import DataError
 
 SOURCE = "listings"
 FORMAT_VERSION = 1
-"""Part of the fingerprint; raised when the same folder would be read differently."""
+"""Part of the fingerprint; bumped when the same folder would be read differently."""
 
 TABLES = ("listings.csv", "images.csv")
 
@@ -28,16 +29,16 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "sender": ("sender", "sender_id", "seller", "seller_id", "user", "user_id"),
     "price": ("price",),
 }
-"""What this source calls a column, and what tables may call it; capitals do not matter."""
+"""Column names of this source, with the names that tables may use for them, in any case."""
 
 _PHOTO = re.compile(r"(image|photo|picture|file|filename)s?[ _]?\d*", re.IGNORECASE)
 _PRICE = re.compile(r"\d+(?:\.\d+)?")
-_LAYOUT = f"it must hold listings.csv and {IMAGES}/, or one folder of photos for each class"
+_LAYOUT = f"it must hold listings.csv and {IMAGES}/, or one folder of photos per class"
 
 
 @dataclass(frozen=True)
 class Photo:
-    """One photo of a listing: its file, what the table says of it, and where."""
+    """One photo of a listing: its file, its place in the table, its cells."""
 
     file: str
     where: str
@@ -46,42 +47,37 @@ class Photo:
 
 @dataclass
 class Found:
-    """What a layout holds: usable photos by item id, and everything else."""
+    """Usable photos by item id, and problems."""
 
     photos: dict[str, Photo] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
-def open_listings(folder: Path, cache: Path, needed_columns: Sequence[str]) -> Examples:
+def open_listings(
+    folder: Path, cache: Path, needed_columns: Sequence[str], follow_links: bool = False
+) -> Examples:
     """Read a folder of listings.
 
-    Columns of the result: `category`, `sender`, `listing`, `price` ("" where unknown or no number), `group`
-    (the sender, or the listing where senders are unknown: what a split should keep together), and the
-    table's others. Everything left out or odd is one of `problems`. No image is decoded here. cache:
-    folder for the content hashes. Raises DataError when the folder or a column is missing, or nothing is
-    left.
+    Columns of the result: `category`, `sender`, `listing`, `price` ("" if unknown or not a number), `group`
+    (the sender, or the listing of an unknown sender: a split should keep it together), and the table's
+    others. Photos left out and oddities are in `problems`. Images are not decoded here. cache: folder for the
+    content hashes. Raises DataError if the folder or a column is missing, or if no photo is usable.
     """
-    if not os.path.isdir(folder):
-        raise DataError(f"data folder {str(folder)!r} is not there or not a folder; {_LAYOUT}")
-    root = DataFolder(folder)
+    root = open_folder(folder, _LAYOUT, follow_links)
     name = _table_name(root)
     found = _from_table(root, name) if name else _from_folders(root)
-    hashes = hash_files(Path(root.root), [photo.file for photo in found.photos.values()], cache)
+    hashes = hash_files(root, [photo.file for photo in found.photos.values()], cache)
     for item, photo in list(found.photos.items()):
         if photo.file in hashes.refused:
             why = hashes.refused[photo.file]
             found.problems.append(Problem(why.kind, photo.file, f"{why}"))
             del found.photos[item]
     if not found.photos:
-        first = next((problem for problem in found.problems if problem.fatal), None)
-        because = f" (the first problem: {first.where}: {first.why})" if first else ""
-        raise DataError(f"{root.root}: no photo can be used{because}; {_LAYOUT}")
+        raise DataError(f"{root.root}: no photo can be used{because_of(found.problems)}; {_LAYOUT}")
     photos = tuple(found.photos.values())
     titles = dict.fromkeys(title for photo in photos for title in photo.cells)
     columns = {title: tuple(photo.cells.get(title, "") for photo in photos) for title in titles}
-    for column in needed_columns:
-        if column not in columns:
-            raise DataError(f"{root.root}: has no column {column!r} (it has: {', '.join(columns)})")
+    require_columns(f"{root.root}:", needed_columns, columns)
     content = tuple(hashes.found[photo.file] for photo in photos)
     return Examples(
         items=tuple(found.photos),
@@ -94,13 +90,13 @@ def open_listings(folder: Path, cache: Path, needed_columns: Sequence[str]) -> E
 
 
 def _table_name(root: DataFolder) -> str | None:
-    """Return the table to read, None where there is none."""
+    """Return the table to read, None if there is none."""
     names = sorted(name for name in list_folder(root.root) if name.lower().endswith((".csv", ".tsv")))
     for name in TABLES:
         if name in names:
             return name
     if len(names) > 1:
-        raise DataError(f"{root.root}: holds several tables ({', '.join(names[:5])}); call one listings.csv")
+        raise DataError(f"{root.root}: has several tables ({', '.join(names[:5])}); name one listings.csv")
     return names[0] if names else None
 
 
@@ -123,11 +119,11 @@ def _from_table(root: DataFolder, name: str) -> Found:
             )
             continue
         price = cells["price"]
-        if price and not _price(price):
+        if price and not price_in(price):
             found.problems.append(
-                Problem("bad_price", where, f"price {price[:40]!r} is no number; left empty", fatal=False)
+                Problem("bad_price", where, f"price {price[:40]!r} is not a number; left empty", fatal=False)
             )
-        cells["price"] = _price(price)
+        cells["price"] = price_in(price)
         cells["group"] = cells["sender"] or cells["listing"]
         for text in photos:
             _add(found, files, Photo(text, where, cells))
@@ -137,7 +133,7 @@ def _from_table(root: DataFolder, name: str) -> Found:
 
 
 def _titles(table: CsvTable, where: str) -> dict[str, int]:
-    """Return the place of each column under the name it has from here on."""
+    """Return the index of each column by its name in this source."""
     known = {other: own for own, others in NAMES.items() for other in others}
     places: dict[str, int] = {}
     for place, title in enumerate(table.header):
@@ -157,12 +153,12 @@ def _photo_places(table: CsvTable) -> list[int]:
     return [place for place, title in enumerate(table.header) if _PHOTO.fullmatch(title)]
 
 
-def _price(text: str) -> str:
-    """Return the number in a price as it is written, without currency and thousands marks; "" for none.
+def price_in(text: str) -> str:
+    """Return the number in a price, without currency and thousands separators; "" for none.
 
-    Of a comma and a point the last one parts the decimals; so does a comma with one or two digits after it.
+    The last of a comma and a point is the decimal separator; so is a comma before one or two digits.
 
-    >>> [_price(text) for text in ("S$1,250.50", "1.250,50", "12,5", "1,250", "12", "free", "1.2.3")]
+    >>> [price_in(text) for text in ("S$1,250.50", "1.250,50", "12,5", "1,250", "12", "free", "1.2.3")]
     ['1250.50', '1250.50', '12.5', '1250', '12', '', '']
     """
     number = re.sub(r"^[^\d.,-]+|[^\d.,-]+$", "", text).replace(" ", "").replace("'", "")
@@ -176,7 +172,7 @@ def _price(text: str) -> str:
 
 
 def _add(found: Found, files: PhotoFiles, photo: Photo) -> None:
-    """Take up a photo of a row, or say why it cannot be used."""
+    """Add a photo of a row, or a problem if it cannot be used."""
     file = files.find(photo.file)
     if isinstance(file, Problem):
         found.problems.append(Problem(file.kind, photo.where, file.why, file.fatal))
@@ -185,16 +181,16 @@ def _add(found: Found, files: PhotoFiles, photo: Photo) -> None:
     if item in found.photos:
         other = found.photos[item]
         same = other.cells["category"] == photo.cells["category"]
-        kind, what = ("duplicate_image", "named") if same else ("label_conflict", "given another category")
+        kind, what = ("duplicate_image", "is also") if same else ("label_conflict", "has another category")
         found.problems.append(
-            Problem(kind, photo.where, f"photo {item[:80]} was {what} by {other.where}, which is kept")
+            Problem(kind, photo.where, f"photo {item[:80]} {what} in {other.where}, which is kept")
         )
         return
     found.photos[item] = Photo(file, photo.where, photo.cells)
 
 
 def _disagreements(found: Found) -> None:
-    """Note every listing whose photos are not all of one category; they stay as they are."""
+    """Note every listing whose photos have different categories; they are kept."""
     first: dict[str, Photo] = {}
     noted: set[str] = set()
     for photo in found.photos.values():
@@ -202,22 +198,28 @@ def _disagreements(found: Found) -> None:
         other = first.setdefault(listing, photo)
         if listing and listing not in noted and other.cells["category"] != photo.cells["category"]:
             noted.add(listing)
-            why = f"listing {listing[:80]} is of another category in {other.where}"
+            why = f"listing {listing[:80]} has another category in {other.where}"
             found.problems.append(Problem("listing_disagrees", photo.where, why, fatal=False))
 
 
 def _from_folders(root: DataFolder) -> Found:
     found = Found()
-    for name in list_folder(root.root):
-        if name.startswith(".") or not os.path.isdir(f"{root.root}/{name}"):
-            continue
+    names = [
+        name for name in list_folder(root.root) if os.path.isdir(f"{root.root}/{name}") and name[0] != "."
+    ]
+    if names and all(map(part_of, names)):
+        raise DataError(
+            f"{root.root}: {printable(', '.join(names[:4]))} are parts of a published split, not classes: "
+            'leave out --task, or write source = "folders" in the card (bench init DIR writes one)'
+        )
+    for name in names:
         if not root.holds(name):
-            found.problems.append(Problem("outside", printable(name), "a link that leaves the data folder"))
+            found.problems.append(Problem("outside", printable(name), "a link out of the data folder"))
             continue
         files = [file for file in list_folder(f"{root.root}/{name}") if file.lower().endswith(SUFFIXES)]
         if not files:
             found.problems.append(
-                Problem("empty_class", f"{printable(name)}/", "the folder holds no photo", fatal=False)
+                Problem("empty_class", f"{printable(name)}/", "the folder has no photo", fatal=False)
             )
         cells = {"category": printable(name.strip()), "sender": "", "listing": "", "price": "", "group": ""}
         for file in files:

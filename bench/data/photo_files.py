@@ -1,14 +1,14 @@
-"""The photos of a data folder's `images/`: found by name, with or without ending."""
+"""Photos of a data folder's `images/`, by name with or without ending."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 
+from bench.core.errors import DataError
 from bench.data.examples import Problem
-from bench.data.files import DataFolder
+from bench.data.files import LEAVES, DataFolder
 from bench.data.tables import printable
-from bench.errors import DataError
 
 IMAGES = "images"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -17,7 +17,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 class PhotoFiles:
     """The files of the images folder, by name and by name without ending.
 
-    layout: what the data folder must hold, for the message. Raises DataError when there is no such folder.
+    layout: the expected contents of the data folder, for the message. Raises DataError if `images/` is
+    missing.
     """
 
     def __init__(self, root: DataFolder, layout: str) -> None:
@@ -25,7 +26,7 @@ class PhotoFiles:
         if not os.path.isdir(path):
             raise DataError(f"{path}: no such folder; {layout}")
         if not root.holds(IMAGES):
-            raise DataError(f"{path}: a link that leaves the data folder; put the photos there")
+            raise DataError(f"{path}: {LEAVES}; put the photos there")
         self.names = [name for name in list_folder(path) if not name.startswith(".")]
         self.known = {name: name for name in self.names}
         for name in self.names:
@@ -34,7 +35,7 @@ class PhotoFiles:
         self.asked: set[str] = set()
 
     def find(self, text: str) -> str | Problem:
-        """Return the file of a photo, or what is wrong with it."""
+        """Return the file of a photo, or its problem."""
         if "/" in text or "\\" in text:
             return Problem(
                 "outside", "", f"photo {text[:80]!r} is a path; photos are looked for in {IMAGES}/ only"
@@ -45,7 +46,7 @@ class PhotoFiles:
         return f"{IMAGES}/{self.known[text]}"
 
     def without_row(self, table: str) -> Iterator[Problem]:
-        """Yield a note for every file that no row names."""
+        """Yield a note for each file without a row."""
         for name in self.names:
             if name not in self.asked:
                 yield Problem(
@@ -54,7 +55,7 @@ class PhotoFiles:
 
 
 def list_folder(path: str) -> list[str]:
-    """Return the names in a folder, sorted. Raises DataError where it cannot be listed."""
+    """Return the names in a folder, sorted. Raises DataError if it cannot be listed."""
     try:
         return sorted(os.listdir(path))
     except OSError as error:

@@ -1,61 +1,44 @@
-"""The pixel cache: every image decoded once, at one size, as rows of bytes in one file."""
+"""Pixel cache: every image decoded once, at one size, as rows of one file."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import shutil
-import tempfile
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from bench.data.decoding import decode_all, no_room, stride
+from bench.core.cell import canonical_json
+from bench.core.errors import unknown
+from bench.core.locks import lock_of
+from bench.core.progress import Progress, no_progress
+from bench.data.cache.folders import Opened, RowFolder
+from bench.data.cache.rows import CheckedRows, Layout, RowFile
+from bench.data.decoding import Form, decode_all
 from bench.data.examples import Examples, Problem
 from bench.data.images import RESIZE_MODES
-from bench.errors import StoreError, unknown
-from bench.locks import take_lock
-from bench.progress import Progress, in_silence
-from bench.spec import canonical_json
 
 PIXELS_VERSION = 1
 """Bumped when the same image would no longer give the same row."""
 
 ROWS_FILE = "pixels.u8"
 META_FILE = "pixels.json"
-_UNFINISHED = ".part-"
-
-
-class _RowsFile:
-    """An open file that is closed when nobody refers to it any more."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def length(self) -> int:
-        """Return the file's size in bytes."""
-        return os.fstat(self.handle).st_size
-
-    def __del__(self) -> None:
-        if hasattr(self, "handle"):
-            os.close(self.handle)
+_UNFINISHED = ".part"
 
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
     """The n decoded images of a data set, read from the cache a few rows at a time.
 
-    key: differs wherever a row could differ. size: (height, width). ok: (n,) bool, False where the image
-    could not be decoded (its row is all zeros). quarantine: why, by position. sizes: how many images came
-    with each (height, width), the undecodable left out. Reading is safe from several threads.
+    key: identity of the rows. size: (height, width). ok: (n,) bool, False for images that could not be
+    decoded (their rows are zero). quarantine: their problems, by position. sizes: decoded images by original
+    (height, width). rows: (n, height, width, 3) uint8. origin: task and source, for listings. Reading is safe
+    from several threads.
     """
 
     key: str
@@ -63,7 +46,8 @@ class Pixels:
     ok: np.ndarray
     quarantine: Mapping[int, Problem]
     sizes: Mapping[tuple[int, int], int]
-    file: _RowsFile
+    rows: CheckedRows
+    origin: Mapping[str, str]
 
     def __len__(self) -> int:
         return len(self.ok)
@@ -74,74 +58,32 @@ class Pixels:
         return tuple(self.quarantine.values())
 
     def read(self, rows: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Return the images at these positions as (m, height, width, 3) uint8.
-
-        rows: (m,) integers, in any order, repeats allowed. out: a C-contiguous array to fill instead of a
-        new one. Nothing is mapped, so memory is what is returned. Raises IndexError for a position that is
-        not there, StoreError when the cache can no longer be read.
-        """
-        rows = _positions(rows)
-        shape = (len(rows), *self.size, 3)
-        if out is None:
-            out = np.empty(shape, np.uint8)
-        elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
-            raise ValueError(f"out must be a contiguous uint8 array of shape {shape}")
-        if len(rows) == 0:
-            return out
-        if rows.min() < 0 or rows.max() >= len(self):
-            raise IndexError(
-                f"positions {rows.min()} to {rows.max()} asked for, there are {len(self)} images"
-            )
-        step = stride(self.size)
-        flat = out.reshape(-1).data
-        # Neighbours in the file that are neighbours in the answer are one system call.
-        edges = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
-        for first, last in pairwise(edges):
-            self._fill(flat[first * step : last * step], int(rows[first]) * step)
-        return out
+        """Return the images at these positions as (m, height, width, 3) uint8: see `CheckedRows.read`."""
+        return self.rows.read(rows, out)
 
     def batches(
         self, batch_size: int, rows: np.ndarray | None = None, ahead: int = 2
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield (positions, images) batch by batch, read in another thread while the last one is worked on.
+        """Yield (positions, images) in batches, prefetched by another thread.
 
-        rows: which images, in which order; None is all of them, quarantined ones (zeros) included. At most
-        `ahead` + 2 batches are in memory; each is the caller's own.
+        rows: positions in order; None: all, quarantined ones (zeros) included. At most `ahead` + 2 batches
+        are in memory; each is the caller's own.
         """
-        chosen = np.arange(len(self)) if rows is None else _positions(rows)
+        chosen = np.arange(len(self)) if rows is None else np.asarray(rows)
         waiting: deque[tuple[np.ndarray, Future[np.ndarray]]] = deque()
         with ThreadPoolExecutor(1) as pool:
             for start in range(0, len(chosen), batch_size):
-                part = chosen[start : start + batch_size]
-                waiting.append((part, pool.submit(self.read, part)))
+                batch = chosen[start : start + batch_size]
+                waiting.append((batch, pool.submit(self.read, batch)))
                 if len(waiting) > ahead:
                     yield _next_of(waiting)
             while waiting:
                 yield _next_of(waiting)
 
-    def _fill(self, view: memoryview, offset: int) -> None:
-        while view:
-            try:
-                count = os.preadv(self.file.handle, [view], offset)
-            except OSError as error:
-                raise StoreError(
-                    f"{self.file.path}: {error.strerror}; remove its folder and run again"
-                ) from None
-            if count == 0:
-                raise StoreError(f"{self.file.path}: shorter than it was; remove its folder and run again")
-            view, offset = view[count:], offset + count
-
-
-def _positions(rows: np.ndarray) -> np.ndarray:
-    rows = np.asarray(rows)
-    if rows.dtype == bool:
-        raise ValueError("rows are positions, not a mask: use np.flatnonzero(mask)")
-    return rows.astype(np.int64, copy=False)
-
 
 def _next_of(waiting: deque[tuple[np.ndarray, Future[np.ndarray]]]) -> tuple[np.ndarray, np.ndarray]:
-    part, answer = waiting.popleft()
-    return part, answer.result()
+    batch, images = waiting.popleft()
+    return batch, images.result()
 
 
 def ensure_pixels(
@@ -149,77 +91,116 @@ def ensure_pixels(
     size: tuple[int, int],
     mode: str,
     cache: Path,
-    progress: Progress = in_silence,
+    progress: Progress = no_progress,
     crop: float = 1.0,
+    also: Sequence[Form] = (),
 ) -> Pixels:
-    """Return the pixels of all examples at (height, width), decoding them unless the cache has them.
+    """Return the pixels of all examples at (height, width), decoding them unless they are cached.
 
-    mode, crop: of `bench.data.images.resize`. The cache's folder is there whole or not at all, and two
-    processes that want the same one build it once. Raises BenchError for an unknown mode, StoreError when the
-    cache cannot be written, DataError when an image changes while it is read.
+    mode, crop: of `bench.data.images.resize`. also: further forms to decode in the same pass, unless the
+    cache has them or another process makes them. The cache's folder is written whole or not at all, and two
+    processes build the same one once. Damaged rows, now or when they are read later, are decoded again, which
+    is logged. Raises BenchError for an unknown mode, StoreError if the cache cannot be written, DataError if
+    an image changes while it is read.
     """
     if mode not in RESIZE_MODES:
         raise unknown("resize mode", mode, RESIZE_MODES, f"known: {', '.join(RESIZE_MODES)}")
-    folder = cache / "pixels" / _name(examples, size, mode, crop)
-    pixels = _open(folder, size, len(examples))
-    if pixels is not None:
-        return pixels
-    with _building(folder, len(examples), progress):
-        pixels = _open(folder, size, len(examples))
-        if pixels is None:
-            _build(examples, size, mode, crop, folder, progress)
-            pixels = _open(folder, size, len(examples))
-    if pixels is None:
-        raise StoreError(
-            f"pixel cache {folder}: cannot be read back; check the disk or choose another --cache DIR"
+    form = Form(size, mode, crop)
+    folder = _folder(examples, form, cache)
+
+    def ensured(bad: RowFile | None = None, why: str = "") -> Opened:
+        what = "waiting for another process to decode the same images"
+        return folder.ensure(
+            lambda: _build_all(examples, folder, form, cache, also, progress),
+            lambda: progress(0, len(examples), what),
+            bad,
+            why,
         )
-    return pixels
 
-
-def _name(examples: Examples, size: tuple[int, int], mode: str, crop: float) -> str:
-    # What is not cropped is named as it was before images could be, so that older caches serve.
-    cropped = [] if crop == 1.0 else [crop]
-    whole = [PIXELS_VERSION, examples.source, examples.fingerprint, *size, mode, *cropped]
-    digest = hashlib.sha256(canonical_json(whole).encode("ascii")).hexdigest()
-    return f"{size[1]}x{size[0]}-{mode}-{digest[:16]}"
-
-
-def _open(folder: Path, size: tuple[int, int], count: int) -> Pixels | None:
-    """Return what the folder holds, or None when it is not there or not whole."""
-    try:
-        raw = json.loads((folder / META_FILE).read_text(encoding="utf-8"))
-        file = _RowsFile(folder / ROWS_FILE)
-        if raw["version"] != PIXELS_VERSION or raw["count"] != count or file.length() != count * stride(size):
-            return None
-        quarantine = {
-            int(position): Problem(kind, where, why) for position, kind, where, why in raw["quarantine"]
-        }
-        sizes = {(int(height), int(width)): int(number) for height, width, number in raw["sizes"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    ok = np.ones(count, bool)
+    opened = ensured()
+    quarantine = {
+        int(position): Problem(kind, where, reason)
+        for position, kind, where, reason in opened.facts["quarantine"]
+    }
+    ok = np.ones(len(examples), bool)
     ok[list(quarantine)] = False
     ok.flags.writeable = False
-    return Pixels(folder.name, size, ok, quarantine, sizes, file)
+    return Pixels(
+        folder.path.name,
+        size,
+        ok,
+        quarantine,
+        {(int(height), int(width)): int(number) for height, width, number in opened.facts["sizes"]},
+        CheckedRows(opened.file, lambda bad, why: ensured(bad, why).file),
+        {"task": examples.task, "source": examples.source},
+    )
 
 
-@contextmanager
-def _building(folder: Path, total: int, progress: Progress) -> Iterator[None]:
-    """Hold the right to build the folder, and clear away what killed builders left behind."""
-    what = "waiting for another process that decodes the same images"
+def _folder(examples: Examples, form: Form, cache: Path) -> RowFolder:
+    key = {
+        "version": PIXELS_VERSION,
+        "source": examples.source,
+        "fingerprint": examples.fingerprint,
+        "height": form.size[0],
+        "width": form.size[1],
+        "resize": form.mode,
+        "crop": form.crop,
+        "count": len(examples),
+    }
+    return RowFolder(cache / "pixels" / _name(examples, form), "pixel cache", META_FILE, key)
+
+
+def _name(examples: Examples, form: Form) -> str:
+    # Without a crop the name is that of older versions, so that their caches stay valid.
+    cropped = [] if form.crop == 1.0 else [form.crop]
+    whole = [PIXELS_VERSION, examples.source, examples.fingerprint, *form.size, form.mode, *cropped]
+    digest = hashlib.sha256(canonical_json(whole).encode("ascii")).hexdigest()
+    return f"{form.size[1]}x{form.size[0]}-{form.mode}-{digest[:16]}"
+
+
+def _build_all(
+    examples: Examples, folder: RowFolder, form: Form, cache: Path, also: Sequence[Form], progress: Progress
+) -> None:
+    """Build the folder, whose lock is held, and those of other forms that are missing and not being built."""
+    with ExitStack() as held:
+        folders = {folder: form}
+        for one in also:
+            other = _folder(examples, one, cache)
+            if other.path != folder.path and held.enter_context(other.claimed()):
+                folders[other] = one
+        _build(examples, folders, progress)
+
+
+def _build(examples: Examples, folders: Mapping[RowFolder, Form], progress: Progress) -> None:
+    """Decode into temporary folders beside the targets, then rename them; after an error they are removed."""
+    works = {folder: folder.path.with_name(f"{folder.path.name}{_UNFINISHED}") for folder in folders}
+    for folder in folders:
+        _clear_unfinished(folder.path)
+        shutil.rmtree(folder.path, ignore_errors=True)
+    next(iter(folders)).check_room(len(examples) * sum(form.stride for form in folders.values()))
     try:
-        lock = take_lock(folder.with_name(f"{folder.name}.lock"), lambda: progress(0, total, what))
-    except OSError as error:
-        raise no_room(folder, error) from None
-    try:
-        _clear_unfinished(folder)
-        yield
+        for work in works.values():
+            work.mkdir()
+        files = {works[folder] / ROWS_FILE: form for folder, form in folders.items()}
+        decoded = decode_all(examples, files, progress)
+        facts = {
+            "task": examples.task,
+            "quarantine": [
+                [position, _kind(why), f"image {examples.items[position]}", why]
+                for position, why in sorted(decoded.failed.items())
+            ],
+            "sizes": [[*shape, number] for shape, number in sorted(decoded.sizes.items())],
+        }
+        for (folder, form), digests in zip(folders.items(), decoded.digests, strict=True):
+            layout = Layout(ROWS_FILE, (len(examples), *form.size, 3), "|u1")
+            folder.seal(works[folder], facts, layout, digests)
     finally:
-        lock.release()
+        for work in works.values():
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _clear_unfinished(mine: Path) -> None:
-    """Remove unfinished folders whose builder is gone: mine, as the lock is held, and those nobody locks."""
+    """Remove unfinished folders without a builder: mine, whose lock is held, and those not locked."""
     from filelock import FileLock, Timeout
 
     for leftover in mine.parent.glob(f"*{_UNFINISHED}*"):
@@ -227,7 +208,7 @@ def _clear_unfinished(mine: Path) -> None:
         if name == mine.name:
             shutil.rmtree(leftover, ignore_errors=True)
             continue
-        lock = FileLock(mine.with_name(f"{name}.lock"))
+        lock = FileLock(lock_of(mine.with_name(name)))
         try:
             with lock.acquire(timeout=0):
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -235,55 +216,8 @@ def _clear_unfinished(mine: Path) -> None:
             continue
 
 
-def _build(
-    examples: Examples, size: tuple[int, int], mode: str, crop: float, folder: Path, progress: Progress
-) -> None:
-    """Decode into a folder beside the target, then rename it; whatever goes wrong, nothing of it stays."""
-    work = None
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-        _check_room(folder.parent, len(examples) * stride(size))
-        work = Path(tempfile.mkdtemp(prefix=f"{folder.name}{_UNFINISHED}", dir=folder.parent))
-        decoded = decode_all(examples, size, mode, work / ROWS_FILE, progress, crop)
-        meta = {
-            "version": PIXELS_VERSION,
-            "source": examples.source,
-            "fingerprint": examples.fingerprint,
-            "height": size[0],
-            "width": size[1],
-            "resize": mode,
-            "crop": crop,
-            "count": len(examples),
-            "quarantine": [
-                [position, _kind(why), f"image {examples.items[position]}", why]
-                for position, why in sorted(decoded.failed.items())
-            ],
-            "sizes": [[*shape, number] for shape, number in sorted(decoded.sizes.items())],
-        }
-        with (work / META_FILE).open("w", encoding="utf-8") as file:
-            json.dump(meta, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(work, folder)
-    except OSError as error:
-        raise no_room(folder, error) from None
-    finally:
-        if work is not None:
-            shutil.rmtree(work, ignore_errors=True)
-
-
-def _check_room(folder: Path, needed: int) -> None:
-    """Raise StoreError before decoding when the disk cannot hold the rows anyway."""
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise StoreError(
-            f"pixel cache {folder}: needs {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free; "
-            "make room or choose another --cache DIR"
-        )
-
-
 def _kind(why: str) -> str:
-    """Return the problem's kind: what the reason says before its colon.
+    """Return the problem's kind: the reason before its colon.
 
     >>> _kind("too many pixels: 30000x30000, more than 64 million")
     'too_many_pixels'

@@ -1,4 +1,4 @@
-"""The images of a data folder by position; what decodes them is imported when the first one is read."""
+"""Images of a data folder by position; the decoder is imported on first use."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.core.errors import DataError
+from bench.core.regular_files import Refused
 from bench.data.examples import ImageError
-from bench.data.files import DataFolder, Refused
-from bench.errors import DataError
+from bench.data.files import DataFolder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FolderImages:
-    """Implements `ImageReader`. names: files of the folder. hashes: their sha256 when they were listed."""
+    """An `ImageReader` of files. names: files of the folder. hashes: their sha256 when they were listed."""
 
     folder: DataFolder
     names: tuple[str, ...]
@@ -25,8 +26,8 @@ class FolderImages:
     def read(self, index: int) -> np.ndarray:
         """Return (height, width, 3) uint8 RGB.
 
-        Raises ImageError, and DataError when the file is not the one that was listed: its pixels would
-        be kept under the fingerprint of another.
+        Raises ImageError, and DataError if the file has changed since it was listed: its pixels would be
+        cached under the wrong fingerprint.
         """
         from bench.data.images import decode
 

@@ -1,10 +1,9 @@
-"""A rehearsal of a stage on the training part of another one: as few images to learn from, none of the test.
+"""Rehearsals: splits of one stage's training set that imitate a stage with few images.
 
-Where a stage has a handful of images, what it keeps for validation chooses nothing, and choosing by its test
-part is what this package is against. Another stage of the same data has images enough: a rehearsal cuts its
-training part down to the counts of the poor stage, tests on what is left, and leaves both test parts alone.
-What is chosen there can be used here. Images can be parted by a column, so that learned and tested ones
-differ in more than luck, as those of the real parts do.
+A stage with a handful of images has too few for validation, and its test set must not be used for choices.
+A rehearsal subsamples the training set of another stage of the same data to the class counts of the small
+stage, and tests on the rest. Both test sets stay untouched, and choices made there carry over. The split can
+keep the values of a column together, so that trained and tested images differ as in the real split.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.core.errors import DataError
 from bench.data.validation import units_of
-from bench.errors import DataError
 
 if TYPE_CHECKING:
-    from bench.cards import Stage
+    from bench.data.task_card import Stage
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """How the training part of a stage is cut: to the counts of which stage, and what tests.
+    """The imitated stage, and the split between train and test.
 
-    marks: n ids of what is on one side alone, or None; "" is like no other. seed: which ids test.
+    marks: n ids that are kept together, or None; "" is an id of its own. seed: of the split.
     """
 
     stage: Stage
@@ -34,7 +33,7 @@ class Rehearsal:
     seed: int
 
 
-def cut(
+def rehearsal_split(
     rehearsal: Rehearsal,
     counts: Sequence[int],
     truth: np.ndarray,
@@ -42,25 +41,25 @@ def cut(
     ids: Sequence[Sequence[str] | None],
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return sorted rows that train, rows that test, and how many rows of untrained classes are left out.
+    """Return sorted training rows, test rows, and the number of rows left out for their untrained class.
 
-    counts: training images of each class of the stage that is rehearsed. truth: (n,) classes; known: the rows
-    that train otherwise; ids: n each, rows that share one stay together. Half of what must not be parted
-    tests, drawn by the rehearsal's seed, so that cells of all seeds test on the same images. Of the other
-    half each class keeps as many images as one of the rehearsed classes has, or all that are there (which
-    class is like which, and which images, is drawn by `seed`; the counts are taken in even steps from the
-    smallest to the largest). Raises DataError where the stage has no class, or no class is on both sides.
+    counts: training images of each class of the imitated stage. truth: (n,) classes; known: the rows of the
+    usual training set; ids: n each, rows that share one stay together. Half of these units are test, drawn by
+    the rehearsal's seed, so that cells of all seeds test on the same images. In the other half, each class is
+    subsampled to the count of one imitated class, or keeps all if it has fewer (the assignment of classes and
+    the images are drawn by `seed`; counts are taken in even steps from smallest to largest). Raises DataError
+    if the stage has no class, or no class is in both train and test.
     """
     if not counts:
-        raise DataError(f"rehearse: train knows no class of stage {rehearsal.stage.name!r}; leave it out")
+        raise DataError(f"rehearse: train has no class of stage {rehearsal.stage.name!r}; leave it out")
     marks = rehearsal.marks
     if marks is not None:
         marks = [mark or f"\x00{row}" for row, mark in enumerate(marks)]
     units = units_of(known, marks, *ids)
     order = np.random.default_rng(rehearsal.seed).permutation(len(units))
     halves = [
-        np.array(sorted(row for number in part for row in units[number]), dtype=np.int64)
-        for part in np.array_split(order, 2)
+        np.array(sorted(row for number in half for row in units[number]), dtype=np.int64)
+        for half in np.array_split(order, 2)
     ]
     learned, tested = halves
     classes = np.unique(truth[learned])
@@ -75,7 +74,7 @@ def cut(
     seen = np.isin(truth[tested], truth[train])
     if not len(train) or not seen.any():
         raise DataError(
-            f"rehearse: of {len(units)} images or groups of images that are not parted, no class is on both "
-            "sides; take another rehearse_by, or another rehearse_seed"
+            f"rehearse: no class is in both halves of {len(units)} images or groups; choose another "
+            "rehearse_by or rehearse_seed"
         )
     return train, tested[seen], int((~seen).sum())

@@ -1,145 +1,143 @@
-"""Where a task's examples come from: the sources by name, each with its reader and its drawn sample."""
+"""Sources of examples by name: a reader of data folders, a synthetic sample, a writer of samples."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from bench.data.examples import Examples
-from bench.errors import DataError, nearest, unknown
+from bench.core import plugins
+from bench.core.errors import DataError, unknown
+from bench.data.examples import Examples, require_columns
+from bench.data.layout import NO_LAYOUT, Layout
+
+
+class NotInSample(DataError):
+    """The synthetic sample lacks a column: the task is one of its source, but for other data."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """read: opens a data folder, given the cache folder and the needed columns, the label first.
+    """Functions of a source as "module:function", imported when they are called.
 
-    draw: makes the sample of a size. write: puts a sample into a folder, as `read` reads it. All import
-    what they need when they are called.
+    A leading dot stands for `bench.data`. reader: opens a data folder, given the cache folder, the needed
+    columns, the label first, and whether links that leave the folder are followed. sample: returns the
+    synthetic sample of a size. writer: writes a sample into a folder as the reader reads it. A source without
+    a sample always needs a folder. any_columns: whether the reader takes the card's layout as well.
     """
 
-    read: Callable[[Path, Path, Sequence[str]], Examples]
-    draw: Callable[[str], Examples]
-    write: Callable[[Examples, Path], None]
+    reader: str
+    sample: str = ""
+    writer: str = ""
+    any_columns: bool = False
+
+    def read(
+        self,
+        data: Path,
+        cache: Path,
+        needed: Sequence[str],
+        follow_links: bool = False,
+        layout: Layout = NO_LAYOUT,
+    ) -> Examples:
+        """Return the examples of a data folder."""
+        more = (layout,) if self.any_columns else ()
+        examples: Examples = _call(self.reader, data, cache, needed, follow_links, *more)
+        return examples
+
+    def draw(self, size: str) -> Examples:
+        """Return the synthetic sample of a size. Raises DataError where the source has none."""
+        if not self.sample:
+            raise DataError("the task's source has no sample: name its data with --data DIR")
+        examples: Examples = _call(self.sample, size)
+        return examples
+
+    def write(self, examples: Examples, folder: Path) -> None:
+        """Write a sample as a data folder. Raises DataError where the source cannot."""
+        if not self.writer:
+            raise DataError("samples of the task's source cannot be written as a folder")
+        _call(self.writer, examples, folder)
 
 
-def _read_kaggle(data: Path, cache: Path, needed_columns: Sequence[str]) -> Examples:
-    from bench.data.kaggle import open_kaggle
-
-    return open_kaggle(data, cache, needed_columns)
-
-
-def _draw_garments(size: str) -> Examples:
-    from bench.data.drawn.garments import draw_garments
-
-    return draw_garments(size)
+def _call(place: str, *args: Any) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module, __package__), name)(*args)
 
 
-def _write_kaggle(examples: Examples, folder: Path) -> None:
-    from bench.data.drawn.garments import write_kaggle
+SAMPLE_SIZES = ("tiny", "small")
+"""Sizes of every synthetic sample."""
 
-    write_kaggle(examples, folder)
-
-
-def _read_listings(data: Path, cache: Path, needed_columns: Sequence[str]) -> Examples:
-    from bench.data.listings import open_listings
-
-    return open_listings(data, cache, needed_columns)
-
-
-def _draw_market(size: str) -> Examples:
-    from bench.data.drawn.market import draw_market
-
-    return draw_market(size)
-
-
-def _write_listings(examples: Examples, folder: Path) -> None:
-    from bench.data.drawn.market import write_listings
-
-    write_listings(examples, folder)
-
-
-def _read_label_file(data: Path, cache: Path, needed_columns: Sequence[str]) -> Examples:
-    from bench.data.label_file import open_label_file
-
-    return open_label_file(data, cache, needed_columns)
-
-
-def _draw_wardrobe(size: str) -> Examples:
-    from bench.data.drawn.wardrobe import draw_wardrobe
-
-    return draw_wardrobe(size)
-
-
-def _write_labels(examples: Examples, folder: Path) -> None:
-    from bench.data.drawn.wardrobe import write_labels
-
-    write_labels(examples, folder)
-
-
-def _read_attributes(data: Path, cache: Path, needed_columns: Sequence[str]) -> Examples:
-    from bench.data.attributes import open_fashion_attributes
-
-    return open_fashion_attributes(data, cache, needed_columns)
-
-
-def _draw_attributes(size: str) -> Examples:
-    from bench.data.attributes import with_attributes
-
-    return with_attributes(_draw_garments(size), "the drawn sample")
-
-
-def _write_attributes(examples: Examples, folder: Path) -> None:
-    from bench.data.attributes import without_attributes
-
-    _write_kaggle(without_attributes(examples), folder)
-
-
-def _read_people(data: Path, cache: Path, needed_columns: Sequence[str]) -> Examples:
-    from bench.data.people import open_people
-
-    return open_people(data, cache, needed_columns)
-
-
-def _draw_faces(size: str) -> Examples:
-    from bench.data.drawn.faces import draw_faces
-
-    return draw_faces(size)
-
-
-def _write_people(examples: Examples, folder: Path) -> None:
-    from bench.data.drawn.faces import write_people
-
-    write_people(examples, folder)
-
-
-SOURCES: Mapping[str, Source] = {
-    "kaggle-fashion": Source(_read_kaggle, _draw_garments, _write_kaggle),
-    "listings": Source(_read_listings, _draw_market, _write_listings),
-    "label-file": Source(_read_label_file, _draw_wardrobe, _write_labels),
-    "fashion-attributes": Source(_read_attributes, _draw_attributes, _write_attributes),
-    "people": Source(_read_people, _draw_faces, _write_people),
+SOURCES: dict[str, Source] = {
+    "kaggle-fashion": Source(
+        ".kaggle:open_kaggle", ".synthetic.fashion:fashion_sample", ".synthetic.fashion:write_fashion"
+    ),
+    "listings": Source(
+        ".listings:open_listings",
+        ".synthetic.marketplace:marketplace_sample",
+        ".synthetic.marketplace:write_listings",
+    ),
+    "label-file": Source(
+        ".label_file:open_label_file",
+        ".synthetic.multilabel:multilabel_sample",
+        ".synthetic.multilabel:write_labels",
+    ),
+    "fashion-attributes": Source(
+        ".fashion_attributes:open_fashion_attributes",
+        ".fashion_attributes:attributes_sample",
+        ".fashion_attributes:write_attributes",
+    ),
+    "people": Source(
+        ".person_folders:open_people", ".synthetic.faces:faces_sample", ".synthetic.faces:write_people"
+    ),
+    "folders": Source(".class_folders:open_class_folders", any_columns=True),
+    "table": Source(".photo_table:open_photo_table", any_columns=True),
 }
-"""A new source is one entry; task cards name it as `source`."""
+"""Sources by their name in task cards; a new one is one entry."""
+
+
+def register(name: str, source: Source) -> None:
+    """Add a source. Raises ValueError if its name is taken."""
+    plugins.register("source", SOURCES, name, source)
 
 
 def open_source(
-    source: str, data: Path | None, sample: str, cache: Path, needed_columns: Sequence[str]
+    source: str,
+    data: Path | None,
+    sample: str,
+    cache: Path,
+    needed_columns: Sequence[str],
+    follow_links: bool = False,
+    layout: Layout = NO_LAYOUT,
 ) -> Examples:
-    """Return the examples of a data folder, or of the drawn sample where `data` is None.
+    """Return the examples of a data folder, or of the synthetic sample where `data` is None.
 
-    needed_columns: what the task cannot do without, the label first; rows with an empty label are left
-    out. Raises BenchError for an unknown source or sample, DataError for a folder that cannot be used.
+    needed_columns: the columns that the task requires, the label first; rows with an empty label are left
+    out. follow_links: see `bench.data.files.DataFolder`. layout: what columns mean, for sources of any
+    columns. Raises BenchError for an unknown source or sample,
+    DataError for a folder that cannot be used.
     """
-    if source not in SOURCES:
+    if not plugins.find(SOURCES, source):
         raise unknown("source", source, SOURCES, f"known: {', '.join(SOURCES)}")
+    if layout.of_any_data and not SOURCES[source].any_columns:
+        known = " and ".join(name for name, one in SOURCES.items() if one.any_columns)
+        raise DataError(f"the card's [data] is for the sources {known}, but its source is {source!r}")
     if data is not None:
-        return SOURCES[source].read(data, cache, needed_columns)
+        return SOURCES[source].read(data, cache, needed_columns, follow_links, layout)
     examples = SOURCES[source].draw(sample)
-    for column in needed_columns:
-        if column not in examples.columns:
-            guess = nearest(column, examples.columns)
-            raise DataError(
-                f"the drawn sample has no column {column!r}{guess} (it has: {', '.join(examples.columns)})"
-            )
+    try:
+        require_columns("the synthetic sample", needed_columns, examples.columns)
+    except DataError as error:
+        raise NotInSample(str(error)) from None
     return examples
+
+
+def sample_size(source: str) -> str | None:
+    """Return the size of the synthetic sample that examples came from, None for data of the user's.
+
+    source: of examples, as `drawn-small` or `drawn-small-attributes`.
+    """
+    first, *parts = source.split("-")
+    if first != "drawn":
+        return None
+    return next((part for part in parts if part in SAMPLE_SIZES), parts[-1])

@@ -1,4 +1,4 @@
-"""Reading a CSV table that may hold anything: what cannot be read is listed, the rest is kept."""
+"""Reader of untrusted CSV tables: valid records, and a list of problems."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, repeat
 
-from bench.data.examples import Problem
-from bench.data.files import DataFolder, Refused
-from bench.errors import DataError, nearest
+from bench.core.errors import DataError
+from bench.core.regular_files import Refused
+from bench.data.examples import Problem, require_columns
+from bench.data.files import DataFolder
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What breaks lines, terminals, encodings or the order of writing; shown and kept as U+FFFD."""
+"""Characters that break lines, terminals, encodings or writing direction; replaced by U+FFFD."""
 
 REPLACEMENT = "\ufffd"
 
 
 @dataclass(frozen=True)
 class CsvTable:
-    """The m records of a file that have as many fields as its header, and what was wrong with it.
+    """The m records of a file with as many fields as its header, and its problems.
 
-    header: names of the columns. columns: as many tuples of m stripped cells. lines: m line numbers, from 1,
-    where the records start. dropped: the raw fields of the records that were left out.
+    header: column names. columns: for each column, m stripped cells. lines: m line numbers, from 1, of the
+    records' starts. dropped: the raw fields of the other records.
     """
 
     name: str
@@ -49,24 +50,17 @@ def read_csv(
 ) -> CsvTable:
     """Read a separated file of the data folder, with a header line.
 
-    delimiters: which characters may separate; of several the one that the header holds most often, and
-    `other_delimiter` is noted where it is not the first. encoding: what a file that is not UTF-8 is taken
-    for (`other_encoding` is noted); "" reads it as UTF-8 with replacements.
+    delimiters: the possible delimiters; the most frequent one in the header is used, and noted as
+    `other_delimiter` if it is not the first. encoding: of files that are not UTF-8 (`other_encoding` is
+    noted); "" reads them as UTF-8 with replacements.
 
-    UTF-8 with or without a byte order mark, any line ends, quoted fields over several lines. A record
-    with too many fields (`stray_comma`) or too few (`too_few_fields`) is left out; bytes that are not
-    UTF-8 (`undecodable`) and control characters (`control_character`) are replaced by U+FFFD. A quote
-    that never closes costs its own line, not the lines after it (`unreadable_row`). Raises DataError when
-    there is no such table or one of the required columns is missing.
+    Accepts a byte order mark, any line ends, and quoted fields over several lines. Records with too many
+    fields (`stray_comma`) or too few (`too_few_fields`) are left out; bytes that are not UTF-8
+    (`undecodable`) and control characters (`control_character`) are replaced by U+FFFD. An unclosed quote
+    costs its own line only (`unreadable_row`). Raises DataError if the table or a required column is missing.
     """
     where = f"{folder.root}/{name}"
-    try:
-        raw = folder.read(name)
-    except Refused as why:
-        raise DataError(f"{where}: {why}; the data folder must hold {name}") from None
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{where}: is UTF-16; save it as UTF-8")
-    text, notes = _decode(raw, encoding, name)
+    text, notes = read_text(folder, name, encoding)
     lines = list(io.StringIO(text, newline=""))
     delimiter = max(delimiters, key=lambda mark: lines[0].count(mark) if lines else 0)
     if delimiter != delimiters[0]:
@@ -79,29 +73,30 @@ def read_csv(
     return replace(table, problems=(*notes, *table.problems)) if notes else table
 
 
-def _decode(raw: bytes, encoding: str, name: str) -> tuple[str, list[Problem]]:
+def read_text(folder: DataFolder, name: str, encoding: str) -> tuple[str, list[Problem]]:
     """Return the text of a file, and a note where it is not UTF-8 and another encoding may be tried."""
+    try:
+        raw = folder.read(name)
+    except Refused as why:
+        raise DataError(f"{folder.root}/{name}: {why}; the data folder must hold {name}") from None
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(f"{folder.root}/{name}: is UTF-16; save it as UTF-8")
     if encoding:
         try:
             return raw.decode("utf-8-sig"), []
         except UnicodeDecodeError as fault:
-            why = f"not UTF-8 (byte {fault.start + 1}), read as {encoding}"
-            return raw.decode(encoding, "replace"), [Problem("other_encoding", name, why, fatal=False)]
+            note = f"not UTF-8 (byte {fault.start + 1}), read as {encoding}"
+            return raw.decode(encoding, "replace"), [Problem("other_encoding", name, note, fatal=False)]
     return raw.decode("utf-8-sig", "replace"), []
 
 
 def _check_header(header: tuple[str, ...], required: Sequence[str], where: str) -> None:
     if not any(header):
         raise DataError(f"{where}: is empty; its first line must name the columns")
+    require_columns(f"{where}:", required, header)
     for column in required:
-        if column not in header:
-            has = ", ".join(header)
-            guess = nearest(column, header[:1000])
-            raise DataError(
-                f"{where}: has no column {column!r}{guess} (it has: {has[:200]}{'…' * (len(has) > 200)})"
-            )
         if header.count(column) > 1:
-            raise DataError(f"{where}: names the column {column!r} more than once; keep one")
+            raise DataError(f"{where}: has several columns {column!r}; keep one")
 
 
 def _collect(name: str, header: tuple[str, ...], records: Iterator[Record]) -> CsvTable:
@@ -130,20 +125,20 @@ def _collect(name: str, header: tuple[str, ...], records: Iterator[Record]) -> C
 
 
 def _plain(text: str) -> bool:
-    """Whether there is certainly nothing to replace; all that has to be is unprintable in Python's eyes."""
+    """Whether there is nothing to replace; everything to replace is unprintable in Python."""
     return text.isprintable() and REPLACEMENT not in text
 
 
 Record = tuple[int, list[str], bool]
-"""The line it starts on (from 1), its fields, whether its quotes make sense."""
+"""The line it starts on (from 1), its fields, whether its quotes are valid."""
 
 
 def _records(lines: Sequence[str], mark: str) -> Iterator[Record]:
-    """Return every record, blank lines as records without fields.
+    """Return all records, blank lines as records without fields.
 
-    A record over several lines is believed when its quotes are in order and it has as many fields as the
-    header. Otherwise an open quote has swallowed other lines: it costs its own line, and reading starts
-    again after that.
+    A record over several lines is accepted if its quotes are valid and it has as many fields as the header.
+    Otherwise an unclosed quote has swallowed other lines: its own line is dropped, and reading resumes after
+    it.
     """
     reader = csv.reader(lines, delimiter=mark)
     try:
@@ -156,9 +151,9 @@ def _records(lines: Sequence[str], mark: str) -> Iterator[Record]:
 
 
 def _careful_records(lines: Sequence[str], mark: str) -> Iterator[Record]:
-    """Read records that may take several lines or none.
+    """Read records over several lines.
 
-    No line is read more than a few times: one that opens a quote also ends what an earlier one swallows.
+    Lines are read only a few times: a line that opens a quote also ends what an earlier one swallowed.
     """
     start, width = 0, -1
     while start < len(lines):
@@ -186,7 +181,7 @@ def _believable(lines: Sequence[str], width: int, mark: str) -> bool:
 
 
 def _until_error(reader: Iterator[list[str]]) -> Iterator[list[str] | None]:
-    """Yield the reader's records; None in place of the first one it cannot read, and then no more."""
+    """Yield the reader's records up to the first invalid one, for which None is yielded."""
     try:
         yield from reader
     except csv.Error:
@@ -196,10 +191,10 @@ def _until_error(reader: Iterator[list[str]]) -> Iterator[list[str] | None]:
 def _misfit(where: str, fields: Sequence[str], intact: bool, width: int) -> Problem:
     if not intact:
         return Problem(
-            "unreadable_row", where, "a quote that is not closed, or a field of more than 131,072 characters"
+            "unreadable_row", where, "an unclosed quote, or a field of more than 131,072 characters"
         )
     kind = "stray_comma" if len(fields) > width else "too_few_fields"
-    return Problem(kind, where, f"{len(fields)} fields where the header has {width}")
+    return Problem(kind, where, f"{len(fields)} fields, but the header has {width}")
 
 
 def _odd_characters(where: str, column: str, cell: str) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""Which training rows validate: drawn in units that must not be parted, classes about as in train."""
+"""Validation split: stratified, in units that stay together."""
 
 from __future__ import annotations
 
@@ -7,35 +7,34 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 
 
 def units_of(rows: np.ndarray, *ids: Sequence[str] | None) -> list[list[int]]:
-    """Partition rows into the smallest sets such that rows sharing any id share a set."""
-    parent = list(range(len(rows)))
+    """Partition rows into the smallest sets such that rows that share any id are in one set."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
+    # Connect each row to the first one with the same id.
+    nodes, firsts = np.arange(0), np.arange(0)
     for column in ids:
         if column is None:
             continue
         first: dict[str, int] = {}
-        for node, row in enumerate(rows.tolist()):
-            parent[root(node)] = root(first.setdefault(column[row], node))
+        same = [first.setdefault(column[row], node) for node, row in enumerate(rows.tolist())]
+        nodes, firsts = np.concatenate([nodes, np.arange(len(rows))]), np.concatenate([firsts, same])
+    joined = coo_array((np.ones(len(nodes), bool), (nodes, firsts)), shape=(len(rows), len(rows)))
+    components = connected_components(joined, directed=False)[1]
     members: dict[int, list[int]] = {}
-    for node, row in enumerate(rows.tolist()):
-        members.setdefault(root(node), []).append(row)
+    for component, row in zip(components.tolist(), rows.tolist(), strict=True):
+        members.setdefault(component, []).append(row)
     return list(members.values())
 
 
 def _quotas(counts: np.ndarray, fraction: float) -> list[int]:
-    """Share round(fraction * n) validation rows out among classes by largest remainder.
+    """Distribute round(fraction * n) validation rows over classes by largest remainder.
 
-    Every class keeps a training row, so a class of one row gives none.
+    Every class keeps a training row.
     """
     exact = counts * fraction
     quotas = np.minimum(np.floor(exact).astype(np.int64), np.maximum(counts - 1, 0))
@@ -49,9 +48,9 @@ def _quotas(counts: np.ndarray, fraction: float) -> list[int]:
 def draw_validation(
     truth: np.ndarray, known: np.ndarray, units: list[list[int]], fraction: float, seed: int
 ) -> np.ndarray:
-    """Draw the validation rows: whole units in random order, while they bring classes nearer to their quota.
+    """Draw the validation rows: whole units in random order, if they bring classes nearer to their quota.
 
-    Where units are larger than the quotas of their classes, a second pass fills up to the total size.
+    If units are larger than the quotas of their classes, a second pass fills up to the total size.
     """
     if not 0.0 <= fraction < 1.0:
         raise BenchError(f"val_fraction must be at least 0 and below 1, not {fraction:g}")
@@ -75,9 +74,9 @@ def draw_validation(
     missing = sum(quotas)
     for number in passed:
         share, size = shares[number], len(units[number])
-        if abs(missing - size) < abs(missing) and all(able[label] >= part for label, part in share.items()):
+        if abs(missing - size) < abs(missing) and all(able[label] >= own for label, own in share.items()):
             drawn.append(number)
             missing -= size
-            for label, part in share.items():
-                able[label] -= part
+            for label, own in share.items():
+                able[label] -= own
     return np.sort(np.array([row for number in drawn for row in units[number]], dtype=np.int64))

@@ -1,1 +1,1 @@
-"""What a kind of task (multiclass, ...) needs: targets, metrics, tables."""
+"""Kinds of task: one package each, found by name through `bench.core.kind`."""

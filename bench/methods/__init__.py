@@ -1,1 +1,1 @@
-"""Remedies for imbalance, missing and wrong labels: the grammar, the registry, the steps."""
+"""Methods: grammar, registry, and the steps themselves by stage."""

@@ -1,4 +1,4 @@
-"""From a method's steps to what a lane trains on, and from a trained head to the head that scores."""
+"""Application of a method's steps: to training rows before training, to the trained head after it."""
 
 from __future__ import annotations
 
@@ -9,31 +9,29 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import BenchError
+from bench.core.cell import MethodSpec
+from bench.core.errors import BenchError
 from bench.methods.grammar import functions_of
-from bench.methods.losses import PAIRED, REMEMBERING
 from bench.methods.minority import MINORITY, facts, minority_classes, rows_with
-from bench.methods.registry import STEPS, Filled, Labelled, LinearHead, LossSpec, Resampled
+from bench.methods.registry import STEPS, Filled, Labelled, Resampled
 from bench.methods.sampling import all_rows
-from bench.models.augment import Recipe
-from bench.models.mixing import WAYS, Mixing
-from bench.spec import MethodSpec
+from bench.training.linear_head import LinearHead, LossSpec
+from bench.training.losses.families import class_family
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a method makes of n training rows of k classes.
+    """Result of a method's steps on n training rows of k classes.
 
-    resampled: the rows to train on, of m; a row that got another label is among the synthetic ones.
+    resampled: the m rows to train on; a relabelled row counts as synthetic.
     weights: (k,) float32 by class, or None for all ones. loss: the loss. seen: (k,) int64, rows per class
     that the loss sees, after cleaning and resampling. row_weights: (m,) float32, or None for all ones.
-    found: what each labels step found, by step, for the record, and how many are in the minority, by the
-    step that asks. minority: (m,) bool, which rows are, or None where no step asks. targets: (m, k) float32
-    what the attributes of each row are trained as, None with one class per row; fills: (n, k) what a labels
-    step takes unknown cells for, see `Filled`, or None. Weights and seen are (2, k) there. stop_by: how the
-    best epoch is known, by validation `loss`, or by `top1` where labels were cleaned or held out against
-    (elr, co_teaching): validation labels are as wrong as the others were, and cross entropy with them
-    punishes a head that is right for being sure.
+    found: for the record, the findings of each labels step, and minority counts by the step that needs
+    them. minority: (m,) bool, rows of minority classes, or None if no step needs it. targets: (m, k) float32
+    what the attributes of each row are trained as, None with one class per row; fills: (n, k) estimates
+    of unknown cells, see `Filled`, or None. Weights and seen are (2, k) there. stop_by: the
+    criterion of the best epoch: validation `loss`, or `top1` for methods against wrong labels (cleaning, elr,
+    co_teaching): validation labels are wrong too, and cross entropy would punish a correct, sure head.
     """
 
     resampled: Resampled
@@ -62,8 +60,8 @@ def resolve(
     y: (n,) int32 classes below k. features: (n, d) float32, or None outside the frozen regime. groups:
     n ids of what belongs together, or None. prices: n numbers as text, "" for unknown, or None where the data
     has none. Sampling and weights go by the labels after cleaning; weights are made of the counts before
-    resampling, and so is what counts as a minority; the loss of those after it. The seed decides how folds
-    are cut and which rows are drawn.
+    resampling, and so is what counts as a minority; the loss of those after it. The seed decides the
+    folds and the sampled rows.
     """
     labelled = Labelled(np.arange(len(y)), y)
     found: dict[str, Mapping[str, float]] = {}
@@ -81,12 +79,12 @@ def resolve(
         weights = function(args, counts)
     for _, function, args in _functions(method, "loss"):
         loss = function(args, seen)
-    row_weights = None
+    row_weights, family = None, class_family(loss.family)
     if labelled.weights is not None:
         row_weights = _row_weights(labelled.weights[labelled.rows], labels, resampled)
     placed, stop_by = (
         _placed(resampled, labelled, y, features),
-        "top1" if found or loss.family in REMEMBERING or loss.family in PAIRED else "loss",
+        "top1" if found or family.memory or family.paired else "loss",
     )
     small, trained = minority_classes(counts), np.concatenate([labels, resampled.labels])[resampled.rows]
     asking = _asking(method)
@@ -136,27 +134,27 @@ def resolve_attributes(
 
 
 def _asking(method: MethodSpec) -> list[str]:
-    """Return the names of the steps that are for rows of minority classes alone."""
+    """Return the names of the steps that apply to rows of minority classes only."""
     return [step.name for step in method.steps if dict(step.args).get("classes") == MINORITY]
 
 
 def _combinations(known: np.ndarray) -> np.ndarray:
-    """Return which combination of yes, no and unknown each row is: (n,) int32, in lexical order."""
+    """Return each row's combination of yes, no and unknown as a number, (n,) int32, in lexical order."""
     codes = np.where(np.isnan(known), 2, known).astype(np.int8)
     return np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int32)
 
 
 def _no_and_yes(known: np.ndarray) -> np.ndarray:
-    """Return how often each attribute is known as no and as yes: (2, k) int64."""
+    """Return the number of known no and of known yes of each attribute: (2, k) int64."""
     return np.stack([(known == value).sum(axis=0) for value in (0, 1)])
 
 
 def _placed(
     resampled: Resampled, labelled: Labelled, y: np.ndarray, features: np.ndarray | None
 ) -> Resampled:
-    """Say the same of the n rows before cleaning, where rows with a new label are synthetic ones.
+    """Return the same in terms of the n rows before cleaning, relabelled rows as synthetic ones.
 
-    So a row can have one label for one lane and another for its neighbour. Raises BenchError for a new
+    So a row can have different labels in heads that train side by side. Raises BenchError for a new
     label without features.
     """
     kept = labelled.rows
@@ -188,7 +186,7 @@ def _row_weights(weights: np.ndarray, y: np.ndarray, resampled: Resampled) -> np
 
 
 TrainRows = Callable[[], tuple[np.ndarray, np.ndarray]]
-"""Gives (n, d) features, as the head sees them, and (n,) classes of the rows that a head was trained on."""
+"""Returns features (n, d), as the head sees them, and classes (n,) of a head's training rows."""
 
 
 def fit_posthoc(
@@ -202,9 +200,9 @@ def fit_posthoc(
     """Run a method's posthoc steps on a trained head; return the new head and what each step chose.
 
     features: (v, d) validation features as the head sees them. y: (v,) their classes. seen: (k,) rows per
-    class that the head was trained on (`Resolved.seen`). train: asked where a step makes the head anew. The
+    class that the head was trained on (`Resolved.seen`). train: called by steps that make the head anew. The
     choices are {step: {"tau": ..., "val_top1_macro": ...}}, empty where nothing was chosen. Raises BenchError
-    where a choice is due and there is no validation row.
+    if a choice needs validation rows and there are none.
     """
     choices: dict[str, Any] = {}
     for name, function, args in _functions(method, "posthoc"):
@@ -222,7 +220,7 @@ def apply_posthoc(
     seen: np.ndarray,
     train: TrainRows,
 ) -> LinearHead:
-    """Run posthoc steps on another head with what `fit_posthoc` chose before: no validation is looked at.
+    """Run posthoc steps on another head with the choices of `fit_posthoc`, without validation.
 
     This is for a head trained again on training and validation rows, whose `seen` and `train` are its own.
     """
@@ -234,7 +232,7 @@ def apply_posthoc(
 
 
 def makes_anew(method: MethodSpec) -> bool:
-    """Tell whether a posthoc step makes the head anew, so that what the head learned is not used."""
+    """Return whether a posthoc step makes the head anew, without using the trained one."""
     return any(STEPS[step.name].anew for step in method.steps)
 
 
@@ -245,46 +243,3 @@ def _functions(method: MethodSpec, stage: str) -> Iterator[tuple[str, Callable[.
         if place:
             module, _, name = place.partition(":")
             yield step.name, getattr(import_module(module), name), dict(step.args)
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a method builds on a frozen backbone, and what it is shown.
-
-    units: of a hidden layer; filters: of convolutions on the backbone's unpooled map; views: how many changed
-    views of each image, made by recipe; minority: of images of minority classes alone; mixing: how
-    minibatches are mixed; shared: what the loss of the class, and that of each auxiliary column, is
-    multiplied by. 0, empty and None for none.
-    """
-
-    units: int = 0
-    filters: tuple[int, ...] = ()
-    recipe: Recipe | None = None
-    views: int = 0
-    minority: bool = False
-    mixing: Mixing | None = None
-    shared: tuple[float, float] | None = None
-
-
-def shape_of(method: MethodSpec) -> Shape:
-    """Return what the method's head, augment and mix steps ask for."""
-    shape = Shape()
-    for step in method.steps:
-        args = dict(step.args)
-        if step.name == "mlp":
-            shape = replace(shape, units=int(args["units"] or 0))
-        elif step.name == "multitask":
-            shape = replace(shape, shared=(float(args["main"] or 0.0), float(args["weight"] or 0.0)))
-        elif step.name == "conv":
-            from bench.models.conv import parse_filters
-
-            shape = replace(shape, filters=parse_filters(str(args["filters"])))
-        elif step.name in WAYS:
-            numbers = {name: float(args[name] or 0.0) for name in ("alpha", "share", "power") if name in args}
-            mixing = Mixing(step.name, **numbers, minority=args.get("classes") == MINORITY)
-            shape = replace(shape, mixing=mixing)
-        elif step.name == "augment":
-            recipe = Recipe(str(args["recipe"]), float(args["strength"] or 0.0))
-            only = args["classes"] == MINORITY
-            shape = replace(shape, recipe=recipe, views=int(args["views"] or 0), minority=only)
-    return shape

@@ -1,4 +1,4 @@
-"""Two heads, one on images and one on their titles: the second answers where the first is not sure."""
+"""Two heads, one on images and one on titles: the second answers where the first is unsure."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import BenchError
-from bench.methods.links import link
-from bench.methods.registry import LinearHead
-from bench.spec import MethodSpec
+from bench.core.errors import BenchError
+from bench.training.linear_head import LinearHead, link
 
 
 @dataclass(frozen=True)
 class TwoHeads(LinearHead):
-    """A head on the images' features, the first `images` of them, and one on the titles', the others.
+    """A head on the first `images` features, those of images, and one on the rest, those of titles.
 
     kernel: (d, k), one head's rows above the other's. bias: (k,) of the images' head, title_bias: (k,) of the
-    titles'. link: how logits become probabilities. threshold: below this probability of its likeliest class
-    the images' head is not asked; None: whichever head is surer answers.
+    titles'. link: how logits become probabilities. threshold: the titles' head answers where the
+    images' head gives its likeliest class less than this; None: the surer head answers.
     """
 
     images: int = 0
@@ -48,11 +46,6 @@ class TwoHeads(LinearHead):
         return sure < (sureness(self.link, other) if self.threshold is None else self.threshold)
 
 
-def has_two_heads(method: MethodSpec) -> bool:
-    """Tell whether a method trains a head on images and one on titles, instead of one on both."""
-    return any(step.name == "fallback" for step in method.steps)
-
-
 def sureness(name: str, logits: np.ndarray) -> np.ndarray:
     """Return (n,) float64, the probability of the likeliest class; name: of the link."""
     sure: np.ndarray = link(name, logits).max(axis=1).astype(np.float64)
@@ -68,7 +61,7 @@ def two_heads(images: LinearHead, titles: LinearHead, link: str) -> TwoHeads:
 def fallback(
     args: Mapping[str, Any], head: LinearHead, features: np.ndarray, y: np.ndarray, counts: np.ndarray
 ) -> tuple[LinearHead, dict[str, Any]]:
-    """Say which of two heads answers, on validation: see `TwoHeads`. A head alone stays as it is.
+    """Choose on validation when the titles' head answers, see `TwoHeads`. A single head is unchanged.
 
     by=threshold takes the threshold with the most validation rows right, the lowest of equally good ones: 0
     is never to fall back, 2 always. Raises BenchError for it without validation rows.
@@ -105,7 +98,7 @@ def _best_threshold(head: TwoHeads, features: np.ndarray, y: np.ndarray) -> floa
     first, second = (answer.argmax(axis=1)[order] == y[order] for answer in (one, other))
     # With the first m rows given to the titles' head, for m = 0 ... n.
     right = np.concatenate([[0], np.cumsum(second)]) + np.concatenate([np.cumsum(first[::-1])[::-1], [0]])
-    # Rows that are equally sure cannot be parted.
+    # A threshold cannot separate rows with equal probability.
     cuttable = np.concatenate([[True], sure[1:] > sure[:-1], [True]])
     best = int(np.argmax(np.where(cuttable, right, -1)))
     if best in (0, len(y)):

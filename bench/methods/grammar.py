@@ -1,18 +1,21 @@
-"""How methods are written and read: `oversample+class_weight`, `focal(gamma=1)`, `class_weight(inverse)`."""
+"""Grammar of methods: `oversample+class_weight`, `focal(gamma=1)`, `class_weight(inverse)`."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
+from itertools import product
 from typing import Any
 
 import bench.methods.steps  # noqa: F401  (fills the registry)
-from bench.errors import BenchError, nearest, unknown
+from bench.core import plugins
+from bench.core.cell import MethodSpec, Step, Value
+from bench.core.errors import BenchError, nearest, unknown
+from bench.core.kind import KINDS, get_kind
 from bench.methods.registry import STAGES, STEPS, Param, StepInfo
-from bench.spec import MethodSpec, Step, Value
-from bench.verification.methods import problem_together
 
 MAX_TEXT = 300
 """Characters of one method."""
@@ -24,14 +27,15 @@ NONE = MethodSpec(steps=(), text="none")
 """The method that does nothing about imbalance or wrong labels."""
 
 MAX_SWEEP = 1_000
-"""Methods that one text with alternatives may stand for."""
+"""Methods that all texts with alternatives in one list may stand for."""
 
-_SWEEP = re.compile(r"[^\s()=,|+]+(?:\|[^\s()=,|+]+)+")
+_SWEEP = re.compile(r"([^\s()=,|+]+(?:\|[^\s()=,|+]+)+)")
 MASK = "mask"
-"""Another word for doing nothing: cells that are not known are never trained on unless a step says so."""
+"""Another name for doing nothing: unknown cells are masked unless a step fills them."""
 
 _STEP = re.compile(r"([^\s()=]+)\s*(?:\(([^()]*)\))?")
 _WORD = re.compile(r"[A-Za-z0-9_.-]+")
+_PATH = re.compile(r"[A-Za-z0-9_.]+:[A-Za-z0-9_]+")
 _INT = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _HINT = "see `bench list methods`"
@@ -49,28 +53,33 @@ def parse_methods(text: str) -> list[MethodSpec]:
     ['focal(gamma=1)', 'focal(gamma=3)']
     """
     _limit("list of methods", text, MAX_LIST)
-    swept = [one for part in _split(text, ",") for one in _swept(part)]
-    return list(dict.fromkeys(parse_method(one) for one in swept))
+    return list(dict.fromkeys(map(parse_method, _swept(text))))
 
 
 def _swept(text: str) -> list[str]:
-    """Return a method once for every choice among values that `|` joins; the last one varies fastest."""
-    match = _SWEEP.search(text)
-    if match is None:
-        return [text]
-    values = match[0].split("|")
-    found = [one for value in values for one in _swept(text[: match.start()] + value + text[match.end() :])]
-    if len(found) > MAX_SWEEP:
-        raise BenchError(f"method {_clip(text)!r} stands for {len(found)} methods; at most {MAX_SWEEP}")
+    """Return every method that the list stands for; of choices among values the last one varies fastest."""
+    found: list[str] = []
+    swept = 0
+    for part in _split(text, ","):
+        # Odd places hold values joined by `|`, even places the text around them.
+        pieces = _SWEEP.split(part)
+        choices = [piece.split("|") if place % 2 else [piece] for place, piece in enumerate(pieces)]
+        many = math.prod(map(len, choices))
+        swept += many if many > 1 else 0
+        if swept > MAX_SWEEP:
+            count = many if many.bit_length() < 40 else "far too many"
+            raise BenchError(f"method {_clip(part)!r} stands for {count} methods; at most {MAX_SWEEP} in all")
+        found += map("".join, itertools.product(*choices))
     return found
 
 
-def parse_method(text: str) -> MethodSpec:
+def parse_method(text: str, stored: bool = False) -> MethodSpec:
     """Read one method: steps joined by `+`, each a name with optional arguments in parentheses.
 
     Arguments are given by position or by name; those left out take their default. The steps are put
     into canonical order, so that every spelling of a method gives an equal MethodSpec, and
-    parse_method(spec.text) == spec. Raises BenchError with one line on anything illegal.
+    parse_method(spec.text) == spec. stored: of a file that may be a stranger's: nothing it names is imported.
+    Raises BenchError with one line on anything illegal.
 
     >>> parse_method("class_weight + oversample(max)").text
     'oversample+class_weight'
@@ -78,12 +87,24 @@ def parse_method(text: str) -> MethodSpec:
     _limit("method", text, MAX_TEXT)
     if text.strip() == "none":
         return NONE
-    steps = [_step(part) for part in _split(text, "+") if part != MASK]
+    steps = [_step(part, stored) for part in _split(text, "+") if part != MASK]
     if not steps:
         return NONE
     _check_together(steps)
     steps.sort(key=lambda step: (STAGES.index(stage_of(step)), STEPS[step.name].place, step.name))
-    return MethodSpec(steps=tuple(steps), text="+".join(_step_text(step) for step in steps))
+    return MethodSpec(steps=tuple(steps), text="+".join(step_text(step) for step in steps))
+
+
+def paths_in(texts: Iterable[str]) -> list[str]:
+    """Return the package.module:name that methods name, Keras's losses left out: each is code to run.
+
+    Nothing is imported, as reading a method does.
+
+    >>> paths_in(["none,loss(function=mine:soft)+mixup", "loss(function=keras.losses:Poisson)"])
+    ['mine:soft']
+    """
+    found = [path for text in texts for path in _PATH.findall(text)]
+    return [path for path in found if path.partition(":")[0] != "keras.losses"]
 
 
 def stage_of(step: Step) -> str:
@@ -102,9 +123,10 @@ def problems_for(method: MethodSpec, kind: str, regime: str) -> str | None:
     >>> problems_for(parse_method("smote"), "multiclass", "scratch")
     'smote works on features; the scratch regime has none'
     """
+    steps_of = get_kind(kind).steps_of if kind in KINDS else kind
     for step in method.steps:
         info = STEPS[step.name]
-        if kind not in info.kinds:
+        if steps_of not in info.kinds:
             return f"{step.name} is for {' and '.join(info.kinds)} tasks, not for {kind}"
         if info.unfit and (why := info.unfit(dict(step.args), regime)):
             return f"{step.name} {why}"
@@ -125,7 +147,7 @@ def problems_for(method: MethodSpec, kind: str, regime: str) -> str | None:
 
 
 def needs_features(method: MethodSpec) -> bool:
-    """Tell whether a step works on feature rows, so that `resolve` must be given them."""
+    """Return whether a step works on feature rows, which `resolve` then needs."""
     return any(STEPS[step.name].needs_features(dict(step.args)) for step in method.steps)
 
 
@@ -158,7 +180,7 @@ def _split(text: str, separator: str) -> list[str]:
     return parts
 
 
-def _step(text: str) -> Step:
+def _step(text: str, stored: bool) -> Step:
     match = _STEP.fullmatch(text)
     if match is None:
         raise BenchError(f"cannot read the method step {_clip(text)!r}; write name or name(argument=value)")
@@ -167,11 +189,13 @@ def _step(text: str) -> Step:
         raise BenchError("'none' stands alone: it takes no arguments and no other steps")
     if name == MASK:
         raise BenchError("'mask' takes no arguments: cells that are not known are not trained on")
-    if name not in STEPS:
+    if not plugins.find(STEPS, name):
         raise unknown("method step", _clip(name), [*STEPS, "none", MASK], _HINT)
     info = STEPS[name]
     args: dict[str, Value] = {param.name: param.default for param in info.params}
     args.update(_given(info, inside or ""))
+    if info.complete is not None and not stored:
+        args.update(info.complete(args))
     problem = info.check(args) if info.check else None
     if problem:
         raise BenchError(f"{name}: {problem}")
@@ -179,7 +203,7 @@ def _step(text: str) -> Step:
 
 
 def _given(info: StepInfo, inside: str) -> dict[str, Value]:
-    """Read what stands between a step's parentheses."""
+    """Parse the text between a step's parentheses."""
     by_name = {param.name: param for param in info.params}
     parts = [part.strip() for part in inside.split(",")] if inside.strip() else []
     takes = f"it takes {', '.join(by_name)}" if by_name else "it takes none"
@@ -195,6 +219,9 @@ def _given(info: StepInfo, inside: str) -> dict[str, Value]:
             if position >= len(info.params):
                 raise BenchError(f"{info.name}: {len(parts)} arguments are too many; {takes}")
             name, raw = info.params[position].name, name
+        elif name not in by_name and info.complete is not None and name.isidentifier():
+            given[name], named = _any_value(f"{info.name}: {name}", raw), True
+            continue
         elif name not in by_name:
             guess = nearest(name, by_name) or f"; {takes}"
             raise BenchError(f"{info.name} has no argument {_clip(name)!r}{guess}")
@@ -205,13 +232,27 @@ def _given(info: StepInfo, inside: str) -> dict[str, Value]:
     return given
 
 
+def _any_value(where: str, raw: str) -> Value:
+    """Convert an undeclared argument's text to a number, true or false, or a word."""
+    if raw in ("true", "false"):
+        return raw == "true"
+    if _INT.fullmatch(raw):
+        return int(raw)
+    if _FLOAT.fullmatch(raw):
+        return float(raw)
+    if _WORD.fullmatch(raw):
+        return raw
+    raise BenchError(f"{where} must be a number, true, false or a word, not {_clip(raw)!r}")
+
+
 def _value(where: str, param: Param, raw: str) -> Value:
-    """Check one argument's text and turn it into its type."""
+    """Check one argument's text and convert it to its type."""
     if raw in param.choices:
         return raw
     if param.type is bool and raw in ("true", "false"):
         return raw == "true"
-    if param.type is str and not param.choices and _WORD.fullmatch(raw):
+    word = _PATH if param.path else _WORD
+    if param.type is str and not param.choices and word.fullmatch(raw):
         return raw
     if param.type is int and _INT.fullmatch(raw):
         return _in_range(where, param, int(raw))
@@ -238,48 +279,33 @@ def _in_range(where: str, param: Param, value: float) -> float:
 
 
 def _check_together(steps: list[Step]) -> None:
-    """Raise BenchError where two steps want the same stage or one is there twice."""
-    taken: dict[str, str] = {}
-    names: set[str] = set()
-    for step in steps:
-        if step.name in names:
-            raise BenchError(f"{step.name} is there twice; one method takes each step once")
-        names.add(step.name)
-    filling, doubting = (
-        {"assume_negative", "impute", "self_train", "drop_rows"} & names,
-        {"large_loss", "splc"} & names,
-    )
-    if filling and doubting:
-        why = "the loss is about unknown cells, and the other step leaves none"
-        raise BenchError(f"{filling.pop()} and {doubting.pop()} cannot be combined: {why}")
-    if {"conv", "augment"} <= names:
-        raise BenchError("conv and augment cannot be combined: views are made of pooled features")
-    changed = "smote" in names or any(step.name == "clean" and step["action"] == "relabel" for step in steps)
-    if "conv" in names and changed:
-        raise BenchError("conv works on maps of real images; smote and relabelling make rows of features")
-    if "multitask" in names and (lone := sorted(names & {"co_teaching", "fallback"})):
-        raise BenchError(f"multitask and {lone[0]} cannot be combined: {lone[0]} has two heads of its own")
-    if {"co_teaching", "conv"} <= names:
-        raise BenchError("co_teaching and conv cannot be combined: a net of convolutions has no second head")
-    if "fallback" in names and (lone := sorted(names & {"mlp", "conv"})):
-        raise BenchError(f"fallback and {lone[0]} cannot be combined: each of its heads is one linear layer")
-    if "ldam" in names and (lone := sorted(names & {"tau_norm", "fallback"})):
-        reasons = {
-            "tau_norm": "the kernels of its cosines are all of one length already",
-            "fallback": "its head takes rows of length one, and fallback trains two heads on parts of them",
-        }
-        raise BenchError(f"ldam and {lone[0]} cannot be combined: {reasons[lone[0]]}")
-    mixing = {step.name for step in steps if stage_of(step) == "mix"}
-    if mixing and (lone := sorted(names & {"co_teaching", "elr", "large_loss", "splc"})):
-        raise BenchError(f"{min(mixing)} and {lone[0]} cannot be combined: {lone[0]} goes by single images")
-    if (clash := problem_together(steps)) is not None:
-        raise BenchError(clash)
-    for step in steps:
-        for stage in functions_of(step):
-            # What is shared and what learns on it besides are two things.
-            if stage in taken and stage != "space" and "multitask" not in (taken[stage], step.name):
-                raise BenchError(f"{taken[stage]} and {step.name} cannot be combined: {_CLASH[stage]}")
-            taken[stage] = step.name
+    """Raise BenchError for steps that, by their own declaration, cannot be combined."""
+    infos = [(STEPS[step.name], dict(step.args)) for step in steps]
+    names = [info.name for info, _ in infos]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise BenchError(f"{twice} is there twice; one method takes each step once")
+    kinds = {info.name: info.is_a(args) for info, args in infos}
+    for (info, args), other in product(infos, names):
+        why = None if other == info.name else info.conflict(args, other, kinds[other])
+        if why is not None:
+            raise BenchError(f"{info.name} and {other} cannot be combined: {why}")
+    for info, _ in infos:
+        others = frozenset[str]().union(*(kinds[name] for name in names if name != info.name))
+        if info.requires and not others & set(info.requires):
+            raise BenchError(f"{info.name} needs another step with it: {' or '.join(_with(info.requires))}")
+    taken: dict[str, StepInfo] = {}
+    for info, args in infos:
+        for stage in () if info.shares_stage else info.functions(args):
+            before = taken.setdefault(stage, info)
+            if before is not info:
+                raise BenchError(f"{before.name} and {info.name} cannot be combined: {_CLASH[stage]}")
+
+
+def _with(traits: tuple[str, ...]) -> list[str]:
+    """Return the names of the steps that have one of these traits with their default arguments."""
+    defaults = ((info, {param.name: param.default for param in info.params}) for info in STEPS.values())
+    return [info.name for info, args in defaults if info.is_a(args) & set(traits)]
 
 
 _CLASH: Mapping[str, str] = {
@@ -296,17 +322,19 @@ _CLASH: Mapping[str, str] = {
 }
 
 
-def _step_text(step: Step) -> str:
+def step_text(step: Step) -> str:
     """Write a step with its defaults left out; leading words stand without their name."""
     written: list[str] = []
-    bare = True
-    for param in STEPS[step.name].params:
+    bare, params = True, STEPS[step.name].params
+    for param in params:
         value: Any = step[param.name]
         if value == param.default:
             bare = False
             continue
         bare = bare and param.type is str
         written.append(_shown(value) if bare else f"{param.name}={_shown(value)}")
+    declared = {param.name for param in params}
+    written += [f"{name}={_shown(value)}" for name, value in step.args if name not in declared]
     return f"{step.name}({','.join(written)})" if written else step.name
 
 

@@ -1,4 +1,4 @@
-"""Which classes are in the minority, and which training rows are theirs."""
+"""Minority classes and their training rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MINORITY = "minority"
-"""The word by which a step is for images of these classes alone; its other choice is `all`."""
+"""The argument that limits a step to images of these classes; its other choice is `all`."""
 
 
 def minority_classes(counts: np.ndarray) -> np.ndarray:
@@ -16,8 +16,8 @@ def minority_classes(counts: np.ndarray) -> np.ndarray:
 
     counts: (k,) rows of each class, or rows with each attribute. Charte et al. 2015 (Addressing imbalance in
     multilabel classification, Neurocomputing 163) draw the line at a mean too, that of the labels' imbalance
-    ratios; of sizes the mean is what every class would have if all were equal. Which line is drawn is a
-    matter of taste: of a long tail the mean takes in more classes than the median would.
+    ratios; of sizes the mean is what every class would have if all were equal. The line is a
+    convention: in a long tail the mean includes more classes than the median.
 
     >>> import numpy as np
     >>> minority_classes(np.array([90, 40, 20, 0])).tolist()
@@ -38,5 +38,5 @@ def rows_with(known: np.ndarray, attributes: np.ndarray) -> np.ndarray:
 
 
 def facts(small: np.ndarray, rows: np.ndarray) -> dict[str, int]:
-    """Return what goes into a cell's record. small: (k,) bool classes; rows: (n,) bool training rows."""
+    """Return the entries of a cell's record. small: (k,) bool classes; rows: (n,) bool training rows."""
     return {"minority_classes": int(small.sum()), "minority_images": int(rows.sum())}

@@ -1,4 +1,4 @@
-"""What is done to a trained head: logit adjustment and tau-normalisation, fitted on validation."""
+"""Changes of a trained head: logit adjustment, tau-normalisation, temperature and thresholds."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 
-from bench.errors import BenchError
-from bench.methods.links import link
-from bench.methods.registry import LinearHead
-from bench.methods.weights import log_prior
+from bench.core.errors import BenchError
+from bench.training.linear_head import LinearHead, link
+from bench.training.losses.priors import log_prior
 
 Choices = dict[str, Any]
 
@@ -43,12 +44,47 @@ def tau_norm(
     return LinearHead((head.kernel / norms**tau).astype(np.float32), np.zeros_like(head.bias)), choices
 
 
+COLDEST, WARMEST = 0.01, 100.0
+"""Temperatures that are searched."""
+
+
+def temperature(
+    args: Mapping[str, Any], head: LinearHead, features: np.ndarray, y: np.ndarray, counts: np.ndarray
+) -> tuple[LinearHead, Choices]:
+    """Divide all logits by one number, the one with the lowest log loss on validation (Guo et al. 2017).
+
+    No answer changes its rank, only its probability. y: (n,) classes, or (n, k) of 1, 0 and NaN for
+    unknown cells, which are ignored. Raises BenchError for t = auto without known labels on validation.
+    """
+    value, choices = args["t"], {}
+    if value == "auto":
+        logits = head.logits(features).astype(np.float64)
+        if y.ndim > 1:
+            known = ~np.isnan(y)
+            # A yes costs log(1 + exp(-logit)), a no log(1 + exp(logit)).
+            logits = np.where(y[known] == 1, -logits[known], logits[known])[:, None]
+        if not len(logits):
+            raise BenchError("temperature is chosen on validation, which has no labels; give t a number")
+
+        def log_loss(log_t: float) -> float:
+            scaled = logits / np.exp(log_t)
+            if y.ndim > 1:
+                return float(np.logaddexp(0.0, scaled).mean())
+            return float((logsumexp(scaled, axis=1) - scaled[np.arange(len(y)), y]).mean())
+
+        found = minimize_scalar(log_loss, bounds=np.log((COLDEST, WARMEST)), method="bounded")
+        value = float(np.exp(found.x))
+        choices = {"t": value, "val_log_loss": float(found.fun), "val_log_loss_before": log_loss(0.0)}
+    kernel, bias = ((part / np.float32(value)).astype(np.float32) for part in (head.kernel, head.bias))
+    return replace(head, kernel=kernel, bias=bias), choices
+
+
 def threshold(
     args: Mapping[str, Any], head: LinearHead, features: np.ndarray, y: np.ndarray, counts: np.ndarray
 ) -> tuple[LinearHead, Choices]:
-    """Say from which probability each attribute is a yes: where F1, the G-mean or Youden's J is highest.
+    """Choose each attribute's threshold: where F1, the G-mean or Youden's J is highest.
 
-    y: (n, k) of 1, 0 and NaN, unknown cells are not looked at. The cuts tried lie between neighbouring
+    y: (n, k) of 1, 0 and NaN, unknown cells are ignored. The thresholds tried lie between neighbouring
     probabilities, below the lowest and above the highest; of equally good ones the nearest to one half is
     taken, and an attribute without a known yes and a known no on validation keeps one half. Raises BenchError
     without validation rows.
@@ -66,7 +102,7 @@ def threshold(
 
 
 def _best_cut(by: str, shares: np.ndarray, yes: np.ndarray) -> float:
-    """Return the cut with the highest score. shares: (n,) probabilities; yes: (n,) bool."""
+    """Return the threshold with the highest score. shares: (n,) probabilities; yes: (n,) bool."""
     if yes.all() or not yes.any():
         return 0.5
     levels = np.unique(shares)
@@ -74,12 +110,12 @@ def _best_cut(by: str, shares: np.ndarray, yes: np.ndarray) -> float:
     ends = [levels[0] / 2, (levels[-1] + 1.0) / 2]
     cuts = np.concatenate([(levels[1:] + levels[:-1]) / 2, ends, [0.5]])
     above, hits = np.sort(shares), np.sort(shares[yes])
-    said = len(above) - np.searchsorted(above, cuts)
+    positive = len(above) - np.searchsorted(above, cuts)
     true = len(hits) - np.searchsorted(hits, cuts)
     found = true / len(hits)
-    spared = 1.0 - (said - true) / (len(above) - len(hits))
+    spared = 1.0 - (positive - true) / (len(above) - len(hits))
     score = {
-        "f1": 2 * true / (said + len(hits)),
+        "f1": 2 * true / (positive + len(hits)),
         "gmean": np.sqrt(found * spared),
         "youden": found + spared - 1.0,
     }[by]

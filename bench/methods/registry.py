@@ -19,14 +19,19 @@ Adding a step is adding one entry here (`register`), with its function in the mo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
 
-from bench.spec import Value
+from bench.core import plugins
+from bench.core.cell import Value
+from bench.core.search import Search
+from bench.training.linear_head import LinearHead, LossSpec
 
 STAGES = (
     *("labels", "sampling", "augment", "mix", "head", "space", "match", "mining"),
@@ -39,7 +44,8 @@ class Param:
     """One argument of a step. `choices` closes the set of words; `low`/`high` bound numbers.
 
     `type` is int, float, str or bool; a float parameter may also take the words in `choices`
-    (tau = 0.5 or tau = auto).
+    (tau = 0.5 or tau = auto). path: whether the word is package.module:name. search: the numbers that tuning
+    tries; None: tuning leaves the argument as it is.
     """
 
     name: str
@@ -49,34 +55,13 @@ class Param:
     choices: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
-
-
-@dataclass(frozen=True)
-class LossSpec:
-    """A loss for one head, in numbers only, so that heads with different losses train side by side.
-
-    family: key of `bench.methods.losses.FAMILIES`. params: that family's numbers.
-    offset: (k,) float32 added to the logits during training only (log priors), or None.
-    link: how logits become stored scores, `softmax` or `sigmoid`.
-    bias: initial value of every class's bias.
-    scale: of a classifier of cosines, see `bench.models.layers`, or 0 for a plain linear one.
-    margins: (k,) float32, what a training row's own logit is lowered by, by its class, or None for nothing.
-    late: the share of the epochs, the last ones, in which class weights count; 1 for all of them.
-    """
-
-    family: str = "softmax"
-    params: Mapping[str, float] = field(default_factory=dict)
-    offset: np.ndarray | None = None
-    link: str = "softmax"
-    bias: float = 0.0
-    scale: float = 0.0
-    margins: np.ndarray | None = None
-    late: float = 1.0
+    path: bool = False
+    search: Search | None = None
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """What a labels step makes of n training rows.
+    """Result of a labels step on n training rows.
 
     rows: (m,) int64 rising positions of the rows that are kept. labels: (n,) int32, the class each row is
     trained as. weights: (n,) float32 factor of each row's loss, or None for all ones. found: what goes
@@ -91,7 +76,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Filled:
-    """What a labels step makes of the attributes of n training rows; k attributes, NaN for unknown.
+    """Result of a labels step on n training rows of k attributes, NaN for unknown.
 
     targets: (n, k) float32 what each cell is trained as: 1, 0, a share between, or NaN: not trained on.
     fills: (n, k) float32, the step's estimate of yes for the cells that were unknown to it, NaN elsewhere;
@@ -107,7 +92,7 @@ class Filled:
 
 @dataclass(frozen=True)
 class Resampled:
-    """What a sampling step makes of n training rows.
+    """Result of a sampling step on n training rows.
 
     rows: (m,) int64 positions among n + s rows, the first n real, the last s synthetic.
     synthetic: (s, d) float32 feature rows, labels: (s,) int32 their classes; both empty for most steps.
@@ -116,23 +101,6 @@ class Resampled:
     rows: np.ndarray
     synthetic: np.ndarray
     labels: np.ndarray
-
-
-@dataclass(frozen=True)
-class LinearHead:
-    """The last layer: logits = features @ kernel + bias. kernel: (d, k), bias: (k,), float32.
-
-    cuts: (k,) float32, the probability from which an attribute is a yes; None for one half.
-    """
-
-    kernel: np.ndarray
-    bias: np.ndarray
-    cuts: np.ndarray | None = None
-
-    def logits(self, features: np.ndarray) -> np.ndarray:
-        """Return (n, k) float32 for (n, d) float32."""
-        out: np.ndarray = features @ self.kernel + self.bias
-        return out
 
 
 class LabelsStep(Protocol):
@@ -186,7 +154,7 @@ class LossStep(Protocol):
 
 
 class PosthocStep(Protocol):
-    """Fit on validation, or on training rows; return the new head and what was chosen (for the record).
+    """Fit on validation, or on training rows; return the new head and the choices (for the record).
 
     head: the trained head. features: (n, d) validation features as the head sees them (training features for
     a step that makes the head `anew`), y: (n,) truth, or (n, k) of 1, 0 and NaN, counts: (k,) rows per class
@@ -209,23 +177,31 @@ Needs = tuple[()] | tuple[str, str]
 
 @dataclass(frozen=True)
 class StepInfo:
-    """A registered step: what it is called, where it runs, what it takes, where it comes from.
+    """A registered step: its name, stage, arguments and source.
 
+    helps: when it helps: the end of a sentence that begins so.
     stage: the stage, or a function of the resolved arguments that gives it.
     run: the step's function by stage, as "module:function", imported only when a cell trains.
-    also: functions it brings to other stages besides, in the same form (a loss with weights of its own), or a
-    function of the arguments that gives them; it then occupies those stages too.
-    check: says why resolved arguments make no sense together, or None where they do.
-    needs: an optional package that it imports, and the extra of ours that installs it; () for none; or a
-    function of the arguments that says so.
-    regimes: where it can be used. on_features: whether it must be given feature rows, which only a frozen
-    backbone has, or a function of the arguments that says so. kinds: the task kinds that can use it.
-    anew: whether a posthoc step makes the head anew, of the training rows that the loss saw; what it is given
-    then gives it a shape alone. The others are given validation rows, and change what was trained.
-    unfit: says why the step is of no use with these arguments in a regime, or None where it is.
-    beside: by regime, the steps of which one must stand beside it there, as there is nothing to share else.
+    also: further functions for other stages, in the same form (a loss with weights of its own), or a
+    function of the arguments that returns them; the step then occupies those stages too.
+    check: returns why resolved arguments do not fit together, or None.
+    needs: an optional package that it imports, and the extra that installs it; () for none; or a function
+    of the arguments.
+    regimes: where it can be used. on_features: whether it needs feature rows, which only a frozen backbone
+    has, or a function of the arguments. kinds: the task kinds that can use it.
+    anew: whether a posthoc step makes the head anew from the training rows of the loss; the given head is
+    then only a shape. The other steps receive validation rows and change the trained head.
+    unfit: returns why the step is useless with these arguments in a regime, or None.
+    beside: by regime, steps; the method must have one of them too, as nothing is shared otherwise.
+    traits: properties that other steps' conflicts and requirements can name. conflicts: names or traits of
+    steps that cannot be combined with it, each with the reason, in which {other} is the other step.
+    requires: names or traits; another step of the method must have one of them. traits and conflicts may be
+    functions of the arguments. shares_stage: whether another step may take the same stage.
+    shape: from the arguments to fields of `bench.methods.shape.Shape`. backbones: the only ones it works on;
+    reads: what the parts of its backbone must read, each of these; empty for any.
     A step of stage `augment`, `mix`, `head`, `space`, `match` or `mining` has no function: its arguments say
-    what is built. place: its turn among the steps of a stage that takes several.
+    what is built. place: its turn among the steps of a stage that takes several. complete: of a step that
+    takes arguments of any other name too, for what it calls: fills in arguments that follow from those given.
     """
 
     name: str
@@ -233,6 +209,7 @@ class StepInfo:
     run: Mapping[str, str]
     summary: str
     paper: str
+    helps: str = ""
     params: tuple[Param, ...] = ()
     regimes: tuple[str, ...] = ("frozen", "scratch", "finetune")
     kinds: tuple[str, ...] = ("multiclass",)
@@ -244,18 +221,41 @@ class StepInfo:
     place: int = 0
     unfit: Callable[[Mapping[str, Any], str], str | None] | None = None
     beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    traits: tuple[str, ...] | Callable[[Mapping[str, Any]], tuple[str, ...]] = ()
+    conflicts: Mapping[str, str] | Callable[[Mapping[str, Any]], Mapping[str, str]] = field(
+        default_factory=dict
+    )
+    requires: tuple[str, ...] = ()
+    shares_stage: bool = False
+    shape: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    backbones: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    complete: Callable[[Mapping[str, Any]], Mapping[str, Value]] | None = None
 
     def package(self, args: Mapping[str, Any]) -> Needs:
         """Return the optional package and its extra that the step needs with these arguments, or ()."""
         return self.needs(args) if callable(self.needs) else self.needs
 
     def needs_features(self, args: Mapping[str, Any]) -> bool:
-        """Tell whether the step must be given feature rows with these arguments."""
+        """Return whether the step needs feature rows with these arguments."""
         return self.on_features if isinstance(self.on_features, bool) else self.on_features(args)
 
     def brings(self, args: Mapping[str, Any]) -> Mapping[str, str]:
         """Return the functions that the step brings to other stages with these arguments."""
         return self.also(args) if callable(self.also) else self.also
+
+    def is_a(self, args: Mapping[str, Any]) -> frozenset[str]:
+        """Return the step's name and its traits with these arguments."""
+        return frozenset((self.name, *(self.traits(args) if callable(self.traits) else self.traits)))
+
+    def conflict(self, args: Mapping[str, Any], other: str, is_a: frozenset[str]) -> str | None:
+        """Return why the step cannot be combined with another of this name and these traits, or None."""
+        conflicts = self.conflicts(args) if callable(self.conflicts) else self.conflicts
+        return next((why.format(other=other) for key, why in conflicts.items() if key in is_a), None)
+
+    def shaped(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the fields of the method's shape that the step decides with these arguments."""
+        return {} if self.shape is None else self.shape(args)
 
     def stage_of(self, args: Mapping[str, Any]) -> str:
         """Return the stage this step runs in with these arguments."""
@@ -270,9 +270,16 @@ class StepInfo:
 STEPS: dict[str, StepInfo] = {}
 
 
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
 def register(info: StepInfo) -> StepInfo:
-    """Add a step to the table. Raises ValueError if its name is taken."""
-    if info.name in STEPS:
-        raise ValueError(f"step {info.name!r} is registered twice")
-    STEPS[info.name] = info
+    """Add a step to the table. Raises ValueError if its name is taken or none, or its stage is unknown."""
+    # A plug-in may come first; the package's own names are taken all the same.
+    import_module("bench.methods.steps")
+    if not _NAME.fullmatch(info.name) or info.name in ("none", "mask"):
+        raise ValueError(f"{info.name!r} cannot be a step's name: use letters, digits, _ . -")
+    if isinstance(info.stage, str) and info.stage not in STAGES:
+        raise ValueError(f"step {info.name!r} has an unknown stage {info.stage!r}: {', '.join(STAGES)}")
+    plugins.register("step", STEPS, info.name, info)
     return info

@@ -1,4 +1,4 @@
-"""Which training rows a head sees: over- and undersampling and SMOTE, drawn by imbalanced-learn."""
+"""Resampling of training rows: over- and undersampling and SMOTE, by imbalanced-learn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 from bench.methods.registry import Resampled
 
 
@@ -44,8 +44,8 @@ def undersample(args: Mapping[str, Any], y: np.ndarray, features: np.ndarray | N
 def smote(args: Mapping[str, Any], y: np.ndarray, features: np.ndarray | None, seed: int) -> Resampled:
     """Fill small classes up with points between a row and one of its k nearest of the same class.
 
-    Chawla et al. 2002; target as in oversample. A class of n <= k rows draws from n - 1 neighbours; a
-    class of one row has nothing between which to interpolate, so its row is repeated. Classes are
+    Chawla et al. 2002; target as in oversample. A class of n <= k rows draws from n - 1 neighbours; the
+    row of a class of one is repeated. Classes are
     filled one by one, straight into the result: beside the new rows, one class is in memory at a time.
     Raises BenchError without features.
     """
@@ -73,7 +73,7 @@ def _interpolate(rows: np.ndarray, k: int, random: np.random.RandomState, out: n
     from imblearn.over_sampling import SMOTE
 
     n = len(rows)
-    # SMOTE asks for two classes; one row of another takes no part in a class's neighbourhoods.
+    # SMOTE requires two classes; a single row of another does not affect the neighbourhoods.
     both = np.concatenate([rows, rows[:1]]).astype(np.float32, copy=False)
     sampler = SMOTE(sampling_strategy={0: n + len(out)}, k_neighbors=min(k, n - 1), random_state=random)
     with warnings.catch_warnings():

@@ -1,1 +1,1 @@
-"""Pure functions from stored predictions to numbers."""
+"""Numbers from predictions: metrics, intervals, resampling."""

@@ -1,4 +1,4 @@
-"""How far scores of yes can be taken at their word: log loss and calibration error of yes-or-no cells."""
+"""Log loss and calibration error of binary labels."""
 
 from __future__ import annotations
 
@@ -8,23 +8,29 @@ from bench.metrics.scores import ECE_BINS
 
 
 def log_loss(scores: np.ndarray, yes: np.ndarray) -> float | None:
-    """Return the mean of -log(score of the true answer) in nats, or None if scores are no probabilities.
+    """Return the mean of -log(score of the true answer) in nats, or None if scores are not probabilities.
 
-    scores: (m,) of yes. yes: (m,) bool. Raised to at least the eps of the scores' float type, as in
+    scores: (m,) of yes. yes: (m,) bool. Scores are clipped at the eps of their float type, as in
     scikit-learn, so that one score of 0 does not make the mean infinite.
     """
     if not _are_probabilities(scores):
         return None
+    return float(losses(scores, yes).mean())
+
+
+def losses(scores: np.ndarray, yes: np.ndarray) -> np.ndarray:
+    """Return -log of the score of the true answer, (m,) float64, the terms of `log_loss`."""
     of_yes = scores.astype(np.float64)
     own = np.where(yes, of_yes, 1.0 - of_yes).clip(np.finfo(scores.dtype).eps, 1.0)
-    return float(-np.log(own).mean())
+    out: np.ndarray = -np.log(own)
+    return out
 
 
 def ece(scores: np.ndarray, yes: np.ndarray) -> float | None:
-    """Return the expected calibration error of probabilities of yes, or None if scores are none.
+    """Return the expected calibration error of scores of yes, or None if they are not probabilities.
 
-    Cells are put into 15 bins of equal width, [0, 1/15], (1/15, 2/15], ... by their score; the result is the
-    mean, weighted by cells, of each bin's |share of yes - mean score| (Naeini et al. 2015).
+    15 bins of equal width, [0, 1/15], (1/15, 2/15], ... by score; the mean over bins, weighted by their size,
+    of |share of yes - mean score| (Naeini et al. 2015).
     """
     if not _are_probabilities(scores):
         return None

@@ -1,4 +1,4 @@
-"""How well suspects are the labels that are wrong, where the truth is known."""
+"""Detection of wrong labels, scored by the known truth."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def detection(wrong: np.ndarray, suspect: np.ndarray, doubt: np.ndarray) -> dict[str, float | int | None]:
-    """Return how well wrong labels are found, at the cut and over all cuts; None where undefined.
+    """Return metrics of the suspects and of their ranking; None where undefined.
 
-    wrong: (n,) bool, the truth. suspect: (n,) bool, the answer. doubt: (n,) higher is more doubtful.
-    `auprc` is the average precision, whose chance value is the share of wrong labels (`wrong` / `n`).
+    wrong: (n,) bool, the truth. suspect: (n,) bool, the answer. doubt: (n,), higher is more doubtful.
+    `auprc` is the average precision; its chance value is the share of wrong labels (`wrong` / `n`).
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
 

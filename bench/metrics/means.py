@@ -1,4 +1,4 @@
-"""Shares and means in which what is undefined is NaN, not 0 and not 1."""
+"""Ratios and means that are NaN where undefined."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Average over classes with these weights, NaN where all are 0; a value without weight may be NaN.
+    """Return the weighted mean over classes, NaN if all weights are 0; a value of weight 0 may be NaN.
 
     values, weights: (draws, k) -> (draws,).
     """

@@ -1,23 +1,41 @@
-"""Every number a result holds: its name, which way is better, its range, and what chance would give."""
+"""Table of metrics: names, ranges, chance values, and how a bootstrap computes them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
-from bench.errors import unknown
+from bench.core import plugins
+from bench.core.errors import unknown
 
 Direction = Literal["higher", "lower"]
+
+
+class Mean(NamedTuple):
+    """A metric as a mean. of: the value of each item. over: items, classes, or a group of classes.
+
+    A bootstrap of such a metric is one matrix product for all runs; other metrics are computed run by run.
+    """
+
+    of: str
+    over: str
 
 
 @dataclass(frozen=True)
 class MetricInfo:
     """One metric.
 
-    title: what tables call it. kinds: the kinds of task that have it. low, high: its range, None where it
-    has no bound. compared: whether a side is better for having more or less of it.
-    chance: what scores without information are expected to reach, where that is one number for all data;
-    None where it depends on the classes (then the trivial row beside the model's shows it).
+    title: its name in tables. kinds: kinds of task that have it. low, high: its range, None for no bound.
+    compared: whether runs are compared by it.
+    chance: the expected value of uninformative scores, None if it depends on the data (then the trivial row
+    shows it). per_class: whether that value is 1 / k, for k classes with test items.
+    score_based: whether it depends on more than decisions and top-5 hits. A pinned file of a multiclass task
+    holds no scores, so such a metric has no interval in comparisons with it.
+    no_bootstrap: why it has no interval at all, "" if it has.
+    means: by kind of task, the mean that it is, if it is one. small: by kind, the mean over classes whose
+    variance corrects for small classes, which resampling understates; default: `means`.
+    on_request: kinds of task whose comparisons leave it out unless the user asks for it.
     """
 
     name: str
@@ -29,6 +47,20 @@ class MetricInfo:
     high: float | None = 1.0
     kinds: tuple[str, ...] = ("multiclass",)
     compared: bool = True
+    per_class: bool = False
+    score_based: bool = False
+    means: Mapping[str, Mean] = field(default_factory=dict)
+    small: Mapping[str, Mean] = field(default_factory=dict)
+    no_bootstrap: str = ""
+    on_request: tuple[str, ...] = ()
+
+    def chance_of(self, test: Mapping[str, float | None]) -> float | None:
+        """Return the expected value of uninformative scores, None if unknown.
+
+        test: a summary of metrics and counts; `classes_scored` is read.
+        """
+        classes = test.get("classes_scored")
+        return 1 / classes if self.per_class and classes else self.chance
 
     @property
     def best(self) -> float | None:
@@ -36,7 +68,7 @@ class MetricInfo:
         return self.high if self.direction == "higher" else self.low
 
     def better(self, ours: float | None, theirs: float | None) -> bool:
-        """Say whether `ours` beats `theirs`; an undefined value beats nothing and loses to any other.
+        """Whether `ours` beats `theirs`; an undefined value beats nothing and loses to any defined one.
 
         >>> METRICS["log_loss"].better(0.1, 0.2), METRICS["f1_macro"].better(None, 0.2)
         (True, False)
@@ -45,99 +77,223 @@ class MetricInfo:
             return ours is not None
         return ours > theirs if self.direction == "higher" else ours < theirs
 
+    def best_place(self, values: Sequence[float | None]) -> int | None:
+        """Return the position of the best value, the first of equals; None if none is defined.
+
+        >>> METRICS["log_loss"].best_place([None, 0.2, 0.1, 0.1])
+        2
+        """
+        place: int | None = None
+        for index, value in enumerate(values):
+            if self.better(value, None if place is None else values[place]):
+                place = index
+        return place
+
 
 METRICS: dict[str, MetricInfo] = {}
 
 COUNTS = {
     "n": "items scored",
     "positives": "pairs of photos of one person",
-    "negatives": "pairs of photos of two people: what rates of false accepts rest on",
+    "negatives": "pairs of photos of two people, the base of false accept rates",
     "people": "people on the pairs",
-    "folds": "folds, each with a training of its own",
-    "cells": "cells scored: of all items and attributes, those whose truth is known",
+    "folds": "folds, each with its own training",
+    "cells": "labels scored: item-attribute pairs whose truth is known",
     "classes_scored": "classes with at least one test item; attributes with both a yes and a no",
 }
-"""What a summary holds beside metrics: how much they rest on. More of it is neither better nor worse."""
+"""Counts in a summary beside the metrics; neither more nor less is better."""
 
 
 def register(info: MetricInfo) -> MetricInfo:
     """Add a metric to the table. Raises ValueError if its name is taken."""
-    if info.name in METRICS or info.name in COUNTS:
+    if info.name in COUNTS:
         raise ValueError(f"metric {info.name!r} is registered twice")
-    METRICS[info.name] = info
+    plugins.register("metric", METRICS, info.name, info)
     return info
 
 
+def is_metric(name: str) -> bool:
+    """Whether a metric has this name; plug-ins may register some."""
+    return plugins.find(METRICS, name)
+
+
 def get_metric(name: str) -> MetricInfo:
-    """Return a metric by name. Raises BenchError naming the nearest one if there is none."""
-    if name not in METRICS:
+    """Return a metric by name. Raises BenchError that names the nearest one if there is none."""
+    if not is_metric(name):
         raise unknown("metric", name, METRICS)
     return METRICS[name]
 
 
 def metrics_of(kind: str) -> tuple[str, ...]:
-    """Return the names of the metrics that a kind of task has, in the order of the table."""
+    """Return the names of the metrics of a kind of task, in the order of the table."""
     return tuple(name for name, info in METRICS.items() if kind in info.kinds)
 
 
 FALSE_ACCEPTS = {"tar_far_1e1": 10, "tar_far_1e2": 100, "tar_far_1e3": 1000}
-"""Of how many different pairs one may be accepted, by the metric that says how many same pairs then are."""
+"""Different pairs per allowed false accept, by metric."""
+
+
+def compared(kind: str, asked: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the metrics for comparisons of runs of a kind: the default ones and those asked for."""
+    return tuple(
+        name
+        for name in metrics_of(kind)
+        if METRICS[name].compared and (name in asked or kind not in METRICS[name].on_request)
+    )
+
 
 _BOTH = ("multiclass", "multilabel")
 _MANY = ("multilabel",)
 _PAIRS = ("verification",)
+_ONE = ("multiclass",)
+_BY_TOP1 = {"multiclass": Mean("top1", "classes")}
 
 for _info in (
-    MetricInfo("top1_micro", "top-1", "share of items whose highest score is the true class (accuracy)"),
-    MetricInfo("top1_macro", "top-1 macro", "mean over classes of each class's top-1"),
-    MetricInfo("top5_micro", "top-5", "share of items with the true class among the five highest scores"),
-    MetricInfo("top5_macro", "top-5 macro", "mean over classes of each class's top-5"),
     MetricInfo(
-        "precision_macro", "precision macro", "mean over classes; never predicted counts as 0", kinds=_BOTH
+        "top1_micro",
+        "top-1",
+        "share of items whose highest score is the true class (accuracy)",
+        means={"multiclass": Mean("top1", "items")},
     ),
-    MetricInfo("precision_weighted", "precision weighted", "mean over classes, weighted by test support"),
     MetricInfo(
-        "precision_micro", "precision micro", "of all cells answered with yes, the share that is", kinds=_MANY
+        "top1_macro",
+        "top-1 macro",
+        "mean over classes of each class's top-1",
+        per_class=True,
+        means={"multiclass": Mean("top1", "classes")},
     ),
-    MetricInfo("recall_macro", "recall macro", "mean over classes of each class's recall", kinds=_BOTH),
-    MetricInfo("recall_weighted", "recall weighted", "weighted by test support; equals top-1"),
-    MetricInfo("recall_micro", "recall micro", "of all cells that are yes, the share found", kinds=_MANY),
+    MetricInfo(
+        "top5_micro",
+        "top-5",
+        "share of items with the true class among the five highest scores",
+        means={"multiclass": Mean("top5", "items")},
+    ),
+    MetricInfo(
+        "top5_macro",
+        "top-5 macro",
+        "mean over classes of each class's top-5",
+        means={"multiclass": Mean("top5", "classes")},
+    ),
+    MetricInfo(
+        "precision_macro",
+        "precision macro",
+        "mean over classes; a class that is never predicted counts as 0",
+        kinds=_BOTH,
+        small=_BY_TOP1,
+        on_request=_ONE,
+    ),
+    MetricInfo(
+        "precision_weighted",
+        "precision weighted",
+        "mean over classes, weighted by test support",
+        on_request=_ONE,
+    ),
+    MetricInfo(
+        "precision_micro",
+        "precision micro",
+        "share of predicted yes that is right, all labels pooled",
+        kinds=_MANY,
+    ),
+    MetricInfo(
+        "recall_macro",
+        "recall macro",
+        "mean over classes of each class's recall",
+        kinds=_BOTH,
+        means={"multiclass": Mean("top1", "classes")},
+        on_request=_ONE,
+    ),
+    MetricInfo(
+        "recall_weighted",
+        "recall weighted",
+        "weighted by test support; equals top-1",
+        on_request=_ONE,
+        means={"multiclass": Mean("top1", "items")},
+    ),
+    MetricInfo(
+        "recall_micro", "recall micro", "share of true yes that is found, all labels pooled", kinds=_MANY
+    ),
     MetricInfo(
         "specificity_macro",
         "specificity macro",
-        "mean over attributes of the share of no that is answered with no",
+        "mean over attributes of the true negative rate",
         kinds=_MANY,
     ),
     MetricInfo(
         "gmean_macro",
         "G-mean macro",
-        "mean over attributes of the root of recall times specificity",
+        "mean over attributes of the geometric mean of recall and specificity",
         kinds=_MANY,
     ),
     MetricInfo(
         "accuracy_macro", "accuracy macro", "mean over attributes of the share of right answers", kinds=_MANY
     ),
     MetricInfo(
-        "f1_micro", "F1 micro", "F1 of all answers pooled; with one label per item, top-1", kinds=_BOTH
+        "f1_micro",
+        "F1 micro",
+        "F1 of all answers pooled; equals top-1 if items have one label",
+        on_request=_ONE,
+        kinds=_BOTH,
+        means={"multiclass": Mean("top1", "items")},
     ),
-    MetricInfo("f1_macro", "F1 macro", "mean over classes of each class's F1", kinds=_BOTH),
-    MetricInfo("f1_weighted", "F1 weighted", "mean over classes of F1, weighted by test support"),
+    MetricInfo("f1_macro", "F1 macro", "mean over classes of each class's F1", kinds=_BOTH, small=_BY_TOP1),
+    MetricInfo(
+        "f1_weighted", "F1 weighted", "mean over classes of F1, weighted by test support", on_request=_ONE
+    ),
     MetricInfo("cf1", "CF1", "F1 of precision macro and recall macro", kinds=_MANY),
     MetricInfo(
-        "auc_macro", "AUC macro", "mean over classes of the one-vs-rest area", chance=0.5, kinds=_BOTH
+        "auc_macro",
+        "AUC macro",
+        "mean over classes of the one-vs-rest area",
+        chance=0.5,
+        kinds=_BOTH,
+        score_based=True,
+        means={kind: Mean("auc_macro", "items") for kind in _BOTH},
+        small={"multiclass": Mean("placement", "classes")},
     ),
-    MetricInfo("auc_weighted", "AUC weighted", "one-vs-rest area, weighted by test support", chance=0.5),
+    MetricInfo(
+        "auc_weighted",
+        "AUC weighted",
+        "one-vs-rest area, weighted by test support",
+        chance=0.5,
+        means={"multiclass": Mean("auc_weighted", "items")},
+        on_request=_ONE,
+        score_based=True,
+    ),
     MetricInfo(
         "auc_micro",
         "AUC micro",
-        "area of all cells pooled; the attributes' shares of yes alone raise it",
+        "area of all labels pooled; differences in frequency between attributes alone raise it",
         kinds=_MANY,
+        score_based=True,
+        means={"multilabel": Mean("auc_micro", "items")},
     ),
-    MetricInfo("map", "mAP", "mean over attributes of the average precision", kinds=_MANY),
-    MetricInfo("balanced_accuracy", "balanced accuracy", "mean recall over classes; equals top-1 macro"),
-    MetricInfo("many_top1", "many top-1", "top-1 macro over classes with more than 100 training images"),
-    MetricInfo("medium_top1", "medium top-1", "top-1 macro over classes with 20 to 100 training images"),
-    MetricInfo("few_top1", "few top-1", "top-1 macro over classes with fewer than 20 training images"),
+    MetricInfo("map", "mAP", "mean over attributes of the average precision", kinds=_MANY, score_based=True),
+    MetricInfo(
+        "balanced_accuracy",
+        "balanced accuracy",
+        "mean recall over classes; equals top-1 macro",
+        on_request=_ONE,
+        per_class=True,
+        means={"multiclass": Mean("top1", "classes")},
+    ),
+    MetricInfo(
+        "many_top1",
+        "many top-1",
+        "top-1 macro over classes with more than 100 training images",
+        means={"multiclass": Mean("top1", "many")},
+    ),
+    MetricInfo(
+        "medium_top1",
+        "medium top-1",
+        "top-1 macro over classes with 20 to 100 training images",
+        means={"multiclass": Mean("top1", "medium")},
+    ),
+    MetricInfo(
+        "few_top1",
+        "few top-1",
+        "top-1 macro over classes with fewer than 20 training images",
+        means={"multiclass": Mean("top1", "few")},
+    ),
     *(
         MetricInfo(
             f"{group}_auc",
@@ -145,20 +301,24 @@ for _info in (
             f"AUC macro over attributes with {bounds} known yes in training",
             chance=0.5,
             kinds=_MANY,
+            score_based=True,
+            means={"multilabel": Mean(f"{group}_auc", "items")},
         )
         for group, bounds in (("many", "more than 100"), ("medium", "20 to 100"), ("few", "fewer than 20"))
     ),
-    MetricInfo(
-        "hamming_loss", "Hamming loss", "of all cells, the share answered wrongly", "lower", kinds=_MANY
-    ),
+    MetricInfo("hamming_loss", "Hamming loss", "share of labels predicted wrongly", "lower", kinds=_MANY),
     MetricInfo(
         "jaccard",
         "Jaccard",
-        "mean over items of shared yes by all yes, true or answered; 1 where there is none",
+        "mean over items of intersection over union of true and predicted yes; 1 if both are empty",
         kinds=_MANY,
     ),
     MetricInfo(
-        "exact_match", "exact match", "share of items with every known cell answered right", kinds=_MANY
+        "exact_match",
+        "exact match",
+        "share of items with every known label predicted right",
+        kinds=_MANY,
+        means={"multilabel": Mean("exact_match", "items")},
     ),
     MetricInfo(
         "log_loss",
@@ -167,11 +327,25 @@ for _info in (
         "lower",
         high=None,
         kinds=_BOTH,
+        means={kind: Mean("log_loss", "items") for kind in _BOTH},
+        score_based=True,
     ),
     MetricInfo(
-        "ece", "calibration error", "expected gap of score and outcome, 15 bins", "lower", kinds=_BOTH
+        "ece",
+        "calibration error",
+        "expected gap between score and outcome, 15 bins",
+        "lower",
+        kinds=_BOTH,
+        score_based=True,
+        no_bootstrap="resampling biases a sum of absolute gaps upwards",
     ),
-    MetricInfo("accuracy", "accuracy", "share of pairs answered right; the mean over folds", kinds=_PAIRS),
+    MetricInfo(
+        "accuracy",
+        "accuracy",
+        "share of pairs classified right; mean over folds",
+        kinds=_PAIRS,
+        means={"verification": Mean("accuracy", "items")},
+    ),
     MetricInfo(
         "accuracy_fold_se",
         "accuracy SE",
@@ -181,28 +355,36 @@ for _info in (
         compared=False,
     ),
     MetricInfo(
-        "auc", "AUC", "area under the ROC curve of the pairs; the mean over folds", chance=0.5, kinds=_PAIRS
+        "auc",
+        "AUC",
+        "area under the ROC curve of the pairs; mean over folds",
+        chance=0.5,
+        kinds=_PAIRS,
+        score_based=True,
+        means={"verification": Mean("auc", "items")},
     ),
     MetricInfo(
         "eer",
         "EER",
-        "where as many different pairs are accepted as same ones rejected, the share of them",
+        "error rate at the threshold where false accepts equal false rejects",
         "lower",
         chance=0.5,
         kinds=_PAIRS,
+        score_based=True,
     ),
     *(
         MetricInfo(
             f"tar_far_1e{power}",
             f"TAR at FAR 1e-{power}",
-            f"share of same pairs accepted where of {10**power:,} different pairs at most one is",
+            f"true accept rate at a false accept rate of 1 in {10**power:,}",
             chance=10.0**-power,
             kinds=_PAIRS,
+            score_based=True,
         )
         for power in (1, 2, 3)
     ),
-    MetricInfo("precision", "precision", 'share of the pairs answered with "same" that are', kinds=_PAIRS),
-    MetricInfo("recall", "recall", 'share of the same pairs answered with "same"', kinds=_PAIRS),
-    MetricInfo("f1", "F1", 'F1 of "same" at the cut', kinds=_PAIRS),
+    MetricInfo("precision", "precision", 'share of the "same" answers that are right', kinds=_PAIRS),
+    MetricInfo("recall", "recall", 'share of the same pairs answered "same"', kinds=_PAIRS),
+    MetricInfo("f1", "F1", 'F1 of "same" at the threshold', kinds=_PAIRS),
 ):
     register(_info)

@@ -1,1 +1,1 @@
-"""Tables and what renders them; deciding happens elsewhere."""
+"""Tables, plots and pages of results and data."""

@@ -1,71 +1,123 @@
-"""Draws values with their intervals beside names: boards, classes, effects.
+"""Plots of named values with intervals: leaderboards, classes, effects.
 
-As in `bench.report.plots`, each function returns what makes a figure in a theme's colours.
+Each function returns a function that draws the figure in a theme, as in `bench.report.plots`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.report.plots import ROW, Draw, canvas, short
-from bench.report.theme import Theme
+from bench.core.plotting import ROW, Draw, Theme, bar_names, canvas, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+STRONG, WORSE, QUIET = "strong", "worse", "quiet"
+"""Tones of marks: a filled dot, a filled triangle that points down, a hollow dot."""
+
+PANELS = 3
+"""Most panels in a row."""
+
 
 @dataclass(frozen=True)
 class Mark:
-    """One value with its interval on an axis of names. loud: whether it stands in the front."""
+    """One named value with its interval. chosen: whether it is a diamond with its name in bold."""
 
     name: str
     value: float | None
     low: float | None = None
     high: float | None = None
-    loud: bool = True
+    tone: str = STRONG
+    chosen: bool = False
 
 
-def ranking(marks: Sequence[Mark], label: str, trivial: float | None) -> Draw:
-    """Dots with intervals, best on top; the loud ones cannot be told from the best."""
+@dataclass(frozen=True)
+class Panel:
+    """Dots of one metric. line: position of a vertical line, if it is near the dots. line_name: its label."""
+
+    title: str
+    marks: Sequence[Mark]
+    line: float | None = None
+    line_name: str = ""
+
+
+def dots(panels: Sequence[Panel]) -> Draw:
+    """Draw panels of dots with intervals, first on top; all panels have the same names in the same order."""
 
     def draw(theme: Theme) -> Figure:
-        figure = canvas(7.2, 0.9 + ROW * len(marks))
-        axes = figure.subplots()
-        for row, mark in enumerate(marks):
-            _dot(axes, row, mark, theme.ours if mark.loud else theme.quiet, filled=mark.loud)
-        _names(axes, [mark.name for mark in marks])
-        axes.set_xlabel(label)
-        axes.grid(True, axis="x")
-        if trivial is not None and _near(trivial, marks):
-            axes.axvline(trivial, color=theme.quiet, linestyle=":")
-            axes.annotate("trivial", (trivial, 0), color=theme.quiet, fontsize=8, rotation=90, va="top")
+        columns = 1 if theme.is_narrow else min(PANELS, len(panels))
+        rows, count = math.ceil(len(panels) / columns), len(panels[0].marks)
+        height = ROW * (1.8 if theme.is_narrow else 1.0) * count
+        figure = canvas(theme, 7.2, 0.2 + rows * (0.62 + height))
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for axes in grid.flat[len(panels) :]:
+            axes.set_axis_off()
+        for place, (axes, panel) in enumerate(zip(grid.flat, panels, strict=False)):
+            _panel(theme, axes, panel, named=place % columns == 0)
         return figure
 
     return draw
 
 
+def _panel(theme: Theme, axes: Axes, panel: Panel, named: bool) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for row, mark in enumerate(panel.marks):
+        _dot(theme, axes, row, mark)
+    bar_names(theme, axes, [mark.name if named else "" for mark in panel.marks])
+    if theme.is_narrow:
+        _names_above(axes, panel.marks)
+    else:
+        for label, mark in zip(axes.get_yticklabels(), panel.marks, strict=True):
+            label.set_fontweight("bold" if mark.chosen else "normal")
+    axes.set_title(panel.title, fontsize=9)
+    axes.grid(True, axis="x")
+    # More labels would run into each other.
+    axes.xaxis.set_major_locator(MaxNLocator(4 if named and not theme.is_narrow else 3, min_n_ticks=2))
+    axes.tick_params(axis="x", labelsize=8)
+    if panel.line is None or not _near(panel.line, panel.marks):
+        return
+    axes.axvline(
+        panel.line, color=theme.quiet, linewidth=1, linestyle=":" if panel.line_name else "-", zorder=0
+    )
+    if panel.line_name:
+        across = axes.get_xaxis_transform()
+        text = axes.text(panel.line, 0.01, f" {panel.line_name}", transform=across, rotation=90, fontsize=7)
+        text.set(ha="left", va="bottom", color=theme.quiet)
+
+
+def _names_above(axes: Axes, marks: Sequence[Mark]) -> None:
+    """Write each name above its dot, so that the whole width is left for the intervals."""
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_ylim(len(marks) - 0.6, -0.75)
+    for row, mark in enumerate(marks):
+        across = axes.get_yaxis_transform()
+        text = axes.text(0, row - 0.16, short(mark.name), transform=across, fontsize=8, va="bottom")
+        text.set_fontweight("bold" if mark.chosen else "normal")
+
+
 def _near(value: float, marks: Sequence[Mark]) -> bool:
-    """Say whether a line at the value would leave room for the marks."""
+    """Whether a line at the value leaves enough room for the marks."""
     known = [mark.value for mark in marks if mark.value is not None]
     return bool(known) and abs(value - min(known)) < 3 * max(max(known) - min(known), 0.02)
 
 
-def _dot(axes: Axes, row: float, mark: Mark, color: str, filled: bool = True) -> None:
+def _dot(theme: Theme, axes: Axes, row: float, mark: Mark) -> None:
     if mark.value is None:
         return
+    color = {STRONG: theme.ours, WORSE: theme.theirs}.get(mark.tone, theme.quiet)
+    color, shape, size = (theme.theirs, "D", 7.0) if mark.chosen else (color, "o", 5.5)
+    if mark.tone == WORSE:
+        shape = "v"
     if mark.low is not None and mark.high is not None:
         axes.plot([mark.low, mark.high], [row, row], color=color, linewidth=1.6, solid_capstyle="butt")
-    face = color if filled else axes.get_facecolor()
-    axes.plot([mark.value], [row], "o", color=color, markerfacecolor=face, markersize=5.5)
-
-
-def _names(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), [short(name) for name in names])
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
+    face = axes.get_facecolor() if mark.tone == QUIET else color
+    axes.plot([mark.value], [row], shape, color=color, markerfacecolor=face, markersize=size)
 
 
 def classes(
@@ -75,13 +127,13 @@ def classes(
     what: str = "top-1",
     chance: float | None = None,
 ) -> Draw:
-    """Draw a bar with its interval for each class, beside the baseline's where it has one.
+    """Draw a bar with an interval for each class, beside the baseline's if there is one.
 
-    what: is shown. chance: where a line stands that tells what no information gives.
+    what: the axis label. chance: position of a line at chance level.
     """
 
     def draw(theme: Theme) -> Figure:
-        figure = canvas(7.2, 1.0 + (1.6 if theirs else 1) * ROW * len(ours))
+        figure = canvas(theme, 7.2, 1.0 + (1.6 if theirs else 1) * ROW * len(ours))
         axes = figure.subplots()
         sides = [(ours, theme.ours, labels[0], "")]
         if theirs:
@@ -96,36 +148,14 @@ def classes(
             for row, mark in zip(rows, marks, strict=True):
                 if mark.low is not None and mark.high is not None:
                     axes.plot([mark.low, mark.high], [row, row], color=theme.ink, linewidth=1)
-        _names(axes, [mark.name for mark in ours])
+        bar_names(theme, axes, [mark.name for mark in ours])
         axes.set_xlim(0, 1)
         axes.set_xlabel(what)
         axes.grid(True, axis="x")
         if chance is not None:
             axes.axvline(chance, color=theme.ink, linestyle=":", linewidth=1)
         if theirs:
-            figure.legend(loc="outside upper center", ncols=2)
-        return figure
-
-    return draw
-
-
-def effects(panels: Mapping[str, Sequence[Mark]], base: str = "none") -> Draw:
-    """A panel for each metric: how far each method moves it from where `base` leaves it."""
-
-    def draw(theme: Theme) -> Figure:
-        methods = max(len(marks) for marks in panels.values())
-        figure = canvas(1.9 + 1.75 * len(panels), 1.2 + ROW * methods)
-        row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-        for axes, (title, marks) in zip(row, panels.items(), strict=True):
-            axes.axvline(0, color=theme.quiet, linewidth=1)
-            for place, mark in enumerate(marks):
-                _dot(axes, place, mark, theme.ours if mark.loud else theme.quiet, filled=mark.loud)
-            axes.set_title(title, fontsize=8)
-            axes.grid(True, axis="x")
-            axes.tick_params(axis="y", length=0)
-            axes.locator_params(axis="x", nbins=4)
-        _names(row[0], [mark.name for mark in next(iter(panels.values()))])
-        figure.supxlabel(f"difference to {base}", fontsize=9)
+            figure.legend(loc="outside upper center", ncols=1 if theme.is_narrow else 2)
         return figure
 
     return draw

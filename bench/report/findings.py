@@ -1,22 +1,20 @@
-"""What a report shows of one cell's answers: confusions, calibration, curves, the hardest items. Pure."""
+"""Analysis of one cell's answers for a report: confusions, calibration, curves, hardest items."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from bench import stats
+from bench.core.predictions import Predictions
+from bench.core.table import Column, Table
+from bench.metrics import intervals
 from bench.metrics import scores as on_scores
 from bench.metrics.confusion import confusion
-from bench.report.plots import Bin, Curve, Line
-from bench.report.table import Column, Table
-from bench.spec import Predictions
+from bench.report.plots import Bin, Line
 
 POINTS = 400
-"""Of a drawn curve: more would not be seen."""
+"""Most points of a plotted curve."""
 
 
 def confusion_shares(pred: Predictions) -> np.ndarray:
@@ -28,7 +26,7 @@ def confusion_shares(pred: Predictions) -> np.ndarray:
 
 
 def confusion_table(pred: Predictions, rows: int = 25) -> Table:
-    """Return the most frequent wrong answers, the largest numbers of items first."""
+    """Return the most frequent wrong answers, by falling number of items."""
     counts = confusion(pred)
     total = counts.sum(axis=1)
     np.fill_diagonal(counts, 0)
@@ -54,28 +52,29 @@ def confusion_table(pred: Predictions, rows: int = 25) -> Table:
 
 
 def calibration(pred: Predictions) -> list[Bin]:
-    """Return the bins of the calibration error that have items; none if scores are no probabilities."""
+    """Return the non-empty bins of the calibration error; none if scores are not probabilities."""
     if not on_scores.are_probabilities(pred.scores):
         return []
     confidence = pred.scores.max(axis=1).astype(np.float64)
-    right = pred.scores.argmax(axis=1) == pred.truth
+    return reliability_bins(confidence, pred.scores.argmax(axis=1) == pred.truth)
+
+
+def reliability_bins(confidence: np.ndarray, right: np.ndarray) -> list[Bin]:
+    """Return the bins that have items. confidence: (n,) probabilities. right: (n,) bool, what came true."""
     width = on_scores.ECE_BINS
     place = np.clip(np.ceil(confidence * width).astype(np.int64) - 1, 0, width - 1)
     out = []
     for index in np.unique(place):
         inside = place == index
         n, hits = int(inside.sum()), int(right[inside].sum())
-        interval = stats.wilson(hits, n)
+        interval = intervals.wilson(hits, n)
         mean = float(confidence[inside].mean())
         out.append(Bin(index / width, (index + 1) / width, n, mean, hits / n, interval.low, interval.high))
     return out
 
 
 def pooled_curves(name: str, pred: Predictions) -> tuple[Line, Line]:
-    """Return the ROC and the precision-recall curve of all decisions "is it this class?" pooled.
-
-    Each item decides k times; equal scores are decided together.
-    """
+    """Return the micro-averaged ROC and precision-recall curves over all item-class pairs."""
     k = pred.scores.shape[1]
     positive = (np.arange(k) == pred.truth[:, None]).ravel()
     flat = pred.scores.ravel()
@@ -93,7 +92,7 @@ def pooled_curves(name: str, pred: Predictions) -> tuple[Line, Line]:
 
 @dataclass(frozen=True)
 class Hard:
-    """An item with a low score for its true class. score: that one; answer_score: of the class answered."""
+    """A misclassified item. score: of its true class. answer_score: of the predicted class."""
 
     item: str
     truth: str
@@ -103,7 +102,7 @@ class Hard:
 
 
 def hardest(pred: Predictions, count: int) -> list[Hard]:
-    """Return the wrongly answered items with the lowest scores for their true class, the lowest first."""
+    """Return the misclassified items with the lowest scores of their true class, lowest first."""
     rows = np.arange(len(pred.items))
     own, answers = pred.scores[rows, pred.truth], pred.scores.argmax(axis=1)
     order = np.lexsort((rows, own))
@@ -117,18 +116,3 @@ def hardest(pred: Predictions, count: int) -> list[Hard]:
         )
         for row in order[answers[order] != pred.truth[order]][:count]
     ]
-
-
-def loss_curve(name: str, histories: Iterable[Sequence[Mapping[str, Any]]]) -> Curve | None:
-    """Return the losses of one setting's seeds by epoch, None where no history is stored."""
-    stored = [history for history in histories if history]
-    if not stored:
-        return None
-    length = max(len(history) for history in stored)
-    sides = []
-    for key in ("loss", "val_loss"):
-        lines = np.full((len(stored), length), np.nan)
-        for line, history in zip(lines, stored, strict=True):
-            line[: len(history)] = [np.nan if row.get(key) is None else row[key] for row in history]
-        sides.append(lines)
-    return Curve(name, *sides)

@@ -1,47 +1,55 @@
-"""Writes a page: one HTML file that needs nothing beside it, and its plots as files of their own.
+"""HTML writer of pages: one self-contained file, and its plots as separate files.
 
-Everything that is text goes through jinja2's escaping; the page's own policy forbids it any request and any
-script but the one it was written with.
+Jinja2 escapes all text; the page's content security policy forbids requests and any script but its own.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from bench.errors import StoreError
-from bench.report.page import Figure, Gallery, Page, Picture, Points, Words
-from bench.report.render import MISSING, shown
-from bench.report.table import Column, Table
-from bench.report.text import visible
-from bench.report.theme import DARK, LIGHT, drawn
-from bench.spec import finite
+from bench.core.atomic_files import replacing
+from bench.core.cell import finite
+from bench.core.errors import StoreError
+from bench.core.plotting import DARK, LIGHT, recoloured, rendered
+from bench.core.safe_text import visible
+from bench.core.table import Column, Table
+from bench.report.page import Answer, Figure, Gallery, Page, Picture, Points, Section, Words
+from bench.report.render import MISSING, NUMBERS, shown
 
 INDEX = "index.html"
 PLOTS = "plots"
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
-_KINDS = {Words: "words", Points: "points", Table: "table", Figure: "figure", Gallery: "gallery"}
+_KINDS = {
+    Words: "words",
+    Points: "points",
+    Answer: "answer",
+    Table: "table",
+    Figure: "figure",
+    Gallery: "gallery",
+}
 
 
 def write_page(page: Page, folder: Path) -> Path:
-    """Write `index.html` and `plots/*.png, *.svg` into a folder, made if need be; return the page's path.
+    """Write `index.html` and `plots/*.png, *.svg` into a folder, made if missing; return the page's path.
 
-    The page itself is written last and whole, over an older one. Raises StoreError (one line) for a folder
-    that cannot be written.
+    The page is written last and whole, replacing an older one. Raises StoreError (one line) for a folder that
+    cannot be written.
     """
     try:
         (folder / PLOTS).mkdir(parents=True, exist_ok=True)
-        work = folder / f".{INDEX}.tmp"
-        work.write_text(render_page(page, folder / PLOTS), encoding="utf-8", newline="")
-        os.replace(work, folder / INDEX)
+        text = render_page(page, folder / PLOTS)
+        with replacing(folder / INDEX) as work:
+            work.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         why = error.strerror or str(error)
         raise StoreError(f"report folder {str(folder)!r}: {why}; choose another with --out DIR") from None
@@ -49,7 +57,7 @@ def write_page(page: Page, folder: Path) -> Path:
 
 
 def render_page(page: Page, plots: Path) -> str:
-    """Return the page as HTML text; its plots are drawn, and written into the folder `plots`."""
+    """Return the page as HTML text and write its plots into the folder `plots`."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -61,12 +69,13 @@ def render_page(page: Page, plots: Path) -> str:
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     return environment.get_template("report.html.jinja").render(
         page=page,
-        # Ours, and the only text that is not escaped; the policy names the hash of just these two.
+        # The only text that is not escaped; the policy allows exactly these two by hash.
         style=style,
         script=script,
         policy=_policy(style, script),
         kind=lambda block: _KINDS[type(block)],
-        cells=_cells,
+        layout=_layout,
+        ids=_ids(page.sections),
         figure=lambda figure: _figure(figure, plots),
         picture=_picture,
         number=_is_number,
@@ -80,30 +89,101 @@ def _policy(style: str, script: str) -> str:
 
 
 def _is_number(column: Column) -> bool:
-    return column.kind not in ("text", "bool")
+    return column.kind in NUMBERS
 
 
-def _cells(table: Table) -> list[list[dict[str, Any]]]:
-    """Return what each cell shows and, for a number, the unrounded value that rows are sorted by."""
-    return [[_cell(column, row) for column in table.columns] for row in table.rows]
+def _ids(sections: Sequence[Section], before: str = "s") -> dict[str, str]:
+    """Return the id of the first section of each title."""
+    out: dict[str, str] = {}
+    for place, section in enumerate(sections, 1):
+        own = f"{before}{place}"
+        for title, name in {section.title: own, **_ids(section.sections, f"{own}-")}.items():
+            out.setdefault(title, name)
+    return out
 
 
-def _cell(column: Column, row: Mapping[str, Any]) -> dict[str, Any]:
-    value: Any = row.get(column.key)
-    value = finite(value.item() if hasattr(value, "item") else value)
+@dataclass(frozen=True)
+class _Cell:
+    """Text of a cell and, in a column with intervals, of its interval. sort: the unrounded number."""
+
+    text: str
+    spread: str | None
+    sort: str | None
+    empty: bool
+    number: bool
+
+
+@dataclass(frozen=True)
+class _Row:
+    cells: Sequence[_Cell]
+    marked: bool
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """A table as a page shows it. groups: headings of neighbouring columns, with how many each spans."""
+
+    columns: Sequence[Column]
+    groups: Sequence[tuple[str, int]]
+    rows: Sequence[_Row]
+
+
+def _layout(table: Table) -> _Layout:
+    within = {key for column in table.columns for key in column.spread}
+    columns = [column for column in table.columns if column.key not in within]
+    groups = [(name, len(list(own))) for name, own in groupby(columns, lambda column: column.group)]
+    spreads = [[_spread(column, row) for row in table.rows] for column in columns]
+    # A column without any interval needs no room for one.
+    spread_out = [any(own) for own in spreads]
+    rows = [
+        _Row(
+            [
+                _cell(column, row, own[place] if some else None)
+                for column, own, some in zip(columns, spreads, spread_out, strict=True)
+            ],
+            bool(table.marked and row.get(table.marked)),
+        )
+        for place, row in enumerate(table.rows)
+    ]
+    return _Layout(columns, groups if any(name for name, _ in groups) else (), rows)
+
+
+def _spread(column: Column, row: Mapping[str, Any]) -> str:
+    """Return the interval or standard deviation beside a value, empty where it is undefined."""
+    ends = [shown(column, _value(row.get(key))) for key in column.spread]
+    if not ends or MISSING in ends:
+        return ""
+    # A difference's interval has signs, a standard deviation has none.
+    return f"±{ends[0].lstrip('+')}" if len(ends) == 1 else f"[{', '.join(ends)}]"
+
+
+def _cell(column: Column, row: Mapping[str, Any], spread: str | None) -> _Cell:
+    value = _value(row.get(column.key))
     number = isinstance(value, int | float) and not isinstance(value, bool)
     text = f"{value:,.0f}" if number and column.kind == "int" else shown(column, value)
-    return {"text": visible(text), "sort": repr(value) if number else None, "empty": text == MISSING}
+    return _Cell(visible(text), spread, repr(value) if number else None, text == MISSING, _is_number(column))
+
+
+def _value(value: Any) -> Any:
+    return finite(value.item() if hasattr(value, "item") else value)
 
 
 def _figure(figure: Figure, plots: Path) -> dict[str, str]:
-    """Draw a figure for both kinds of screen, write its files, and return what the page needs of it."""
-    files = drawn(figure.draw, LIGHT, ("svg", "png"))
+    """Draw a figure for screens light and dark, wide and narrow; write its files; return links and images."""
+    files = rendered(figure.draw, LIGHT, ("svg", "png"))
     for fmt, data in files.items():
         (plots / f"{figure.name}.{fmt}").write_bytes(data)
-    dark = drawn(figure.draw, DARK, ("svg",))["svg"]
+    images = {"light": files["svg"]}
+    if figure.vector:
+        images["small"] = rendered(figure.draw, LIGHT.narrow, ("svg",))["svg"]
+        images |= {
+            dark: recoloured(images[light], LIGHT, DARK)
+            for light, dark in (("light", "dark"), ("small", "small_dark"))
+        }
+    else:
+        images["dark"] = rendered(figure.draw, DARK, ("svg",))["svg"]
     links = {fmt: f"{PLOTS}/{figure.name}.{fmt}" for fmt in files}
-    return {"light": _data_uri("svg+xml", files["svg"]), "dark": _data_uri("svg+xml", dark), **links}
+    return {**{key: _data_uri("svg+xml", data) for key, data in images.items()}, **links}
 
 
 def _picture(picture: Picture) -> str:

@@ -1,20 +1,18 @@
-"""How well methods told cells that were hidden from them, beside what these cells are."""
+"""Tables of imputed labels, scored by their hidden truth."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.core.table import Column, Table
 from bench.metrics.registry import METRICS
-from bench.report.settings import Record, settings_of
-from bench.report.table import Column, Table
-from bench.report.tables import metric_column
-
-PART = "imputed"
-"""The part of a cell's predictions and metrics that is about hidden training cells."""
+from bench.report.cell_tables import IMPUTED
+from bench.report.result_tables import metric_column
+from bench.store.settings import Record, settings_of
 
 SCORES = ("auc_macro", "f1_macro", "accuracy_macro", "log_loss", "ece")
-"""How hidden cells were ranked and decided, and how honest the probabilities are."""
+"""Metrics of imputed labels: ranking, decisions, calibration."""
 
 _ATTRIBUTE = (
     Column("class", "attribute"),
@@ -29,19 +27,19 @@ _ATTRIBUTE = (
 
 
 def imputation_table(records: Sequence[Record]) -> Table | None:
-    """Return means over seeds of the scores on hidden training cells, or None where no method filled any."""
+    """Return mean scores over seeds on hidden training labels, None if no method imputed any."""
     body = []
     for setting in settings_of(records):
-        parts = [record["metrics"][PART] for record in setting.records if PART in record["metrics"]]
-        if parts:
+        seeds = [record["metrics"][IMPUTED] for record in setting.records if IMPUTED in record["metrics"]]
+        if seeds:
             body.append(
                 {
                     "stage": setting.cell["stage"],
                     "backbone": setting.cell["backbone"],
                     "method": setting.cell["method_text"],
                     "setting": setting.differs,
-                    "cells": parts[0].get("cells"),
-                    **{name: _mean(parts, name) for name in SCORES},
+                    "cells": seeds[0].get("cells"),
+                    **{name: _mean(seeds, name) for name in SCORES},
                 }
             )
     if not body:
@@ -54,18 +52,18 @@ def imputation_table(records: Sequence[Record]) -> Table | None:
         Column("cells", "cells", "int"),
         *(metric_column(name) for name in SCORES),
     ]
-    notes = ["cells: training cells that were unknown to the method and whose truth is known; no test image."]
+    notes = ["cells: training labels hidden from the method, whose truth is known; no test image."]
     if any(row["auc_macro"] == 0.5 for row in body):
-        notes.append("AUC of .5: one value for all cells of an attribute, which ranks nothing.")
-    return Table("Hidden training labels as methods told them, mean over seeds", columns, body, notes)
+        notes.append("AUC of .5: one value for all labels of an attribute, which ranks nothing.")
+    return Table("Imputed training labels, mean over seeds", columns, body, notes)
 
 
 def hidden_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return a cell's scores on hidden training cells by attribute. rows: the kind's `per_class` of them."""
-    return Table("Hidden training labels as the method told them", _ATTRIBUTE, rows)
+    """Return a cell's scores on hidden training labels by attribute. rows: their `per_class` rows."""
+    return Table("Imputed training labels", _ATTRIBUTE, rows)
 
 
-def _mean(parts: Sequence[Mapping[str, Any]], name: str) -> float | None:
-    values = [part.get(name) for part in parts]
+def _mean(seeds: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    values = [metrics.get(name) for metrics in seeds]
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known and len(known) == len(values) else None

@@ -1,15 +1,15 @@
-"""A page as data: headings, words, tables, figures and pictures; `bench.report.html` writes it."""
+"""Pages as data: headings, text, tables, figures and pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bench.report.table import Table
+from bench.core.table import Table
 
 if TYPE_CHECKING:
-    from bench.report.theme import Theme
+    from bench.core.plotting import Theme
 
 
 @dataclass(frozen=True)
@@ -21,27 +21,36 @@ class Words:
 
 @dataclass(frozen=True)
 class Points:
-    """Sentences that a reader must not miss, one under the other."""
+    """Sentences that a reader must not miss, as a list."""
 
     lines: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot. name: of its files, portable. alt: what it shows, in words, for those who cannot see it.
+    """A plot. name: of its files. alt: a description in words. draw: draws the figure in a theme.
 
-    draw: makes the matplotlib figure in the colours of a theme; called once for each theme.
+    vector: whether it has no raster image, only the theme's colours, and a form for telephones.
     """
 
     name: str
     alt: str
     caption: str
     draw: Callable[[Theme], Any]
+    vector: bool = True
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Sentences that answer a page's question, the most important first, beside a figure."""
+
+    lines: Sequence[str]
+    figure: Figure
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One item that was judged. image: the bytes of a small JPEG, None where the data cannot be reached."""
+    """One item. image: the bytes of a small JPEG, None if the data is not available."""
 
     title: str
     lines: Sequence[str]
@@ -56,12 +65,12 @@ class Gallery:
     pictures: Sequence[Picture]
 
 
-Block = Words | Points | Table | Figure | Gallery
+Block = Words | Points | Answer | Table | Figure | Gallery
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, what stands under it, and the sections below that."""
+    """A heading, its blocks and its subsections."""
 
     title: str
     blocks: Sequence[Block] = ()
@@ -70,8 +79,9 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """All of a report. lead: one paragraph under its title."""
+    """A whole report. lead: a paragraph under its title. links: titles of sections by what leads to them."""
 
     title: str
     lead: str
     sections: Sequence[Section] = field(default_factory=tuple)
+    links: Mapping[str, str] = field(default_factory=dict)

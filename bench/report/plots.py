@@ -1,55 +1,31 @@
-"""Draws what a cell answered and how it learned: the confusion matrix, losses, calibration, curves.
+"""Plots of one cell's answers: confusion matrix, calibration, ROC and precision-recall curves.
 
-Each function returns what makes a matplotlib figure in a theme's colours. Numbers come in decided: nothing
-here computes more than where a mark goes.
+Each function takes final numbers and returns a function that draws the figure in a theme.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.report.text import visible
-from bench.report.theme import Theme
+from bench.core.plotting import Draw, Theme, canvas, short, two_panels
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Draw = Callable[[Theme], "Figure"]
-
-LONGEST = 44
-"""Characters of a name on an axis."""
-
-ROW = 0.24
-"""Inches that a row of dots or bars takes."""
-
-
-def short(name: str, longest: int = LONGEST) -> str:
-    """Return a name that fits on an axis, safe to put into an SVG."""
-    text = visible(name)
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
-
-
-def canvas(width: float, height: float) -> Figure:
-    """Return an empty figure of so many inches."""
-    from matplotlib.figure import Figure as Canvas
-
-    return Canvas(figsize=(width, height), layout="constrained")
-
 
 def heat(shares: np.ndarray, names: Sequence[str]) -> Draw:
-    """Draw a confusion matrix, (k, k) shares of each true class's items, NaN where it has none."""
+    """Draw a confusion matrix. shares: (k, k) of each true class's items, NaN for a class without any."""
 
     def draw(theme: Theme) -> Figure:
         from matplotlib.colors import LinearSegmentedColormap
 
         k = len(names)
         side = min(12.0, max(4.6, 2.4 + 0.22 * k))
-        figure = canvas(side + 0.6, side)
+        figure = canvas(theme, side + 0.6, side)
         axes = figure.subplots()
         colors = LinearSegmentedColormap.from_list(theme.name, theme.heat)
         image = axes.imshow(shares, cmap=colors, vmin=0, vmax=1, aspect="equal")
@@ -78,47 +54,8 @@ def _write_shares(axes: Axes, shares: np.ndarray, image: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """Losses of one setting by epoch, (seeds, epochs) each, NaN after a seed has stopped."""
-
-    name: str
-    train: np.ndarray
-    val: np.ndarray
-
-
-def losses(curves: Sequence[Curve]) -> Draw:
-    """Small panels, one a setting: training loss solid, validation loss dashed, a line for each seed."""
-
-    def draw(theme: Theme) -> Figure:
-        columns = min(3, len(curves))
-        rows = math.ceil(len(curves) / columns)
-        figure = canvas(0.6 + 2.4 * columns, 0.5 + 1.8 * rows)
-        panels = figure.subplots(rows, columns, squeeze=False, sharex=True)
-        for axes, curve in zip(panels.flat, curves, strict=False):
-            for label, values, color, style in (
-                ("training", curve.train, theme.ours, "-"),
-                ("validation", curve.val, theme.theirs, "--"),
-            ):
-                for seed, line in enumerate(values):
-                    said = label if seed == 0 else None
-                    axes.plot(range(1, len(line) + 1), line, style, color=color, linewidth=1.1, label=said)
-            axes.set_title(short(curve.name), fontsize=8)
-            axes.set_ylim(bottom=0)
-            axes.grid(True)
-        for axes in panels.flat[len(curves) :]:
-            axes.set_visible(False)
-        figure.supxlabel("epoch", fontsize=9)
-        figure.supylabel("loss", fontsize=9)
-        handles, labels = panels.flat[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=2)
-        return figure
-
-    return draw
-
-
-@dataclass(frozen=True)
 class Bin:
-    """Items whose highest score is in low..high: how many, its mean, the share that is right (interval)."""
+    """Items whose highest score is in low..high: number, mean score, accuracy with its interval."""
 
     low: float
     high: float
@@ -129,20 +66,18 @@ class Bin:
     accuracy_high: float
 
 
-def reliability(
-    bins: Sequence[Bin], labels: tuple[str, str] = ("accuracy", "confidence (highest score)")
-) -> Draw:
-    """Accuracy against confidence, and below how many items have which confidence."""
+def reliability(bins: Sequence[Bin], labels: tuple[str, str]) -> Draw:
+    """Draw accuracy against confidence, above a histogram of confidence."""
 
     def draw(theme: Theme) -> Figure:
-        figure = canvas(4.8, 5.4)
+        figure = canvas(theme, 4.8, 5.4)
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         upper.plot([0, 1], [0, 1], linestyle=":", color=theme.quiet, label="perfectly calibrated")
         for index, item in enumerate(bins):
             ends = [item.accuracy_low, item.accuracy_high]
             upper.plot([item.confidence] * 2, ends, color=theme.ours, linewidth=1.4)
-            said = labels[0] if index == 0 else None
-            upper.plot([item.confidence], [item.accuracy], "o", color=theme.ours, markersize=5, label=said)
+            named = labels[0] if index == 0 else None
+            upper.plot([item.confidence], [item.accuracy], "o", color=theme.ours, markersize=5, label=named)
         upper.set_ylim(0, 1)
         upper.set_ylabel(labels[0])
         upper.grid(True)
@@ -159,7 +94,7 @@ def reliability(
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: where it goes, and what the legend says."""
+    """One curve and its name in the legend."""
 
     name: str
     x: np.ndarray
@@ -167,16 +102,15 @@ class Line:
 
 
 def curves(left: Sequence[Line], right: Sequence[Line]) -> Draw:
-    """ROC curves and precision-recall curves side by side."""
+    """Draw ROC curves and precision-recall curves side by side."""
 
     def draw(theme: Theme) -> Figure:
-        figure = canvas(7.2, 3.7)
-        roc, precision = figure.subplots(1, 2)
+        figure, roc, precision = two_panels(theme, 3.7)
         roc.plot([0, 1], [0, 1], linestyle=":", color=theme.quiet)
         colors, styles = (theme.ours, theme.theirs, theme.quiet), ("-", "--", "-.")
         for axes, lines in ((roc, left), (precision, right)):
             for place, line in enumerate(lines):
-                # Both change from line to line, so that neither alone has to tell them apart.
+                # Lines differ in colour and in style, for readers who cannot use one of them.
                 color, style = colors[place % 3], styles[(place + place // 3) % 3]
                 axes.plot(line.x, line.y, style, color=color, linewidth=1.4, label=short(line.name, 60))
             axes.set_xlim(0, 1)
@@ -188,7 +122,11 @@ def curves(left: Sequence[Line], right: Sequence[Line]) -> Draw:
         precision.set_xlabel("recall")
         precision.set_ylabel("precision")
         handles, labels = roc.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=2 if len(left) < 3 else 3)
+        figure.legend(handles, labels, loc="outside upper center", ncols=_columns(theme, len(left)))
         return figure
 
     return draw
+
+
+def _columns(theme: Theme, lines: int) -> int:
+    return 1 if theme.is_narrow else 2 if lines < 3 else 3

@@ -1,4 +1,4 @@
-"""Turns a table into text: for a terminal, Markdown, CSV or JSON. The only place that rounds."""
+"""Rendering of tables as text, Markdown, CSV or JSON; the only place that rounds."""
 
 from __future__ import annotations
 
@@ -8,25 +8,28 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bench.errors import unknown
-from bench.report.table import Column, Table
-from bench.report.text import Layout, markdown, spreadsheet, visible
-from bench.spec import finite
+from bench.core.cell import finite
+from bench.core.errors import unknown
+from bench.core.safe_text import Layout, csv_cell, markdown, spreadsheet, visible
+from bench.core.table import Column, Table
 
 MISSING = "–"
 EMPTY = "(no rows)"
 LONGEST = 400
-"""Characters of a cell that tables show; CSV and JSON have all of them."""
+"""Most characters of a cell in tables; CSV and JSON have all of them."""
+
+NUMBERS = ("int", "ratio", "signed", "seconds", "bytes")
+"""Kinds of columns that are numbers and stand at the right."""
 
 WIDEST = 72
-"""Columns of a terminal after which a text goes on in the next line of its cell."""
+"""Width of a terminal table's cell, after which its text wraps."""
 
 
 def render(table: Table, fmt: str) -> str:
-    """Return the table as text without a newline at its end.
+    """Return the table as text without a final newline.
 
-    fmt: `table` and `md` round and show title and notes; `csv` and `json` (a list of objects, null where
-    undefined) carry the rows alone, numbers as they are. Raises BenchError for another format.
+    fmt: `table` and `md` round, and show title and notes; `csv` and `json` (a list of objects, null where
+    undefined) have only the rows, unrounded. Raises BenchError for another format.
     """
     if fmt not in FORMATS:
         raise unknown("format", fmt, FORMATS, f"one of {', '.join(FORMATS)}")
@@ -40,11 +43,11 @@ def _table(table: Table) -> str:
     lines = [visible(table.title)] if table.title else []
     if table.rows:
         cells = _cells(table, visible, layout)
-        # Wrapping costs tabulate more than all the rest, so only columns that need it are wrapped.
+        # Wrapping is tabulate's slowest step, so only columns that need it are wrapped.
         wide = [any(len(cell) > WIDEST for cell in column) for column in zip(*cells, strict=True)]
         body = tabulate(
             cells,
-            # Narrow columns of numbers under long names would waste the width of a terminal.
+            # Long names over narrow columns of numbers would waste width.
             headers=[_stacked(column, layout) for column in table.columns],
             tablefmt="simple",
             disable_numparse=True,
@@ -85,30 +88,22 @@ def _cells(table: Table, safe: Callable[[str], str], layout: Layout) -> list[lis
 
 
 def _csv(table: Table) -> str:
-    rows = [[_csv_cell(_plain(row.get(column.key))) for column in table.columns] for row in table.rows]
+    rows = [[csv_cell(_plain(row.get(column.key))) for column in table.columns] for row in table.rows]
     return "\n".join(map(_csv_line, [[spreadsheet(column.key) for column in table.columns], *rows]))
 
 
 def _csv_line(values: Sequence[Any]) -> str:
-    # The writer quotes a carriage return only where its own line end has one.
+    # The writer quotes a carriage return only if its line terminator has one.
     out = io.StringIO(newline="")
     csv.writer(out, lineterminator="\r\n").writerow(values)
     return out.getvalue().removesuffix("\r\n")
-
-
-def _csv_cell(value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, int | float) else spreadsheet(str(value))
 
 
 def _json(table: Table) -> str:
     rows = [{column.key: _plain(row.get(column.key)) for column in table.columns} for row in table.rows]
     if not rows:
         return "[]"
-    # ASCII alone, so that no terminal and no encoding can come between; a row a line, for people and diff.
+    # ASCII, safe in any terminal and encoding; one row per line, for people and diff.
     lines = [json.dumps(row, allow_nan=False, ensure_ascii=True) for row in rows]
     return "[\n" + ",\n".join(lines) + "\n]"
 
@@ -117,7 +112,7 @@ FORMATS: dict[str, Callable[[Table], str]] = {"table": _table, "csv": _csv, "jso
 
 
 def shown(column: Column, value: Any) -> str:
-    """Return a cell as people read it: rounded as its column says, a dash where undefined.
+    """Return the text of a cell: rounded by the kind of its column, a dash where undefined.
 
     >>> shown(Column("top1", "top-1", "ratio"), 0.89449), shown(Column("d", "difference", "signed"), -0.0316)
     ('0.894', '-.032')
@@ -134,6 +129,8 @@ def shown(column: Column, value: Any) -> str:
     if column.kind == "signed":
         text = f"{value:+.3f}" if value else f"{0:.3f}"
         return text.replace("0.", ".", 1) if abs(value) < 0.9995 else text
+    if column.kind == "bytes":
+        return human_size(value)
     if column.kind == "seconds":
         return f"{value:.1f}"
     if isinstance(value, float):
@@ -141,13 +138,26 @@ def shown(column: Column, value: Any) -> str:
     return str(value)
 
 
+def human_size(size: float) -> str:
+    """Return a number of bytes in readable units.
+
+    >>> human_size(999), human_size(1_437_000_000), human_size(20_500_000_000_000)
+    ('999 B', '1.4 GB', '20.5 TB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.95:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
 def _plain(value: Any) -> Any:
-    """Return a numpy number as Python's own, and NaN or an infinity as None."""
+    """Return a numpy number as a Python one, and NaN or an infinity as None."""
     return finite(value.item() if hasattr(value, "item") else value)
 
 
 def _side(column: Column) -> str:
-    return "left" if column.kind in ("text", "bool") else "right"
+    return "right" if column.kind in NUMBERS else "left"
 
 
 def _stacked(column: Column, layout: Layout) -> str:

@@ -1,4 +1,4 @@
-"""One board with all that a report's sections about it are made of."""
+"""Input of a report's sections about one stage: a leaderboard with its cells."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from bench.baselines import Baseline
-from bench.effects import base_of
-from bench.leaderboard import Board
-from bench.report.settings import Setting, stage_name
-from bench.report.tables import best_setting
-from bench.spec import Predictions
-from bench.store import Stored, slug
+from bench.compare.against_baseline import compare
+from bench.compare.baselines.types import Baseline
+from bench.compare.conclusions import concluding_metrics
+from bench.compare.effects import Effect, base_of, effect_metrics, effects
+from bench.compare.leaderboard import Board
+from bench.compare.verdict import Comparison
+from bench.core.predictions import Predictions
+from bench.store.settings import Setting, pairing_keys, stage_name
+from bench.store.write import Stored, slug
 
 Thumbnail = Callable[[Stored, str], bytes | None]
-"""Makes a small JPEG of an item of a cell's data, or None where it cannot be reached."""
+"""Returns a small JPEG of an item of a cell's data, None if it is not available."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Everything that the sections about one board are made of.
-
-    cells: all stored cells by id. several: whether other boards share the stage's name.
-    """
+    """One board, with all stored cells by id. several: whether other boards share the stage's name."""
 
     board: Board
     cells: Mapping[str, Stored]
@@ -34,40 +33,51 @@ class Stage:
 
     @property
     def title(self) -> str:
-        """What the stage's heading says."""
+        """The stage's heading."""
         cell = self.board.cell
         title = f"{cell['task']}: {stage_name(cell)}"
         if not self.several:
             return title
         source = f"{cell['data']['source']} {cell['data']['fingerprint'][:8]}"
-        return f"{title} on {len(self.board.contest.items.ids):,} items of {source}"
+        return f"{title} on {len(self.board.bootstrap.items.ids):,} items of {source}"
 
     def stem(self, what: str) -> str:
-        """Return the name of a plot's files."""
+        """Return the name of a plot's files, without ending."""
         cell = self.board.cell
-        some = f"-{cell['data']['fingerprint'][:8]}-{len(self.board.contest.items.ids)}"
+        some = f"-{cell['data']['fingerprint'][:8]}-{len(self.board.bootstrap.items.ids)}"
         return slug(f"{cell['task']}-{cell['stage']}{some if self.several else ''}-{what}").lower()
 
     @cached_property
     def best(self) -> Setting:
-        """The setting that is best on validation: what a user would choose without looking at test."""
-        chosen = best_setting(self.board.records)
-        return next(
-            row.setting for row in self.board.rows if chosen in {r["id"] for r in row.setting.records}
-        )
+        """The setting that validation chooses, or the first one without validation scores."""
+        return (self.board.choice or self.board.rows[0]).setting
 
     @cached_property
     def plain(self) -> Setting | None:
-        """The same as `best` with the method `none`; None where that was not run, or is the best itself."""
+        """The same as `best` with the method `none`; None if it was not run or is the best itself."""
         base = base_of(self.board.records)
         found = [setting for setting in self.alike if setting.cell["method_text"] == base]
         return found[0] if found and found[0] is not self.best else None
 
     @cached_property
+    def effects(self) -> list[Effect]:
+        """The effects of its methods, first on the metrics that conclusions speak of."""
+        return effects(self.board.records, self.board.bootstrap, shown_metrics(self.board.bootstrap.kind))
+
+    @cached_property
     def alike(self) -> list[Setting]:
-        """The settings that differ from `best` in nothing but the method, the best first."""
-        base = _without_method(self.best)
-        return [row.setting for row in self.board.rows if _without_method(row.setting) == base]
+        """The settings that differ from `best` only in the method, best first."""
+        keys = pairing_keys(self.board.records)
+        base = keys[self.best.records[0]["id"]]
+        return [row.setting for row in self.board.rows if keys[row.setting.records[0]["id"]] == base]
+
+    @cached_property
+    def compared(self) -> list[Comparison]:
+        """The cells of `best` beside the baseline; none without one."""
+        if self.baseline is None:
+            return []
+        stored = [self.cells[record["id"]] for record in self.best.records]
+        return [row for row in compare(stored, self.baseline) if row.sides.backbone]
 
     @cached_property
     def answers(self) -> Predictions:
@@ -83,13 +93,12 @@ class Stage:
         return min(setting.records, key=lambda record: int(record["cell"]["seed"]))
 
     def named(self, setting: Setting, seed: bool = False) -> str:
-        """Return what tells a setting from the others of its board, the shortest way."""
-        cell = setting.cell
-        parts = [f"{cell['backbone']} {cell['method_text']}", setting.differs]
-        if seed:
-            parts.append(f"seed {self.first(setting)['cell']['seed']}")
-        return ", ".join(part for part in parts if part)
+        """Return the shortest name of a setting that is unique on its board."""
+        name = self.board.name(setting)
+        return f"{name}, seed {self.first(setting)['cell']['seed']}" if seed else name
 
 
-def _without_method(setting: Setting) -> dict[str, Any]:
-    return {key: value for key, value in setting.cell.items() if key not in ("method", "method_text", "seed")}
+def shown_metrics(kind: str) -> list[str]:
+    """Return the metrics of effects in a report."""
+    first, *rest = concluding_metrics(kind)
+    return list(dict.fromkeys([first, *rest, *effect_metrics(kind, first)]))

@@ -1,4 +1,4 @@
-"""Small pictures of single items, where the data that was scored can be reached."""
+"""Thumbnails of items, for reports."""
 
 from __future__ import annotations
 
@@ -8,37 +8,41 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.data.examples import Examples
-    from bench.store import Stored
+    from bench.store.write import Stored
 
 SIDE = 112
 """Pixels of the longer side."""
 
-DRAWN = "drawn-"
-"""How the name of a drawn sample begins; its size stands last."""
-
 
 class Thumbnails:
-    """Finds an item's picture by its id: in a data folder, or in the drawn sample the cell was run on.
+    """Pictures of items by id, from a data folder or from a cell's synthetic sample.
 
-    A picture is shown only of data with the cell's own fingerprint. Raises BenchError, where an instance is
-    made, for a data folder that cannot be read as the task's.
+    Data must have the cell's fingerprint. The constructor raises BenchError for a data folder that the task's
+    source cannot read.
     """
 
-    def __init__(self, data: Path | None, task: str, tasks: Sequence[Path], cache_folder: Path) -> None:
-        self._task, self._tasks, self._cache = task, tasks, cache_folder
+    def __init__(
+        self,
+        data: Path | None,
+        task: str,
+        tasks: Sequence[Path],
+        cache_folder: Path,
+        follow_links: bool = False,
+    ) -> None:
+        self._task, self._tasks, self._cache, self._follow = task, tasks, cache_folder, follow_links
         self._given = None if data is None else self._open(data, None)
         self._places: dict[str, Mapping[str, int]] = {}
-        self._drawn = cache(self._draw)
+        self._sample = cache(self._open_sample)
 
     def __call__(self, stored: Stored, item: str) -> bytes | None:
-        """Return a JPEG, or None where the picture cannot be had."""
+        """Return a JPEG, or None if the picture is not available."""
         from bench.data.examples import ImageError
 
-        examples = self._examples(stored.record["cell"]["data"])
+        examples = self._examples(stored.record["cell"])
         if examples is None:
             return None
         places = self._places.setdefault(
@@ -51,24 +55,30 @@ class Thumbnails:
         except (ImageError, BenchError):
             return None
 
-    def _examples(self, data: Mapping[str, Any]) -> Examples | None:
-        if self._given is not None:
-            return self._given if self._given.fingerprint == data["fingerprint"] else None
-        if not str(data["source"]).startswith(DRAWN):
-            return None
-        drawn = self._drawn(str(data["source"]).rpartition("-")[2])
-        return drawn if drawn is not None and drawn.fingerprint == data["fingerprint"] else None
+    def _examples(self, cell: Mapping[str, Any]) -> Examples | None:
+        from bench.data.sources import sample_size
 
-    def _draw(self, size: str) -> Examples | None:
+        wanted = cell["data"]["fingerprint"]
+        if self._given is not None:
+            return self._given if self._given.fingerprint == wanted else None
+        if (size := sample_size(str(cell["data"]["source"]))) is None:
+            return None
+        sample = self._sample(size, cell["protocol"].get("source"))
+        return sample if sample is not None and sample.fingerprint == wanted else None
+
+    def _open_sample(self, size: str, source: str | None) -> Examples | None:
         try:
-            return self._open(None, size)
+            return self._open(None, size, {} if source is None else {"source": source})
         except BenchError:
             return None
 
-    def _open(self, data: Path | None, size: str | None) -> Examples:
-        from bench.plan import Request, open_task
+    def _open(
+        self, data: Path | None, size: str | None, settings: Mapping[str, Any] | None = None
+    ) -> Examples:
+        from bench.runs.plan import Request, open_task
 
-        return open_task(Request(self._task, data, size), self._tasks, self._cache)[1]
+        request = Request(self._task, data, size, settings=settings or {}, follow_links=self._follow)
+        return open_task(request, self._tasks, self._cache)[1]
 
 
 def jpeg(pixels: Any) -> bytes:
@@ -81,7 +91,7 @@ def jpeg(pixels: Any) -> bytes:
 
 
 def side_by_side(left: bytes, right: bytes) -> bytes:
-    """Return two small JPEGs as one, a grey line between them."""
+    """Join two small JPEGs side by side, with a grey line between them."""
     from PIL import Image
 
     pictures = [Image.open(io.BytesIO(data)).convert("RGB") for data in (left, right)]

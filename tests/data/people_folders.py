@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.data.examples import Examples
-from bench.data.people import open_people
+from bench.data.person_folders import open_people
 from tests.data.folders import encoded, picture
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 from collections.abc import Callable
@@ -12,20 +14,23 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 
-from bench.cli import cli
+from bench.commands.main import cli
+from bench.core.errors import EXIT_DONE, EXIT_FOUND, EXIT_SOME_FAILED
+from bench.core.table import Table
 from bench.data.check import AttributeCount, DataReport, Disagreement, check_data
-from bench.data.check_tables import check_tables
-from bench.data.drawn.wardrobe import draw_wardrobe
 from bench.data.duplicates import Duplicates, contradicted, disagree, find_duplicates, on_both_sides
 from bench.data.examples import Examples
 from bench.data.kaggle import open_kaggle
 from bench.data.label_file import open_label_file
-from bench.data.near import SIDE
+from bench.data.near_duplicates import SIDE
 from bench.data.pixels import ensure_pixels
 from bench.data.reader import FolderImages
-from bench.errors import EXIT_DONE, EXIT_SOME_FAILED
-from bench.report.table import Table
+from bench.data.synthetic.marketplace import marketplace_sample
+from bench.data.synthetic.multilabel import multilabel_sample
+from bench.data.twins import ensure_twins
+from bench.report.data.check_tables import check_tables
 from tests.data.folders import encoded, kaggle_folder, picture, row
 
 
@@ -52,7 +57,13 @@ def opened(tmp_path: Path) -> Examples:
 def report(examples: Examples, tmp_path: Path, train: np.ndarray | None = None) -> DataReport:
     even = np.array([year == "2012" for year in examples.columns["year"]])
     pixels = ensure_pixels(examples, (SIDE, SIDE), "squash", tmp_path / "cache")
-    return check_data(examples, examples.columns["articleType"], even if train is None else train, pixels)
+    return check_data(
+        examples,
+        examples.columns["articleType"],
+        even if train is None else train,
+        pixels,
+        ensure_twins(examples, tmp_path / "cache"),
+    )
 
 
 def test_everything_is_counted(tmp_path: Path) -> None:
@@ -67,7 +78,9 @@ def test_everything_is_counted(tmp_path: Path) -> None:
     assert got.single == ("Ties",)
     assert got.unknown_to_train == ("Socks",)
     assert got.problem_counts == (("not_an_image", True, 1), ("stray_comma", True, 1))
-    assert got.duplicates == Duplicates(groups=2, extra=2, straddling=1, leaked=1, disagreeing=0, torn=(0,))
+    assert got.duplicates == Duplicates(
+        groups=2, extra=2, straddling=1, leaked=1, disagreeing=0, conflicts=(0,)
+    )
     assert got.sizes == {(12, 10): 6, (20, 20): 1}
     assert got.empty_parts == ()
     assert (len(got.twins.pairs), got.shared_items, got.shared_groups) == (0, 0, None)
@@ -87,17 +100,24 @@ def test_duplicates_by_hand() -> None:
     labels = ["x", "x", "y", "x", "x", "x", "x"]
     train = np.array([1, 1, 0, 1, 1, 0, 0], bool)
     everything = find_duplicates(hashes, labels, train, np.arange(7))
-    assert everything == Duplicates(groups=2, extra=3, straddling=1, leaked=2, disagreeing=1, torn=(1,))
+    assert everything == Duplicates(groups=2, extra=3, straddling=1, leaked=2, disagreeing=1, conflicts=(1,))
     assert find_duplicates(hashes, labels, train, np.array([0, 1, 3, 6])) == Duplicates(0, 0, 0, 0, 0, (0,))
 
 
 def test_tables_hold_all_of_it(tmp_path: Path) -> None:
     got = report(opened(tmp_path), tmp_path)
     tables = {table.title: table for table in check_tables(got)}
-    assert list(tables) == ["Data check", "Problems by kind", "Classes", "Image sizes", "Every problem"]
+    assert list(tables) == [
+        *("Data check", "Problems by kind", "Classes", "Test images also in train"),
+        *("Image sizes", "Every problem"),
+    ]
     figures = {line["what"]: line["count"] for line in tables["Data check"].rows}
-    assert figures["test images of classes train does not know"] == 2
-    assert figures["test images that train also holds (leak)"] == 1
+    assert figures["test images of classes not in train"] == 2
+    assert figures["test images also in train (leak)"] == 1
+    assert figures["test images with a near duplicate in train (leak)"] == 0
+    assert list(tables["Test images also in train"].rows) == [
+        {"test": "2", "train": "1", "how": "bytes", "copies": 1, "on": "Shirts"}
+    ]
     notes = {line["class"]: line["note"] for line in tables["Classes"].rows}
     assert notes == {"Shirts": "", "Tops": "", "Ties": "one image", "Socks": "not in train"}
     assert [line["where"] for line in tables["Every problem"].rows] == ["styles.csv line 10", "image 5"]
@@ -116,7 +136,7 @@ def test_a_faultless_set_has_no_problem_tables_and_many_sizes_are_summed(tmp_pat
     examples = open_kaggle(folder, tmp_path / "cache", ("articleType", "year"))
     tables = check_tables(report(examples, tmp_path))
     assert [table.title for table in tables] == ["Data check", "Classes", "Image sizes"]
-    assert len(tables[2].rows) == 20
+    assert len(tables[2].rows) == 20 < len(check_tables(report(examples, tmp_path), whole=True)[2].rows) == 30
     assert tables[2].notes == ("and 10 images of 10 other sizes",)
 
 
@@ -136,7 +156,7 @@ def test_the_real_subset(real_data: Callable[[str], Path], tmp_path: Path) -> No
     )
     train = np.array([int(year) % 2 == 0 for year in few.columns["year"]])
     pixels = ensure_pixels(few, (SIDE, SIDE), "squash", tmp_path)
-    got = check_data(few, few.columns["articleType"], train, pixels)
+    got = check_data(few, few.columns["articleType"], train, pixels, np.empty((0, 2), np.int64))
     assert got.sizes == {(224, 224): len(some)}
     assert got.unknown_to_train == ("Ties",)
     hashes, everyone = examples.images.content_hashes(), np.arange(len(examples))
@@ -156,8 +176,8 @@ def test_what_the_reader_left_out_is_in_the_report(tmp_path: Path) -> None:
 
 def labelled(tmp_path: Path) -> Examples:
     """Seven photos: a and b the same bytes, c nearly those, f and g the same and at one; d without labels."""
-    own = draw_wardrobe("tiny").images.read(4)
-    same, near, other = encoded(own, quality=95), encoded(own, quality=60), encoded(picture(9))
+    own = multilabel_sample("tiny").images.read(2)
+    same, near, other = encoded(own, quality=95), encoded(own, quality=85), encoded(picture(9))
     photos = {"a": same, "b": same, "c": near, "d": encoded(picture(5)), "e": encoded(picture(6))}
     photos |= {"f": other, "g": other}
     folder = tmp_path / "d"
@@ -178,16 +198,17 @@ def test_attributes_are_counted_and_contradictions_named(tmp_path: Path) -> None
     examples = labelled(tmp_path)
     pixels = ensure_pixels(examples, (SIDE, SIDE), "squash", tmp_path / "cache")
     train = np.array([True, False, True, True, False, True, True])
-    got = check_data(examples, table_of(examples), train, pixels, ("p", "q", "p", "r", "r", "s", "t"))
+    near = ensure_twins(examples, tmp_path / "cache")
+    got = check_data(examples, table_of(examples), train, pixels, near, ("p", "q", "p", "r", "r", "s", "t"))
     assert (got.rows, got.decoded, got.usable, got.train, got.test, got.unlabelled) == (7, 7, 7, 5, 2, 1)
     assert got.attributes == (
         AttributeCount("one", (2, 1, 2), (1, 1, 0)),
         AttributeCount("two", (0, 3, 2), (0, 2, 0)),
         AttributeCount("three", (1, 1, 3), (2, 0, 0)),
     )
-    assert got.duplicates == Duplicates(2, 2, 1, 1, disagreeing=1, torn=(0, 0, 1))
+    assert got.duplicates == Duplicates(2, 2, 1, 1, disagreeing=1, conflicts=(0, 0, 1))
     assert got.twins.pairs.tolist() == [[0, 2], [1, 2]]
-    assert (got.twins.straddling, got.twins.disagreeing, got.twins.torn) == (1, 2, (2, 0, 0))
+    assert (got.twins.straddling, got.twins.disagreeing, got.twins.conflicts) == (1, 2, (2, 0, 0))
     assert got.disagreements == (
         Disagreement(("a.jpg", "b.jpg"), "three", near=False, straddling=True),
         Disagreement(("a.jpg", "c.jpg"), "one", near=True, straddling=False),
@@ -200,7 +221,10 @@ def test_attributes_are_counted_and_contradictions_named(tmp_path: Path) -> None
         ("one_value", False, 1),
     )
     tables = {table.title: table for table in check_tables(got)}
-    assert list(tables)[2:4] == ["Attributes", "Labels that disagree"]
+    assert list(tables)[2:5] == ["Attributes", "Test images also in train", "Labels that disagree"]
+    assert [(leak.items, leak.near, leak.copies, leak.on) for leak in got.leaks] == [
+        (("b.jpg", "a.jpg"), False, 2, "three")
+    ]
     figures = {line["what"]: line["count"] for line in tables["Data check"].rows}
     assert figures["unknown labels"] == 7 and figures["groups in train and in test"] == 1
     assert figures["of these without any known label (kept)"] == 1
@@ -226,12 +250,12 @@ def test_duplicates_against_sets(table: np.ndarray, data: st.DataObject) -> None
     train = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     got = find_duplicates(hashes, table, train, np.arange(n))
     groups = [rows for rows in ([k for k in range(n) if hashes[k] == one] for one in "abc") if len(rows) > 1]
-    torn = [
+    conflicts = [
         [len({int(table[row, column]) for row in rows} - {-1}) > 1 for column in (0, 1)] for rows in groups
     ]
     assert got.groups == len(groups) and got.extra == sum(len(rows) - 1 for rows in groups)
-    assert got.torn == tuple(sum(row[column] for row in torn) for column in (0, 1))
-    assert got.disagreeing == sum(any(row) for row in torn)
+    assert got.conflicts == tuple(sum(row[column] for row in conflicts) for column in (0, 1))
+    assert got.disagreeing == sum(any(row) for row in conflicts)
     both = {one for k, one in enumerate(hashes) if train[k]} & {
         one for k, one in enumerate(hashes) if not train[k]
     }
@@ -244,7 +268,7 @@ def test_duplicates_against_sets(table: np.ndarray, data: st.DataObject) -> None
 
 def test_repeating_rare_combinations_before_the_split_is_caught() -> None:
     """What seed 001 did: rows repeated until label combinations are equally frequent, then a random fifth."""
-    examples = draw_wardrobe("small")
+    examples = multilabel_sample("small")
     combinations = list(zip(*examples.answers.values(), strict=True))
     by_combination = [
         np.flatnonzero([own == one for own in combinations]) for one in sorted(set(combinations))
@@ -270,7 +294,7 @@ def test_the_seeds_own_data(real_data: Callable[[str], Path], tmp_path: Path) ->
     examples = open_label_file(real_data("multilabel"), tmp_path, ())
     hashes, train = examples.images.content_hashes(), np.ones(972, bool)
     got = find_duplicates(hashes, table_of(examples), train, np.arange(972))
-    assert (got.groups, got.extra, got.disagreeing, got.torn) == (7, 7, 4, (0, 2, 1, 1))
+    assert (got.groups, got.extra, got.disagreeing, got.conflicts) == (7, 7, 4, (0, 2, 1, 1))
 
 
 def test_the_command_draws_checks_and_describes(tmp_path: Path) -> None:
@@ -286,7 +310,7 @@ def test_the_command_draws_checks_and_describes(tmp_path: Path) -> None:
     assert done.return_value == EXIT_DONE, "what is unknown costs no row"
     rows = [row for table in json.loads(done.stdout) for row in table]
     counts = {row["what"]: row["count"] for row in rows if "what" in row}
-    drawn = draw_wardrobe("tiny")
+    drawn = multilabel_sample("tiny")
     assert (counts["rows kept by the reader"], counts["train"], counts["test"]) == (100, 80, 20)
     assert counts["unknown labels"] == sum(drawn.columns[name].count("") for name in drawn.attributes)
     assert counts["images byte-identical to another one"] == 2
@@ -306,3 +330,43 @@ def test_the_fashion_source_of_the_same_card(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["data", "check", *args, "--cache", str(tmp_path)], standalone_mode=False)
     names = [row["attribute"] for table in json.loads(done.stdout) for row in table if "attribute" in row]
     assert "gender: Men" in names and "season: Fall" in names and done.return_value == EXIT_DONE
+
+
+def planted(tmp_path: Path) -> Path:
+    """Thirty photos of train, of which 24 are in test again: 80% of the size, mirrored, or cropped."""
+    drawn = marketplace_sample("small").images
+    images: dict[str, bytes] = {}
+    rows: list[str] = []
+    for k in range(30):
+        own = Image.fromarray(drawn.read(k)).resize((160, 200), Image.Resampling.BICUBIC)
+        copy = (
+            own.resize((128, 160)),
+            own.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+            own.crop((6, 8, 154, 192)),
+        )[k % 3]
+        images |= {f"{k + 1}.jpg": encoded(np.asarray(own)), f"{k + 101}.jpg": encoded(np.asarray(copy))}
+        rows += [row(str(k + 1), "Shirts", "2012"), row(str(k + 101), "Shirts", "2011" if k < 24 else "2012")]
+    return kaggle_folder(tmp_path / "d", rows, images)
+
+
+def test_leaks_are_listed_whole_and_can_fail_a_check(tmp_path: Path) -> None:
+    def bench(*args: object) -> Result:
+        whole = ("data", "check", "--cache", tmp_path / "cache", *args)
+        return CliRunner().invoke(cli, [str(arg) for arg in whole], standalone_mode=False)
+
+    where = ("--task", "fashion", "--data", planted(tmp_path))
+    listed = bench(*where, "--leaks", "--format", "csv")
+    lines = list(csv.DictReader(io.StringIO(listed.stdout)))
+    assert listed.return_value == EXIT_DONE
+    assert [(int(line["test"]) - 100, line["how"], line["copies"]) for line in lines] == [
+        (int(line["train"]), "near", "1") for line in lines
+    ]
+    assert 20 < len(lines) <= 24
+    shown = bench(*where, "--fail-on", "leaks")
+    assert shown.return_value == EXIT_FOUND == 1
+    assert f"and {len(lines) - 20} more" in shown.stdout
+    tables = json.loads(bench(*where, "--format", "json").stdout)
+    assert [len(table) for table in tables if "copies" in table[0]] == [len(lines)]
+    clean = bench("--task", "marketplace", "--sample", "tiny", "--fail-on", "leaks", "--leaks")
+    assert clean.return_value == EXIT_DONE and "(no rows)" in clean.stdout
+    assert "leaks" in str(bench(*where, "--fail-on", "leak").exception)

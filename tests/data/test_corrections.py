@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.core.errors import DataError, StoreError
 from bench.data.corrections import COLUMNS, Suspect, corrected, write_suspects
-from bench.data.drawn.market import draw_market
 from bench.data.examples import Examples
-from bench.errors import DataError, StoreError
+from bench.data.synthetic.marketplace import marketplace_sample
 
-EXAMPLES = draw_market("tiny")
+EXAMPLES = marketplace_sample("tiny")
 LABEL = "category"
 
 
@@ -90,7 +90,7 @@ def test_a_person_decides(tmp_path: Path) -> None:
         ({"use": "Walet"}, "no example is 'Walet'; did you mean 'Wallet'"),
         (
             {"item": EXAMPLES.items[5], "given": EXAMPLES.columns[LABEL][5], "use": ""},
-            "line 3: item .* comes twice",
+            "line 3: item .* is repeated",
         ),
     ],
 )
@@ -110,7 +110,7 @@ def test_other_files(tmp_path: Path) -> None:
         corrected(EXAMPLES, LABEL, tmp_path / "x.csv")
     write_suspects(tmp_path / "review.csv", suspects())
     before = (tmp_path / "review.csv").read_bytes()
-    with pytest.raises(StoreError, match="is there already"):
+    with pytest.raises(StoreError, match="exists already"):
         write_suspects(tmp_path / "review.csv", [])
     assert (tmp_path / "review.csv").read_bytes() == before
     with pytest.raises(StoreError, match="cannot be written"):

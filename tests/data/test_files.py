@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.data import files
-from bench.data.files import DataFolder, Refused
+from bench.core import regular_files
+from bench.core.regular_files import Refused
+from bench.data.files import DataFolder
 
 
 @pytest.fixture
@@ -95,5 +96,5 @@ def test_permission_denied_is_a_refusal(folder: Path, monkeypatch: pytest.Monkey
 
 def test_too_large_a_file_is_refused_by_its_status(folder: Path) -> None:
     with (folder / "images" / "big.jpg").open("wb") as file:
-        file.truncate(files.MAX_FILE_BYTES + 1)
+        file.truncate(regular_files.MAX_FILE_BYTES + 1)
     assert kind(folder, "images/big.jpg") == "too_large"

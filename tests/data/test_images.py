@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -28,9 +29,9 @@ def reason(data: bytes) -> str:
 
 def test_good_files_of_every_format_keep_their_pixels() -> None:
     truth = picture(1, 96, 80)
-    for form in ("PNG", "BMP", "TIFF", "PPM"):
+    for form in ("PNG", "BMP", "TIFF", "PPM", "JPEG2000", "QOI", "TGA"):
         np.testing.assert_array_equal(decode(encoded(truth, form)), truth)
-    for form in ("JPEG", "WEBP"):
+    for form in ("JPEG", "WEBP", "AVIF"):
         got = decode(encoded(truth, form, quality=95))
         assert got.shape == truth.shape
         assert np.abs(got.astype(int) - truth).mean() < 6
@@ -49,7 +50,7 @@ def test_broken_files_are_image_errors_with_a_reason() -> None:
 
 def test_any_cut_or_flipped_byte_is_decoded_or_an_image_error() -> None:
     rng = np.random.default_rng(7)
-    for form in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM"):
+    for form in images.FORMATS:
         whole = encoded(picture(3, 40, 40), form)
         for _ in range(30):
             data = bytearray(whole[: rng.integers(1, len(whole) + 1)])
@@ -234,3 +235,62 @@ def test_limit_holds_for_what_pillow_only_warns_of(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
     assert decode(encoded(picture(1, 9, 9), "PNG")).shape == (9, 9, 3)
     assert reason(encoded(picture(1, 20, 20), "PNG")) == "too many pixels"
+
+
+def claims(form: str, width: int, height: int) -> bytes:
+    """Return a small file of a format whose header claims this size."""
+    whole = encoded(picture(1, 211, 197), form)
+    if form == "PNG":
+        return png_header_only(width, height)
+    if form == "PPM":
+        return whole.replace(b"197 211", b"%d %d" % (width, height), 1)
+    if form == "BMP":
+        return whole[:18] + struct.pack("<ii", width, height) + whole[26:]
+    if form == "TIFF":
+        entry = {tag: struct.pack("<HHII", tag, 4, 1, side) for tag, side in ((256, width), (257, height))}
+        data = bytearray(whole)
+        (place,) = struct.unpack("<I", whole[4:8])
+        for start in range(place + 2, place + 2 + 12 * struct.unpack("<H", whole[place : place + 2])[0], 12):
+            (tag,) = struct.unpack("<H", whole[start : start + 2])
+            data[start : start + 12] = entry.get(tag, whole[start : start + 12])
+        return bytes(data)
+    if form == "GIF":
+        return whole[:6] + struct.pack("<HH", width, height) + whole[10:]
+    if form == "JPEG":
+        place = whole.index(b"\xff\xc0") + 5
+        return whole[:place] + struct.pack(">HH", height, width) + whole[place + 4 :]
+    if form == "QOI":
+        return whole[:4] + struct.pack(">II", width, height) + whole[12:]
+    if form == "TGA":
+        return whole[:12] + struct.pack("<HH", width, height) + whole[16:]
+    if form == "JPEG2000":
+        place = whole.index(b"ihdr") + 4
+        return whole[:place] + struct.pack(">II", height, width) + whole[place + 8 :]
+    if form == "AVIF":
+        place = whole.index(b"ispe") + 8
+        return whole[:place] + struct.pack(">II", width, height) + whole[place + 8 :]
+    # A canvas whose one frame is smaller.
+    canvas = b"VP8X" + struct.pack("<II", 10, 0)[:8] + (width - 1).to_bytes(3, "little")
+    body = b"WEBP" + canvas + (height - 1).to_bytes(3, "little") + whole[12:]
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize("form", images.FORMATS)
+def test_a_size_that_is_too_much_is_refused_by_the_header(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"GIF": [(65_535, 65_535)], "JPEG": [(65_500, 65_500)], "WEBP": [(16_384, 16_383)]}
+    sizes |= {"TGA": [(65_535, 65_535)], "AVIF": [(9_000, 9_000), (16_384, 8_000)]}
+    assert decode(claims(form, 197, 211)).shape if form != "PNG" else True
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda *_: pytest.fail("it was decoded"))
+    for width, height in sizes.get(form, [(1, 64_000_000), (64_000_000, 1), (9_000, 9_000), (65_536, 2)]):
+        assert reason(claims(form, width, height)) == "too many pixels"
+
+
+def test_strips_of_large_images_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    wide = encoded(rng.integers(0, 65536, (37, 23), np.uint16), "PNG")
+    clear = io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (37, 23, 4), np.uint8), "RGBA").save(clear, "PNG")
+    before = [decode(data) for data in (wide, clear.getvalue())]
+    monkeypatch.setattr(images, "_STRIP_PIXELS", 100)
+    for data, whole in zip((wide, clear.getvalue()), before, strict=True):
+        np.testing.assert_array_equal(decode(data), whole)

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.core.errors import DataError
 from bench.data.examples import Examples
 from bench.data.files import DataFolder
 from bench.data.label_file import open_label_file
 from bench.data.label_rows import read_label_table
-from bench.errors import DataError
 from tests.data.folders import encoded, picture
 
 
@@ -127,7 +127,7 @@ def test_an_image_listed_twice_loses_nothing_in_silence(tmp_path: Path) -> None:
         "image,one,two,who\n"
         "a.jpg,1,0,x\na,1,0,y\n"  # the same
         "b.jpg,1,NA,x\nb.jpg,NA,0,x\n"  # each knows a part
-        "c.jpg,1,1,x\nc.jpg,0,1,x\nc.jpg,1,NA,x\n"  # torn, and a third row does not decide
+        "c.jpg,1,1,x\nc.jpg,0,1,x\nc.jpg,1,NA,x\n"  # contradicting, and a third row does not decide
     )
     got = opened(folder_of(tmp_path / "d", table, ["a.jpg", "b.jpg", "c.jpg"], "label.csv"))
     assert cells(got) == {"a.jpg": "10", "b.jpg": "10", "c.jpg": "-1"}
@@ -139,8 +139,8 @@ def test_an_image_listed_twice_loses_nothing_in_silence(tmp_path: Path) -> None:
         ("label_conflict", "label.csv line 7"),
         ("label_conflict", "label.csv line 8"),
     ]
-    torn = next(problem for problem in got.problems if problem.kind == "label_conflict")
-    assert "another one by label.csv line 6" in torn.why
+    conflict = next(problem for problem in got.problems if problem.kind == "label_conflict")
+    assert "another one in label.csv line 6" in conflict.why
     assert len(got.items) + len(found) == 7
 
 
@@ -174,10 +174,10 @@ def test_true_values_come_from_a_second_table(tmp_path: Path) -> None:
     assert got.answers == {"two": ("0", "1", "")}
     notes = {("unknown_attribute", False): 1, ("no_image", False): 1, ("truth_disagrees", False): 1}
     assert kinds(got) == notes
-    assert any(problem.why.startswith("1 cells are known") for problem in got.problems)
+    assert any(problem.why.startswith("1 known labels") for problem in got.problems)
     assert got.fingerprint != before and opened(folder).fingerprint == got.fingerprint
     (folder / "truth.txt").write_text("a 1 1\n")
-    with pytest.raises(DataError, match=r"holds truth\.csv and truth\.txt"):
+    with pytest.raises(DataError, match=r"has truth\.csv and truth\.txt"):
         opened(folder)
 
 
@@ -195,10 +195,10 @@ UNUSABLE: dict[str, tuple[str | bytes, str]] = {
     "no label table": ("", "x.md"),
     "is empty": ("\n \n", "label.txt"),
     "UTF-16": ("a,1".encode("utf-16"), "label.csv"),
-    "'one' more than once": ("image,one,one\na,1,0\n", "label.csv"),
+    "has several columns 'one'": ("image,one,one\na,1,0\n", "label.csv"),
     "has no column of labels": ("image,shop\na,north\n", "label.csv"),
     "no row of label.txt can be used": ("b.jpg 1 0\n", "label.txt"),
-    "holds label.txt and labels.csv": ("a 1\n", "labels.csv"),
+    "has label.txt and labels.csv": ("a 1\n", "labels.csv"),
 }
 
 
@@ -214,7 +214,7 @@ def test_what_cannot_be_used_is_one_line(tmp_path: Path, why: str) -> None:
 
 
 def test_folders_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not there or not a folder"):
+    with pytest.raises(DataError, match="does not exist or is not a folder"):
         opened(tmp_path / "none")
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "label.txt").write_text("a 1\n")
@@ -227,7 +227,7 @@ def test_folders_that_are_not_there(tmp_path: Path) -> None:
     outside.write_text("a 1\n")
     (folder / "label.csv").unlink()
     (folder / "label.txt").symlink_to(outside)
-    with pytest.raises(DataError, match="leaves the data folder"):
+    with pytest.raises(DataError, match="out of the data folder"):
         opened(folder)
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.drawn.market import SIZES, TRUTH, draw_market, write_listings
+from bench.core.errors import DataError
 from bench.data.examples import Examples
 from bench.data.listings import open_listings
-from bench.errors import DataError
+from bench.data.synthetic.marketplace import SIZES, TRUTH, marketplace_sample, write_listings
 from tests.data.folders import encoded, picture
 
 NEEDED = ("category", "group")
@@ -140,7 +140,7 @@ def test_a_table_that_cannot_be_used_is_one_line(tmp_path: Path, table: str, say
 
 
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not there or not a folder"):
+    with pytest.raises(DataError, match="does not exist or is not a folder"):
         opened(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no photo can be used"):
@@ -152,7 +152,7 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_the_drawn_sample_written_out_is_read_back(tmp_path: Path) -> None:
-    drawn = draw_market("tiny")
+    drawn = marketplace_sample("tiny")
     write_listings(drawn, tmp_path / "d")
     got = opened(tmp_path / "d")
     assert got.items == drawn.items and got.problems == ()
@@ -164,8 +164,8 @@ def test_the_drawn_sample_written_out_is_read_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_drawn_sample_is_what_it_says(size: str) -> None:
-    examples = draw_market(size)
-    assert draw_market(size) == examples
+    examples = marketplace_sample(size)
+    assert marketplace_sample(size) == examples
     columns = examples.columns
     listings = set(columns["listing"])
     assert len(listings) == SIZES[size][0]
@@ -187,7 +187,7 @@ def test_the_drawn_sample_is_what_it_says(size: str) -> None:
 
 
 def test_prices_follow_what_a_thing_is() -> None:
-    columns = draw_market("small").columns
+    columns = marketplace_sample("small").columns
     rows = zip(columns["price"], columns[TRUTH], columns["category"], strict=True)
     prices = [(float(price), true, given) for price, true, given in rows if price and true]
     bags = np.median([price for price, true, _ in prices if true == "Bag"])
@@ -195,3 +195,13 @@ def test_prices_follow_what_a_thing_is() -> None:
     assert bags > 4 * shirts
     strange = [price for price, true, given in prices if true == "T-Shirt" and given != "T-Shirt"]
     assert np.median(strange) < 2 * shirts
+
+
+def test_folders_of_a_published_split_are_no_classes(tmp_path: Path) -> None:
+    for name in ("train/a/1.jpg", "validation/a/2.jpg", "train/3.jpg"):
+        (tmp_path / "d" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "d" / name).write_bytes(encoded(picture(1)))
+    with pytest.raises(
+        DataError, match="train, validation are parts of a published split, not classes: leave out"
+    ):
+        opened(tmp_path / "d")

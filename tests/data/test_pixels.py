@@ -13,19 +13,29 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.backbones.inputs import pixels_for
+from bench.backbones.names import parts_of
+from bench.backbones.registry import get_backbone
+from bench.core.errors import BenchError, DataError, StoreError
+from bench.core.progress import no_progress
+from bench.core.protocol import defaults
 from bench.data import pixels
+from bench.data.decoding import Form
 from bench.data.examples import Examples, ImageError
 from bench.data.images import resize
 from bench.data.kaggle import open_kaggle
 from bench.data.pixels import Pixels, ensure_pixels
-from bench.errors import BenchError, DataError, StoreError
+from bench.data.twins import ensure_twins, form_wanted
+from bench.runs.run_job import _pixels
 from tests.data.folders import encoded, kaggle_folder, picture, png_header_only, row
 
 SIZE = (12, 10)
@@ -80,6 +90,50 @@ def test_rows_are_the_resized_images_and_are_decoded_once(tmp_path: Path) -> Non
     assert images.reads == []
     assert again.key == got.key
     np.testing.assert_array_equal(whole(again), whole(got))
+
+
+SMALL = Form((4, 5), "pad")
+
+
+def test_other_forms_are_made_of_the_same_decoding(tmp_path: Path) -> None:
+    examples, images = made(75)
+    got = ensure_pixels(examples, SIZE, "squash", tmp_path / "one", also=[SMALL, Form(SIZE)])
+    assert sorted(images.reads) == list(range(75)), "each image is decoded once"
+    small = ensure_pixels(examples, SMALL.size, SMALL.mode, tmp_path / "one")
+    assert len(images.reads) == 75 and len(built(tmp_path / "one")) == 2
+    for own, mode, size in ((got, "squash", SIZE), (small, "pad", SMALL.size)):
+        alone = ensure_pixels(examples, size, mode, tmp_path / "other")
+        np.testing.assert_array_equal(whole(own), whole(alone))
+        assert (own.key, own.sizes, own.problems) == (alone.key, alone.sizes, alone.problems)
+
+
+def test_another_form_is_left_to_who_has_or_makes_it(tmp_path: Path) -> None:
+    examples, images = made(9)
+    ensure_pixels(examples, SMALL.size, SMALL.mode, tmp_path)
+    (there,) = (tmp_path / "pixels").glob("5x4-*/pixels.u8")
+    before = there.stat().st_ino
+    ensure_pixels(examples, SIZE, "squash", tmp_path, also=[SMALL])
+    assert there.stat().st_ino == before
+    shutil.rmtree(there.parent)
+    with FileLock(f"{there.parent}.lock"):
+        ensure_pixels(examples, (7, 8), "squash", tmp_path, also=[SMALL])
+        assert not there.exists()
+    images.reads.clear()
+    ensure_pixels(examples, SMALL.size, SMALL.mode, tmp_path)
+    assert there.exists() and len(images.reads) == 9
+
+
+def test_a_run_decodes_for_all_that_will_ask(tmp_path: Path) -> None:
+    """Parts of several sizes and the look for near twins, which is made once for a data set."""
+    examples, images = made(30)
+    setting = {**defaults(), "input_size": "native"}
+    cell = SimpleNamespace(setting=setting)
+    context = SimpleNamespace(examples=examples, cache=tmp_path, progress=no_progress)
+    _pixels(context, SimpleNamespace(parts=parts_of("lenet+hog+tfidf"), cells=[cell]))  # type: ignore[arg-type]
+    ensure_twins(examples, tmp_path)
+    pixels_for(get_backbone("hog"), setting, examples, tmp_path, no_progress)
+    assert sorted(images.reads) == list(range(30))
+    assert form_wanted(examples, tmp_path) == ()
 
 
 def test_cropped_pixels_have_a_place_of_their_own_and_others_the_one_they_had(tmp_path: Path) -> None:
@@ -203,11 +257,15 @@ def test_a_damaged_cache_is_built_again(tmp_path: Path, damage: str) -> None:
     np.testing.assert_array_equal(whole(ensure_pixels(examples, SIZE, "squash", tmp_path)), wanted)
 
 
-def test_rows_cut_off_after_opening_are_an_error(tmp_path: Path) -> None:
+def test_rows_cut_off_after_opening_are_decoded_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     got = ensure_pixels(made(9)[0], SIZE, "squash", tmp_path)
+    wanted = whole(got)
     os.truncate(tmp_path / "pixels" / got.key / pixels.ROWS_FILE, 100)
-    with pytest.raises(StoreError, match="shorter than it was"):
-        whole(got)
+    np.testing.assert_array_equal(whole(got), wanted)
+    [line] = caplog.messages
+    assert line == f"pixel cache {got.key}: pixels.u8 has 100 bytes, not 3,240; it is built again"
 
 
 def test_no_space_is_told_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,7 +348,7 @@ def _python(script: str, cache: Path) -> subprocess.Popen[str]:
         [sys.executable, "-c", head + textwrap.dedent(script), str(cache)],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).resolve().parents[2],
     )
 
 
@@ -361,7 +419,7 @@ def test_waiting_for_another_builder_is_told(tmp_path: Path) -> None:
     _wait_for(lambda: any((tmp_path / "pixels").glob(f"*{pixels._UNFINISHED}*/{pixels.ROWS_FILE}")))
     said: list[str] = []
     ensure_pixels(made(400)[0], SIZE, "squash", tmp_path, lambda _done, _total, what: said.append(what))
-    assert said == ["waiting for another process that decodes the same images"]
+    assert said == ["waiting for another process to decode the same images"]
     process.communicate()
 
 

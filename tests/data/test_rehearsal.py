@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.cards import Stage, load_card
+from bench.core.cell import Value
+from bench.core.errors import BenchError, DataError
+from bench.core.paths import search_path
 from bench.data.rehearsal import Rehearsal
-from bench.data.splits import StageSplit, stage_split
-from bench.errors import BenchError, DataError
-from bench.paths import search_path
-from bench.plan import Request, make_plan, open_task
-from bench.spec import Value
-from bench.store import Store
+from bench.data.splits import StageSplit
+from bench.data.task_card import Stage, load_card
+from bench.kinds.multiclass.split import stage_split
+from bench.runs.plan import Request, make_plan, open_task
+from bench.store.write import Store
 from tests.place import Place
 
 RICH, POOR = Stage("rich", 0, 3), Stage("poor", 3, None)
@@ -111,7 +112,7 @@ def test_a_class_of_which_nothing_is_learned_is_no_answer() -> None:
 
 def test_one_brand_alone_cannot_be_parted() -> None:
     labels, _, hashes = _data(0)
-    with pytest.raises(DataError, match="no class is on both sides; take another rehearse_by"):
+    with pytest.raises(DataError, match="no class is in both halves of"):
         _rehearse((labels, ["x"] * len(labels), hashes))
 
 
@@ -122,7 +123,7 @@ def test_groups_are_not_parted_and_a_stage_without_classes_is_told() -> None:
     split = stage_split(labels, *whole, RICH, **how, rehearsal=Rehearsal(POOR, None, 0))
     learned = {groups[row] for row in [*split.train, *split.val]}
     assert not learned & {groups[row] for row in split.test}
-    with pytest.raises(DataError, match="train knows no class of stage 'none'"):
+    with pytest.raises(DataError, match="train has no class of stage 'none'"):
         stage_split(labels, *whole, RICH, **how, rehearsal=Rehearsal(Stage("none", 7, None), None, 0))
 
 
@@ -133,9 +134,9 @@ def test_groups_are_not_parted_and_a_stage_without_classes_is_told() -> None:
         ({"rehearse": "top20"}, "a stage does not rehearse itself; add --stage remaining"),
         ({"rehearse": "remaining", "rehearse_by": "brnd"}, "no column 'brnd'"),
         ({"rehearse_by": "gender"}, "add --set rehearse=STAGE"),
-        ({"rehearse_seed": 1}, "rehearse_seed says how .* add --set rehearse=STAGE"),
-        ({"rehearse": "remaining", "staged": True}, "leave staged=true out"),
-        ({"rehearse": "remaining", "noise": "pair", "noise_rate": 0.2}, "noise=pair would plant wrong"),
+        ({"rehearse_seed": 1}, "rehearse_seed is for .* add --set rehearse=STAGE"),
+        ({"rehearse": "remaining", "staged": True}, "leave out staged=true"),
+        ({"rehearse": "remaining", "noise": "pair", "noise_rate": 0.2}, "noise=pair makes"),
     ],
 )
 def test_what_cannot_be_rehearsed_is_told_in_a_line(
@@ -163,9 +164,9 @@ def test_the_command_says_what_it_is_and_stores_no_test_image(tmp_path: Path) ->
     grid = ("--task", "fashion", "--sample", "small", "--backbone", "tfidf", "--seed", "0-1")
     own = ("--stage", "top20", "--set", "rehearse=remaining", "--set", "rehearse_by=productDisplayName")
     out, _ = place.bench("run", *grid, *own, "--method", "none,ncm")
-    assert "the real test part is not touched" in out and "seed-003" not in out
+    assert "the real test set is not touched" in out and "seed-003" not in out
     out, _ = place.bench("leaderboard", "--task", "fashion")
-    assert "Rehearsal of remaining" in out and "who chooses by this table" not in out
+    assert "Rehearsal of remaining" in out and "Ranked by test score" not in out
     assert "Rehearsal of remaining" in place.bench("leaderboard", "--task", "fashion", "--effects")[0]
     cell = Store(tmp_path / "results").load()[0][0].id[:8]
     for command in (["confusion", cell], ["show", cell]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.cards import Stage
-from bench.data import rules
+from bench.core.errors import BenchError, DataError
+from bench.core.protocol import CARD, KEYS
+from bench.data import split_rules
 from bench.data.examples import Examples
-from bench.data.rules import SplitPlan, check_plan, check_sides
-from bench.data.splits import RULES, StageSplit, even_year, stage_split, train_mask
-from bench.errors import BenchError, DataError
+from bench.data.split_rules import SplitPlan, check_plan, check_sides
+from bench.data.splits import StageSplit, even_year, train_mask
+from bench.data.task_card import Stage
+from bench.kinds.multiclass.split import stage_split
 
 ALL = Stage("all", 0, None)
 TOP2 = Stage("top2", 0, 2)
@@ -42,8 +45,11 @@ def _split(labels: list[str], train: int, stage: Stage = ALL, **more: object) ->
     return stage_split(labels, np.arange(len(labels)) < train, ok, stage, **{**defaults, **more})  # type: ignore[arg-type]
 
 
-def test_planning_knows_every_rule() -> None:
-    assert tuple(RULES) == rules.RULES
+def test_every_rule_has_a_function_and_is_a_word_of_the_setting() -> None:
+    for rule in split_rules.RULES.values():
+        module, _, name = rule.place.partition(":")
+        assert callable(getattr(import_module(module, "bench.data"), name))
+    assert KEYS["split"].choices == (CARD, *split_rules.RULES)
 
 
 def test_even_years_train_and_all_else_tests() -> None:
@@ -119,6 +125,20 @@ def test_leaks_are_counted_or_dropped() -> None:
     assert (dropped.test.tolist(), dropped.leaked) == ([5], 2)
     with pytest.raises(DataError, match="duplicates=keep"):
         _split(labels[:5], 4, hashes=hashes, drop_leaked=True)
+
+
+def test_near_twins_leak_as_copies_do() -> None:
+    labels = [*"aabb", *"aabb"]
+    hashes = ["p", "q", "r", "s", "p", "t", "u", "v"]
+    # The first test row is a copy too, the last one is like another test row alone.
+    near = np.array([[0, 4], [1, 5], [6, 7]])
+    alone = _split(labels, 4, hashes=hashes)
+    kept = _split(labels, 4, hashes=hashes, near=near)
+    assert (kept.leaked, kept.leaked_near, alone.leaked_near) == (1, 1, None)
+    for part in ("train", "val", "test"):
+        assert np.array_equal(getattr(kept, part), getattr(alone, part)), "they move nothing"
+    dropped = _split(labels, 4, hashes=hashes, near=near, drop_leaked=True)
+    assert (dropped.test.tolist(), dropped.leaked, dropped.leaked_near) == ([6, 7], 1, 1)
 
 
 def test_leaks_are_of_the_stage_itself() -> None:

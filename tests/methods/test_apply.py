@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.errors import BenchError
-from bench.methods import cleaning
+from bench.core.errors import BenchError
+from bench.data.augmentation import Recipe
+from bench.methods import clean_labels as cleaning
 from bench.methods.apply import (
     Resolved,
-    Shape,
     apply_posthoc,
     fit_posthoc,
     resolve,
     resolve_attributes,
-    shape_of,
 )
 from bench.methods.grammar import NONE, parse_method
-from bench.methods.registry import Labelled, LinearHead
-from bench.models.augment import Recipe
+from bench.methods.registry import Labelled
+from bench.methods.shape import Shape, shape_of
+from bench.training.linear_head import LinearHead
 
 Y = np.repeat(np.array([0, 1, 2], np.int32), [6, 3, 1])
 FEATURES = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
@@ -102,7 +102,7 @@ def _cleaned(monkeypatch: pytest.MonkeyPatch, labelled: Labelled) -> None:
 
 
 def _seen_rows(out: Resolved) -> tuple[np.ndarray, np.ndarray]:
-    """Return features and labels of every row that a lane trains on."""
+    """Return features and labels of every row that a fit trains on."""
     features = np.concatenate([FEATURES, out.resampled.synthetic])
     return features[out.resampled.rows], np.concatenate([Y, out.resampled.labels])[out.resampled.rows]
 

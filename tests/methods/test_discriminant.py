@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from bench.methods.discriminant import lda
-from bench.methods.registry import LinearHead
+from bench.methods.closed_form_heads import lda
+from bench.training.linear_head import LinearHead
 
 K = 4
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bench.errors import BenchError
+from bench.core.cell import canonical_json
+from bench.core.errors import BenchError
 from bench.methods.grammar import (
     MAX_LIST,
     NONE,
@@ -20,7 +22,6 @@ from bench.methods.grammar import (
     problems_for,
 )
 from bench.methods.registry import STEPS, Param, StepInfo
-from bench.spec import canonical_json
 
 
 @pytest.mark.parametrize(
@@ -255,3 +256,33 @@ def test_any_text_gives_a_method_or_one_line(text: str) -> None:
 def test_what_leaves_no_unknown_cell_is_not_joined_with_a_loss_about_them(text: str) -> None:
     with pytest.raises(BenchError, match="cannot be combined: the loss is about unknown cells"):
         parse_method(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a|b+" * 1500 + "a|b", "|".join(["focal"] * 1100), ",".join(["focal(gamma=1|2|3|4|5|6|7|8|9)"] * 200)],
+)
+def test_far_too_many_alternatives_are_one_line(text: str) -> None:
+    with pytest.raises(BenchError, match="at most 1000 in all") as caught:
+        parse_methods(text)
+    assert len(str(caught.value)) < 200
+
+
+def test_alternatives_vary_last_first() -> None:
+    found = parse_methods("focal(gamma=1|3)+oversample(median|max), none")
+    assert [method.text for method in found] == [
+        "oversample(median)+focal(gamma=1)",
+        "oversample+focal(gamma=1)",
+        "oversample(median)+focal(gamma=3)",
+        "oversample+focal(gamma=3)",
+        "none",
+    ]
+
+
+def test_a_stored_method_imports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stranger.py").write_text("def soft(truth, logits): return logits[:, 0]\n")
+    assert parse_method("loss(function=stranger:soft)", stored=True).steps[0].name == "loss"
+    assert "stranger" not in sys.modules
+    assert dict(parse_method("loss(function=stranger:soft)").steps[0].args)["source"]
+    assert sys.modules.pop("stranger")

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from bench.errors import BenchError
-from bench.methods.posthoc import logit_adjust, tau_norm, threshold
-from bench.methods.registry import LinearHead, PosthocStep
+from bench.core.errors import BenchError
+from bench.methods.posthoc import logit_adjust, tau_norm, temperature, threshold
+from bench.methods.registry import PosthocStep
+from bench.training.linear_head import LinearHead
 
 COUNTS = np.array([6, 3, 1])
 
@@ -129,3 +130,56 @@ def test_yes_to_everything_and_to_nothing_can_be_the_best_cut() -> None:
     assert low.cuts is not None and 0 < low.cuts[0] < 0.1
     equal, _ = threshold({"by": "f1"}, head, np.zeros((4, 1), np.float32) - 1, y, np.ones((2, 1), np.int64))
     assert equal.cuts is not None and equal.cuts[0] < 0.2
+
+
+def _overconfident(n: int = 4000) -> tuple[LinearHead, np.ndarray, np.ndarray]:
+    """Return a head whose logits are three times too large, and validation rows."""
+    rng = np.random.default_rng(7)
+    features = rng.normal(size=(n, 5)).astype(np.float32)
+    kernel = rng.normal(size=(5, 3)).astype(np.float32)
+    shares = np.exp(features @ kernel)
+    shares /= shares.sum(axis=1, keepdims=True)
+    y = np.array([rng.choice(3, p=row / row.sum()) for row in shares.astype(np.float64)], np.int32)
+    return LinearHead(3 * kernel, np.zeros(3, np.float32)), features, y
+
+
+def test_temperature_finds_how_much_too_sure_a_head_is() -> None:
+    from sklearn.metrics import log_loss
+
+    head, features, y = _overconfident()
+    cooled, choices = temperature({"t": "auto"}, head, features, y, COUNTS)
+    assert choices["t"] == pytest.approx(3.0, rel=0.05)
+    shares = {
+        t: _softmax(head.logits(features).astype(np.float64) / t) for t in (choices["t"], 1.0, 2.8, 3.2)
+    }
+    losses = {t: log_loss(y, share) for t, share in shares.items()}
+    assert min(losses, key=lambda t: losses[t]) == choices["t"]
+    assert choices["val_log_loss"] == pytest.approx(losses[choices["t"]], rel=1e-5)
+    assert choices["val_log_loss_before"] == pytest.approx(losses[1.0], rel=1e-5)
+    np.testing.assert_allclose(
+        cooled.logits(features), head.logits(features) / choices["t"], rtol=1e-4, atol=1e-5
+    )
+    given, none = temperature({"t": choices["t"]}, head, features[:0], y[:0], COUNTS)
+    np.testing.assert_array_equal(given.kernel, cooled.kernel)
+    assert none == {}
+
+
+def test_temperature_of_attributes_sees_known_cells_alone() -> None:
+    rng = np.random.default_rng(8)
+    features = rng.normal(size=(4000, 4)).astype(np.float32)
+    kernel = rng.normal(size=(4, 3)).astype(np.float32)
+    y = (rng.random((4000, 3)) < 1 / (1 + np.exp(-features @ kernel))).astype(np.float32)
+    head = LinearHead(kernel / 4, np.zeros(3, np.float32), np.full(3, 0.4, np.float32))
+    hidden = np.where(rng.random(y.shape) < 0.4, np.nan, y).astype(np.float32)
+    warmed, choices = temperature({"t": "auto"}, head, features, hidden, COUNTS)
+    assert choices["t"] == pytest.approx(0.25, rel=0.1)
+    np.testing.assert_array_equal(warmed.cuts, head.cuts)
+    with pytest.raises(BenchError, match="no labels"):
+        temperature({"t": "auto"}, head, features, np.full_like(y, np.nan), COUNTS)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    from scipy.special import softmax
+
+    out: np.ndarray = softmax(logits, axis=1)
+    return out

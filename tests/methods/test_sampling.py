@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 from bench.methods.registry import Resampled
 from bench.methods.sampling import all_rows, oversample, smote, undersample
 

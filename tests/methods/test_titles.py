@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from scipy.special import expit, softmax
 from sklearn.naive_bayes import MultinomialNB
 
+from bench.backbones.inputs import GivenFeatures
+from bench.backbones.tfidf import LENGTH, tfidf_rows
+from bench.core.errors import BenchError
+from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
-from bench.errors import BenchError
+from bench.methods.closed_form_heads import naive_bayes
 from bench.methods.fallback import TwoHeads, fallback, sureness
 from bench.methods.grammar import parse_method
-from bench.methods.naive_bayes import naive_bayes
-from bench.methods.registry import LinearHead
-from bench.models.inputs import GivenFeatures
-from bench.models.trainers import HeadTrainer
-from bench.protocol import defaults
-from bench.text.tfidf import LENGTH, tfidf_rows
-from bench.training import train_cells
+from bench.runs.train_stage import train_cells
+from bench.runs.trainers import HeadTrainer
+from bench.training.linear_head import LinearHead
 
 K = 4
 

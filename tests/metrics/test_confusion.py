@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import classification_report, confusion_matrix
 
-from bench.metrics.confusion import confusion, from_confusion, report_rows
-from bench.metrics.multiclass import summary
+from bench.kinds.multiclass.metrics import report_rows, summary
+from bench.metrics.confusion import confusion, from_confusion
 
 MARKETPLACE = np.array(
     [

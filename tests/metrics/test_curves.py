@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from bench.metrics import curves as c
-from tests.metrics.test_multilabel import BY_HAND, coarse, drawn, predictions
+from tests.kinds.multilabel.test_metrics import BY_HAND, coarse, drawn, predictions
 
 
 def of(rows: tuple[dict[str, Any], ...], name: str, curve: str) -> np.ndarray:
@@ -37,6 +37,20 @@ def test_weighted_areas_are_scikit_learns(seed: int, steps: int, whole: bool) ->
             assert ap[draw, column] == pytest.approx(average_precision_score(*args, sample_weight=share))
         else:
             assert np.isnan(auc[draw, column]) and np.isnan(ap[draw, column])
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([2, 5, 1000]), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_plain_areas_are_those_of_weights_of_one(seed: int, steps: int, endless: bool) -> None:
+    """To the last bit: numbers of pairs are whole or half."""
+    rng = np.random.default_rng(seed)
+    n, k = int(rng.integers(1, 40)), 6
+    scores = rng.integers(0, steps, (n, k)).astype(np.float32) - steps // 2
+    odd = rng.random((n, k)) < 0.1
+    scores[odd] = np.where(scores[odd] < 0, -np.inf, np.inf) if endless else scores[odd] * -0.0
+    truth = rng.integers(-1, 2, (n, k)).astype(np.int32)
+    expected = c.areas(scores, truth, np.ones((1, n), np.int64))[0][0]
+    np.testing.assert_array_equal(c.roc_areas(scores, truth), expected)
 
 
 def test_equal_scores_say_nothing() -> None:

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from bench.errors import BenchError
-from bench.kinds.base import KINDS, get_kind
+from bench.core.errors import BenchError
+from bench.core.kind import KINDS, get_kind
 from bench.metrics.registry import COUNTS, METRICS, MetricInfo, get_metric, metrics_of, register
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.metrics import roc_auc_score
 
+from bench.core.predictions import Predictions
 from bench.metrics import scores as on_scores
-from bench.spec import Predictions
 
 
 @st.composite
@@ -52,6 +52,7 @@ def test_infinite_scores_have_a_rank() -> None:
     assert on_scores.ranks(scores, np.array([0, 1])).tolist() == [2, 2]
 
 
+@pytest.mark.filterwarnings("error")
 @given(scored())
 def test_auc_is_scikit_learns(case: tuple[np.ndarray, np.ndarray]) -> None:
     scores, truth = case
@@ -97,13 +98,21 @@ def test_log_loss_of_a_score_of_zero_is_finite() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_ece_by_a_loop_over_bins(seed: int) -> None:
     scores, truth = probabilities(300, 4, seed)
-    confidence, right = scores.max(axis=1).astype(float), scores.argmax(axis=1) == truth
+    confidence, answers = scores.max(axis=1).astype(float), scores.argmax(axis=1)
+    # Right in every second bin: were two of them one, they would make up for each other.
+    right = np.ceil(confidence * 15) % 2 == 1
+    truth = np.where(right, answers, (answers + 1) % 4)
     expected = 0.0
     for b in range(15):
         inside = (confidence > b / 15) & (confidence <= (b + 1) / 15)
         if inside.any():
             expected += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
     assert on_scores.ece(scores, truth) == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_score_just_above_one_is_in_the_last_bin() -> None:
+    scores = np.array([[1.0005, 0], [0.99, 0.01]])
+    assert on_scores.ece(scores, np.array([1, 0])) == pytest.approx((1.0005 - 0.01) / 2)
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.data.drawn.garments import draw_garments
+from bench.core.cell import Cell, DataId, MethodSpec, Step
+from bench.data.synthetic.fashion import fashion_sample
 from bench.report.html import INDEX
-from bench.spec import Cell, DataId, MethodSpec, Step
-from bench.store import Store
-from tests.grids import answers, attributes, grid, put
+from bench.store.write import Store
+from tests.grids import answers, attributes, grid, put, reseal
 from tests.report.pages import EVIL, NAMES, report
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -150,7 +150,7 @@ HOSTILE = (
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a report with hostile classes, holes, a failed and a corrupt cell."""
     root, out = tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("out")
-    drawn = draw_garments("tiny")
+    drawn = fashion_sample("tiny")
     given: dict[str, Any] = {"items": drawn.items[:120], "classes": NAMES, "fingerprint": drawn.fingerprint}
     backbones = ("lenet", "mobilenet_025")
     grid(root, {"none": 0.5, "focal": 0.8}, (0, 1), backbones, n=120, source=drawn.source, **given)
@@ -168,6 +168,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def text(made: Path) -> str:
     return (made / INDEX).read_text(encoding="utf-8")
+
+
+def _with(more: dict[str, Any], record: dict[str, Any]) -> None:
+    record.update(more)
 
 
 @pytest.fixture(scope="session")
@@ -192,10 +196,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> str:
     }
     signal = {**chance, "attributes": {EVIL: {"auc": 0.7, "p": 0.001}, "hat": {"auc": 0.5, "p": 0.6}}}
     for stored in Store(root).load()[0]:
-        path = stored.folder / "result.json"
-        document = json.loads(path.read_text(encoding="utf-8"))
-        document["checks"] = {"signal": signal}
-        document["metrics"]["imputed"] = {**document["metrics"]["test"], "auc_macro": 0.625, "cells": 321}
-        path.write_text(json.dumps(document), encoding="utf-8")
+        imputed = {**stored.record["metrics"]["test"], "auc_macro": 0.625, "cells": 321}
+        more = {"checks": {"signal": signal}, "metrics": {**stored.record["metrics"], "imputed": imputed}}
+        reseal(stored.folder, partial(_with, more))
     assert report(root, out).return_value == 0
     return (out / INDEX).read_text(encoding="utf-8")

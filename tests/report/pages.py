@@ -8,7 +8,7 @@ from typing import Any
 
 from click.testing import CliRunner
 
-from bench.cli import cli
+from bench.commands.main import cli
 
 EVIL = "<script>alert(1)</script>"
 NAMES = (EVIL, "$x^2$ & co", "日本語シャツ", "red \x1b[31m", '" onload="x', "x" * 90, "{{ 7 * 7 }}", "&amp;")

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import auc, confusion_matrix, roc_curve
 
+from bench.core.predictions import Predictions
 from bench.metrics import scores as on_scores
 from bench.report import findings
-from bench.spec import Predictions
+from bench.store import loss_curve
 from tests.grids import answers
 
 PRED = answers(400, 7, 0.6, 3)
@@ -71,8 +72,8 @@ def test_the_hardest_items_are_wrong_and_the_lowest_first() -> None:
 
 def test_losses_of_seeds_that_stop_early_end_there() -> None:
     long: list[dict[str, float | None]] = [{"loss": 1.0, "val_loss": 2.0}, {"loss": 0.5, "val_loss": None}]
-    curve = findings.loss_curve("none", [long, long[:1], []])
+    curve = loss_curve.loss_lines("none", [long, long[:1], []])
     assert curve is not None
     np.testing.assert_array_equal(curve.train, [[1.0, 0.5], [1.0, np.nan]])
     np.testing.assert_array_equal(curve.val, [[2.0, np.nan], [2.0, np.nan]])
-    assert findings.loss_curve("none", [[], []]) is None
+    assert loss_curve.loss_lines("none", [[], []]) is None

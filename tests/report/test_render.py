@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
+from bench.core.table import Column, Table
 from bench.report.render import EMPTY, FORMATS, MISSING, render, shown
-from bench.report.table import Column, Table
 
 from .conftest import HOSTILE, Golden
 

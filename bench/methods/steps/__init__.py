@@ -4,8 +4,9 @@ import bench.methods.steps.attributes
 import bench.methods.steps.augment
 import bench.methods.steps.heads
 import bench.methods.steps.imbalance
-import bench.methods.steps.matching
+import bench.methods.steps.imbalance_heads
 import bench.methods.steps.missing
 import bench.methods.steps.noise
-import bench.methods.steps.spaces
-import bench.methods.steps.titles  # noqa: F401
+import bench.methods.steps.pairs
+import bench.methods.steps.titles
+import bench.methods.steps.transforms  # noqa: F401

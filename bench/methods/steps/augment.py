@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from bench.core.search import Search
+from bench.data.augmentation import RECIPES, Recipe
 from bench.methods.minority import MINORITY
 from bench.methods.registry import Param, StepInfo, register
-from bench.models.augment import RECIPES
 
 SHORTEN = (
     "Shorten and Khoshgoftaar 2019, A survey on image data augmentation for deep learning, Journal of Big "
     "Data 6(60)"
 )
+_NETS = ("scratch", "finetune")
 STRENGTH = Param(
-    "strength", float, 0.5, "how far images are changed, up to 1; flip has none", low=0.01, high=1.0
+    "strength",
+    float,
+    0.5,
+    "how far images are changed, up to 1; flip has none",
+    low=0.01,
+    high=1.0,
+    search=Search(0.1, 1.0, regimes=_NETS),
 )
 _VIEWS = Param(
     "views",
@@ -32,11 +40,10 @@ _CLASSES = Param(
     "with one that fewer have than the mean)",
     choices=("all", MINORITY),
 )
-_NETS = ("scratch", "finetune")
 
 
 def flip_check(args: Mapping[str, Any]) -> str | None:
-    """Say why a recipe is not changed by a strength."""
+    """Return why a recipe has no strength."""
     if args["recipe"] == "flip" and args["strength"] != STRENGTH.default:
         return "flip has no strength"
     return None
@@ -56,19 +63,39 @@ def _pasting_unfit(args: Mapping[str, Any], regime: str) -> str | None:
 
 def _alpha(default: float, low: str) -> Param:
     text = f"of the Beta distribution of shares: near 0 {low}, 1 is any share alike"
-    return Param("alpha", float, default, text, low=0.01, high=100.0)
+    search = Search(default / 4, default * 4, log=True)
+    return Param("alpha", float, default, text, low=0.01, high=100.0, search=search)
 
 
 def _share(default: float) -> Param:
-    return Param("share", float, default, "of the images get a patch", low=0.01, high=1.0)
+    search = Search(0.25, 1.0)
+    return Param("share", float, default, "of the images get a patch", low=0.01, high=1.0, search=search)
 
+
+def _augment_shape(args: Mapping[str, Any]) -> Mapping[str, Any]:
+    recipe = Recipe(str(args["recipe"]), float(args["strength"]))
+    return {"recipe": recipe, "views": int(args["views"]), "minority": args["classes"] == MINORITY}
+
+
+def _mixing_shape(way: str) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    def shape(args: Mapping[str, Any]) -> Mapping[str, Any]:
+        from bench.training.fits import Mixing
+
+        numbers = {name: float(args[name]) for name in ("alpha", "share", "power") if name in args}
+        return {"mixing": Mixing(way, **numbers, minority=args.get("classes") == MINORITY)}
+
+    return shape
+
+
+_MIX_CONFLICTS = {"single_images": "{other} goes by single images"}
 
 register(
     StepInfo(
         name="augment",
+        helps="there are few training images",
         stage="augment",
         run={},
-        summary="train on changed images, by keras-cv layers (frozen: on views besides the image itself)",
+        summary="train on changed images, by keras-cv layers (frozen: on views and the image itself)",
         paper=SHORTEN,
         params=(
             Param(
@@ -86,22 +113,28 @@ register(
         kinds=("multiclass", "multilabel"),
         check=flip_check,
         unfit=_augment_unfit,
+        traits=("pooled_views",),
+        shape=_augment_shape,
     )
 )
 register(
     StepInfo(
         name="mixup",
+        helps="there are few training images, or the net memorises them",
         stage="mix",
         run={},
         summary="train on pairs of images (frozen: of their features) blended into one, against both labels",
         paper="Zhang et al. 2018, mixup: beyond empirical risk minimization, arXiv:1710.09412",
         params=(_alpha(0.2, "hardly blends"), _CLASSES),
         kinds=("multiclass", "multilabel"),
+        conflicts=_MIX_CONFLICTS,
+        shape=_mixing_shape("mixup"),
     )
 )
 register(
     StepInfo(
         name="cutmix",
+        helps="there are few training images and a whole net is trained",
         stage="mix",
         run={},
         summary="paste a patch of another image of the minibatch, against both labels by their areas",
@@ -110,11 +143,14 @@ register(
         params=(_alpha(1.0, "takes next to nothing or all"), _share(1.0), _CLASSES),
         regimes=_NETS,
         unfit=_pasting_unfit,
+        conflicts=_MIX_CONFLICTS,
+        shape=_mixing_shape("cutmix"),
     )
 )
 register(
     StepInfo(
         name="cmo",
+        helps="some classes have very few images and a whole net is trained",
         stage="mix",
         run={},
         summary="paste a patch of an image of a rare class into others, against both labels by their areas",
@@ -130,9 +166,12 @@ register(
                 "patches are of images drawn by count ** -power of their class; 1 is all classes alike",
                 low=0.0,
                 high=5.0,
+                search=Search(0.5, 2.0),
             ),
         ),
         regimes=_NETS,
         unfit=_pasting_unfit,
+        conflicts=_MIX_CONFLICTS,
+        shape=_mixing_shape("cmo"),
     )
 )

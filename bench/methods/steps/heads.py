@@ -1,13 +1,14 @@
-"""Steps that say what stands on a frozen backbone."""
+"""Steps that define the head on a frozen backbone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
+from bench.core.search import Search
 from bench.methods.registry import Param, StepInfo, register
-from bench.models.conv import parse_filters
+from bench.training.nets.conv_head import parse_filters
 
 
 def _conv_check(args: Mapping[str, Any]) -> str | None:
@@ -21,6 +22,7 @@ def _conv_check(args: Mapping[str, Any]) -> str | None:
 register(
     StepInfo(
         name="conv",
+        helps="the answer depends on where in the image something is",
         stage="head",
         run={},
         summary="3x3 convolutions on the backbone's last feature map, averaged, before the linear layer",
@@ -29,6 +31,12 @@ register(
         regimes=("frozen",),
         kinds=("multiclass", "multilabel"),
         check=_conv_check,
+        traits=("hidden_layer", "maps"),
+        conflicts={
+            "pooled_views": "views are made of pooled features",
+            "feature_rows": "{other} makes rows of features, and conv works on maps of real images",
+        },
+        shape=lambda args: {"filters": parse_filters(args["filters"])},
     )
 )
 
@@ -40,28 +48,54 @@ def _multitask_check(args: Mapping[str, Any]) -> str | None:
 register(
     StepInfo(
         name="multitask",
+        helps="the data has further columns that go with the label",
         stage="head",
         run={},
         summary="heads beside the main one learn the card's auxiliary columns on what is shared below them",
         paper="Caruana 1997, Multitask learning, Machine Learning 28",
         params=(
-            Param("weight", float, 0.5, "of the loss of each auxiliary column", low=0.0, high=1000.0),
+            Param(
+                "weight",
+                float,
+                0.5,
+                "of the loss of each auxiliary column",
+                low=0.0,
+                high=1000.0,
+                search=Search(0.05, 2.0, log=True),
+            ),
             Param("main", float, 2.0, "of the loss of the class itself", low=0.0, high=1000.0),
         ),
         check=_multitask_check,
+        # A hidden layer is what the heads share; the auxiliary heads stand on it.
+        shares_stage=True,
+        conflicts={"two_heads": "{other} has two heads of its own"},
+        shape=lambda args: {"shared": (float(args["main"]), float(args["weight"]))},
         beside={"frozen": ("conv", "mlp")},
     )
 )
 register(
     StepInfo(
         name="mlp",
+        helps="classes are not linearly separable by the features, and images are many",
         stage="head",
         run={},
         summary="a hidden layer with ReLU before the linear one",
         paper="Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors, "
         "Nature 323",
-        params=(Param("units", int, 64, "of the hidden layer", low=1, high=8192),),
+        params=(
+            Param(
+                "units",
+                int,
+                64,
+                "of the hidden layer",
+                low=1,
+                high=8192,
+                search=Search(choices=(16, 32, 64, 128, 256)),
+            ),
+        ),
         regimes=("frozen",),
         kinds=("multiclass", "multilabel"),
+        traits=("hidden_layer",),
+        shape=lambda args: {"units": int(args["units"])},
     )
 )

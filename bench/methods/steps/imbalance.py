@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bench.core.search import Search
 from bench.methods.registry import Param, StepInfo, register
 
 
@@ -25,7 +26,7 @@ def _balanced_check(args: Mapping[str, Any]) -> str | None:
 
 
 def _ldam_brings(args: Mapping[str, Any]) -> Mapping[str, str]:
-    return {"weight": "bench.methods.weights:deferred"} if args["drw"] else {}
+    return {"weight": "bench.methods.class_weights:deferred"} if args["drw"] else {}
 
 
 def _ldam_check(args: Mapping[str, Any]) -> str | None:
@@ -35,7 +36,15 @@ def _ldam_check(args: Mapping[str, Any]) -> str | None:
 
 
 _LATE = 0.2
-_GAMMA = Param("gamma", float, 2.0, "how much less easy images count; 0 is cross entropy", low=0.0, high=20.0)
+_GAMMA = Param(
+    "gamma",
+    float,
+    2.0,
+    "how much less easy images count; 0 is cross entropy",
+    low=0.0,
+    high=20.0,
+    search=Search(0.5, 5.0),
+)
 _RAISE_TO = Param(
     "target",
     str,
@@ -47,6 +56,7 @@ _RAISE_TO = Param(
 register(
     StepInfo(
         name="oversample",
+        helps="classes differ in size and small ones count as much as large ones (macro metrics)",
         stage="sampling",
         run={"sampling": "bench.methods.sampling:oversample"},
         summary="repeat images of small classes, of rare combinations of attributes, at random",
@@ -58,6 +68,7 @@ register(
 register(
     StepInfo(
         name="undersample",
+        helps="large classes have many more images than they need",
         stage="sampling",
         run={"sampling": "bench.methods.sampling:undersample"},
         summary="leave out images of large classes, of frequent combinations of attributes, at random",
@@ -78,12 +89,22 @@ register(
 register(
     StepInfo(
         name="smote",
+        helps="small classes have some dozen images",
         stage="sampling",
         run={"sampling": "bench.methods.sampling:smote"},
         summary="add synthetic feature rows between neighbours of a small class",
         paper="Chawla et al. 2002, SMOTE: synthetic minority over-sampling technique, arXiv:1106.1813",
+        traits=("feature_rows",),
         params=(
-            Param("k", int, 5, "neighbours to draw from; a class of n <= k rows uses n - 1", low=1, high=100),
+            Param(
+                "k",
+                int,
+                5,
+                "neighbours to draw from; a class of n <= k rows uses n - 1",
+                low=1,
+                high=100,
+                search=Search(choices=(1, 3, 5, 7, 10)),
+            ),
             _RAISE_TO,
         ),
         regimes=("frozen",),
@@ -93,8 +114,9 @@ register(
 register(
     StepInfo(
         name="class_weight",
+        helps="classes differ in size and small ones count as much as large ones (macro metrics)",
         stage="weight",
-        run={"weight": "bench.methods.weights:class_weight"},
+        run={"weight": "bench.methods.class_weights:class_weight"},
         summary="weight each image's loss by the inverse size of its class, an attribute's yes and no too",
         paper="King and Zeng 2001, Logistic regression in rare events data, Political Analysis 9(2)",
         params=(
@@ -113,8 +135,9 @@ register(
 register(
     StepInfo(
         name="focal",
+        helps="most images are easy, and the few hard ones matter",
         stage="loss",
-        run={"loss": "bench.methods.losses:focal"},
+        run={"loss": "bench.training.losses.specs:focal"},
         summary="focal loss, on softmax probabilities or attribute by attribute: easy images count less",
         paper="Lin et al. 2017, Focal loss for dense object detection, arXiv:1708.02002",
         params=(
@@ -134,13 +157,22 @@ register(
 register(
     StepInfo(
         name="class_balanced",
+        helps="classes differ in size by orders of magnitude",
         stage="loss",
-        run={"loss": "bench.methods.losses:class_balanced"},
-        also={"weight": "bench.methods.weights:class_balanced"},
+        run={"loss": "bench.training.losses.specs:class_balanced"},
+        also={"weight": "bench.methods.class_weights:class_balanced"},
         summary="weight classes by their effective number of images",
         paper="Cui et al. 2019, Class-balanced loss based on effective number of samples, arXiv:1901.05555",
         params=(
-            Param("beta", float, 0.9999, "0 weights nothing, 1 is the inverse count", low=0.0, high=1.0),
+            Param(
+                "beta",
+                float,
+                0.9999,
+                "0 weights nothing, 1 is the inverse count",
+                low=0.0,
+                high=1.0,
+                search=Search(choices=(0.9, 0.99, 0.999, 0.9999)),
+            ),
             Param(
                 "loss",
                 str,
@@ -157,8 +189,9 @@ register(
 register(
     StepInfo(
         name="balanced_softmax",
+        helps="classes differ in size in training but count alike in the test (macro metrics)",
         stage="loss",
-        run={"loss": "bench.methods.losses:balanced_softmax"},
+        run={"loss": "bench.training.losses.specs:balanced_softmax"},
         summary="add log class counts to the logits while training",
         paper="Ren et al. 2020, Balanced meta-softmax for long-tailed visual recognition, arXiv:2007.10740",
     )
@@ -166,8 +199,12 @@ register(
 register(
     StepInfo(
         name="logit_adjust",
+        helps="classes differ in size in training but count alike in the test (macro metrics)",
         stage=_adjust_stage,
-        run={"loss": "bench.methods.losses:logit_adjust", "posthoc": "bench.methods.posthoc:logit_adjust"},
+        run={
+            "loss": "bench.training.losses.specs:logit_adjust",
+            "posthoc": "bench.methods.posthoc:logit_adjust",
+        },
         summary="add tau x log prior to the logits while training, or subtract it afterwards",
         paper="Menon et al. 2021, Long-tail learning via logit adjustment, arXiv:2007.07314",
         params=(
@@ -179,6 +216,7 @@ register(
                 choices=("auto",),
                 low=0.0,
                 high=10.0,
+                search=Search(0.25, 2.0),
             ),
             Param("form", str, "loss", "adjust the loss, or the trained head", choices=("loss", "posthoc")),
         ),
@@ -188,8 +226,9 @@ register(
 register(
     StepInfo(
         name="ldam",
+        helps="there is a long tail of very small classes",
         stage="loss",
-        run={"loss": "bench.methods.losses:ldam"},
+        run={"loss": "bench.training.losses.specs:ldam"},
         also=_ldam_brings,
         summary="a head of cosines, with larger margins for smaller classes, re-weighted in the last epochs",
         paper="Cao et al. 2019, Learning imbalanced datasets with label-distribution-aware margin loss, "
@@ -202,8 +241,17 @@ register(
                 "of the smallest class, in cosine; the others' fall with the fourth root of their size",
                 low=0.0,
                 high=2.0,
+                search=Search(0.1, 1.0),
             ),
-            Param("scale", float, 30.0, "what cosines are multiplied by", low=0.1, high=1000.0),
+            Param(
+                "scale",
+                float,
+                30.0,
+                "what cosines are multiplied by",
+                low=0.1,
+                high=1000.0,
+                search=Search(5.0, 60.0, log=True),
+            ),
             Param(
                 "drw",
                 bool,
@@ -217,87 +265,13 @@ register(
                 "share of the epochs, the last ones, that drw weights",
                 low=0.01,
                 high=1.0,
+                search=Search(0.1, 0.5),
             ),
         ),
         check=_ldam_check,
-    )
-)
-register(
-    StepInfo(
-        name="tau_norm",
-        stage="posthoc",
-        run={"posthoc": "bench.methods.posthoc:tau_norm"},
-        summary="divide each class's kernel by its norm to the power tau and drop the bias",
-        paper="Kang et al. 2020, Decoupling representation and classifier, arXiv:1910.09217",
-        params=(
-            Param(
-                "tau",
-                float,
-                "auto",
-                "0 keeps the kernel, 1 gives every class the same norm; `auto` takes the best of 0 to 1 on "
-                "validation",
-                choices=("auto",),
-                low=0.0,
-                high=10.0,
-            ),
-        ),
-    )
-)
-register(
-    StepInfo(
-        name="ncm",
-        stage="posthoc",
-        run={"posthoc": "bench.methods.decoupled:ncm"},
-        summary="answer the class whose mean training feature is nearest, instead of what the head learned",
-        paper="Kang et al. 2020, Decoupling representation and classifier, arXiv:1910.09217; Mensink et al. "
-        "2013, Distance-based image classification: generalizing to new classes at near-zero cost",
-        params=(
-            Param(
-                "by",
-                str,
-                "euclidean",
-                "the squared distance, or the cosine, to the mean",
-                choices=("euclidean", "cosine"),
-            ),
-        ),
-        anew=True,
-    )
-)
-register(
-    StepInfo(
-        name="lda",
-        stage="posthoc",
-        run={"posthoc": "bench.methods.discriminant:lda"},
-        summary="answer by linear discriminant analysis of training features, not by what the head learned",
-        paper="Friedman 1989, Regularized discriminant analysis, Journal of the American Statistical "
-        "Association 84(405)",
-        params=(
-            Param("shrink", float, 0.3, "towards one variance for all directions", low=0.001, high=1.0),
-            Param(
-                "prior",
-                float,
-                0.0,
-                "how much of the classes' log shares in training is added: 0 takes them for equally frequent",
-                low=0.0,
-                high=1.0,
-            ),
-        ),
-        anew=True,
-    )
-)
-register(
-    StepInfo(
-        name="crt",
-        stage="posthoc",
-        run={"posthoc": "bench.methods.decoupled:crt"},
-        summary="train the head anew on the trained net's features, every class seen equally often",
-        paper="Kang et al. 2020, Decoupling representation and classifier, arXiv:1910.09217",
-        params=(
-            Param(
-                "l2", float, 0.001, "penalty of the kernel, as the protocol's l2", low=0.000001, high=1000.0
-            ),
-        ),
-        regimes=("scratch", "finetune"),
-        anew=True,
+        conflicts={
+            "kernel_norms": "the kernels of its cosines are all of one length already",
+            "unscaled_rows": "its head scales whole rows to length one, and {other} trains on parts of them",
+        },
     )
 )

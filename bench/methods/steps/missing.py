@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bench.core.cell import Value
+from bench.core.search import Search
 from bench.methods.registry import Param, StepInfo, register
-from bench.spec import Value
 
 
 def _impute_check(args: Mapping[str, Any]) -> str | None:
-    """Say which argument does not belong to the chosen way."""
+    """Return why an argument does not belong to the chosen way."""
     owners = {
         "rank": ("mf", "leml", "fmc"),
         "l2": ("mf", "leml", "fmc"),
@@ -31,6 +32,8 @@ def _impute_on_features(args: Mapping[str, Any]) -> bool:
     return args["by"] in ("leml", "fmc") or (args["by"] == "knn" and args["near"] == "features")
 
 
+_CONFLICTS = {"unknown_cells": "the loss is about unknown cells, and the other step leaves none"}
+
 _IMPUTE_DEFAULTS: Mapping[str, Value] = {
     "rank": 8,
     "l2": "cv",
@@ -43,28 +46,33 @@ _IMPUTE_DEFAULTS: Mapping[str, Value] = {
 register(
     StepInfo(
         name="assume_negative",
+        helps="an attribute that is not listed is nearly always absent",
         stage="labels",
-        run={"labels": "bench.methods.fills:assume_negative"},
+        run={"labels": "bench.methods.imputation:assume_negative"},
         summary="take every unknown cell for a no",
         paper="Cole et al. 2021, Multi-label learning from single positive labels, arXiv:2106.09708",
         kinds=("multilabel",),
+        conflicts=_CONFLICTS,
     )
 )
 register(
     StepInfo(
         name="drop_rows",
+        helps="you want to see what is lost by leaving out incomplete rows",
         stage="labels",
-        run={"labels": "bench.methods.fills:drop_rows"},
+        run={"labels": "bench.methods.imputation:drop_rows"},
         summary="leave out every row with an unknown cell, its known cells and all: what not to do",
         paper="Little and Rubin 2002, Statistical analysis with missing data, chapter 3 (complete cases)",
         kinds=("multilabel",),
+        conflicts=_CONFLICTS,
     )
 )
 register(
     StepInfo(
         name="impute",
+        helps="labels are missing, and attributes tell something about each other",
         stage="labels",
-        run={"labels": "bench.methods.fills:impute"},
+        run={"labels": "bench.methods.imputation:impute"},
         summary="train unknown cells as an estimate from the known ones, and from features where it says so",
         paper="mf: Koren et al. 2009, Matrix factorization techniques for recommender systems; leml: Yu et "
         "al. 2014, Large-scale multi-label learning with missing labels, arXiv:1307.5101; fmc: Agarwal and "
@@ -86,6 +94,7 @@ register(
                 "most factors of mf, leml and fmc; attributes beyond it share",
                 low=1,
                 high=1000,
+                search=Search(choices=(2, 4, 8, 16)),
             ),
             Param(
                 "l2",
@@ -96,7 +105,15 @@ register(
                 low=0.000001,
                 high=1000000.0,
             ),
-            Param("neighbours", int, 20, "nearest rows that know the attribute (knn)", low=1, high=1000),
+            Param(
+                "neighbours",
+                int,
+                20,
+                "nearest rows that know the attribute (knn)",
+                low=1,
+                high=1000,
+                search=Search(5, 80, log=True),
+            ),
             Param(
                 "near",
                 str,
@@ -122,14 +139,16 @@ register(
         ),
         check=_impute_check,
         kinds=("multilabel",),
+        conflicts=_CONFLICTS,
         on_features=_impute_on_features,
     )
 )
 register(
     StepInfo(
         name="self_train",
+        helps="labels are missing, and the features predict them well",
         stage="labels",
-        run={"labels": "bench.methods.fills:self_train"},
+        run={"labels": "bench.methods.imputation:self_train"},
         summary="fill each attribute by a logistic regression on the rows where it is known",
         paper="Lee 2013, Pseudo-label: the simple and efficient semi-supervised learning method for deep "
         "neural networks, ICML workshop",
@@ -154,5 +173,6 @@ register(
         ),
         on_features=True,
         kinds=("multilabel",),
+        conflicts=_CONFLICTS,
     )
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bench.core.search import Search
 from bench.methods.registry import Needs, Param, StepInfo, register
 
 
@@ -36,8 +37,9 @@ def _clean_needs(args: Mapping[str, Any]) -> Needs:
 register(
     StepInfo(
         name="clean",
+        helps="part of the training labels is wrong",
         stage="labels",
-        run={"labels": "bench.methods.cleaning:clean"},
+        run={"labels": "bench.methods.clean_labels:clean"},
         summary="find wrong labels of training images, by heads that have not seen them or by odd prices",
         paper="Northcutt et al. 2021, Confident learning: estimating uncertainty in dataset labels, "
         "arXiv:1911.00068",
@@ -62,41 +64,113 @@ register(
         on_features=_clean_on_features,
         needs=_clean_needs,
         check=_clean_check,
+        traits=lambda args: ("feature_rows",) if args["action"] == "relabel" else (),
+    )
+)
+
+
+def _with_source(args: Mapping[str, Any]) -> Mapping[str, str]:
+    from bench.training.losses.own import source_of
+
+    return {} if args["source"] else {"source": source_of(args["function"])}
+
+
+register(
+    StepInfo(
+        name="loss",
+        helps="no other loss here is the one you need",
+        stage="loss",
+        run={"loss": "bench.training.losses.specs:own"},
+        summary="a loss of your own: a function of (y_true, y_pred), or a keras.losses.Loss",
+        paper="Chollet et al. 2015, Keras, https://keras.io/api/losses",
+        params=(
+            Param("function", str, "keras.losses:CategoricalCrossentropy", "package.module:name", path=True),
+            Param("labels", str, "onehot", "y_true, as (n, k) or as (n,)", choices=("onehot", "index")),
+            Param("source", str, "", "digest of the file that defines it, filled in"),
+        ),
+        complete=_with_source,
     )
 )
 register(
     StepInfo(
         name="label_smoothing",
+        helps="probabilities should be calibrated, or a few labels are wrong",
         stage="loss",
-        run={"loss": "bench.methods.losses:label_smoothing"},
+        run={"loss": "bench.training.losses.specs:label_smoothing"},
         summary="cross entropy that spreads epsilon of each label evenly over all classes",
         paper="Szegedy et al. 2016, Rethinking the inception architecture, arXiv:1512.00567",
-        params=(Param("epsilon", float, 0.1, "share of the label that is spread", low=0.0, high=0.99),),
+        params=(
+            Param(
+                "epsilon",
+                float,
+                0.1,
+                "share of the label that is spread",
+                low=0.0,
+                high=0.99,
+                search=Search(0.02, 0.4),
+            ),
+        ),
     )
 )
 register(
     StepInfo(
         name="gce",
+        helps="many training labels are wrong",
         stage="loss",
-        run={"loss": "bench.methods.doubt:gce"},
+        run={"loss": "bench.training.losses.specs:gce"},
         summary="generalised cross entropy: images whose label seems wrong count less",
         paper="Zhang and Sabuncu 2018, Generalized cross entropy loss for training deep neural networks "
         "with noisy labels, arXiv:1805.07836",
-        params=(Param("q", float, 0.7, "near 0 is cross entropy, 1 is absolute error", low=0.001, high=1.0),),
+        params=(
+            Param(
+                "q",
+                float,
+                0.7,
+                "near 0 is cross entropy, 1 is absolute error",
+                low=0.001,
+                high=1.0,
+                search=Search(0.1, 0.9),
+            ),
+        ),
     )
 )
 register(
     StepInfo(
         name="sce",
+        helps="many training labels are wrong",
         stage="loss",
-        run={"loss": "bench.methods.doubt:sce"},
+        run={"loss": "bench.training.losses.specs:sce"},
         summary="symmetric cross entropy: a bounded term that doubts labels is added",
         paper="Wang et al. 2019, Symmetric cross entropy for robust learning with noisy labels, "
         "arXiv:1908.06112",
         params=(
-            Param("alpha", float, 0.1, "factor of cross entropy", low=0.0, high=1000.0),
-            Param("beta", float, 1.0, "factor of reverse cross entropy", low=0.0, high=1000.0),
-            Param("log_zero", float, -4.0, "what stands for log 0, the paper's A", low=-100.0, high=0.0),
+            Param(
+                "alpha",
+                float,
+                0.1,
+                "factor of cross entropy",
+                low=0.0,
+                high=1000.0,
+                search=Search(0.01, 10.0, log=True),
+            ),
+            Param(
+                "beta",
+                float,
+                1.0,
+                "factor of reverse cross entropy",
+                low=0.0,
+                high=1000.0,
+                search=Search(0.1, 10.0, log=True),
+            ),
+            Param(
+                "log_zero",
+                float,
+                -4.0,
+                "what stands for log 0, the paper's A",
+                low=-100.0,
+                high=0.0,
+                search=Search(-8.0, -2.0),
+            ),
         ),
         check=_sce_check,
     )
@@ -104,13 +178,22 @@ register(
 register(
     StepInfo(
         name="bootstrap",
+        helps="some training labels are wrong",
         stage="loss",
-        run={"loss": "bench.methods.doubt:bootstrap"},
+        run={"loss": "bench.training.losses.specs:bootstrap"},
         summary="cross entropy against the label mixed with the model's own prediction",
         paper="Reed et al. 2015, Training deep neural networks on noisy labels with bootstrapping, "
         "arXiv:1412.6596",
         params=(
-            Param("beta", float, 0.8, "share of the label; 1 is cross entropy", low=0.01, high=1.0),
+            Param(
+                "beta",
+                float,
+                0.8,
+                "share of the label; 1 is cross entropy",
+                low=0.01,
+                high=1.0,
+                search=Search(0.5, 0.99),
+            ),
             Param(
                 "mode",
                 str,
@@ -124,22 +207,41 @@ register(
 register(
     StepInfo(
         name="elr",
+        helps="many training labels are wrong and long training memorises them",
         stage="loss",
-        run={"loss": "bench.methods.doubt:elr"},
+        run={"loss": "bench.training.losses.specs:elr"},
         summary="early-learning regularisation: hold on to what was predicted before labels are memorised",
         paper="Liu et al. 2020, Early-learning regularization prevents memorization of noisy labels, "
         "arXiv:2007.00151",
         params=(
-            Param("beta", float, 0.7, "weight of the past in an image's memory", low=0.0, high=0.999),
-            Param("lam", float, 3.0, "strength; 0 is cross entropy", low=0.0, high=100.0),
+            Param(
+                "beta",
+                float,
+                0.7,
+                "weight of the past in an image's memory",
+                low=0.0,
+                high=0.999,
+                search=Search(0.5, 0.99),
+            ),
+            Param(
+                "lam",
+                float,
+                3.0,
+                "strength; 0 is cross entropy",
+                low=0.0,
+                high=100.0,
+                search=Search(0.5, 10.0, log=True),
+            ),
         ),
+        traits=("single_images",),
     )
 )
 register(
     StepInfo(
         name="co_teaching",
+        helps="many training labels are wrong and you know about how many",
         stage="loss",
-        run={"loss": "bench.methods.doubt:co_teaching"},
+        run={"loss": "bench.training.losses.specs:co_teaching"},
         summary="two heads, each learning from the images that are easy for the other; their mean answers",
         paper="Han et al. 2018, Co-teaching: robust training of deep neural networks with extremely noisy "
         "labels, arXiv:1804.06872",
@@ -151,9 +253,20 @@ register(
                 "share of every minibatch that is left out in the end: how many labels you take for wrong",
                 low=0.0,
                 high=0.99,
+                search=Search(0.02, 0.5),
             ),
-            Param("gradual", int, 10, "epochs until so many are left out, evenly", low=1, high=100000),
+            Param(
+                "gradual",
+                int,
+                10,
+                "epochs until so many are left out, evenly",
+                low=1,
+                high=100000,
+                search=Search(choices=(5, 10, 15)),
+            ),
         ),
         regimes=("frozen",),
+        traits=("two_heads", "single_images"),
+        conflicts={"maps": "a net of convolutions has no second head"},
     )
 )

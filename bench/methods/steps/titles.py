@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from bench.core.search import Search
 from bench.methods.registry import Param, StepInfo, register
 
 register(
     StepInfo(
         name="naive_bayes",
+        helps="titles are short and training images few",
         stage="posthoc",
-        run={"posthoc": "bench.methods.naive_bayes:naive_bayes"},
+        run={"posthoc": "bench.methods.closed_form_heads:naive_bayes"},
         summary="multinomial naive Bayes on the words of titles, instead of what the head learned",
         paper="McCallum and Nigam 1998, A comparison of event models for naive Bayes text classification",
         params=(
@@ -19,15 +21,25 @@ register(
                 "classes are as likely as they are common in training, or all alike",
                 choices=("counts", "uniform"),
             ),
-            Param("alpha", float, 1.0, "added to the count of every term", low=0.000001, high=1000.0),
+            Param(
+                "alpha",
+                float,
+                1.0,
+                "added to the count of every term",
+                low=0.000001,
+                high=1000.0,
+                search=Search(0.01, 10.0, log=True),
+            ),
         ),
         regimes=("frozen",),
         anew=True,
+        backbones=("tfidf",),
     )
 )
 register(
     StepInfo(
         name="fallback",
+        helps="titles answer what images leave open",
         stage="posthoc",
         run={"posthoc": "bench.methods.fallback:fallback"},
         summary="a head on images and one on titles, which answers where the first is not sure",
@@ -42,5 +54,9 @@ register(
             ),
         ),
         regimes=("frozen",),
+        reads=("pixels", "titles"),
+        traits=("two_heads", "unscaled_rows"),
+        conflicts={"hidden_layer": "each of its heads is one linear layer"},
+        shape=lambda args: {"two_heads": True},
     )
 )

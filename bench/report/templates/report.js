@@ -4,10 +4,13 @@
   const LONG = 8;
   const order = new Intl.Collator("en", { numeric: true });
 
+  // The last row of the head has a cell for every column; the row above it may have groups of columns.
+  const heads = (table) => Array.from(table.tHead.lastElementChild.cells);
+
   function key(row, column) {
     const cell = row.cells[column];
     if (cell.dataset.sort !== undefined) return Number(cell.dataset.sort);
-    return "empty" in cell.dataset ? null : cell.textContent;
+    return "empty" in cell.dataset ? null : cell.textContent.trim();
   }
 
   function compare(a, b, sign) {
@@ -21,7 +24,7 @@
     const falling = head.classList.contains("number");
     const before = head.getAttribute("aria-sort");
     const up = before === null ? !falling : before === "descending";
-    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+    for (const other of heads(table)) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
     const body = table.tBodies[0];
     const rows = Array.from(body.rows, (row) => ({ row, key: key(row, column) }));
@@ -45,7 +48,7 @@
     const table = region.querySelector("table");
     const rows = table.tBodies[0].rows;
     if (rows.length > 1) {
-      Array.from(table.tHead.rows[0].cells).forEach(function (head, column) {
+      heads(table).forEach(function (head, column) {
         const button = document.createElement("button");
         button.type = "button";
         button.append(...head.childNodes);
@@ -53,6 +56,15 @@
         button.addEventListener("click", () => sort(table, head, column));
       });
     }
+    // The keyboard stops only at tables that scroll.
+    const look = () => {
+      const wide = region.scrollWidth > region.clientWidth;
+      region.classList.toggle("more", region.scrollLeft + region.clientWidth < region.scrollWidth - 1);
+      if (wide || region.scrollHeight > region.clientHeight) region.tabIndex = 0;
+      else region.removeAttribute("tabindex");
+    };
+    new ResizeObserver(look).observe(region);
+    region.addEventListener("scroll", look, { passive: true });
     if (rows.length < LONG) return;
     const bar = document.createElement("div");
     const label = document.createElement("label");

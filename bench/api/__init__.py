@@ -1,0 +1,1 @@
+"""messybench from Python: `bench.run`, `bench.load` and what they return."""

@@ -1,0 +1,1 @@
+"""Backbones by name: Keras models with their preprocessing, and their cached features."""

@@ -1,0 +1,79 @@
+"""Construction of nets: keras.applications, keras-cv, our own LeNet, and models from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from bench.backbones.info import BackboneInfo
+from bench.backbones.outside_models import from_file, from_function
+
+
+def from_keras(info: BackboneInfo, shape: tuple[int, int, int], imagenet: bool) -> Any:
+    """Return a net of keras.applications, pooled by the average of its last map."""
+    import keras
+
+    from bench.backbones import weights
+
+    build = getattr(keras.applications, info.builder)
+    with weights.keras_files(info.name):
+        return build(
+            include_top=False,
+            weights="imagenet" if imagenet else None,
+            input_shape=shape,
+            pooling="avg",
+            **info.arguments,
+        )
+
+
+def from_keras_cv(info: BackboneInfo, shape: tuple[int, int, int], imagenet: bool) -> Any:
+    """Return a net of keras-cv, pooled likewise."""
+    import keras
+    import keras_cv
+
+    from bench.backbones import weights
+
+    net = getattr(keras_cv.models, info.builder)(input_shape=shape, **info.arguments)
+    if imagenet:
+        weights.load_kaggle(net, info)
+    pooled = keras.layers.GlobalAveragePooling2D(name="average")(net.output)
+    return keras.Model(net.input, pooled, name=info.name)
+
+
+def lenet(info: BackboneInfo, shape: tuple[int, int, int], imagenet: bool) -> Any:
+    """Return LeNet-5 up to its last hidden layer; it has no ImageNet weights."""
+    import keras
+    from keras import layers
+
+    return keras.Sequential(
+        [
+            keras.Input(shape),
+            # Explicit names: Keras would number across nets, and users name the layer to train from.
+            layers.Conv2D(6, 5, activation="relu", name="conv_1"),
+            layers.MaxPooling2D(name="pool_1"),
+            layers.Conv2D(16, 5, activation="relu", name="conv_2"),
+            layers.MaxPooling2D(name="pool_2"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(120, activation="relu", name="dense_1"),
+            layers.Dense(84, activation="relu", name="dense_2"),
+        ],
+        name=info.name,
+    )
+
+
+def from_plugin(info: BackboneInfo, shape: tuple[int, int, int], imagenet: bool) -> Any:
+    """Return the net that a plug-in's function makes."""
+    module, _, name = info.builder.partition(":")
+    return getattr(import_module(module), name)(info, shape, imagenet)
+
+
+MAKERS: dict[str, Callable[[BackboneInfo, tuple[int, int, int], bool], Any]] = {
+    "keras": from_keras,
+    "keras_cv": from_keras_cv,
+    "bench": lenet,
+    "plugin": from_plugin,
+    "keras_file": from_file,
+    "module": from_function,
+}
+"""Builder of a net, by its `source`: (info, (height, width, 3), whether with ImageNet weights)."""

@@ -1,0 +1,263 @@
+"""Features cache: every image through a frozen backbone once, as rows of one file."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.backbones.extract import Extract, both_ways, feature_engine, mirror
+from bench.backbones.feature_file import DONE_FILE, Rows
+from bench.backbones.info import AS_EVER, BackboneInfo, Reading
+from bench.backbones.precision import FLOAT32
+from bench.backbones.registry import preprocess_mode, weights_id
+from bench.core.cell import canonical_json
+from bench.core.devices import gpus
+from bench.core.errors import BenchError
+from bench.core.progress import Progress, no_progress
+from bench.data.augmentation import Change, Recipe, load_change
+from bench.data.cache.folders import RowFolder
+from bench.data.cache.rows import Array, CheckedRows, RowFile
+from bench.data.pixels import Pixels
+
+FEATURES_VERSION = 1
+"""Bumped when the same image would no longer give the same features."""
+
+Batches = Iterable[tuple[np.ndarray, np.ndarray]]
+
+META_FILE = "features.json"
+SAVE_SECONDS = 15.0
+"""How often an unfinished build saves its progress."""
+
+
+def ensure_features(
+    pixels: Pixels,
+    info: BackboneInfo,
+    weights: str,
+    preprocess: str,
+    engine: str,
+    cache: Path,
+    progress: Progress = no_progress,
+    reading: Reading = AS_EVER,
+    precision: str = FLOAT32,
+) -> Array:
+    """Return the (n, d) float32 features of all images, read from the cache, computing them if need be.
+
+    Rows of quarantined images are NaN. weights: `imagenet`, `random` (one fixed draw) or a path. preprocess:
+    `backbone` or a mode of PREPROCESS. engine: `tensorflow` or `openvino`. reading: what is taken from the
+    net; a mean of two images' features is made anew each time, of two files of the cache. precision: what the
+    net computes in, see `bench.backbones.precision.built_in`.
+    Cached features need no import of TensorFlow. A folder is complete or absent; two processes compute the
+    same one once; a killed build continues where it stopped. Damaged rows, found now or when read later, are
+    computed again, and a line reports it.
+    Raises WeightsError for unavailable weights, StoreError when the cache cannot be written, and
+    BenchError for an illegal size, a missing engine, a layer that the net does not have and features that are
+    not finite.
+    """
+    how = pixels, info, weights, preprocess, engine, cache, progress, reading, precision
+    return Extraction(*how).features()
+
+
+@dataclass(frozen=True, eq=False)
+class Extraction:
+    """One backbone over one set of images; the fields are those of `ensure_features`.
+
+    pooled: whether a row is the (d,) features or the (h, w, c) map before the last pooling. recipe: how
+    views are made of the images. The net is built at most once, when the cache lacks something.
+    """
+
+    pixels: Pixels
+    info: BackboneInfo
+    weights: str
+    preprocess: str
+    engine: str
+    cache: Path
+    progress: Progress = no_progress
+    reading: Reading = AS_EVER
+    precision: str = FLOAT32
+    pooled: bool = True
+    recipe: Recipe | None = None
+
+    def features(self, view: int | None = None) -> Array:
+        """Return the features that the reading asks for: `rows`, or the mean with those of the mirror."""
+        rows = self.rows(view)
+        if not self.reading.mirror:
+            return rows
+        return both_ways(np.asarray(rows), np.asarray(self.rows(view, mirrored=True)))
+
+    def rows(self, view: int | None = None, mirrored: bool = False) -> CheckedRows:
+        """Return (n, d) features or (n, h, w, c) maps of the images, or of the view of this number from 0.
+
+        mirrored: of their left-right mirrors. The rest: see `ensure_features`.
+        """
+        # A net is large: it lives as long as this object, not as long as the rows.
+        fresh = replace(self)
+
+        def again(bad: RowFile, why: str) -> RowFile:
+            return replace(fresh)._ensure(view, mirrored, bad, why)
+
+        return CheckedRows(self._ensure(view, mirrored), again)
+
+    def _ensure(self, view: int | None, mirrored: bool, bad: RowFile | None = None, why: str = "") -> RowFile:
+        key = self.key(view, mirrored)
+        digest = hashlib.sha256(canonical_json(key).encode("ascii")).hexdigest()
+        path = self.cache / "features" / f"{self.info.name}-{digest[:16]}"
+        folder = RowFolder(path, "features cache", META_FILE, key)
+        what = "waiting for another process that computes the same features"
+        opened = folder.ensure(
+            lambda: self._build(folder, view, mirrored),
+            lambda: self.progress(0, len(self.pixels), what),
+            bad,
+            why,
+        )
+        return opened.file
+
+    def key(self, view: int | None, mirrored: bool = False) -> dict[str, Any]:
+        """Return everything on which the rows depend, without values at their defaults."""
+        key = {
+            "version": FEATURES_VERSION,
+            "pixels": self.pixels.key,
+            "backbone": self.info.name,
+            "weights": self._weights_id,
+            "preprocess": preprocess_mode(self.info, self.preprocess),
+            "size": list(self.pixels.size),
+            "engine": self.engine,
+        }
+        if not self.info.is_net:
+            from bench.backbones.handmade import HANDMADE_VERSION
+
+            key |= {"preprocess": "none", "engine": "handmade", "handmade": HANDMADE_VERSION}
+        elif self.engine == "tensorflow":
+            # OpenVINO's device and precision are always the same.
+            key |= {"precision": self.precision} if self.precision != FLOAT32 else {}
+            key |= {"device": "gpu"} if gpus() else {}
+        if not self.reading.plain:
+            key |= {"layers": list(self.reading.layers), "pool": self.reading.pool}
+            key |= {"unit": True} if self.reading.unit else {}
+        if mirrored:
+            key["mirrored"] = True
+        if not self.pooled:
+            key["pooled"] = False
+        if view is not None:
+            key |= {"augment": self._recipe.key, "view": view}
+        return key
+
+    @cached_property
+    def _weights_id(self) -> str:
+        return weights_id(self.info, self.weights)
+
+    @cached_property
+    def _extract(self) -> Extract:
+        return _engine(
+            self.info,
+            self.weights,
+            self.preprocess,
+            self.engine,
+            self.pixels.size,
+            self.progress,
+            self.reading,
+            self.precision,
+            self.pooled,
+        )
+
+    @cached_property
+    def _change(self) -> Change:
+        return load_change(self._recipe, self.pixels.size)
+
+    @property
+    def _recipe(self) -> Recipe:
+        if self.recipe is None:
+            raise ValueError("views are asked for, but not how they are made")
+        return self.recipe
+
+    def _build(self, folder: RowFolder, view: int | None, mirrored: bool) -> None:
+        """Compute into a folder beside the target, continuing a killed build, then rename it."""
+        part, began = folder.path.with_name(f"{folder.path.name}.part"), time.monotonic()
+        extract = self._extract
+        shape = (len(self.pixels), *self._row)
+        shutil.rmtree(folder.path, ignore_errors=True)
+        part.mkdir(exist_ok=True)
+        folder.check_room(math.prod(shape) * 4)
+        rows = Rows(part, shape, folder.key)
+        try:
+            self._fill(rows, extract, folder.key, view, mirrored)
+        except BenchError:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        finally:
+            rows.close()
+        (part / DONE_FILE).unlink(missing_ok=True)
+        facts = {"origin": dict(self.pixels.origin), "seconds": time.monotonic() - began}
+        folder.seal(part, facts, rows.layout, rows.digests)
+
+    @property
+    def _width_known(self) -> bool:
+        return self.pooled and self.reading.plain and self.info.features > 0
+
+    @cached_property
+    def _row(self) -> tuple[int, ...]:
+        """The shape of one row, from the registry or from a batch of black images."""
+        from bench.backbones.engines import batch_for
+
+        if self._width_known:
+            return (self.info.features,)
+        size = self.pixels.size
+        return self._extract(np.zeros((batch_for(size), *size, 3), np.uint8)).shape[1:]
+
+    def _fill(
+        self, file: Rows, extract: Extract, key: Mapping[str, Any], view: int | None, mirrored: bool
+    ) -> None:
+        from bench.backbones.engines import batch_for, run_engine
+
+        name, batch = self.info.name, batch_for(self.pixels.size)
+        good = np.flatnonzero(self.pixels.ok)
+        what = f"{'features' if self.pooled else 'feature maps'} of {name}"
+        if view is not None:
+            what = f"{what}, {self._recipe.name}, view {view + 1}"
+        if mirrored:
+            what = f"{what}, mirrored"
+        done, saved = file.done, time.monotonic()
+        self.progress(done, len(good), what)
+        batches: Batches = self.pixels.batches(batch, good[done:])
+        if view is not None:
+            batches = ((rows, self._change(images, rows, view)) for rows, images in batches)
+        if mirrored:
+            batches = ((rows, mirror(images)) for rows, images in batches)
+        for positions, features in run_engine(extract, batches, batch):
+            finite = np.isfinite(features.reshape(len(features), -1)).all(axis=1)
+            if not finite.all():
+                raise BenchError(
+                    f"{name} gives image {positions[~finite][0]} (counted from 0) features that are not "
+                    f"finite (weights {key['weights'][:15]}, preprocess {key['preprocess']}): "
+                    "use other weights or preprocessing"
+                )
+            file.write(positions, features)
+            done += len(positions)
+            self.progress(done, len(good), what)
+            if time.monotonic() - saved > SAVE_SECONDS:
+                file.save(done)
+                saved = time.monotonic()
+        file.finish(np.flatnonzero(~self.pixels.ok))
+
+
+def _engine(
+    info: BackboneInfo,
+    weights: str,
+    preprocess: str,
+    engine: str,
+    size: tuple[int, int],
+    progress: Progress,
+    reading: Reading,
+    precision: str,
+    pooled: bool,
+) -> Extract:
+    progress(0, 1, f"building {info.name}")
+    return feature_engine(info, weights, preprocess, engine, size, reading, precision, pooled)

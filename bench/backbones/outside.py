@@ -1,0 +1,257 @@
+"""Backbones from outside by what a user names: a `.keras` file, a Python function, or a file of features."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from bench.backbones.info import ANY_SIZE, JOIN, NO_WEIGHTS, OWN_WEIGHTS, UNSAID, BackboneInfo, Origin
+from bench.backbones.keras_config import Unusable, read_config
+from bench.backbones.onnx_file import read_onnx
+from bench.backbones.weights import file_hash
+from bench.core.errors import BenchError, WeightsError
+from bench.core.paths import user_path
+from bench.core.regular_files import Refused, open_file
+
+FUNCTION = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)", re.ASCII)
+"""`package.module:function`."""
+
+_MOST_CONFIG = 64 * 2**20
+_LONGEST = 60
+
+OTHERS = {
+    ".h5": "HDF5 files may run code when they are loaded: open it where you trust it and save it as .keras",
+    ".hdf5": "HDF5 files may run code when they are loaded: open it where you trust it and save it as .keras",
+    ".pt": "a PyTorch file: export it as .onnx, or write the features of your images to a .npz file",
+    ".pth": "a PyTorch file: export it as .onnx, or write the features of your images to a .npz file",
+    ".safetensors": "weights without a model: write the features of your images to a .npz file",
+    ".pkl": "a pickle runs code when it is loaded: write the features of your images to a .npz file",
+    ".pb": "a TensorFlow graph: save the model as .keras",
+    ".tflite": "a model for devices: save the model that it was made from as .keras or .onnx",
+}
+"""Endings of models and arrays that are no backbone, and what to do."""
+
+
+def is_outside(name: str) -> bool:
+    """Return whether a name, as typed or as stored in a cell, is of a backbone from outside."""
+    return _ending(name) in (*FORMS, *OTHERS) or FUNCTION.fullmatch(name) is not None
+
+
+def outside_reads(name: str) -> str:
+    """Return what a backbone from outside reads: `pixels` or `vectors`."""
+    return "vectors" if FORMS.get(_ending(name)) is _features_file else "pixels"
+
+
+def split_names(text: str, separator: str) -> list[str]:
+    """Return the parts of a list of names; a separator inside the path of an existing file separates nothing.
+
+    >>> split_names("lenet, hog", ",")
+    ['lenet', 'hog']
+    """
+    pieces, names = text.split(separator), []
+    while pieces:
+        # The longest run of pieces that is a file's path, or else one piece.
+        for count in range(len(pieces), 0, -1):
+            name = separator.join(pieces[:count]).strip()
+            if count == 1 or _is_whole(name, separator):
+                break
+        names.append(name)
+        del pieces[:count]
+    return names
+
+
+def functions_in(texts: Sequence[str]) -> list[str]:
+    """Return the functions among the backbones of lists, joined ones included.
+
+    >>> functions_in(["lenet, nets:build+hog"])
+    ['nets:build']
+    """
+    names = [part for text in texts for name in split_names(text, ",") for part in split_names(name, JOIN)]
+    return [name for name in names if _ending(name) not in FORMS and FUNCTION.fullmatch(name)]
+
+
+def _is_whole(name: str, separator: str) -> bool:
+    """Return whether every separator in a name is inside the path of an existing file."""
+    if is_outside(name) and user_path(name).is_file():
+        return True
+    if separator == JOIN:
+        return False
+    return all(separator not in part or _is_whole(part, JOIN) for part in split_names(name, JOIN))
+
+
+def outside_backbone(text: str, allow_code: bool = False) -> BackboneInfo:
+    """Return the backbone that a path or `package.module:function` names. Imports nothing heavy.
+
+    allow_code: whether code in the file may run. Raises BenchError (one line) for what cannot be one.
+    """
+    ending = _ending(text)
+    if ending in OTHERS:
+        raise BenchError(f"--backbone {text!r}: {OTHERS[ending]}")
+    if ending in FORMS:
+        return FORMS[ending](user_path(text), allow_code)
+    return _function(text)
+
+
+def safe_name(path: Path) -> str:
+    """Return a file's name as tables, folders and lists of backbones can have it.
+
+    >>> safe_name(Path("nets/my net, new+.keras"))
+    'my_net__new_.keras'
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", path.name)[-_LONGEST:]
+
+
+def _ending(name: str) -> str:
+    return Path(name).suffix.lower()
+
+
+def _digest(path: Path) -> str:
+    try:
+        return file_hash(path)
+    except WeightsError:
+        try:
+            open_file(path).close()
+        except Refused as why:
+            raise BenchError(f"--backbone {str(path)!r}: {why}") from None
+        raise
+
+
+def _keras_file(path: Path, allow_code: bool) -> BackboneInfo:
+    digest = _digest(path)
+    try:
+        with open_file(path) as file, zipfile.ZipFile(file) as archive:
+            if archive.getinfo("config.json").file_size > _MOST_CONFIG:
+                raise Unusable("has a configuration of more than 64 MiB")
+            archive.getinfo("model.weights.h5")
+            config = json.loads(archive.read("config.json"))
+        found = read_config(config, allow_code)
+    except Unusable as why:
+        raise BenchError(f"--backbone {str(path)!r} {why}") from None
+    except (Refused, OSError, zipfile.BadZipFile, KeyError, ValueError, RecursionError, NotImplementedError,
+            EOFError, RuntimeError) as error:  # fmt: skip
+        raise BenchError(f"--backbone {str(path)!r}: {_no_model(path, error)}") from None
+    return BackboneInfo(
+        name=safe_name(path),
+        family="outside",
+        summary="a saved Keras model",
+        source="keras_file",
+        builder="load_model",
+        input_size=found.size or ANY_SIZE,
+        min_size=1,
+        preprocess="none" if found.scales else UNSAID,
+        features=0,
+        parameters=0,
+        weights=(OWN_WEIGHTS,),
+        origin=Origin(
+            "keras",
+            str(path),
+            digest,
+            found.size is not None,
+            found.classifies,
+            found.before,
+            allow_code,
+        ),
+    )
+
+
+def _onnx_file(path: Path, allow_code: bool) -> BackboneInfo:
+    digest = _digest(path)
+    try:
+        found = read_onnx(path)
+    except Unusable as why:
+        raise BenchError(f"--backbone {str(path)!r} {why}") from None
+    return BackboneInfo(
+        name=safe_name(path),
+        family="outside",
+        summary="an ONNX model",
+        source="onnx",
+        builder="read_model",
+        input_size=found.size or ANY_SIZE,
+        min_size=1,
+        preprocess="none" if found.whole else UNSAID,
+        features=0,
+        parameters=0,
+        weights=(OWN_WEIGHTS,),
+        origin=Origin("onnx", str(path), digest, found.size is not None),
+    )
+
+
+def _no_model(path: Path, error: Exception) -> str:
+    if isinstance(error, Refused):
+        return str(error)
+    with open_file(path) as file:
+        start = file.read(8)
+    if start == b"\x89HDF\r\n\x1a\n":
+        return f"an HDF5 file by content; {OTHERS['.h5']}"
+    return "not a model that Keras saved as .keras"
+
+
+def _features_file(path: Path, allow_code: bool) -> BackboneInfo:
+    return BackboneInfo(
+        name=safe_name(path),
+        family="outside",
+        summary="a file of features",
+        source="features",
+        builder="read_vectors",
+        # Images are decoded at this size, to find unreadable ones.
+        input_size=(32, 32),
+        min_size=1,
+        preprocess="none",
+        features=0,
+        parameters=0,
+        weights=(NO_WEIGHTS,),
+        reads="vectors",
+        origin=Origin("features", str(path), _digest(path)),
+    )
+
+
+def _function(text: str) -> BackboneInfo:
+    match = FUNCTION.fullmatch(text)
+    if match is None:
+        raise BenchError(f"--backbone {text!r}: write package.module:function")
+    source = find_module(match[1], [*_places()])
+    if source is None:
+        raise BenchError(f"--backbone {text!r}: no module {match[1]} in this folder or among those installed")
+    return BackboneInfo(
+        name=text,
+        family="outside",
+        summary=f"the model that {text} builds",
+        source="module",
+        builder=match[2],
+        input_size=ANY_SIZE,
+        min_size=1,
+        preprocess=UNSAID,
+        features=0,
+        parameters=0,
+        weights=(OWN_WEIGHTS,),
+        origin=Origin("module", text, _digest(source)),
+    )
+
+
+def _places() -> Iterator[str]:
+    """Yield the folders in which modules are looked for: this one, then Python's."""
+    yield str(Path.cwd())
+    yield from sys.path
+
+
+def find_module(name: str, places: Sequence[str]) -> Path | None:
+    """Return the source of a module without importing it or its package, None if it is nowhere."""
+    for place in places:
+        base = Path(place, *name.split("."))
+        for path in (base / "__init__.py", base.with_name(f"{base.name}.py")):
+            if path.is_file():
+                return path
+    return None
+
+
+FORMS: dict[str, Callable[[Path, bool], BackboneInfo]] = {
+    ".keras": _keras_file,
+    ".onnx": _onnx_file,
+    ".npz": _features_file,
+    ".parquet": _features_file,
+}
+"""Readers of backbones in files, by ending."""

@@ -1,0 +1,27 @@
+"""`bench completion SHELL`: the script with which a shell completes commands and options."""
+
+from __future__ import annotations
+
+import click
+
+from bench.commands.options import Word
+
+SHELLS = {
+    "bash": 'eval "$(bench completion bash)"  # in ~/.bashrc',
+    "zsh": 'eval "$(bench completion zsh)"  # in ~/.zshrc',
+    "fish": "bench completion fish > ~/.config/fish/completions/bench.fish",
+}
+"""How each shell takes its script."""
+
+
+@click.command(epilog=f"\b\n{chr(10).join(SHELLS.values())}")
+@click.argument("shell", type=Word("shell", tuple(SHELLS)))
+def command(shell: str) -> None:
+    """Print the script that completes commands, options and their values in bash, zsh or fish."""
+    from click.shell_completion import get_completion_class
+
+    from bench.commands.main import cli
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(cli, {}, "bench", "_BENCH_COMPLETE").source())

@@ -1,0 +1,115 @@
+"""`bench fetch-weights`: download ImageNet weights ahead of runs, for machines without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.commands.data_fetch import agree, in_words, yes_option
+from bench.commands.notices import say
+from bench.commands.options import format_option
+from bench.commands.output import show_table
+from bench.core.errors import EXIT_DONE, EXIT_SOME_FAILED, BenchError, WeightsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.backbones.info import BackboneInfo
+    from bench.core.table import Table
+
+
+@click.command()
+@click.argument("backbones", nargs=-1, metavar="BACKBONE...")
+@click.option(
+    "--input-size", default="native", metavar="SIZE", help="Size of images, 128 or 96x128 [the net's own]."
+)
+@click.option("--list", "listing", is_flag=True, help="List the files; nothing is downloaded.")
+@yes_option
+@format_option
+def command(backbones: tuple[str, ...], input_size: str, listing: bool, yes: bool, fmt: str) -> int:
+    """Download the ImageNet weights of backbones ahead of runs.
+
+    Files go to KERAS_HOME/models, those of keras-cv to kagglehub's cache (KAGGLEHUB_CACHE). Copy them to the
+    same place of a machine without a network. MobileNet and NASNet have files of their own for some input
+    sizes: name the one that runs use. Exit code 4: some could not be downloaded.
+    """
+    from bench.backbones.info import JOIN
+    from bench.backbones.registry import BACKBONES, get_backbone
+
+    names = dict.fromkeys(name for joined in backbones for name in joined.split(JOIN))
+    if not names and not listing:
+        raise BenchError("name the backbones; bench fetch-weights --list has those with ImageNet weights")
+    infos = [get_backbone(name) for name in names] or [
+        info for info in BACKBONES.values() if "imagenet" in info.weights
+    ]
+    wanted = [(info, *_file(info, input_size)) for info in infos]
+    show_table(weights_table(wanted), fmt)
+    missing = [(info, size) for info, size, path in wanted if not path.is_file()]
+    if listing or not missing:
+        return EXIT_DONE
+    agree(yes)
+    return EXIT_SOME_FAILED if _fetch(missing) else EXIT_DONE
+
+
+def _file(info: BackboneInfo, input_size: str) -> tuple[tuple[int, int], Path]:
+    """Return the size of images and the weights file for it. Raises BenchError where there is none."""
+    from bench.backbones.registry import size_problem
+    from bench.backbones.weights import imagenet_file
+    from bench.core.protocol import check, image_size
+
+    size = image_size(check("input_size", input_size, "--input-size"), info.input_size)
+    path = imagenet_file(info, size)
+    if path is None:
+        raise BenchError(f"{info.name} has no published ImageNet weights: leave it out")
+    if problem := size_problem(info, size):
+        raise BenchError(f"--input-size {input_size}: {problem}")
+    return size, path
+
+
+def weights_table(wanted: Sequence[tuple[BackboneInfo, tuple[int, int], Path]]) -> Table:
+    """Return backbones, their weights files, sizes, and whether they are there."""
+    from bench.core.table import Column, Table
+
+    rows = [
+        {
+            "backbone": info.name,
+            "size": path.stat().st_size if (there := path.is_file()) else 4 * info.parameters,
+            "state": "present" if there else "missing",
+            "file": str(path),
+        }
+        for info, _, path in wanted
+    ]
+    columns = [
+        Column("backbone", "backbone", rank=0),
+        Column("size", "size", "bytes", rank=0),
+        Column("state", "state", rank=0),
+        Column("file", "file"),
+    ]
+    notes = ("The size of a missing file is that of its numbers alone; the file itself is larger.",)
+    return Table(
+        "ImageNet weights", columns, rows, notes if any(r["state"] == "missing" for r in rows) else ()
+    )
+
+
+def _fetch(missing: Sequence[tuple[BackboneInfo, tuple[int, int]]]) -> int:
+    """Download and load each net's weights; return how many failed, each with a line."""
+    from bench.backbones.registry import build_backbone
+    from bench.backbones.weights import imagenet_file
+    from bench.core.environment import quiet
+
+    quiet()
+    failed = 0
+    for info, size in missing:
+        try:
+            # Only Keras knows where a file is published. That the net takes it is worth knowing here.
+            build_backbone(info, size, "imagenet")
+        except WeightsError as error:
+            failed += 1
+            say(str(error))
+            continue
+        path = imagenet_file(info, size)
+        if path is not None and path.is_file():
+            say(f"{info.name}: {path}, {in_words(path.stat().st_size)}")
+    return failed

@@ -1,0 +1,1 @@
+"""Baselines, paired tests, verdicts, leaderboard, effects."""

@@ -1,0 +1,84 @@
+"""Facet `pinning` of a kind of task: how its pinned runs are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bench.core.kind import get_kind
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bench.compare.baselines.checks import Checks
+    from bench.core.predictions import Predictions
+
+
+@dataclass(frozen=True)
+class PinnedStage:
+    """The test items of all pinned runs of a stage, sorted by id.
+
+    items: `sha256:<hex>` over classes, item ids and their true classes. kind: of the task. packed: what is
+    true of the items; see the kind's `Pinning`.
+    """
+
+    classes: tuple[str, ...]
+    train_support: tuple[int, ...]
+    items: str
+    n: int
+    kind: str
+    packed: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PinnedRun:
+    """One pinned cell: its id, its test metrics, and what it answered item by item, as `Pinning` packs it."""
+
+    cell: str
+    metrics: Mapping[str, float | None]
+    packed: Mapping[str, Any]
+
+
+class Pinning(Protocol):
+    """Test items and answers as fields of a pinned file, and back. Imports nothing heavy.
+
+    SCORES: whether scores are kept; else they are made up to give the answers, so that ROC areas, log loss
+    and calibration of them mean nothing. STAGE, RUN: the types of the fields of a stage and of a run, beside
+    those that every kind has; MAYBE: those of both that may be left out.
+    """
+
+    SCORES: bool
+    STAGE: Mapping[str, type]
+    RUN: Mapping[str, type]
+    MAYBE: Mapping[str, type]
+
+    def check_stage(self, check: Checks, fields: Mapping[str, Any], n: int, k: int, where: str) -> None:
+        """Check a stage's fields, of n items and k classes, as far as that takes no numpy."""
+        ...
+
+    def check_run(self, check: Checks, fields: Mapping[str, Any], stage: PinnedStage, where: str) -> None:
+        """Check a run's fields likewise."""
+        ...
+
+    def stage(self, pred: Predictions) -> dict[str, Any]:
+        """Return the stage's fields of predictions whose items are sorted by id."""
+        ...
+
+    def run(self, pred: Predictions) -> dict[str, Any]:
+        """Return the run's fields of predictions whose items are sorted by id."""
+        ...
+
+    def truth(self, stage: PinnedStage) -> np.ndarray:
+        """Return what is true of every item; see `Predictions`."""
+        ...
+
+    def answers(self, stage: PinnedStage, run: PinnedRun) -> dict[str, Any]:
+        """Return the fields of `Predictions` that are not of every kind, and the scores."""
+        ...
+
+
+def pinning_of(kind: str) -> Pinning:
+    """Return how a kind's runs are pinned. Raises BenchError for an unknown one."""
+    found: Pinning = get_kind(kind).pinning
+    return found

@@ -1,0 +1,158 @@
+"""Facet `pairing` of a kind of task: its test items in paired comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from bench.core.kind import get_kind
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bench.core.predictions import Predictions
+
+DECISIONS, SCORES = "decisions", "scores"
+"""Item values, uint64, that differ where the decisions on an item, or its scores, differ."""
+
+
+Weighted: TypeAlias = "Callable[[np.ndarray], tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]"
+"""Gives metrics under (draws, n) weights, (draws,) each, and those of `Pairing.CLASSES`, (draws, k) each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """Test items in one order: by class, then by id; by id alone where an item has no class.
+
+    ids: n. groups: n ids of what belongs together, or None. truth: (n,) int32, or (n, k) as in `Predictions`.
+    classes: k names. partners: of pairs, n ids of the second photo's person; the first one's is the group.
+    """
+
+    ids: tuple[str, ...]
+    groups: tuple[str, ...] | None
+    truth: np.ndarray
+    classes: tuple[str, ...]
+    partners: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, pairing: Pairing, pred: Predictions) -> tuple[Items, np.ndarray]:
+        """Return the items of predictions, and the rows that bring these into their order, (n,) int64."""
+        import numpy as np
+
+        names = np.unique(np.array(pred.items, dtype=object), return_inverse=True)[1]
+        rows = np.lexsort((names, pred.truth) if pairing.BY_CLASS else (names,))
+        own = pred.take(rows)
+        return cls(own.items, own.groups, own.truth, own.classes, pairing.partners(own)), rows
+
+    @cached_property
+    def ends(self) -> np.ndarray:
+        """Where the items of each class begin, and where the last one's end: (k + 1,); one class per item."""
+        import numpy as np
+
+        ends: np.ndarray = np.searchsorted(self.truth, np.arange(len(self.classes) + 1))
+        return ends
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """Items of each class, (k,) int64; one class per item."""
+        import numpy as np
+
+        return np.diff(self.ends)
+
+
+class Resamples(Protocol):
+    """Resamples of test items. units: what is resampled: items, groups, people. rows: resamples in all."""
+
+    @property
+    def draws(self) -> int:
+        """The number of leading rows whose values follow the metric's distribution."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """All resamples."""
+        ...
+
+    @property
+    def units(self) -> int:
+        """What is resampled."""
+        ...
+
+    def chunks(self, chunk: int = ...) -> Iterator[np.ndarray]:
+        """Yield how often each resample has each item: (at most `chunk`, n) float32, `rows` in all."""
+        ...
+
+    def variance(self, values: np.ndarray) -> np.ndarray:
+        """Return the variance of a metric over samples, (...). values: (..., rows)."""
+        ...
+
+
+class Pairing(Protocol):
+    """Test items of a kind, for comparisons of two runs item by item.
+
+    COLUMNS: of predictions.parquet, beside those that every kind has; equal items have equal ones of KEYS.
+    CLASSES: the metrics of one class that are compared, as keys of the kind's class columns. BY_CLASS:
+    whether each item has one class, its truth, by which items are sorted.
+    """
+
+    COLUMNS: tuple[str, ...]
+    KEYS: tuple[str, ...]
+    CLASSES: tuple[str, ...]
+    BY_CLASS: bool
+
+    def reordered(self, pred: Predictions, columns: np.ndarray) -> Predictions:
+        """Return predictions with their classes in another order. columns: (k,) where each stands now."""
+        ...
+
+    def partners(self, pred: Predictions) -> tuple[str, ...] | None:
+        """Return n ids of the second person of an item, or None."""
+        ...
+
+    def named(self, pred: Predictions, items: Items) -> Predictions:
+        """Return predictions with the names omitted in reading. items: in the same order."""
+        ...
+
+    def facts(self, pred: Predictions, columns: np.ndarray) -> Iterable[Any]:
+        """Return the truth of each item, n values independent of the order of the classes.
+
+        columns: (k,) the order of the classes by name.
+        """
+        ...
+
+    def item_values(self, pred: Predictions, wanted: Set[str]) -> dict[str, np.ndarray]:
+        """Return the wanted numbers that are defined, (n,) each; see `PairedBootstrap.values`."""
+        ...
+
+    def resamples(self, items: Items, draws: int, seed: int) -> Resamples:
+        """Return resamples of the items."""
+        ...
+
+    def weighted(self, pred: Predictions) -> Weighted:
+        """Return the function of weights; everything independent of the weights is computed once, here."""
+        ...
+
+    def class_marks(self, pred: Predictions, metric: str) -> np.ndarray:
+        """Return values that differ where items count differently: (n,) for the own class, or (n, k)."""
+        ...
+
+    def class_hits(self, pred: Predictions, metric: str) -> np.ndarray | None:
+        """Return the correct items, (n,) of the own class or (n, k) bool; None for a metric without hits."""
+        ...
+
+
+def pairing_of(kind: str) -> Pairing:
+    """Return the paired comparison of a kind of task. Raises BenchError for an unknown one."""
+    found: Pairing = get_kind(kind).pairing
+    return found
+
+
+def odd_numbers(names: Sequence[str]) -> np.ndarray:
+    """Return an odd number for each name, (k,) uint64, independent of its position."""
+    import hashlib
+
+    import numpy as np
+
+    digests = [hashlib.blake2b(name.encode("utf-8", "backslashreplace"), digest_size=8) for name in names]
+    return np.array([int.from_bytes(digest.digest(), "big") | 1 for digest in digests], np.uint64)

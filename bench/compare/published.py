@@ -1,0 +1,76 @@
+"""Unpaired comparison: stored cells with a published baseline or with numbers of other items."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Protocol
+
+from bench.compare.baselines.types import Baseline, Number, PublishedResult, forbidding
+from bench.compare.conditions import comparable_run, conditions_of, disagreement
+from bench.compare.setting import Setting
+from bench.compare.verdict import INCOMPARABLE, Comparison, Difference, Measured, judge
+from bench.core.kind import get_kind
+
+
+class Published(Protocol):
+    """Facet `published` of a kind: unpaired comparison from values and counts."""
+
+    def obstacle(self, setting: Setting, result: PublishedResult) -> str:
+        """Return why the test items cannot be those of a published result, or nothing."""
+        ...
+
+    def rows(self, setting: Setting, result: PublishedResult, obstacle: str) -> list[Measured]:
+        """Compare a setting's numbers with published ones.
+
+        obstacle: why they cannot be judged, or nothing.
+        """
+        ...
+
+    def unpaired(self, ours: Setting, theirs: Setting, metrics: Collection[str]) -> list[Measured]:
+        """Return the numbers of two settings that were scored on other items.
+
+        metrics: more metrics to compare.
+        """
+        ...
+
+
+def published_of(kind: str) -> Published:
+    """Return how a kind of task compares with published numbers. Raises BenchError for an unknown one."""
+    found: Published = get_kind(kind).published
+    return found
+
+
+def compare_published(
+    setting: Setting, baseline: Baseline, result: PublishedResult, against: str = ""
+) -> list[Comparison]:
+    """Compare the metrics and the classes of a setting with a published result of its stage.
+
+    A verdict needs the same data and protocol (see `Published.obstacle`), a baseline without a flag that says
+    otherwise, and the conditions that the baseline states (see `bench.compare.conditions`). against: what the
+    result is called, other than by its backbone, method and label.
+    """
+    named = " · ".join(
+        part for part in (result.backbone, result.method, result.label) if part != "none" and part
+    )
+    sides = setting.beside(baseline.name, against or named)
+    facet, run = published_of(setting.kind), ""
+    obstacle = forbidding(baseline.flags + result.flags) or facet.obstacle(setting, result)
+    # A trivial answer has no backbone; it is a reference under any conditions.
+    if (
+        not obstacle
+        and setting.backbone
+        and (obstacle := disagreement(result.conditions, conditions_of(setting)))
+    ):
+        run = comparable_run(setting, result.conditions)
+    return judge(sides, facet.rows(setting, result, obstacle), run)
+
+
+def beside_number(
+    metric: str, class_name: str | None, found: Difference, number: Number, obstacle: str, why: str = ""
+) -> Measured:
+    """Return a difference to a published number, without interval and p where a verdict is forbidden."""
+    if reason := forbidding(number.flags) or obstacle:
+        shown = replace(found, low=None, high=None, p=None)
+        return Measured(metric, class_name, shown, INCOMPARABLE, reason)
+    return Measured(metric, class_name, found, None, why)

@@ -1,0 +1,1 @@
+"""Cells: identity, protocol, predictions; errors, files and tables."""

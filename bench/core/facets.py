@@ -1,0 +1,290 @@
+"""Protocols of the facets of a kind of task. A facet is a module or an object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bench.core.predictions import Predictions
+from bench.core.table import Table
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Metrics(Protocol):
+    """Metrics of predictions; pure functions."""
+
+    def summary(self, pred: Predictions) -> dict[str, float | None]:
+        """Return every overall metric, None where undefined."""
+        ...
+
+    def per_class(self, pred: Predictions) -> tuple[dict[str, Any], ...]:
+        """Return one row per class (attribute, …), None where undefined."""
+        ...
+
+    def trivials(self, pred: Predictions) -> dict[str, Predictions]:
+        """Return the trivial answers on the same items, by their names in `trivial_notes`."""
+        ...
+
+    def curves(self, pred: Predictions) -> tuple[dict[str, Any], ...]:
+        """Return the points of curves: class, curve (`roc`, `pr`), x, y, cut (threshold); none by default."""
+        ...
+
+    def weighted_summary(self, pred: Predictions, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return (draws,) values of each metric with a fast bootstrap. weights: (draws, n), of items."""
+        ...
+
+    def decisions(self, pred: Predictions) -> np.ndarray:
+        """Return the decisions, (n,) or (n, k): a class, or yes or no."""
+        ...
+
+    def thresholds(self, pred: Predictions) -> np.ndarray:
+        """Return the decision thresholds of scores, float64; empty if classes are ranked."""
+        ...
+
+
+class Packing(Protocol):
+    """Predictions as columns of predictions.parquet, beside the common ones."""
+
+    def columns(self, parts: Sequence[Predictions]) -> dict[str, Any]:
+        """Return `truth` and the kind's own columns as arrow arrays over all splits."""
+        ...
+
+    def predictions(
+        self, table: Any, record: Mapping[str, Any], split: str, names: bool = True
+    ) -> Predictions:
+        """Return the predictions of a split. table: its rows, as an arrow table. Raises ValueError.
+
+        names: else items, and what belongs together, have none, and arrays are views of the table's: a
+        thousand cells are read so.
+        """
+        ...
+
+
+class Split(Protocol):
+    """The split into training and test set. parts: the examples' labels, `bench.data.labels.Parts`."""
+
+    def train_mask(self, parts: Any) -> np.ndarray:
+        """Return (n,) bool: True for train, False for test."""
+        ...
+
+    def unlisted(self, parts: Any) -> np.ndarray:
+        """Return (n,) bool: the examples in neither train nor test."""
+        ...
+
+    def split(
+        self,
+        parts: Any,
+        setting: Mapping[str, Any],
+        ok: np.ndarray,
+        stage: Any,
+        seed: int,
+        rehearsal: Any = None,
+        near: np.ndarray | None = None,
+    ) -> Any:
+        """Return the split of one stage. Raises DataError.
+
+        setting: the protocol of its cells; `parts.setting` may be that of another stage with the same labels.
+        ok: (n,) bool, the usable images. near: (p, 2) near duplicates.
+        """
+        ...
+
+
+class Checks(Protocol):
+    """Checks of a plan. Imports nothing heavy."""
+
+    def check_setting(
+        self, card: Any, setting: Mapping[str, Any], usual: Mapping[str, Any], examples: Any, regime: str
+    ) -> None:
+        """Raise BenchError for protocol values that do not apply to the kind or to this data.
+
+        usual: the card's own values. Raises DataError for a missing column or list.
+        """
+        ...
+
+    def no_class(self, card: Any, stage: str, parts: Any) -> str | None:
+        """Return why a stage has no class to train, judged before images are read, or None.
+
+        parts: the examples' labels, `bench.data.labels.Parts`.
+        """
+        ...
+
+    def not_kept(self, parts: Sequence[Any], setting: Mapping[str, Any]) -> str | None:
+        """Return why cells on this backbone have no single model to save, or None.
+
+        parts: `bench.backbones.info.BackboneInfo` of each part.
+        """
+        ...
+
+
+class Conditions(Protocol):
+    """Conditions under which methods of the kind are comparable. Imports nothing heavy."""
+
+    def supervision(self, method: str) -> str:
+        """Return a method's value of the condition `supervision` of `bench.compare.conditions`."""
+        ...
+
+    def method_with(self, method: str, supervision: str, regime: str) -> str | None:
+        """Return the method changed to another supervision, None if there is none."""
+        ...
+
+
+class Runner(Protocol):
+    """Training of the cells of one stage."""
+
+    def prepare(self, work: Any, nets: Any) -> Any:
+        """Split the stage's data and return a `bench.runs.stage_work.StageRun`.
+
+        work: `bench.runs.stage_work.StageWork`. nets: the job's nets trained so far.
+        """
+        ...
+
+
+class Tables(Protocol):
+    """Rows and notes of tables of results. Imports nothing heavy.
+
+    published_note, paired_note: notes on intervals below comparisons with published numbers and paired runs.
+    """
+
+    @property
+    def published_note(self) -> str:
+        """See the class."""
+        ...
+
+    @property
+    def paired_note(self) -> str:
+        """See the class."""
+        ...
+
+    def shown(self, rows: Sequence[Mapping[str, Any]], whole: bool) -> Sequence[Mapping[str, Any]]:
+        """Return the rows of classes that a table shows. whole: all of them."""
+        ...
+
+    def published_keys(self, published: Any, result: Mapping[str, Any]) -> set[str] | None:
+        """Return the class columns of a published result to show beside ours, None to leave it out.
+
+        published: `bench.compare.baselines.types.PublishedResult`. result: a stored cell's record.
+        """
+        ...
+
+    def below(self, average: Any, result: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the name and supports of an average's row. average: `bench.core.kind.Average`."""
+        ...
+
+    def class_notes(self, result: Mapping[str, Any]) -> list[str]:
+        """Return the kind's own notes below a cell's table of classes."""
+        ...
+
+    def notes(self, settings: Sequence[Any], metric: str) -> list[str]:
+        """Return the notes below a table of measured settings of this kind.
+
+        settings: `bench.store.settings.Setting`. metric: the ranking metric, or "".
+        """
+        ...
+
+    def head_parameters(self, features: int, classes: int) -> int:
+        """Return the number of weights of a head."""
+        ...
+
+    def answers(self, pred: Predictions) -> dict[str, Any]:
+        """Return the columns of a table of items, except their ids: truth, answers, scores."""
+        ...
+
+
+class Confusion(Protocol):
+    """Confusion tables. A kind without them explains why in `Nouns.no_confusion`."""
+
+    def report_table(self, pred: Predictions, title: str, digits: int | None) -> Table:
+        """Return precision, recall, F1 and support of each class. digits: decimals, None: unrounded."""
+        ...
+
+    def matrix_table(self, pred: Predictions, numbered: bool) -> Table:
+        """Return the confusion matrix. numbered: whether columns have numbers instead of names."""
+        ...
+
+    def listing_table(self, pred: Predictions, listings: Sequence[str], title: str, what: str) -> Table:
+        """Return the accuracy on groups of items. listings: n ids. what: the noun for a group."""
+        ...
+
+
+class Description(Protocol):
+    """Description of a data set before training. view: `bench.report.data.tables.View`."""
+
+    @property
+    def people(self) -> bool:
+        """Whether labels are people, whose images form pairs."""
+        ...
+
+    def figures(self, view: Any) -> list[tuple[str, Any]]:
+        """Return counts of the labels, with titles."""
+        ...
+
+    def tables(self, view: Any) -> list[Table]:
+        """Return tables of the labels."""
+        ...
+
+    def sections(self, view: Any) -> list[Any]:
+        """Return sections of a page about the labels; empty ones are left out."""
+        ...
+
+
+class Sections(Protocol):
+    """Sections of a report about one stage. stage: `bench.report.stage.Stage`."""
+
+    def scored(self, stage: Any) -> str:
+        """Return the numbers of scored items and of their classes or people, in words."""
+        ...
+
+    def sections(self, stage: Any) -> list[Any]:
+        """Return the sections about the answers of the stage's best cell, except the hardest items."""
+        ...
+
+    def hardest(self, stage: Any) -> Any:
+        """Return the section of the best cell's worst errors."""
+        ...
+
+
+class Predictor(Protocol):
+    """Predictions of saved models for image files.
+
+    takes_pairs: whether inputs are pairs of images.
+    """
+
+    @property
+    def takes_pairs(self) -> bool:
+        """See the class."""
+        ...
+
+    def predict(
+        self,
+        stored: Any,
+        images: Sequence[str],
+        pairs: str | None,
+        weights: str | None,
+        fmt: str,
+        top: int,
+        title: str,
+        allow_code: bool = False,
+    ) -> tuple[Table | str, list[str]]:
+        """Return the predictions of a stored cell's model, and a message for each unreadable image.
+
+        fmt: of `json` the finished text is returned, of other formats a table. pairs: a table of pairs of
+        images. weights: the file that the cell was run with, if any. top: classes shown for an image.
+        allow_code: whether code of a backbone from outside may run. Raises BenchError, StoreError.
+        """
+        ...
+
+    def targets(
+        self,
+        stored: Any,
+        images: Sequence[str],
+        names: Sequence[str],
+        weights: str | None,
+        allow_code: bool = False,
+    ) -> tuple[list[Any], list[str]]:
+        """Return the targets to explain, `bench.inference.explain.Target`, and messages about faults.
+
+        names: the classes to explain; none for the model's answer. Raises BenchError, StoreError.
+        """
+        ...

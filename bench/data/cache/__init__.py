@@ -1,0 +1,1 @@
+"""Cache on disk: files with digests, checked when they are read."""

@@ -1,1 +1,0 @@
-"""Embedded samples: small data sets drawn by code, the same on every machine."""

@@ -1,0 +1,1 @@
+"""Download of the public data sets of the tasks."""

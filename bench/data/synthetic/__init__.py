@@ -1,0 +1,1 @@
+"""Synthetic samples: small data sets made by code, the same on every machine."""

@@ -1,0 +1,1 @@
+"""Product titles: words, class names in titles, titles of a stage."""

@@ -1,0 +1,1 @@
+"""Use of saved models and frozen features: predict, explain, few-shot, suspect labels."""

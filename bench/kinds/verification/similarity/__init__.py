@@ -1,0 +1,1 @@
+"""Similarity of two photos: transforms, scores, embeddings."""

@@ -1,1 +1,0 @@
-"""Backbones, their features, and the heads and nets trained on them."""

@@ -1,0 +1,134 @@
+"""Context that all jobs of a run share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from bench.core import environment
+from bench.core.cell import Cell, Value
+from bench.core.locks import InUse
+from bench.data.examples import Examples
+from bench.data.labels import KEYS as PARTS_KEYS
+from bench.data.labels import Parts
+from bench.data.task_card import TaskCard
+from bench.store.write import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bench.data.rehearsal import Rehearsal
+
+Emit = Callable[..., None]
+
+CHECKPOINTS = "checkpoints"
+"""Folder of checkpoints in the cache."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Task, data, folders, and the receiver of events.
+
+    emit(kind, **fields) reports an event. keep: whether models are kept.
+    """
+
+    card: TaskCard
+    examples: Examples
+    cache: Path
+    results: Path
+    command: str
+    emit: Emit
+    keep: bool = False
+
+    @cached_property
+    def store(self) -> Store:
+        """The results folder."""
+        return Store(self.results)
+
+    def environment_of(self, cell: Cell) -> dict[str, Any]:
+        """Return the record of the environment that is stored with a cell."""
+        return {**self._environment, "precision": str(cell.setting["precision"])}
+
+    @cached_property
+    def _environment(self) -> dict[str, Any]:
+        return environment.record()
+
+    @cached_property
+    def parts(self) -> Callable[[Cell], Parts]:
+        """Labels and base split for a cell; computed once for all cells that share them."""
+        known: dict[tuple[Value, ...], Parts] = {}
+
+        def parts(cell: Cell) -> Parts:
+            key = tuple(cell.setting[name] for name in PARTS_KEYS)
+            return known.setdefault(key, Parts(self.card, self.examples, cell.setting))
+
+        return parts
+
+    def look_for_twins(self) -> None:
+        """Start the search for near duplicates in another thread; `near` waits for its end.
+
+        It keeps one core busy, as does the building of a net.
+        """
+        _ = self._twins
+
+    @property
+    def near(self) -> np.ndarray:
+        """(p, 2) positions of images that are nearly the same and not the same bytes, searched once."""
+        twins = self._twins
+        if not twins.done():
+            self.progress(0, 1, "looking for images that look alike")
+        return twins.result()
+
+    @cached_property
+    def _twins(self) -> Future[np.ndarray]:
+        # Imports of the search, made here: two threads must not import packages that need each other.
+        import scipy.fft
+        import scipy.ndimage  # noqa: F401
+
+        from bench.data.twins import ensure_twins
+
+        found: Future[np.ndarray] = Future()
+
+        def look() -> None:
+            try:
+                found.set_result(ensure_twins(self.examples, self.cache))
+            except BaseException as error:
+                found.set_exception(error)
+
+        # A run that fails before it asks for them does not wait for their end.
+        Thread(target=look, daemon=True).start()
+        return found
+
+    def rehearsal(self, cell: Cell) -> Rehearsal | None:
+        """Return how a cell rehearses another stage, or None where it does not."""
+        from bench.data.rehearsal import Rehearsal
+
+        name, column = cell.setting["rehearse"], str(cell.setting["rehearse_by"])
+        if not name:
+            return None
+        [stage] = [stage for stage in self.card.stages if stage.name == name]
+        marks: Sequence[str] | None = self.examples.columns[column] if column else None
+        if marks is not None and column == self.card.titles:
+            marks = [(title.lower().split() or [""])[0] for title in marks]
+        return Rehearsal(stage, marks, int(cell.setting["rehearse_seed"] or 0))
+
+    def checkpoints(self, regime: str) -> Path | None:
+        """Return the checkpoint folder of a regime; None for scratch, whose nets are small."""
+        if regime != "finetune":
+            return None
+        _ = self._marked
+        return self.cache / CHECKPOINTS
+
+    @cached_property
+    def _marked(self) -> InUse:
+        """Keeps checkpoints from being cleared away."""
+        return InUse(self.cache / CHECKPOINTS)
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        """Report the progress of a long step."""
+        self.emit("progress", done=done, total=total, what=what)

@@ -1,0 +1,234 @@
+"""A grid from its request to its stored cells: one way for `bench run` and for `bench.run`."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.backbones.info import JOIN, BackboneInfo
+from bench.core.cell import Cell
+from bench.core.errors import (
+    EXIT_DONE,
+    EXIT_NOTHING_MEASURED,
+    EXIT_SOME_FAILED,
+    BenchError,
+    NothingMeasured,
+)
+from bench.core.kind import get_kind
+from bench.data.examples import Examples
+from bench.runs.plan import Plan, Request, make_plan, open_task
+from bench.runs.shards import Shard, own_shard
+from bench.store.experiment_file import store_experiment
+from bench.store.read import MODEL, Stored
+from bench.store.write import Store
+
+
+class Display(Protocol):
+    """Display of the events of a run's workers, as a context manager."""
+
+    def __enter__(self) -> Display:
+        """Begin the display."""
+        ...
+
+    def __exit__(self, *error: object) -> None:
+        """End the display, also after an error."""
+        ...
+
+    def on_event(self, event: dict[str, Any]) -> None:
+        """Show an event, see `bench.runs.worker`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Receiver of messages and progress.
+
+    display: makes the display for a number of cells. planned: receives the plan and the data before cells are
+    trained.
+    """
+
+    say: Callable[[str], None]
+    display: Callable[[int], Display]
+    planned: Callable[[Plan, Examples], None] | None = None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A request, and what to do with it.
+
+    tasks: folders of task cards. command: the command line that runs it, stored with each cell. experiment:
+    its options by key, stored beside the cells. rerun: train stored cells again. keep_model: store models.
+    logs: a folder for TensorBoard logs.
+    """
+
+    request: Request
+    tasks: Sequence[Path]
+    cache: Path
+    results: Path
+    command: str
+    experiment: Mapping[str, Any] = field(default_factory=dict)
+    shard: Shard | None = None
+    rerun: bool = False
+    keep_model: bool = False
+    logs: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left in its results folder.
+
+    plan: of this run, one shard if it was one. kept: cells that failed this time and keep an older answer.
+    """
+
+    plan: Plan
+    store: Store
+    kept: tuple[Cell, ...] = ()
+
+    def cells(self) -> list[Stored]:
+        """Read the stored cells of the plan, in its order; missing and unreadable ones are left out."""
+        found = (self.store.find(cell) for cell in self.plan.cells)
+        return [stored for stored in found if stored is not None]
+
+    def failed(self) -> list[Cell]:
+        """Return the cells of the plan that are not measured."""
+        ok = {stored.id for stored in self.cells() if stored.ok}
+        return [cell for cell in self.plan.cells if cell.id not in ok]
+
+    def failures(self) -> str:
+        """Return a line about failed cells, "" if there are none."""
+        if not (failed := self.failed()):
+            return ""
+        task = self.plan.card.name
+        return f"{len(failed)} of {len(self.plan.cells)} cells failed (bench results --task {task} says why)"
+
+    def exit_code(self) -> int:
+        """Return the exit code of the command."""
+        failed = self.failed()
+        if failed and len(failed) == len(self.plan.cells):
+            return EXIT_NOTHING_MEASURED
+        return EXIT_SOME_FAILED if failed or self.kept else EXIT_DONE
+
+
+def run_grid(grid: Grid, reporter: Reporter) -> Outcome:
+    """Plan a grid and train its missing cells; every cell is stored, measured or failed, afterwards.
+
+    Raises BenchError for a request that cannot be planned, NothingMeasured if no combination can run.
+    """
+    say = reporter.say
+    card, examples = open_task(grid.request, grid.tasks, grid.cache, say)
+    if grid.request.data is None:
+        say(
+            f"no --data given: using the synthetic sample of {len(examples)} images; for photographs: "
+            f"bench run --task {card.name} --data DIR (tasks/{card.name}/README.md)"
+        )
+    plan = make_plan(card, grid.request, examples)
+    for skip in plan.skipped:
+        say(f"cannot run {skip.backbone} x {skip.method}: {skip.reason}")
+    if grid.keep_model:
+        _check_saved_models(plan)
+    if not plan.cells:
+        raise NothingMeasured("none of these combinations can run (bench plan shows why)")
+    store, experiment = Store(grid.results), resolved(grid.experiment, plan)
+    if grid.shard is not None:
+        plan = own_shard(plan, grid.shard, say)
+        if not plan.cells:
+            return Outcome(plan, store)
+    if reporter.planned is not None:
+        reporter.planned(plan, examples)
+    kept = _train(replace(grid, experiment=experiment), plan, store, reporter)
+    if grid.logs is not None:
+        _write_logs(store, plan.cells, grid.logs, say)
+    return Outcome(plan, store, kept)
+
+
+def resolved(experiment: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """Return the values of an experiment with what the card gave: backbones, methods, seeds and stages."""
+    cells = plan.cells
+    return {
+        **experiment,
+        "backbones": [JOIN.join(map(_as_named, job.parts)) for job in plan.jobs],
+        "methods": list(dict.fromkeys(cell.method.text for cell in cells)),
+        "seeds": list(dict.fromkeys(cell.seed for cell in cells)),
+        "stages": list(dict.fromkeys(cell.stage for cell in cells)),
+    }
+
+
+def _as_named(info: BackboneInfo) -> str:
+    """Return what names a backbone: its name, or the place of one from outside."""
+    if info.origin is None:
+        return info.name
+    path = Path(info.origin.place)
+    return str(path.absolute()) if path.is_file() else info.origin.place
+
+
+def _train(grid: Grid, plan: Plan, store: Store, reporter: Reporter) -> tuple[Cell, ...]:
+    """Train the missing cells; return those that failed and keep an older answer."""
+    from bench.runs import launch
+
+    say, task = reporter.say, plan.card.name
+    missing = [cell for cell in plan.cells if grid.rerun or not is_done(store, cell, grid.keep_model)]
+    if not missing:
+        store.sweep_if_free(task)
+        say(f"nothing to do: all {len(plan.cells)} cells are stored in {store.root}")
+        return ()
+    with store.lock(task, lambda: say(f"another run is writing to {store.root}; waiting for it to end")):
+        store.sweep(task)
+        missing = [cell for cell in missing if grid.rerun or not is_done(store, cell, grid.keep_model)]
+        for fault in store.faults(missing):
+            say(fault)
+        say(f"{len(missing)} of {len(plan.cells)} cells to train, {len(plan.jobs)} backbones")
+        store_experiment(store.root, task, grid.experiment)
+        orders = launch.Orders(
+            grid.request, grid.tasks, grid.cache, store.root, grid.command, grid.keep_model
+        )
+        began, failed = time.monotonic(), set[str]()
+        with reporter.display(len(missing)) as display:
+
+            def on_event(event: dict[str, Any]) -> None:
+                if event["event"] == "cell" and event["status"] != "ok":
+                    failed.add(event["id"])
+                display.on_event(event)
+
+            launch.execute(plan, missing, orders, on_event)
+        kept = tuple(cell for cell in missing if cell.id in failed and _measured(store, cell))
+        if kept:
+            say(f"{len(kept)} cells failed this time; their stored results are kept")
+        say(f"done in {time.monotonic() - began:.1f} s; stored in {store.root}")
+    return kept
+
+
+def _check_saved_models(plan: Plan) -> None:
+    """Raise BenchError for cells that have no single model to save."""
+    checks = get_kind(plan.card.kind).checks
+    for job in plan.jobs:
+        if why := checks.not_kept(job.parts, job.cells[0].setting):
+            raise BenchError(f"--keep-model: {why}")
+
+
+def is_done(store: Store, cell: Cell, keep_model: bool) -> bool:
+    """Return whether a cell is measured and, if wanted, its model saved."""
+    stored = store.find(cell)
+    return stored is not None and stored.ok and (not keep_model or stored.has(MODEL))
+
+
+def _measured(store: Store, cell: Cell) -> bool:
+    """Whether the stored cell is not a failure: an older measured cell was kept."""
+    stored = store.find(cell)
+    return stored is None or stored.ok
+
+
+def _write_logs(store: Store, cells: Sequence[Cell], logs: Path, say: Callable[[str], None]) -> None:
+    """Write the logs of measured cells; unreadable cells are reported and left out."""
+    from bench.store.read import readable_cells
+    from bench.store.tensorboard_export import write_logs
+
+    found = [stored for cell in cells if (stored := store.find(cell)) is not None and stored.ok]
+    readable, damaged = readable_cells(found, epochs=True)
+    for problem in damaged:
+        say(problem)
+    count = write_logs(readable, logs)
+    say(f"{count} cells logged in {logs}; tensorboard --logdir {shlex.quote(str(logs))} shows them")

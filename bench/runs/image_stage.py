@@ -1,0 +1,311 @@
+"""One stage of images: splits, training, and answers with their predictions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+
+from bench.backbones.inputs import pixel_inputs
+from bench.backbones.title_inputs import beside_titles, word_inputs
+from bench.core.cell import Cell
+from bench.core.kind import get_kind
+from bench.core.predictions import Predictions
+from bench.core.stage_values import stage_values
+from bench.data.splits import StageSplit
+from bench.data.task_card import Stage
+from bench.data.titles.stage_titles import StageTitles, stage_titles
+from bench.methods.shape import shape_of
+from bench.runs.commit import Answer, forget_checkpoints
+from bench.runs.context import Context
+from bench.runs.requests import Resolver, Trainer, resolve_order
+from bench.runs.signal_check import signal_check
+from bench.runs.stage_work import Net, Nets, StageWork, Validated
+from bench.runs.train_stage import Outcome, train_cells, validate_cells
+from bench.runs.trainers import HeadTrainer, NetTrainer
+from bench.training.auxiliary import Targets, read_targets
+
+FEW, SPLITS = 200, 5
+"""Validation rows from which on one split chooses among trials, and how many do below."""
+
+_VALIDATIONS = 3
+"""The stream of the seeds of these splits."""
+
+
+class ImageStage:
+    """Trains the cells of one stage together; one class for each image.
+
+    A kind with another truth has a class of its own, with another `resolver` and more `checks` and `parts`.
+    nets: of staged cells alone, those of the stages before, and of this one from now on. Raises DataError
+    where the stage cannot be split, BenchError where no net that it starts from can be trained.
+    """
+
+    resolver: Resolver = staticmethod(resolve_order)
+    """Application of a method to training rows."""
+
+    def __init__(self, work: StageWork, nets: Nets) -> None:
+        self.work, self.nets = work, nets
+        self.found: dict[str, Any] = {}
+        cell = work.cells[0]
+        self.staged = work.job.regime == "finetune" and bool(cell.setting["staged"])
+        # Split first: a stage that cannot be split fails before its predecessor is trained.
+        self.splits = {seed: self._split(seed) for seed in {cell.seed for cell in work.cells}}
+        self._resplit: dict[int, list[StageSplit]] = {}
+        self.titles = self._titles()
+        self.trainer = self._trainer()
+        self.starts, self.lost = self._starts()
+        for cell in work.cells:
+            if cell.id in self.lost:
+                self.nets[work.stage.name, cell.method.text, cell.seed] = self.lost[cell.id]
+
+    def checked(self) -> Self:
+        """Return the stage with the checks of its data, which are stored with each cell."""
+        self.found = self.checks()
+        return self
+
+    def groups(self) -> Sequence[Sequence[Cell]]:
+        """Return all cells as one group."""
+        return [self.work.cells]
+
+    def answers(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Answer | str]]:
+        """Train cells of a group and yield each with its answer, as it is ready, or why it has none."""
+        context = self.work.context
+        yield from ((cell, self.lost[cell.id]) for cell in cells if cell.id in self.lost)
+        going = [cell for cell in cells if cell.id not in self.lost]
+        for cell, outcome in self.outcomes(going, context.keep or self.staged):
+            answer = Answer(
+                outcome.trained,
+                self.parts(cell, outcome) if outcome.reason is None else {},
+                self._counts(cell),
+                {"best_epoch": outcome.trained.best_epoch, **outcome.choices},
+                self.found,
+                outcome.model if context.keep else None,
+                outcome.reason,
+            )
+            yield cell, answer
+
+    def validate(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Validated]]:
+        """Train cells together and yield each with its mean score over the splits of `_validations`."""
+        work = [(cell, split) for cell in cells for split in self._validations(cell.seed)]
+        found: dict[str, list[Validated]] = {}
+        outcomes = validate_cells(self.trainer, work, self._targets(cells))
+        for (cell, split), outcome in zip(work, outcomes, strict=True):
+            found.setdefault(cell.id, []).append(self._validated(cell, split, outcome))
+        for cell in cells:
+            own = found[cell.id]
+            scores = [one.score for one in own if one.score is not None]
+            mean = math.fsum(scores) / len(own) if len(scores) == len(own) else None
+            reason = next((one.reason for one in own if one.score is None), None)
+            yield cell, Validated(mean, reason, len(own))
+
+    def forget(self, cell: Cell) -> None:
+        """Remove the checkpoint of a cell that will not be stored."""
+        forget_checkpoints(self.work.context, cell)
+
+    def _validated(self, cell: Cell, split: StageSplit, outcome: Outcome) -> Validated:
+        if outcome.val is None:
+            return Validated(None, outcome.reason)
+        if not len(split.val):
+            return Validated(None, "there are no validation rows")
+        kind = get_kind(cell.kind)
+        answers = replace(self.predictions(cell, split.val, outcome.val, split), cuts=outcome.cuts)
+        score = kind.metrics.summary(answers).get(kind.selection)
+        return Validated(score, None if score is not None else f"{kind.selection} is undefined on validation")
+
+    def _validations(self, seed: int) -> list[StageSplit]:
+        """Return the splits on which trials of a seed are scored, its own one first.
+
+        Heads on fewer than FEW validation rows are scored on more random splits of the same training rows
+        (Monte Carlo cross-validation, Picard and Cook 1984); nets are not: each takes as long as the first.
+        """
+        own, cell = self.splits[seed], self.work.cells[0]
+        if len(own.val) >= FEW or not isinstance(self.trainer, HeadTrainer) or cell.setting["rehearse"]:
+            return [own]
+        if seed not in self._resplit:
+            seeds = np.random.SeedSequence([_VALIDATIONS, seed]).generate_state(SPLITS - 1)
+            more = [self._split(int(one)) for one in seeds]
+            pool = np.union1d(own.train, own.val)
+            # A validation part that the data itself names is the same in each.
+            self._resplit[seed] = [own] + [
+                one
+                for one in more
+                if not np.array_equal(one.val, own.val)
+                and np.array_equal(np.union1d(one.train, one.val), pool)
+            ]
+        return self._resplit[seed]
+
+    def outcomes(self, cells: Sequence[Cell], keep: bool) -> Iterator[tuple[Cell, Outcome]]:
+        """Train the cells; yield each with its scores. keep: with its model, which `nets` gets too."""
+        size, stage = self.work.pixels.size if keep else None, self.work.stage.name
+        targets = self._targets(cells)
+        for cell, outcome in train_cells(self.trainer, cells, self.splits, size, self.starts, targets):
+            if self.staged:
+                self.nets[stage, cell.method.text, cell.seed] = _net(outcome)
+            yield cell, outcome
+
+    def checks(self) -> dict[str, Any]:
+        """Return the checks of the stage's data by name.
+
+        titles: how many titles are empty or hold the name of their own class, where titles are read. signal:
+        see `bench.runs.signal_check`, where there are frozen features.
+        """
+        found: dict[str, Any] = {} if self.titles is None else {"titles": self.titles.to_json()}
+        signal = self._signal()
+        return found | ({"signal": signal} if signal else {})
+
+    def _signal(self) -> dict[str, Any] | None:
+        """Return whether features predict labels better than permuted ones, None where untestable."""
+        trainer, context = self.trainer, self.work.context
+        if not isinstance(trainer, HeadTrainer):
+            return None
+        context.progress(0, 1, "testing the labels against permuted ones")
+        units = context.parts(self.work.cells[0]).groups or context.examples.images.content_hashes()
+        own = [units[row] for row in trainer.rows.tolist()]
+        found = signal_check(trainer.table, self.first.columns(trainer.rows), self.first.classes, own)
+        return None if found is None else found.to_json()
+
+    def parts(self, cell: Cell, outcome: Outcome) -> dict[str, Predictions]:
+        """Return the predictions of a cell that was trained, by name."""
+        split = self.splits[cell.seed]
+        assert outcome.val is not None and outcome.test is not None
+        scores = {"val": (split.val, outcome.val), "test": (split.test, outcome.test)}
+        return {
+            name: replace(self.predictions(cell, rows, own), cuts=outcome.cuts)
+            for name, (rows, own) in scores.items()
+        }
+
+    def predictions(
+        self, cell: Cell, rows: np.ndarray, scores: np.ndarray, split: StageSplit | None = None
+    ) -> Predictions:
+        """Return the scores (m, k) of examples (m,) as predictions. split: the cell's own, if None."""
+        context, split = self.work.context, split or self.splits[cell.seed]
+        groups = context.parts(cell).groups
+        return Predictions(
+            items=tuple(context.examples.items[row] for row in rows),
+            groups=None if groups is None else tuple(groups[row] for row in rows),
+            truth=split.truth[rows],
+            scores=scores.astype(np.float32),
+            classes=split.classes,
+            train_support=split.train_counts,
+            known=split.train_known,
+        )
+
+    def _split(self, seed: int) -> StageSplit:
+        context, cell = self.work.context, self.work.cells[0]
+        facet = get_kind(context.card.kind).split
+        ok, rehearsal = self.work.pixels.ok, context.rehearsal(cell)
+        split: StageSplit = facet.split(
+            context.parts(cell), cell.setting, ok, self.work.stage, seed, rehearsal, context.near
+        )
+        return split
+
+    @property
+    def first(self) -> StageSplit:
+        """The split of the first cell's seed: what does not depend on the seed is read off it."""
+        return self.splits[self.work.cells[0].seed]
+
+    def _titles(self) -> StageTitles | None:
+        """Return the titles that the cells read, if they do."""
+        context, cell = self.work.context, self.work.cells[0]
+        if all(info.reads != "titles" for info in self.work.job.parts):
+            return None
+        column = context.card.titles
+        return stage_titles(
+            column, context.examples.columns[column], self.first, cell.setting, self.work.stage.name
+        )
+
+    def _trainer(self) -> Trainer:
+        work, context, cell = self.work, self.work.context, self.work.cells[0]
+        prices, setting, width = context.examples.columns.get("price"), cell.setting, 0
+        inputs, regime = work.inputs, work.job.regime
+        how: dict[str, Any] = {"prices": prices, "resolver": self.resolver}
+        if self.titles is not None:
+            if regime != "frozen":
+                words = word_inputs(self.titles, str(setting["precision"]))
+                return NetTrainer(words, self.first, setting, context.progress, **how)
+            inputs, width = beside_titles(inputs, self.titles)
+        if inputs is not None:
+            groups = context.parts(cell).groups
+            return HeadTrainer(inputs, self.first, setting, context.progress, groups, titles=width, **how)
+        read = pixel_inputs(work.pixels, work.job.parts[0], work.job.weights, setting)
+        folder = context.checkpoints(regime)
+        return NetTrainer(read, self.first, setting, context.progress, checkpoints=folder, **how)
+
+    def _starts(self) -> tuple[dict[str, tuple[np.ndarray, ...]], dict[str, str]]:
+        """Return by cell id the variables that nets start from, and why some cells lack them.
+
+        Both are empty where cells are not staged, or this stage is the first. Nets that are not in `nets` are
+        trained again and added. Raises BenchError where no net of the stage before can be trained.
+        """
+        work = self.work
+        before = _stage_before(work.context, work.stage)
+        if before is None or not self.staged:
+            return {}, {}
+        keys = {cell.id: (before.name, cell.method.text, cell.seed) for cell in work.cells}
+        missing = [_at(work.context, cell, before) for cell in work.cells if keys[cell.id] not in self.nets]
+        if missing:
+            self._train_again(before, missing)
+        starts: dict[str, tuple[np.ndarray, ...]] = {}
+        lost: dict[str, str] = {}
+        for cell, key in keys.items():
+            net = self.nets[key]
+            if isinstance(net, str):
+                lost[cell] = f"stage {before.name}, which {work.stage.name} starts from: {net}"
+            else:
+                starts[cell] = net
+        return starts, lost
+
+    def _train_again(self, stage: Stage, cells: Sequence[Cell]) -> None:
+        """Add the nets of a stage's cells to `nets`; none of these cells is stored.
+
+        A cell is a function of its identity, so these nets are those that were trained when it was stored.
+        """
+        earlier = type(self)(replace(self.work, stage=stage, cells=cells, inputs=None), self.nets)
+        going = [cell for cell in cells if cell.id not in earlier.lost]
+        for cell, _ in earlier.outcomes(going, keep=True):
+            forget_checkpoints(self.work.context, cell)
+
+    def _targets(self, cells: Sequence[Cell]) -> Targets | None:
+        """Return the auxiliary columns of the stage's training rows, if a method needs them."""
+        context = self.work.context
+        if all(shape_of(cell.method).shared is None for cell in cells):
+            return None
+        split, columns = self.first, context.examples.columns
+        rows = np.concatenate([split.train, split.val])
+        return read_targets({name: columns[name] for name in context.card.auxiliary}, rows)
+
+    def _counts(self, cell: Cell) -> Mapping[str, int | None]:
+        """Count the examples used and left out."""
+        split, context = self.splits[cell.seed], self.work.context
+        fatal = sum(problem.fatal for problem in context.examples.problems)
+        return {
+            "train": len(split.train),
+            "val": len(split.val),
+            "test": len(split.test),
+            "not_scored": split.unseen,
+            "leaked": split.leaked,
+            "leaked_near": split.leaked_near,
+            "quarantined": fatal + int((~self.work.pixels.ok).sum()),
+        }
+
+
+def _net(outcome: Outcome) -> Net:
+    return outcome.reason or "it has no net" if outcome.model is None else outcome.model.net
+
+
+def _at(context: Context, cell: Cell, stage: Stage) -> Cell:
+    """Return the cell of an earlier stage that this one starts from."""
+    earlier = [one.name for one in context.card.stages[: context.card.stages.index(stage)]][::-1]
+    return replace(
+        cell,
+        stage=stage.name,
+        protocol=tuple(sorted(stage_values(cell.setting, stage.name, earlier).items())),
+    )
+
+
+def _stage_before(context: Context, stage: Stage) -> Stage | None:
+    place = context.card.stages.index(stage)
+    return context.card.stages[place - 1] if place else None

@@ -1,0 +1,147 @@
+"""Checks of a plan: protocol values without effect, and missing columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from bench.backbones.info import BackboneInfo
+from bench.backbones.registry import weights_of
+from bench.core.cell import MethodSpec, Value
+from bench.core.errors import BenchError, DataError, nearest, unknown
+from bench.core.kind import get_kind
+from bench.core.protocol import AUTO, KEYS, image_size
+from bench.data.examples import Examples
+from bench.data.task_card import TaskCard
+from bench.methods.shape import step_with
+
+FINETUNE = frozenset({"train_from", "norms", "backbone_rate", "staged", "unfreeze"})
+"""Protocol keys of the finetune regime only."""
+
+FROZEN = frozenset({"layers", "pool", "unit_fields", "mirror"})
+"""Protocol keys of the frozen regime only."""
+
+PAIR_KEYS = ("pairs", "train_pairs", "test_pairs", "pair_balance")
+"""Protocol keys of tasks of pairs only."""
+
+
+def check_regime(name: str, regime: str, named: Mapping[str, Value], given: Mapping[str, Value]) -> None:
+    """Raise BenchError for a value that the regime ignores.
+
+    named: of a named set of values; given: as written by the user, which take precedence.
+    """
+    values = [(key.rpartition(".")[2], value) for key, value in {**named, **given}.items()]
+    for only, keys in (("finetune", FINETUNE), ("frozen", FROZEN)):
+        idle = sorted(key for key, value in values if key in keys and value != KEYS[key].default)
+        if regime != only and idle:
+            [first, *_] = idle
+            theirs = first in named and first not in given
+            whose = f" (the set of values you named has {first}={named[first]})" if theirs else ""
+            raise BenchError(f"--set {first} is for --regime {only}; {name} would run {regime}{whose}")
+
+
+def check_decay(setting: Mapping[str, Value], regime: str) -> None:
+    """Raise BenchError where nets are to choose a decay among several: each would be trained for each."""
+    if regime != "frozen" and setting["l2"] == AUTO:
+        raise BenchError(f"l2={AUTO} is for heads on frozen features: give a number for --regime {regime}")
+
+
+def check_unused(card: TaskCard, setting: Mapping[str, Value], keys: Iterable[str]) -> None:
+    """Raise BenchError for a value of a key that means nothing to the kind."""
+    for key in keys:
+        if setting[key] != KEYS[key].default:
+            raise BenchError(
+                f"--set {key}={setting[key]} means nothing to {card.kind} tasks like {card.name}"
+            )
+
+
+def check_other(card: TaskCard, setting: Mapping[str, Value], key: str, what: str) -> None:
+    """Raise BenchError for a value of a key that does something, but to tasks of another kind."""
+    if setting[key] != KEYS[key].default:
+        raise BenchError(f"--set {key}={setting[key]} {what}; {card.name} is {card.kind}")
+
+
+def check_stop_by(card: TaskCard, setting: Mapping[str, Value], scores: Iterable[str], regime: str) -> None:
+    """Raise BenchError where training would stop by a score that the kind lacks."""
+    if setting["stop_by"] not in ("auto", "last", "val_loss", *scores):
+        raise BenchError(f"--set stop_by={setting['stop_by']} is not known to {card.kind} tasks, {regime}")
+
+
+def check_hide_by(setting: Mapping[str, Value], examples: Examples) -> None:
+    """Raise DataError where the data lacks the column by which labels are hidden."""
+    column = str(setting["hide_by"])
+    if column and column not in examples.columns:
+        guess = nearest(column, examples.columns)
+        raise DataError(f"the data has no column {column!r}, which hide_by names{guess}")
+
+
+def check_rehearsal(card: TaskCard, stage: str, setting: Mapping[str, Value], examples: Examples) -> None:
+    """Raise BenchError where a stage cannot rehearse another one, DataError for a missing column."""
+    other, column = str(setting["rehearse"]), str(setting["rehearse_by"])
+    if not other:
+        return
+    if "rehearsal" not in get_kind(card.kind).supports:
+        raise BenchError(f"--set rehearse={other} counts images of classes; {card.name} is {card.kind}")
+    names = [one.name for one in card.stages]
+    if other not in names:
+        raise unknown("stage", other, names, f"--set rehearse: {card.name} has {', '.join(names)}")
+    if other == stage:
+        rest = ", ".join(name for name in names if name != other)
+        hint = f"add --stage {rest}" if rest else f"{card.name} has no other"
+        raise BenchError(f"--set rehearse={other}: a stage does not rehearse itself; {hint}")
+    if column and column not in examples.columns:
+        raise DataError(
+            f"the data has no column {column!r}, which rehearse_by names{nearest(column, examples.columns)}"
+        )
+
+
+def no_auxiliary(method: MethodSpec, card: TaskCard, examples: Examples) -> str | None:
+    """Return why a method has no auxiliary columns to train on, or None where it has, or needs none."""
+    step = step_with(method, ("shared",))
+    if step is None:
+        return None
+    if not card.auxiliary:
+        return f"{step} trains on auxiliary columns; the card of {card.name} names none (auxiliary = [])"
+    missing = [column for column in card.auxiliary if column not in examples.columns]
+    return f"{step}: the data has no column {missing[0]!r}, which the card names" if missing else None
+
+
+def check_vectors(parts: Sequence[BackboneInfo], examples: Examples) -> None:
+    """Raise BenchError where a file of features is faulty, or lacks images of the data."""
+    for info in parts:
+        if info.reads == "vectors":
+            from bench.backbones.vectors import features_for
+
+            features_for(info, examples.items)
+
+
+def check_weights(
+    parts: Sequence[BackboneInfo], given: str | None, weights: str, setting: Mapping[str, Value]
+) -> None:
+    """Raise BenchError for weights of nets that have their own, WeightsError for those of another net.
+
+    given: as the user wrote it, or None. weights: the same, or the default.
+    """
+    nets = [info for info in parts if info.is_net]
+    if given is not None and nets and all(info.origin is not None for info in nets):
+        raise BenchError(f"--weights {given}: {nets[0].name} has weights of its own; leave it out")
+    for info, own in zip(parts, weights_of(parts, weights), strict=True):
+        sized = (
+            info.family != "lenet" or image_size(setting["input_size"], info.input_size) == info.input_size
+        )
+        if own not in (*info.weights, "imagenet", "random") and info.parameters and sized:
+            from bench.backbones.weights import check_count
+
+            check_count(Path(own), info)
+
+
+def not_kept(parts: Sequence[BackboneInfo], setting: Mapping[str, Value]) -> str | None:
+    """Return why no model on this backbone could predict image files under a protocol, or None."""
+    for info in parts:
+        if info.reads != "pixels":
+            return f"{info.name} reads {info.reads}, which image files do not have"
+    sizes = {image_size(setting["input_size"], info.input_size): info.name for info in parts}
+    if len(sizes) > 1:
+        taken = " and ".join(f"{name} images of {high}x{wide}" for (high, wide), name in sizes.items())
+        return f"{taken} are two sizes, and a model reads an image once: add --set input_size=N"
+    return None

@@ -1,0 +1,273 @@
+"""Reproduction of a stored cell from its record, with a verdict on its predictions."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.backbones.info import JOIN, NO_WEIGHTS, OWN_WEIGHTS
+from bench.backbones.names import Parts, as_typed, stored_parts
+from bench.backbones.registry import weights_of
+from bench.core import environment, plugins
+from bench.core.cell import Cell
+from bench.core.errors import BenchError, DataError, StoreError
+from bench.core.paths import user_path
+from bench.core.processor import same_processor
+from bench.core.protocol import GIVEN, KEYS
+from bench.core.stage_values import check_value
+from bench.data.examples import Examples
+from bench.data.layout import parse_label, parse_roles
+from bench.data.sources import sample_size
+from bench.data.task_card import TaskCard
+from bench.methods.grammar import paths_in
+from bench.runs.launch import Orders, execute
+from bench.runs.plan import Plan, Request, make_plan, open_task
+from bench.store.answers import Difference, compare_parts
+from bench.store.write import Store, Stored
+
+TOLERANCE = 1e-4
+"""Default tolerance of scores that count as the same.
+
+Another processor or another version rounds sums differently, by some 1e-7 in each; training passes that on.
+"""
+
+EQUAL, WITHIN, DIFFERENT, FAILED = "equal", "within tolerance", "different", "failed"
+
+OTHER_PROCESSOR = "other processor"
+"""The verdict on scores that differ beyond the tolerance where another kind of processor computed them: a net
+that is trained end to end carries the rounding of every sum from step to step."""
+
+Event = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Paths on this machine, which a record does not hold. None: as in the cell's command.
+
+    cache: of pixels and features; None computes all of them anew. follow_links: whether links that leave the
+    data folder are followed; False: as in the cell's command. allow_code: whether code of the cell's backbone
+    may run. plugins: files and modules to load.
+    """
+
+    tasks: Sequence[Path]
+    data: Path | None = None
+    labels: str | None = None
+    weights: str | None = None
+    cache: Path | None = None
+    follow_links: bool = False
+    allow_code: bool = False
+    plugins: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Result of a cell's second run. verdict: of EQUAL, WITHIN, DIFFERENT, OTHER_PROCESSOR, FAILED.
+
+    changes: differences of the environment, "numpy 2.4.0 -> 2.4.6".
+    """
+
+    cell: str
+    verdict: str
+    difference: Difference = field(default_factory=lambda: Difference(False))
+    changes: tuple[str, ...] = ()
+
+
+def reproduce(
+    stored: Stored, place: Place, tolerance: float, on_event: Event, options: Mapping[str, Any]
+) -> Reproduction:
+    """Run a cell again in temporary folders, and compare its predictions.
+
+    options: of the command that the cell was run with. Raises BenchError where it cannot be run: it was not
+    measured, its data is elsewhere or not the same, its task or method is gone.
+    """
+    if not stored.ok:
+        raise BenchError(f"cell {stored.id[:8]} was not measured, so there is nothing to reproduce")
+    with tempfile.TemporaryDirectory(prefix="bench-reproduce-") as name:
+        work = Path(name)
+        cache = place.cache or work / "cache"
+        request = request_of(stored, place, options)
+        plan = _planned(stored, request, place, cache)
+        (cell,) = plan.cells
+        orders = Orders(request, place.tasks, cache, work / "results", str(stored.record.get("command", "")))
+        execute(plan, plan.cells, orders, on_event)
+        fresh = Store(work / "results").find(cell)
+        then = stored.record.get("environment", {})
+        today = environment.record(str(cell.setting["precision"]))
+        changes = (*identity_changes(stored.record["cell"], cell), *environment_changes(then, today))
+        if fresh is None or not fresh.ok:
+            why = "it left no result" if fresh is None else str(fresh.record["reason"])
+            return Reproduction(stored.name, FAILED, Difference(False, why=why), changes)
+        difference = compare_parts(stored, fresh)
+    found = verdict(difference, tolerance, same_processor(then, today))
+    return Reproduction(stored.name, found, difference, changes)
+
+
+def verdict(difference: Difference, tolerance: float, one_processor: bool = True) -> str:
+    """Return the verdict on a difference. one_processor: whether both runs had one kind of processor.
+
+    Other items, classes or truth are a difference on any processor.
+    """
+    if difference.equal:
+        return EQUAL
+    if difference.largest is None:
+        return DIFFERENT
+    if difference.largest <= tolerance:
+        return WITHIN
+    return DIFFERENT if one_processor else OTHER_PROCESSOR
+
+
+def request_of(stored: Stored, place: Place, options: Mapping[str, Any]) -> Request:
+    """Return the request for this one cell.
+
+    All that decides its answer is in its record; where data, reviewed labels and weights lie is taken from
+    `place`, or else from the options that the cell was run with. Raises BenchError where that is needed and
+    not there.
+    """
+    cell, id8 = stored.record["cell"], stored.id[:8]
+    settings = {key: check_value(key, value, f"cell {id8}") for key, value in cell["protocol"].items()}
+    if settings.get("labels", GIVEN) != GIVEN:
+        settings["labels"] = _labels(id8, place.labels, options)
+    weights = cell["weights"]
+    files = [text for text in (place.weights, *(options.get("backbone") or ())) if text]
+    parts = stored_parts(cell["backbone"], weights, files, allow_code=place.allow_code)
+    own = zip(parts, weights.split(JOIN), strict=True)
+    if any("sha256:" in one and info.origin is None for info, one in own):
+        weights = place.weights or options.get("weights")
+        if not weights or not _files_there(parts, weights):
+            raise BenchError(f"cell {id8} was run with a weights file: name it with --weights FILE")
+    elif any(info.origin is not None for info in parts):
+        weights = None
+    if not place.allow_code and (code := paths_in([cell["method_text"]])):
+        raise BenchError(f"the cell's method runs {code[0]}: --allow-code runs it, if you trust it")
+    size = sample_size(cell["data"]["source"])
+    # Of data without a card, the command says what it holds.
+    without_card = bool(options.get("data")) and not options.get("task") and size is None
+    return Request(
+        task="" if without_card else cell["task"],
+        data=_data(stored, place.data, options) if size is None else None,
+        sample=size,
+        backbones=(as_typed(parts),),
+        methods=(cell["method_text"],),
+        seeds=str(cell["seed"]),
+        stages=(cell["stage"],),
+        regime=cell["regime"],
+        weights=weights,
+        settings=settings,
+        follow_links=place.follow_links or bool(options.get("follow_links")),
+        plugins=_plugins(stored, place),
+        allow_code=place.allow_code,
+        label=parse_label(options["label"]) if without_card else (),
+        kind=options["kind"] if without_card else None,
+        columns=parse_roles(options["columns"]) if without_card else {},
+    )
+
+
+def _plugins(stored: Stored, place: Place) -> tuple[str, ...]:
+    """Return the plug-ins to load. Raises BenchError for one that the cell needs and is not here.
+
+    The cell's command may name some; that is no reason to run them, because the cell may be a stranger's.
+    """
+    names = set(stored.record["cell"].get("plugins", ()))
+    known = {Path(one).stem if one.endswith(".py") else one for one in place.plugins}
+    if names - known:
+        plugins.load_known()
+        known |= {plugin.name for plugin in plugins.loaded()}
+    if lacking := sorted(names - known):
+        what = f"cell {stored.id[:8]} was run with the plug-in {', '.join(lacking)}"
+        raise BenchError(f"{what}: name it with --plugin FILE.py")
+    return tuple(place.plugins)
+
+
+def _files_there(parts: Parts, weights: str) -> bool:
+    """Return whether all weights given as paths exist, for every part of a backbone."""
+    words = ("imagenet", "random", NO_WEIGHTS, OWN_WEIGHTS)
+    return all(own in words or Path(own).is_file() for own in weights_of(parts, weights))
+
+
+def _labels(id8: str, given: str | None, options: Mapping[str, Any]) -> str:
+    named = [text.partition("=")[2] for text in options.get("sets") or () if re.match(r"\s*labels\s*=", text)]
+    path = given or (named[0].strip() if named else "")
+    if not path or not user_path(path).is_file():
+        raise BenchError(f"cell {id8} was run on reviewed labels: name their table with --labels FILE")
+    return path
+
+
+def _data(stored: Stored, given: Path | None, options: Mapping[str, Any]) -> Path:
+    folder = given
+    if folder is None and options.get("data"):
+        folder = user_path(options["data"]).resolve()
+        if not folder.exists():
+            folder = None
+    if folder is None:
+        source = stored.record["cell"]["data"]["source"]
+        raise DataError(f"cell {stored.id[:8]} was run on a folder of {source} data: name it with --data DIR")
+    return folder
+
+
+def open_data(
+    stored: Stored, request: Request, tasks: Sequence[Path], cache: Path
+) -> tuple[TaskCard, Examples]:
+    """Read the card and the data of a cell. Raises BenchError where they are not those it was run on."""
+    card, examples = open_task(request, tasks, cache)
+    then, id8 = stored.record["cell"]["data"], stored.id[:8]
+    if (examples.source, examples.fingerprint) != (then["source"], then["fingerprint"]):
+        now = f"{examples.source} {examples.fingerprint[:12]}"
+        raise DataError(
+            f"the data is not what cell {id8} was run on: {then['source']} {then['fingerprint'][:12]} then, "
+            f"{now} now"
+        )
+    return card, examples
+
+
+def _planned(stored: Stored, request: Request, place: Place, cache: Path) -> Plan:
+    """Return a plan of the one cell. Raises BenchError where it cannot run, or not on the same data."""
+    card, examples = open_data(stored, request, place.tasks, cache)
+    id8 = stored.id[:8]
+    plan = make_plan(card, request, examples)
+    for skip in plan.skipped:
+        raise BenchError(f"cell {id8} cannot be run here: {skip.reason}")
+    if len(plan.cells) != 1:
+        raise StoreError(f"cell {id8}: its record names {len(plan.cells)} cells, so it was edited")
+    (cell,) = plan.cells
+    if cell.weights != stored.record["cell"]["weights"]:
+        raise BenchError(f"cell {id8} was run with other weights: name the same file with --weights FILE")
+    return plan
+
+
+def identity_changes(then: Mapping[str, Any], now: Cell) -> tuple[str, ...]:
+    """Return the differences of the cell's identity now, mostly versions.
+
+    A protocol key added since then has its default and is not a change.
+    """
+    before, after = dict(then), now.identity()
+    before.pop("method_text", None)
+    defaults = {key: KEYS[key].default for key in after["protocol"] if key in KEYS}
+    before["protocol"] = {**defaults, **before["protocol"]}
+    return _changes(before, after)
+
+
+def environment_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the differences of two environment records."""
+    return _changes(then, now)
+
+
+def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+    before, after = _flat(then), _flat(now)
+    keys = [*after, *(key for key in before if key not in after)]
+    return tuple(
+        f"{key} {before.get(key, 'absent')} -> {after.get(key, 'absent')}"
+        for key in keys
+        if before.get(key) != after.get(key)
+    )
+
+
+def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested tables as one, packages under their own names."""
+    out: dict[str, Any] = {}
+    for key, value in table.items():
+        out |= _flat(value) if isinstance(value, Mapping) else {key: value}
+    return out

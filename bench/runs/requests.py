@@ -1,0 +1,211 @@
+"""Requests to train a cell and their results, in any regime."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from bench.core.cell import MethodSpec, Value
+from bench.core.errors import BenchError
+from bench.core.protocol import AUTO
+from bench.methods.apply import Resolved, resolve
+from bench.methods.shape import shape_of, step_with
+from bench.training.auxiliary import Targets, auxiliary_of
+from bench.training.fits import Fit, Trained, TrainSetting
+from bench.training.linear_head import LinearHead
+from bench.training.weight_decay import decay_path
+
+
+@dataclass(frozen=True)
+class Order:
+    """One cell to train: rows are positions among all examples; epochs None means the protocol's.
+
+    rates: the learning rate of every epoch, where known beforehand. start: see `Fit`. name: of its
+    checkpoint, or "" for none. parts: epochs, rates and decays of each head, where there are several. decays:
+    the weight decay of every epoch, where they are known beforehand. setting: the protocol of its cell; None:
+    the trainer's. deferred: how many epochs know no class
+    weights, where that is known beforehand. targets: auxiliary ones of all examples, or None where no method
+    of the stage asks for them.
+    """
+
+    method: MethodSpec
+    seed: int
+    rows: np.ndarray
+    val_rows: np.ndarray
+    epochs: int | None = None
+    rates: tuple[float, ...] = ()
+    start: tuple[np.ndarray, ...] | None = None
+    name: str = ""
+    parts: tuple[tuple[int, tuple[float, ...], tuple[float, ...]], ...] = ()
+    deferred: int | None = None
+    targets: Targets | None = None
+    decays: tuple[float, ...] = ()
+    setting: Mapping[str, Value] | None = None
+
+    def part(self, number: int) -> Order:
+        """Return the order of one of several heads, counted from 0."""
+        if not self.parts:
+            return self
+        epochs, rates, decays = self.parts[number]
+        return replace(self, epochs=epochs, rates=rates, decays=decays, parts=())
+
+    def refit(self, trained: Trained, parts: Sequence[Trained] = ()) -> Order:
+        """Return the order that trains on training and validation rows as far as the best epoch was.
+
+        parts: the heads that were trained, where there are several.
+        """
+        both = np.sort(np.concatenate([self.rows, self.val_rows]))
+        name = f"{self.name}-refit" if self.name else ""
+        again = replace(
+            self, rows=both, val_rows=both[:0], epochs=trained.best_epoch, rates=trained.rates, name=name
+        )
+        again = replace(again, deferred=trained.deferred, decays=trained.decays)
+        return replace(again, parts=tuple((one.best_epoch, one.rates, one.decays) for one in parts))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained cell. embed: rows -> (n, d) inputs of its head, valid until the next one is asked for.
+
+    made: its method's result on the training rows, None if that failed. mean, scale: of standardised
+    features, or of maps by channel; None for nothing. net: gives every variable that was trained
+    below the head, of a whole net or of convolutions. head is None where training failed. parts: the heads
+    that it was made of, where there are several.
+    """
+
+    trained: Trained
+    embed: Callable[[np.ndarray], np.ndarray]
+    made: Resolved | None
+    mean: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    net: Callable[[], tuple[np.ndarray, ...]] = tuple
+    parts: tuple[Trained, ...] = ()
+
+    @property
+    def head(self) -> LinearHead | None:
+        """The trained head, or its last layer."""
+        return self.trained.head
+
+    @classmethod
+    def failed(cls, why: str) -> Fitted:
+        """Return the result of a cell that could not be trained."""
+        return cls(Trained(None, 0, failed=why), lambda rows: rows, None)
+
+
+class Trainer(Protocol):
+    """Trains orders and yields them in the same order.
+
+    truth: of all n examples, as the training sees it: (n,) int32 classes, or (n, k) float32 attributes, NaN
+    where unknown.
+    """
+
+    truth: np.ndarray
+
+    def fit(self, orders: Sequence[Order]) -> Iterator[Fitted]:
+        """Train; each result must be used before the next is asked for."""
+        ...
+
+
+class Resolver(Protocol):
+    """Applies a method to an order's rows: `resolve_order`, or a kind's own."""
+
+    def __call__(
+        self,
+        order: Order,
+        truth: np.ndarray,
+        classes: int,
+        inputs: np.ndarray | None,
+        groups: Sequence[str] | None,
+        prices: Sequence[str] | None = None,
+    ) -> Resolved | str:
+        """Return the result, or why there is none. See `resolve_order`."""
+        ...
+
+
+def train_setting(setting: Mapping[str, Value]) -> TrainSetting:
+    """Return the training values of a protocol."""
+    names = (
+        *("batch_size", "lr", "optimizer", "momentum", "l2", "patience"),
+        *("schedule", "schedule_every", "schedule_factor", "backbone_rate", "unfreeze", "precision"),
+    )
+    # A `Fit` that chooses its decay carries it.
+    own = {"l2": 0.0} if setting["l2"] == AUTO else {}
+    return TrainSetting(**{**{name: setting[name] for name in names}, **own})  # type: ignore[arg-type]
+
+
+def resolve_order(
+    order: Order,
+    truth: np.ndarray,
+    classes: int,
+    inputs: np.ndarray | None,
+    groups: Sequence[str] | None,
+    prices: Sequence[str] | None = None,
+) -> Resolved | str:
+    """Apply an order's method to its rows; return the result, or why there is none.
+
+    truth, groups, prices: of all examples, groups and prices None where there are none. inputs: (m, d)
+    features of the order's rows, or None.
+    """
+    known = truth[order.rows]
+    auxiliary = step_with(order.method, ("shared",))
+    if auxiliary and (order.targets is None or not order.targets.names):
+        return f"{auxiliary}: no auxiliary column has two values in the stage's training rows"
+    try:
+        own = (None if column is None else [column[row] for row in order.rows] for column in (groups, prices))
+        made = resolve(order.method, known, inputs, classes, order.seed, *own)
+    except BenchError as error:
+        return str(error)
+    if not auxiliary or order.targets is None:
+        return made
+    return replace(made, found={**made.found, auxiliary: order.targets.found(order.rows)})
+
+
+def fit_of(
+    order: Order, made: Resolved, rows: np.ndarray, val_rows: np.ndarray, setting: Mapping[str, Value]
+) -> Fit:
+    """Return the `Fit` that trains an order on these rows of the inputs. setting: the trainer's."""
+    setting = setting if order.setting is None else order.setting
+    epochs = int(setting["epochs"] or 0)
+    if setting["steps"]:
+        batches = math.ceil(len(rows) / int(setting["batch_size"] or 1))
+        epochs = math.ceil(int(setting["steps"]) / max(batches, 1))
+    shape, aside = shape_of(order.method), None
+    if shape.shared is not None and order.targets is not None:
+        aside = auxiliary_of(order.targets, order.rows, made.resampled.rows, shape.shared)
+    return Fit(
+        rows,
+        val_rows,
+        made.loss,
+        made.weights,
+        order.seed,
+        epochs if order.epochs is None else order.epochs,
+        made.row_weights,
+        made.stop_by if setting["stop_by"] == "auto" else str(setting["stop_by"]).removeprefix("val_"),
+        made.targets,
+        shape.units,
+        rates=order.rates,
+        start=order.start,
+        mixing=shape.mixing,
+        mixed=made.minority if shape.mixing is not None and shape.mixing.minority else None,
+        changed=made.minority if shape.minority else None,
+        deferred=deferred_epochs(made.loss.late, epochs) if order.deferred is None else order.deferred,
+        auxiliary=aside,
+        path=decay_path(setting, len(val_rows) > 0, bool(shape.units)),
+        decays=order.decays,
+        setting=None if order.setting is None else train_setting(setting),
+    )
+
+
+def deferred_epochs(late: float, epochs: int) -> int:
+    """Return how many epochs come before the last ones, at least one.
+
+    late: the share of the epochs that these are.
+
+    >>> deferred_epochs(0.2, 40), deferred_epochs(0.2, 3), deferred_epochs(1.0, 40)
+    (32, 2, 0)
+    """
+    return min(math.floor((1.0 - late) * epochs + 1e-6), max(epochs - 1, 0))

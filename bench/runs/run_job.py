@@ -1,0 +1,128 @@
+"""One job from top to bottom: pixels, features, splits, training, storage."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bench.backbones.info import JOIN
+from bench.backbones.inputs import Inputs, form_for, frozen_inputs, pixels_for
+from bench.backbones.registry import weights_of
+from bench.core.cell import Cell
+from bench.core.errors import BenchError, StoreError, in_one_line
+from bench.core.kind import get_kind
+from bench.core.memory_limits import used_up
+from bench.data.pixels import Pixels
+from bench.data.twins import form_wanted
+from bench.runs.commit import commit, fail
+from bench.runs.context import Context
+from bench.runs.plan import Job
+from bench.runs.stage_work import Nets, StageRun, StageWork
+from bench.runs.tuning import tuned_answers
+
+
+def run_job(context: Context, job: Job) -> None:
+    """Run every cell of a job and commit each; a cell that fails is stored as failed, the others go on.
+
+    Raises StoreError when results or cache cannot be written, and the errors of exhausted memory, which
+    stop everything.
+    """
+    began = time.monotonic()
+    try:
+        pixels = _pixels(context, job)
+        context.look_for_twins()
+        inputs = _inputs(context, job)
+        if inputs is not None:
+            _ = inputs.features
+    except StoreError:
+        raise
+    except BenchError as error:
+        fail(context, job.cells, str(error))
+        return
+    shared = {"inputs": time.monotonic() - began}
+    nets: Nets = {}
+    for stage in context.card.stages:
+        cells = [cell for cell in job.cells if cell.stage == stage.name]
+        for together in _sharing(cells):
+            _run_stage(StageWork(context, job, stage, together, pixels, inputs), shared, nets)
+
+
+def _sharing(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Group cells of one stage that learn from the same images: all do, except in a rehearsal."""
+    parts: dict[int | None, list[Cell]] = {}
+    for cell in cells:
+        parts.setdefault(cell.seed if cell.setting["rehearse"] else None, []).append(cell)
+    return list(parts.values())
+
+
+def _pixels(context: Context, job: Job) -> Pixels:
+    """Return the images as the backbone takes them, or the first part of a joined one.
+
+    Images are decoded once for all parts and the search for near duplicates.
+    """
+    parts, setting = job.parts, job.cells[0].setting
+    also = [form_for(info, setting) for info in parts[1:] if info.reads == "pixels"]
+    also += form_wanted(context.examples, context.cache)
+    return pixels_for(parts[0], setting, context.examples, context.cache, context.progress, also)
+
+
+def _inputs(context: Context, job: Job) -> Inputs | None:
+    """Return the outputs of frozen backbones; None where all read titles, or nothing is frozen."""
+    parts, setting = job.parts, job.cells[0].setting
+    pairs = zip(parts, weights_of(parts, job.weights), strict=True)
+    looking = [(info, own) for info, own in pairs if info.reads != "titles"]
+    if job.regime != "frozen" or not looking:
+        return None
+    own = JOIN.join(weights for _, weights in looking)
+    given = [info for info, _ in looking], own, setting, context.examples, context.cache, context.progress
+    return frozen_inputs(*given)
+
+
+def _run_stage(work: StageWork, shared: Mapping[str, float], nets: Nets) -> None:
+    """Train the cells of one stage together and commit each as it is ready.
+
+    nets: of staged cells alone, those of the stages before, and of this one from now on.
+    """
+    context, left = work.context, {cell.id: cell for cell in work.cells}
+    try:
+        run: StageRun = get_kind(context.card.kind).runner.prepare(work, nets)
+    except StoreError:
+        raise
+    except BenchError as error:
+        fail(context, work.cells, str(error))
+        return
+    together = work.job.regime == "frozen"
+    try:
+        for group in run.groups():
+            began = time.monotonic()
+            for cell, answer in tuned_answers(run, group):
+                spent = (time.monotonic() - began) / (len(group) if together else 1)
+                if isinstance(answer, str):
+                    fail(context, [cell], answer)
+                else:
+                    commit(context, cell, answer, {**shared, "training": spent})
+                if not together:
+                    began = time.monotonic()
+                del left[cell.id]
+    except Exception as error:
+        _fail_apart(replace(work, cells=list(left.values())), error, shared, nets)
+
+
+def _fail_apart(work: StageWork, error: Exception, shared: Mapping[str, float], nets: Nets) -> None:
+    """After an error among cells, store the one that caused it as failed, and continue with the others.
+
+    Among cells trained together the cause is unknown: each is run again by itself, which changes no bit of
+    those that succeed. Raises the error itself where it is of no cell: where results or
+    cache cannot be written, or memory is used up.
+    """
+    if isinstance(error, StoreError) or used_up(error):
+        raise error
+    if not isinstance(error, BenchError):
+        traceback.print_exception(error)
+    if len(work.cells) == 1:
+        fail(work.context, work.cells, in_one_line(error))
+        return
+    for cell in work.cells:
+        _run_stage(replace(work, cells=[cell]), shared, nets)

@@ -1,0 +1,180 @@
+"""Training of a stage's cells: every choice on validation, then test, once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from bench.core.cell import Cell
+from bench.core.errors import BenchError
+from bench.data.splits import StageSplit
+from bench.methods.apply import TrainRows, apply_posthoc, fit_posthoc
+from bench.methods.fallback import TwoHeads
+from bench.methods.shape import shape_of, step_with
+from bench.runs.requests import Fitted, Order, Trainer
+from bench.store.head_file import SavedHead, saved_head
+from bench.training.auxiliary import Targets
+from bench.training.fits import Trained
+from bench.training.linear_head import LinearHead, link
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A cell's answer: scores on validation and test, or why there are none.
+
+    cuts: of its attributes' scores, see `Predictions`. fills: the method's estimates of unknown training
+    cells, (train, k), or None. model: to score images, if kept.
+    """
+
+    trained: Trained
+    val: np.ndarray | None = None
+    test: np.ndarray | None = None
+    cuts: np.ndarray | None = None
+    fills: np.ndarray | None = None
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    checks: Mapping[str, Any] = field(default_factory=dict)
+    model: SavedHead | None = None
+    reason: str | None = None
+
+
+def train_cells(
+    trainer: Trainer,
+    cells: Sequence[Cell],
+    splits: Mapping[int, StageSplit],
+    keep: tuple[int, int] | None = None,
+    starts: Mapping[str, tuple[np.ndarray, ...]] | None = None,
+    targets: Targets | None = None,
+) -> Iterator[tuple[Cell, Outcome]]:
+    """Train all cells of a stage; yield each with its answer.
+
+    Every choice (best epoch, posthoc parameters) is made on validation. With `refit`, a second head
+    then learns from training and validation rows together, for as many epochs as the first one's best
+    and with the choices made; the validation scores stay the first one's. Test is scored once, last.
+    keep: the (height, width) of the pixels, where the models are to be kept. starts: by cell id, what a net
+    begins as instead of its weights. targets: auxiliary ones, for methods that train on them.
+    """
+
+    def answered(cell: Cell, fitted: Fitted, head: LinearHead, outcome: Outcome) -> Outcome:
+        split = splits[cell.seed]
+        assert fitted.made is not None
+        inputs = fitted.embed(split.test)
+        test = link(fitted.made.loss.link, head.logits(inputs))
+        model = None if keep is None else _model(cell, split, fitted, head, keep)
+        choices = outcome.choices
+        if isinstance(head, TwoHeads):
+            fell = {"fell_back_test": float(head.falls_back(inputs).mean())}
+            step = _two_heads_step(cell)
+            choices = {**choices, step: {**choices[step], **fell}}
+        return replace(outcome, test=test, model=model, choices=choices)
+
+    orders = [_order(cell, splits[cell.seed], starts, targets) for cell in cells]
+    pending: list[tuple[Cell, Order, Outcome]] = []
+    for cell, order, fitted in zip(cells, orders, trainer.fit(orders), strict=True):
+        head, outcome = _validated(trainer, cell, order, fitted)
+        if head is None:
+            yield cell, outcome
+        elif cell.setting["refit"]:
+            pending.append((cell, order.refit(fitted.trained, fitted.parts), outcome))
+        else:
+            yield cell, answered(cell, fitted, head, outcome)
+    for (cell, order, outcome), fitted in zip(
+        pending, trainer.fit([order for _, order, _ in pending]), strict=True
+    ):
+        if fitted.head is None or fitted.made is None:
+            yield cell, replace(outcome, reason=f"refit: {fitted.trained.failed}")
+            continue
+        train = _trained_on(trainer, order, fitted)
+        head = apply_posthoc(cell.method, fitted.head, outcome.choices, fitted.made.seen, train)
+        yield cell, answered(cell, fitted, head, outcome)
+
+
+def validate_cells(
+    trainer: Trainer, work: Sequence[tuple[Cell, StageSplit]], targets: Targets | None = None
+) -> Iterator[Outcome]:
+    """Train a cell on each split and yield its scores on validation, in this order; test is not touched.
+
+    The splits part the same training rows. targets: see `train_cells`.
+    """
+    orders = [_order(cell, split, None, targets) for cell, split in work]
+    for (cell, _), order, fitted in zip(work, orders, trainer.fit(orders), strict=True):
+        yield _validated(trainer, cell, order, fitted)[1]
+
+
+def _order(
+    cell: Cell,
+    split: StageSplit,
+    starts: Mapping[str, tuple[np.ndarray, ...]] | None,
+    targets: Targets | None,
+) -> Order:
+    return Order(
+        cell.method,
+        cell.seed,
+        split.train,
+        split.val,
+        start=(starts or {}).get(cell.id),
+        name=cell.id,
+        targets=targets,
+        setting=cell.setting,
+    )
+
+
+def _validated(
+    trainer: Trainer, cell: Cell, order: Order, fitted: Fitted
+) -> tuple[LinearHead | None, Outcome]:
+    """Return a cell's head, posthoc steps and all, and its scores on validation; no head if it failed."""
+    if fitted.head is None or fitted.made is None:
+        return None, Outcome(fitted.trained, reason=fitted.trained.failed)
+    inputs, made = fitted.embed(order.val_rows), fitted.made
+    try:
+        truth, train = trainer.truth[order.val_rows], _trained_on(trainer, order, fitted)
+        head, choices = fit_posthoc(cell.method, fitted.head, inputs, truth, made.seen, train)
+    except BenchError as error:
+        return None, Outcome(fitted.trained, reason=str(error))
+    val, found = link(made.loss.link, head.logits(inputs)), {**made.found, **choices}
+    if fitted.trained.l2 is not None:
+        found["weight_decay"] = fitted.trained.l2
+    if fitted.parts:
+        own: dict[str, Any] = {"best_epochs": [part.best_epoch for part in fitted.parts]}
+        if fitted.trained.l2 is not None:
+            own["weight_decay"] = [part.l2 for part in fitted.parts]
+        step = _two_heads_step(cell)
+        found[step] = {**found.get(step, {}), **own}
+    return head, Outcome(fitted.trained, val=val, cuts=head.cuts, fills=made.fills, choices=found)
+
+
+def _two_heads_step(cell: Cell) -> str:
+    """Return the step with two heads; the record describes their use under its name."""
+    step = step_with(cell.method, ("two_heads",))
+    assert step is not None
+    return step
+
+
+def _trained_on(trainer: Trainer, order: Order, fitted: Fitted) -> TrainRows:
+    """Return the function that gives an order's rows in the loss, without synthetic and relabelled ones."""
+    assert fitted.made is not None
+    seen = fitted.made.resampled.rows
+    rows = order.rows[np.unique(seen[seen < len(order.rows)])]
+    return lambda: (fitted.embed(rows), trainer.truth[rows])
+
+
+def _model(
+    cell: Cell, split: StageSplit, fitted: Fitted, head: LinearHead, size: tuple[int, int]
+) -> SavedHead:
+    """Return the model that scores images for a cell."""
+    assert fitted.made is not None
+    return saved_head(
+        cell,
+        split.classes,
+        size,
+        fitted.made.loss.link,
+        head,
+        fitted.trained.hidden,
+        fitted.mean,
+        fitted.scale,
+        shape_of(cell.method).filters,
+        fitted.net(),
+        fitted.trained.unit,
+    )

@@ -1,0 +1,135 @@
+"""Trials of a tuned cell: the default setting, and values drawn from search spaces. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench.core.cell import Cell, MethodSpec, Value
+from bench.core.errors import BenchError
+from bench.core.protocol import AUTO
+from bench.core.search import Search, draw
+from bench.methods.search import Argument, search_space, with_arguments
+
+KEYS = ("tune", "tune_seed")
+"""The protocol keys of tuning."""
+
+SHARED = ("lr", "l2", "batch_size")
+"""The protocol keys that every method's trials search."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of a tuned cell. cell: what it trains, a cell that is not tuned; values: what it searched."""
+
+    cell: Cell
+    values: Mapping[str, Value]
+
+
+def trial_count(setting: Mapping[str, Value]) -> int:
+    """Return the number of trials of a cell with this protocol; 1: it is not tuned."""
+    return int(setting.get("tune", 1) or 1)
+
+
+def shared_space(setting: Mapping[str, Value], regime: str) -> dict[str, Search]:
+    """Return the search spaces of SHARED, around the protocol's own values.
+
+    The learning rate of nets goes up and down by a factor of 10; that of heads from a third, below which they
+    hardly end within their epochs, to 30 times. A weight decay goes up and down by 100; one of 0 is searched
+    from 1e-6 to 1e-2, and `auto`, which is a path of decays, over the range of that path. Batches are halved
+    and doubled.
+    """
+    lr, size, l2 = float(setting["lr"] or 0), int(setting["batch_size"] or 1), setting["l2"]
+    decays = Search(1e-6, 1e-2, log=True)
+    if l2 == AUTO:
+        decays = Search(1e-3, 1.0, log=True)
+    elif l2:
+        decays = Search(float(l2) / 100, float(l2) * 100, log=True)
+    sizes = tuple(float(one) for one in sorted({max(1, size // 2), size, 2 * size}))
+    down, up = (3, 30) if regime == "frozen" else (10, 10)
+    return {"lr": Search(lr / down, lr * up, log=lr > 0), "l2": decays, "batch_size": Search(choices=sizes)}
+
+
+def check_tuning(setting: Mapping[str, Value], methods: Sequence[MethodSpec], kind: str, regime: str) -> None:
+    """Raise BenchError where cells with this protocol cannot be tuned."""
+    count = trial_count(setting)
+    if count == 1:
+        return
+    if setting["staged"] and regime == "finetune":
+        raise BenchError(
+            f"--tune {count}: with staged=true a stage begins with the net of the one before it; leave out "
+            "one of the two"
+        )
+    for name, search in shared_space(setting, regime).items():
+        if search.fault:
+            raise BenchError(
+                f"--tune {count}: the search space of {name} {search.fault}; set {name} to another value"
+            )
+    for method in methods:
+        for one in search_space(method, kind, regime):
+            if one.search.fault:
+                raise BenchError(
+                    f"--tune {count}: the search space of {one.step}'s {one.name} {one.search.fault}; "
+                    "correct its `search`, or leave the method out"
+                )
+
+
+def trials_of(cell: Cell) -> list[Trial]:
+    """Return a cell's trials: the cell as it is, then values drawn from the search spaces.
+
+    The values of SHARED depend on the protocol and `tune_seed` alone, so that all methods and seeds try the
+    same ones; those of a step's arguments depend on the step too. The first trials do not depend on how many
+    there are.
+    """
+    count, seed = trial_count(cell.setting), int(cell.setting.get("tune_seed", 0) or 0)
+    plain = replace(cell, protocol=tuple(pair for pair in cell.protocol if pair[0] not in KEYS))
+    spaces, arguments = (
+        shared_space(cell.setting, cell.regime),
+        search_space(cell.method, cell.kind, cell.regime),
+    )
+    whole = [name == "batch_size" for name in spaces]
+    shared = draw(list(spaces.values()), whole, count - 1, _stream(seed, "protocol"))
+    own = [_own(arguments, step, count - 1, seed) for step in dict.fromkeys(one.place for one in arguments)]
+    known = {name: cell.setting[name] for name in SHARED}
+    first = {name_of(one): cell.method.steps[one.place][one.name] for one in arguments}
+    trials = [Trial(plain, {**known, **first})]
+    for number, values in enumerate(shared):
+        drawn = [value for step in own for value in step[number]]
+        setting = dict(zip(spaces, values, strict=True))
+        method = with_arguments(cell.method, arguments, drawn)
+        protocol = tuple(sorted({**dict(plain.protocol), **setting}.items()))
+        named = {name_of(one): value for one, value in zip(arguments, drawn, strict=True)}
+        trials.append(Trial(replace(plain, method=method, protocol=protocol), {**setting, **named}))
+    return trials
+
+
+def name_of(argument: Argument) -> str:
+    """Return the name of a searched argument in tables: `focal.gamma`."""
+    return f"{argument.step}.{argument.name}"
+
+
+def _own(arguments: Sequence[Argument], place: int, count: int, seed: int) -> list[tuple[Any, ...]]:
+    """Draw the values of one step's arguments."""
+    own = [one for one in arguments if one.place == place]
+    spaces, whole = [one.search for one in own], [one.whole for one in own]
+    return draw(spaces, whole, count, _stream(seed, own[0].step))
+
+
+def _stream(seed: int, name: str) -> int:
+    """Return a seed of 32 bits for the values of one step, or of the protocol."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:4], "big")
+
+
+def tuning_notes(cells: Sequence[Cell]) -> list[str]:
+    """Return a note on what tuning costs, for each regime that trains whole nets."""
+    counts: dict[tuple[str, int], int] = {}
+    for cell in cells:
+        if cell.regime != "frozen" and (count := trial_count(cell.setting)) > 1:
+            counts[cell.regime, count] = counts.get((cell.regime, count), 0) + 1
+    return [
+        f"--tune {count} trains {count + 1} nets for each of {number} cells ({regime}): about {count + 1} "
+        "times as long"
+        for (regime, count), number in counts.items()
+    ]

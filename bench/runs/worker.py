@@ -1,0 +1,86 @@
+"""Worker process that trains: reads an order from standard input, reports one JSON line per event.
+
+It is a process of its own so that the command line never imports TensorFlow, and so that a job that
+runs out of memory or crashes takes only its own cells with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from bench.core.errors import BenchError, in_one_line
+from bench.core.logged_warnings import send_warnings
+from bench.core.memory_limits import used_up
+from bench.runs.plan import Request, make_plan, open_task
+
+
+def main() -> None:
+    """Run the cells of the order on standard input; libraries that print do so on standard error."""
+    order = json.loads(sys.stdin.readline())
+    Thread(target=_end_with_parent, daemon=True).start()
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+
+    def emit(kind: str, **fields: Any) -> None:
+        try:
+            events.write(json.dumps({"event": kind, **fields}) + "\n")
+        except BrokenPipeError:
+            # Nobody reads the output: the command line was killed, and the run is over.
+            os._exit(1)
+
+    send_warnings(lambda text: emit("notice", text=text))
+    try:
+        run_order(order, emit)
+    except BenchError as error:
+        emit("error", text=str(error), exit_code=error.exit_code)
+    except Exception as error:
+        traceback.print_exc()
+        emit("fault", text=in_one_line(error), no_memory=used_up(error))
+        sys.exit(1)
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as the one that gave the order is gone: standard input ends then."""
+    # Not by sys.stdin: its lock, held by a thread that waits, would be in the way of a normal end.
+    while os.read(0, 1024):
+        pass
+    os._exit(1)
+
+
+def run_order(order: dict[str, Any], emit: Any) -> None:
+    """Plan the order's request again, keep the cells it names, and run them job by job.
+
+    Raises BenchError when the plan no longer holds a named cell: the data changed in between.
+    """
+    from bench.core import environment, memory_limits
+    from bench.runs.context import Context
+    from bench.runs.run_job import run_job
+
+    environment.quiet()
+    if order["halved"]:
+        memory_limits.halve()
+    request = Request.from_json(order["request"])
+    cache = Path(order["cache"])
+    card, examples = open_task(request, [Path(folder) for folder in order["tasks"]], cache)
+    plan = make_plan(card, request, examples)
+    wanted = set(order["cells"])
+    if not wanted <= {cell.id for cell in plan.cells}:
+        raise BenchError(
+            "the data or a plug-in changed while the run was being planned; run the same command again"
+        )
+    results, keep = Path(order["results"]), bool(order["keep"])
+    context = Context(card, examples, cache, results, order["command"], emit, keep)
+    for job in plan.jobs:
+        mine = job.only(wanted)
+        if mine.cells:
+            run_job(context, mine)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Cells on disk: written and read in one place, saved models, exports."""

@@ -1,1 +1,0 @@
-"""What is written beside images: titles as words, their encodings, class names among their words."""

@@ -1,0 +1,1 @@
+"""Losses, heads, nets and their trainers."""

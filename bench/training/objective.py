@@ -1,0 +1,147 @@
+"""Objective of a fit: the weighted mean of its loss over a minibatch, as part of a TensorFlow graph.
+
+A graph is compiled for an `Objective`; all numbers are its arguments, so that fits with the same objective
+share a graph:
+
+    objective = Objective.of(fit, attributes)
+    numbers = objective.numbers(fit, k, epoch)            # NumPy arrays: arguments of the compiled function
+    memory = tf.Variable(tf.zeros((len(fit.rows), k)))    # only for a family with a memory
+    ...
+    lost, seen = objective(numbers, logits, labels, shares, places, memory)     # in the graph
+    loss = mean(lost, seen)                               # to differentiate
+
+Labels and shares (factors of the rows' losses) of a minibatch are looked up outside the graph, by `labels_of`
+and `shares_of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+import numpy as np
+
+from bench.training.fits import Fit
+from bench.training.losses.families import ATTRIBUTES, Family, class_family, loss_function
+
+Tensor = Any
+Numbers = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The kind of a fit's loss. loss: its name. margins: whether training rows' own logits are lowered."""
+
+    loss: str
+    attributes: bool
+    margins: bool = False
+
+    @classmethod
+    def of(cls, fit: Fit, attributes: bool) -> Objective:
+        """Return the objective of a fit whose rows have attributes, or one class each."""
+        return cls(fit.loss.family, attributes, fit.loss.margins is not None)
+
+    @property
+    def family(self) -> Family:
+        """The family of its loss."""
+        return ATTRIBUTES[self.loss] if self.attributes else class_family(self.loss)
+
+    def numbers(self, fit: Fit, k: int, epoch: int) -> dict[str, Any]:
+        """Return the numbers of an epoch, counted from 1, as float32 arrays by name.
+
+        params: by the names of the loss's parameters that the fit has. weights: (k,) or (2, k). offset: (k,).
+        """
+        loss, one = fit.loss, np.ones((2, k) if self.attributes else k, np.float32)
+        weights = one if fit.weights is None or epoch <= fit.deferred else fit.weights
+        offset = np.zeros(k, np.float32) if loss.offset is None else loss.offset
+        names = () if self.family.paired else self.family.parameters
+        defaults = signature(loss_function(self.loss, self.attributes)).parameters
+        numbers: dict[str, Any] = {
+            "params": {name: np.float32(loss.params.get(name, defaults[name].default)) for name in names},
+            "weights": np.asarray(weights, np.float32),
+            "offset": np.asarray(offset, np.float32),
+            "epoch": np.float32(epoch),
+        }
+        if loss.margins is not None:
+            numbers["margins"] = np.asarray(loss.margins, np.float32)
+        return numbers
+
+    def __call__(
+        self,
+        numbers: Numbers,
+        logits: Tensor,
+        labels: Tensor,
+        shares: Tensor | None = None,
+        places: Tensor | None = None,
+        memory: Any = None,
+        training: bool = True,
+    ) -> tuple[Tensor, Tensor]:
+        """Return sum(w * loss) and sum(w) over a minibatch.
+
+        logits: (n, k), without offset. labels: (n,) int32 classes or (n, k) float32 attributes. shares: (n,),
+        factors of the rows' weights, None for ones. places: (n,) int64, the rows' positions among the fit's
+        training rows, for a loss with a memory, which is updated. training: False for validation rows, which
+        have no margins and may have a plainer loss.
+        """
+        from keras import ops
+
+        logits = logits + numbers["offset"]
+        if self.margins and training:
+            onehot = ops.one_hot(labels, logits.shape[-1])
+            logits = logits - onehot * numbers["margins"]
+        loss, weight = self._measure(numbers, logits, labels, places, memory, training)
+        if shares is not None:
+            weight = weight * (ops.expand_dims(shares, -1) if self.attributes else shares)
+        sums = weight * loss, weight
+        if self.attributes:
+            # Row by row first: a large array's sum in one step rounds by the number of cores.
+            sums = ops.sum(sums[0], axis=-1), ops.sum(sums[1], axis=-1)
+        return ops.sum(sums[0]), ops.sum(sums[1])
+
+    def _measure(
+        self, numbers: Numbers, logits: Tensor, labels: Tensor, places: Tensor, memory: Any, training: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return loss and weight of every row, or of every cell."""
+        import tensorflow as tf
+
+        family, params = self.family, dict(numbers["params"])
+        if not training and family.plain:
+            loss = loss_function(family.plain, self.attributes)(logits, labels)
+        else:
+            if family.epoch:
+                params["epoch"] = numbers["epoch"]
+            if family.memory:
+                params["past"] = tf.gather(memory, places)
+            loss = loss_function(self.loss, self.attributes)(logits, labels, **params)
+            if family.memory:
+                *loss, past = loss
+                memory.scatter_nd_update(places[:, None], tf.stop_gradient(past))
+                loss = loss if self.attributes else loss[0]
+        if not self.attributes:
+            return loss, tf.gather(numbers["weights"], labels)
+        (loss, share), (no, yes) = loss, tf.unstack(numbers["weights"])
+        known = tf.where(tf.math.is_nan(labels), 0.0, labels)
+        return loss, share * (no + known * (yes - no))
+
+
+def mean(lost: Tensor, seen: Tensor) -> Tensor:
+    """Return lost / seen, and 0 where nothing was seen."""
+    from keras import ops
+
+    return lost / ops.where(seen > 0, seen, 1.0)
+
+
+def labels_of(fit: Fit, y: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return the (n,) classes or (n, k) attributes of the training rows at these positions."""
+    labels: np.ndarray = y[fit.rows[places]] if fit.targets is None else fit.targets[places]
+    return labels
+
+
+def shares_of(fit: Fit, places: np.ndarray) -> np.ndarray:
+    """Return the (n,) float32 weights of training rows at these positions: row weights, or ones."""
+    if fit.row_weights is None:
+        return np.ones(len(places), np.float32)
+    shares: np.ndarray = np.asarray(fit.row_weights, np.float32)[places]
+    return shares

@@ -1,1 +1,0 @@
-"""Tasks of pairs of photos: one person or two."""

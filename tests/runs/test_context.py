@@ -1,0 +1,78 @@
+"""What all jobs of a run share: near twins, looked for beside other work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event, current_thread, main_thread
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.core.errors import StoreError
+from bench.data import twins
+from bench.runs.context import Context
+
+PAIRS = np.array([[0, 1]])
+
+
+def context(said: list[str] | None = None) -> Context:
+    def emit(kind: str, **fields: Any) -> None:
+        if said is not None:
+            said.append(fields["what"])
+
+    return Context(None, None, Path(), Path(), "", emit)  # type: ignore[arg-type]
+
+
+def test_twins_are_looked_for_once_and_beside_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    go_on, said = Event(), list[str]()
+
+    def ensure(*_: object) -> np.ndarray:
+        asked.append(current_thread())
+        assert go_on.wait(10)
+        return PAIRS
+
+    monkeypatch.setattr(twins, "ensure_twins", ensure)
+    own = context(said)
+    own.look_for_twins()
+    assert said == [], "the run goes on"
+    go_on.set()
+    for _ in range(2):
+        own.look_for_twins()
+        np.testing.assert_array_equal(own.near, PAIRS)
+    assert len(asked) == 1 and asked[0] is not main_thread()
+
+
+def test_who_waits_for_twins_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    said, go_on = list[str](), Event()
+
+    def ensure(*_: object) -> np.ndarray:
+        assert go_on.wait(10)
+        return PAIRS
+
+    def progress(own: Context, done: int, total: int, what: str) -> None:
+        said.append(what)
+        go_on.set()
+
+    monkeypatch.setattr(twins, "ensure_twins", ensure)
+    monkeypatch.setattr(Context, "progress", progress)
+    own = context()
+    own.look_for_twins()
+    assert said == []
+    np.testing.assert_array_equal(own.near, PAIRS)
+    assert said == ["looking for images that look alike"]
+    np.testing.assert_array_equal(own.near, PAIRS)
+    assert len(said) == 1
+
+
+def test_what_goes_wrong_there_is_raised_where_twins_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> np.ndarray:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(twins, "ensure_twins", fail)
+    own = context()
+    own.look_for_twins()
+    for _ in range(2):
+        with pytest.raises(StoreError, match="the disk is full"):
+            _ = own.near
