@@ -50,7 +50,7 @@ RUNS = (
 PATIENCE = 1200.0
 """Seconds after which a run counts as hanging."""
 
-ORPHANED = 10.0
+ORPHANED = 120.0
 """Seconds within which a worker whose command was killed has to end."""
 
 

@@ -76,7 +76,7 @@ class Place:
 
 def _epochs_behind(folder: Path, wanted: int, running: subprocess.Popen[str]) -> int:
     """Wait until a net in training has written down so many epochs, and return how many there are."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600
     while time.monotonic() < end and running.poll() is None:
         found = [read_checkpoint(path) for path in folder.glob("[!.]*.npz")]
         behind = max((len(one.history) for one in found if one is not None), default=0)

@@ -166,7 +166,7 @@ OUTWARD = re.compile(
 def test_the_site_builds_strictly_and_fetches_nothing_from_elsewhere(tmp_path: Path) -> None:
     made = tmp_path / "site"
     build = (sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(made))
-    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     files = [path for path in made.rglob("*") if path.suffix in (".html", ".css", ".svg")]
     outward = [path.name for path in files if OUTWARD.search(path.read_text(encoding="utf-8"))]

@@ -325,7 +325,7 @@ def test_a_cell_of_many_folds_is_stored_before_the_next_is_trained(
     ],
 )
 def test_what_makes_no_sense_is_one_line(place: Place, args: tuple[str, ...], says: str) -> None:
-    _, err = place.start(*RUN, "--seed", "0", "--results", "none", *args).communicate(timeout=300)
+    _, err = place.start(*RUN, "--seed", "0", "--results", "none", *args).communicate(timeout=900)
     assert says in err and "Traceback" not in err
 
 

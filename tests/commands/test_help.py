@@ -127,7 +127,7 @@ def test_completion_scripts_are_clicks_own(shell: str) -> None:
     done = run("completion", shell)
     assert done.exception is None and "_BENCH_COMPLETE" in done.stdout and "bench" in done.stdout
     if shutil.which(shell):
-        subprocess.run([shell, "-n"], input=done.stdout, text=True, check=True, timeout=30)
+        subprocess.run([shell, "-n"], input=done.stdout, text=True, check=True, timeout=300)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def shell(line: str, **env: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         encoding="latin-1",
-        timeout=60,
+        timeout=600,
     )
 
 
@@ -259,7 +259,7 @@ def test_an_interrupt_while_the_command_is_imported_is_quiet(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert done.returncode == 130 and not done.stdout

@@ -341,24 +341,28 @@ def test_no_images_at_all(tmp_path: Path) -> None:
     assert list(got.batches(4)) == []
 
 
-def _python(script: str, cache: Path) -> subprocess.Popen[str]:
-    """Start a script that has this module's names and `cache`."""
+def _python(script: str, cache: Path, gate: Path | None = None) -> subprocess.Popen[str]:
+    """Start a script that has this module's names and `cache`.
+
+    gate: a file for whose being there a stopped build waits.
+    """
     head = "import sys, time; from tests.data.test_pixels import *\ncache = Path(sys.argv[1])\n"
     return subprocess.Popen(
-        [sys.executable, "-c", head + textwrap.dedent(script), str(cache)],
+        [sys.executable, "-c", head + textwrap.dedent(script), str(cache), str(gate)],
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).resolve().parents[2],
     )
 
 
-SLOW_BUILD = """
+STOPPED_BUILD = """
     examples, images = made(400)
     plain = images.read
-    def slow(index):
-        time.sleep(float(sys.argv[2]) if len(sys.argv) > 2 else 0.005)
+    def stopped(index):
+        while index > 100 and not Path(sys.argv[2]).exists():
+            time.sleep(0.005)
         return plain(index)
-    images.read = slow
+    images.read = stopped
     print("reading", flush=True)
     got = ensure_pixels(examples, SIZE, "squash", cache)
     print(len(images.reads))
@@ -366,14 +370,14 @@ SLOW_BUILD = """
 
 
 def _wait_for(met: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while not met():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)
 
 
 def test_killed_in_the_middle_then_built_again(tmp_path: Path) -> None:
-    process = _python(SLOW_BUILD, tmp_path)
+    process = _python(STOPPED_BUILD, tmp_path, tmp_path / "never")
     _wait_for(lambda: any((tmp_path / "pixels").glob(f"*{pixels._UNFINISHED}*/{pixels.ROWS_FILE}")))
     time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
@@ -394,7 +398,7 @@ def test_killed_in_the_middle_then_built_again(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_other_builds_go_too_but_not_those_at_work(tmp_path: Path) -> None:
-    process = _python(SLOW_BUILD, tmp_path)
+    process = _python(STOPPED_BUILD, tmp_path, tmp_path / "gate")
     _wait_for(lambda: any((tmp_path / "pixels").glob(f"*{pixels._UNFINISHED}*/{pixels.ROWS_FILE}")))
     at_work = built(tmp_path)
     dead = tmp_path / "pixels" / f"10x12-squash-dead{pixels._UNFINISHED}x"
@@ -402,23 +406,29 @@ def test_leftovers_of_other_builds_go_too_but_not_those_at_work(tmp_path: Path) 
     ensure_pixels(made(3, fingerprint="other")[0], SIZE, "squash", tmp_path)
     assert not dead.exists()
     assert set(at_work) <= set(built(tmp_path))
+    (tmp_path / "gate").touch()
     out, _ = process.communicate()
     assert out.split() == ["reading", "400"]
     assert len(built(tmp_path)) == 2
 
 
 def test_two_builders_at_once_decode_once(tmp_path: Path) -> None:
-    running = [_python(SLOW_BUILD, tmp_path) for _ in range(2)]
+    running = [_python(STOPPED_BUILD, tmp_path, tmp_path) for _ in range(2)]
     counts = sorted(int(process.communicate()[0].split()[-1]) for process in running)
     assert counts == [0, 400]
     assert len(built(tmp_path)) == 1
 
 
 def test_waiting_for_another_builder_is_told(tmp_path: Path) -> None:
-    process = _python(SLOW_BUILD, tmp_path)
+    process = _python(STOPPED_BUILD, tmp_path, tmp_path / "gate")
     _wait_for(lambda: any((tmp_path / "pixels").glob(f"*{pixels._UNFINISHED}*/{pixels.ROWS_FILE}")))
     said: list[str] = []
-    ensure_pixels(made(400)[0], SIZE, "squash", tmp_path, lambda _done, _total, what: said.append(what))
+
+    def progress(_done: int, _total: int, what: str) -> None:
+        said.append(what)
+        (tmp_path / "gate").touch()
+
+    ensure_pixels(made(400)[0], SIZE, "squash", tmp_path, progress)
     assert said == ["waiting for another process to decode the same images"]
     process.communicate()
 

@@ -452,7 +452,7 @@ def test_a_kept_model_of_a_real_run_gives_the_stored_scores(
 
     def shell(*args: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "bench", *map(str, args)]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
 
     run = (
         "run",

@@ -98,7 +98,7 @@ class Desk:
             },
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
         )
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr

@@ -101,7 +101,7 @@ def drive(tmp_path: Path) -> Callable[..., dict[str, Any]]:
             *(f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--timeout=20000"),
             *("--host-resolver-rules=MAP * ~NOTFOUND", *flags, "--dump-dom", page.as_uri()),
         ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
         found = dict(Seen(done.stdout).tags)["html"]["data-seen"]
         said = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
         return {**json.loads(str(found)), "console": said}

@@ -433,7 +433,7 @@ def test_a_real_second_run_gives_the_same_bits(tmp_path: Path, task: str, sample
 
     def shell(*args: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "bench", *args]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
 
     grid = ("--task", task, "--sample", sample, "--backbone", "lenet", "--regime", regime, "--seed", "0")
     weights = "random"

@@ -527,8 +527,8 @@ def test_a_merge_waits_for_a_run(tmp_path: Path) -> None:
     other = context.Process(target=merge, args=([tmp_path / "a"], into.root, waits.set))
     with into.lock("fashion"):
         other.start()
-        assert waits.wait(60) and not into.folders()
-    other.join(60)
+        assert waits.wait(600) and not into.folders()
+    other.join(600)
     assert other.exitcode == 0 and len(load(into.root)) == 1
 
 

@@ -229,7 +229,7 @@ def test_what_a_killed_run_left_goes_when_nobody_writes(tmp_path: Path) -> None:
         "Store(Path(sys.argv[1])).sweep_if_free('fashion')"
     )
     with store.lock("fashion"):
-        subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, timeout=600)
     assert left.exists()
     store.sweep_if_free("fashion")
     assert not left.exists()
@@ -254,7 +254,7 @@ def test_the_lock_keeps_a_second_run_waiting(tmp_path: Path) -> None:
         waited.append(second.stdout.readline().strip())
         assert second.poll() is None
     assert waited == ["waiting"]
-    assert second.communicate(timeout=30)[0].strip() == "mine"
+    assert second.communicate(timeout=600)[0].strip() == "mine"
 
 
 def test_cell_dir_tells_settings_apart() -> None:
