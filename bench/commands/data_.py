@@ -55,14 +55,13 @@ def check(fmt: str, leaks: bool, fail_on: str | None, sets: tuple[str, ...], **o
     from bench.report.data.check_tables import check_tables, leaks_table
 
     parts, pixels, train, near, fault = _opened(options, sets)
-    kind = get_kind(parts.card.kind)
-    labels = parts.given if kind.label_column else parts.table
-    more = parts.groups, kind.description.people, parts.unlisted, parts.titles, parts.validation
-    report = check_data(parts.examples, labels, train, pixels, near, *more)
+    kind = get_kind(parts.card.kind).description
+    more = parts.groups, parts.unlisted, parts.titles, parts.validation
+    report = check_data(parts.examples, kind.labels(parts), train, pixels, near, *more)
     if leaks:
         show_table(leaks_table(report), fmt)
     else:
-        tables = check_tables(report, whole=fmt in ("csv", "json"))
+        tables = check_tables(report, kind, whole=fmt in ("csv", "json"))
         show_tables(tables, fmt)
     if fail_on == "leaks" and report.leaks:
         return EXIT_FOUND

@@ -209,11 +209,25 @@ class Confusion(Protocol):
 
 
 class Description(Protocol):
-    """Description of a data set before training. view: `bench.report.data.tables.View`."""
+    """Description of a data set before training.
 
-    @property
-    def people(self) -> bool:
-        """Whether labels are people, whose images form pairs."""
+    view: `bench.report.data.tables.View`. report: `bench.data.check.DataReport`.
+    """
+
+    def labels(self, parts: Any) -> Any:
+        """Return the labels, `bench.data.label_table.Labels`. parts: `bench.data.labels.Parts`."""
+        ...
+
+    def without_label(self, report: Any) -> tuple[str, int]:
+        """Return the count of images that decode but have no label, or are not used, with its title."""
+        ...
+
+    def check_figures(self, report: Any) -> list[tuple[str, int]]:
+        """Return counts of checked labels, with titles."""
+        ...
+
+    def check_tables(self, report: Any) -> list[Table]:
+        """Return tables of checked labels."""
         ...
 
     def figures(self, view: Any) -> list[tuple[str, Any]]:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Labels = Sequence[str] | np.ndarray
-"""n class names, "" for none, or (n, k) integers, one column per attribute, -1 for unknown."""
+from bench.data.label_table import contradicted
 
 
 @dataclass(frozen=True)
@@ -57,14 +56,6 @@ class Leak:
     copies: int
 
 
-def label_table(labels: Labels) -> np.ndarray:
-    """Return labels as (n, k) integers: attributes unchanged, classes as numbers; -1 for unknown."""
-    if isinstance(labels, np.ndarray) and labels.ndim == 2:
-        return labels
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(name for name in labels if name))}
-    return np.array([numbers.get(name, -1) for name in labels], np.int64).reshape(-1, 1)
-
-
 def identical(hashes: Sequence[str], rows: np.ndarray) -> list[list[int]]:
     """Return the positions of images with the same content hash, for each hash of several rows."""
     same: dict[str, list[int]] = {}
@@ -83,9 +74,14 @@ def disagree(table: np.ndarray, rows: Sequence[int] | np.ndarray) -> np.ndarray:
     return answer
 
 
-def find_duplicates(hashes: Sequence[str], labels: Labels, train: np.ndarray, rows: np.ndarray) -> Duplicates:
-    """Count duplicates among the given rows by content hash. train: (n,) bool, the others are test."""
-    table, groups = label_table(labels), identical(hashes, np.asarray(rows))
+def find_duplicates(
+    hashes: Sequence[str], table: np.ndarray, train: np.ndarray, rows: np.ndarray
+) -> Duplicates:
+    """Count duplicates among the given rows by content hash.
+
+    table: (n, k) labels, see `bench.data.label_table.Labels`. train: (n,) bool, the others are test.
+    """
+    groups = identical(hashes, np.asarray(rows))
     in_train = [sum(bool(train[row]) for row in members) for members in groups]
     conflicts = np.zeros((len(groups), table.shape[1]), bool)
     for place, members in enumerate(groups):
@@ -100,11 +96,14 @@ def find_duplicates(hashes: Sequence[str], labels: Labels, train: np.ndarray, ro
     )
 
 
-def find_twins(near: np.ndarray, labels: Labels, train: np.ndarray, rows: np.ndarray) -> Twins:
-    """Count the near duplicates among the given rows. near: (p, 2), of `bench.data.twins.ensure_twins`."""
+def find_twins(near: np.ndarray, table: np.ndarray, train: np.ndarray, rows: np.ndarray) -> Twins:
+    """Count the near duplicates among the given rows.
+
+    near: (p, 2), of `bench.data.twins.ensure_twins`. The others as in `find_duplicates`.
+    """
     pairs = near[np.isin(near, rows).all(axis=1)]
     one, two = pairs.T
-    conflicts = contradicted(label_table(labels), pairs)
+    conflicts = contradicted(table, pairs)
     both = np.concatenate([one[train[two] & ~train[one]], two[train[one] & ~train[two]]])
     return Twins(
         pairs=pairs,
@@ -142,13 +141,6 @@ def with_twin(rows: np.ndarray, others: np.ndarray, near: np.ndarray) -> np.ndar
     one, two = near.T
     found = np.concatenate([one[np.isin(two, others)], two[np.isin(one, others)]])
     answer: np.ndarray = np.isin(rows, found)
-    return answer
-
-
-def contradicted(table: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Return (p, k) bool: the columns in which the rows of each pair have different known values."""
-    one, two = table[pairs[:, 0]], table[pairs[:, 1]]
-    answer: np.ndarray = (one >= 0) & (two >= 0) & (one != two)
     return answer
 
 

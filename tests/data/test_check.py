@@ -19,17 +19,20 @@ from PIL import Image
 from bench.commands.main import cli
 from bench.core.errors import EXIT_DONE, EXIT_FOUND, EXIT_SOME_FAILED
 from bench.core.table import Table
-from bench.data.check import AttributeCount, DataReport, Disagreement, check_data
-from bench.data.duplicates import Duplicates, contradicted, disagree, find_duplicates, on_both_sides
+from bench.data.check import DataReport, Disagreement, check_data
+from bench.data.duplicates import Duplicates, disagree, find_duplicates, on_both_sides
 from bench.data.examples import Examples
 from bench.data.kaggle import open_kaggle
 from bench.data.label_file import open_label_file
+from bench.data.label_table import AttributeLabels, ClassLabels, contradicted, count_classes
 from bench.data.near_duplicates import SIDE
 from bench.data.pixels import ensure_pixels
 from bench.data.reader import FolderImages
 from bench.data.synthetic.marketplace import marketplace_sample
 from bench.data.synthetic.multilabel import multilabel_sample
 from bench.data.twins import ensure_twins
+from bench.kinds.multiclass import description as classes
+from bench.kinds.multilabel import description as attributes
 from bench.report.data.check_tables import check_tables
 from tests.data.folders import encoded, kaggle_folder, picture, row
 
@@ -59,7 +62,7 @@ def report(examples: Examples, tmp_path: Path, train: np.ndarray | None = None) 
     pixels = ensure_pixels(examples, (SIDE, SIDE), "squash", tmp_path / "cache")
     return check_data(
         examples,
-        examples.columns["articleType"],
+        ClassLabels(examples.columns["articleType"]),
         even if train is None else train,
         pixels,
         ensure_twins(examples, tmp_path / "cache"),
@@ -68,15 +71,14 @@ def report(examples: Examples, tmp_path: Path, train: np.ndarray | None = None) 
 
 def test_everything_is_counted(tmp_path: Path) -> None:
     got = report(opened(tmp_path), tmp_path)
-    assert (got.rows, got.usable, got.train, got.test) == (8, 7, 3, 4)
-    assert {(c.name, c.train, c.test) for c in got.classes} == {
+    assert (len(got.examples), *map(len, got.splits.values())) == (8, 3, 4)
+    counts = count_classes(got.labels.classes, got.splits)
+    assert {(c.name, c.train, c.test) for c in counts} == {
         ("Shirts", 1, 1),
         ("Tops", 1, 1),
         ("Ties", 1, 0),
         ("Socks", 0, 2),
     }
-    assert got.single == ("Ties",)
-    assert got.unknown_to_train == ("Socks",)
     assert got.problem_counts == (("not_an_image", True, 1), ("stray_comma", True, 1))
     assert got.duplicates == Duplicates(
         groups=2, extra=2, straddling=1, leaked=1, disagreeing=0, conflicts=(0,)
@@ -84,7 +86,7 @@ def test_everything_is_counted(tmp_path: Path) -> None:
     assert got.sizes == {(12, 10): 6, (20, 20): 1}
     assert got.empty_parts == ()
     assert (len(got.twins.pairs), got.shared_items, got.shared_groups) == (0, 0, None)
-    assert not got.attributes and not got.disagreements and got.unlabelled == 0
+    assert not got.disagreements and got.unlabelled == 0
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
@@ -92,12 +94,12 @@ def test_an_empty_part_is_named(tmp_path: Path, part: str) -> None:
     examples = opened(tmp_path)
     got = report(examples, tmp_path, np.full(len(examples), part == "test"))
     assert got.empty_parts == (part,)
-    assert any(f"{part} is empty" in note for note in check_tables(got)[0].notes)
+    assert any(f"{part} is empty" in note for note in check_tables(got, classes)[0].notes)
 
 
 def test_duplicates_by_hand() -> None:
     hashes = ["a", "b", "a", "c", "b", "a", "d"]
-    labels = ["x", "x", "y", "x", "x", "x", "x"]
+    labels = ClassLabels(["x", "x", "y", "x", "x", "x", "x"]).table
     train = np.array([1, 1, 0, 1, 1, 0, 0], bool)
     everything = find_duplicates(hashes, labels, train, np.arange(7))
     assert everything == Duplicates(groups=2, extra=3, straddling=1, leaked=2, disagreeing=1, conflicts=(1,))
@@ -106,7 +108,7 @@ def test_duplicates_by_hand() -> None:
 
 def test_tables_hold_all_of_it(tmp_path: Path) -> None:
     got = report(opened(tmp_path), tmp_path)
-    tables = {table.title: table for table in check_tables(got)}
+    tables = {table.title: table for table in check_tables(got, classes)}
     assert list(tables) == [
         *("Data check", "Problems by kind", "Classes", "Test images also in train"),
         *("Image sizes", "Every problem"),
@@ -134,9 +136,10 @@ def test_a_faultless_set_has_no_problem_tables_and_many_sizes_are_summed(tmp_pat
     images = {f"{k}.jpg": encoded(picture(k, 10 + k, 10)) for k in range(1, 31)}
     folder = kaggle_folder(tmp_path / "d", [row(str(k)) for k in range(1, 31)], images)
     examples = open_kaggle(folder, tmp_path / "cache", ("articleType", "year"))
-    tables = check_tables(report(examples, tmp_path))
+    got = report(examples, tmp_path)
+    tables = check_tables(got, classes)
     assert [table.title for table in tables] == ["Data check", "Classes", "Image sizes"]
-    assert len(tables[2].rows) == 20 < len(check_tables(report(examples, tmp_path), whole=True)[2].rows) == 30
+    assert len(tables[2].rows) == 20 < len(check_tables(got, classes, whole=True)[2].rows) == 30
     assert tables[2].notes == ("and 10 images of 10 other sizes",)
 
 
@@ -156,13 +159,16 @@ def test_the_real_subset(real_data: Callable[[str], Path], tmp_path: Path) -> No
     )
     train = np.array([int(year) % 2 == 0 for year in few.columns["year"]])
     pixels = ensure_pixels(few, (SIDE, SIDE), "squash", tmp_path)
-    got = check_data(few, few.columns["articleType"], train, pixels, np.empty((0, 2), np.int64))
+    labels = ClassLabels(few.columns["articleType"])
+    got = check_data(few, labels, train, pixels, np.empty((0, 2), np.int64))
     assert got.sizes == {(224, 224): len(some)}
-    assert got.unknown_to_train == ("Ties",)
+    notes = {line["class"]: line["note"] for line in classes.check_tables(got)[0].rows}
+    assert [name for name, note in notes.items() if note == "not in train"] == ["Ties"]
     hashes, everyone = examples.images.content_hashes(), np.arange(len(examples))
     years = examples.columns["year"]
     even = np.array([bool(year) and int(year) % 2 == 0 for year in years])
-    twins = find_duplicates(hashes, examples.columns["articleType"], even, everyone)
+    table = ClassLabels(examples.columns["articleType"]).table
+    twins = find_duplicates(hashes, table, even, everyone)
     assert (twins.extra, twins.straddling, twins.leaked, twins.disagreeing) == (122, 2, 2, 1)
 
 
@@ -199,13 +205,9 @@ def test_attributes_are_counted_and_contradictions_named(tmp_path: Path) -> None
     pixels = ensure_pixels(examples, (SIDE, SIDE), "squash", tmp_path / "cache")
     train = np.array([True, False, True, True, False, True, True])
     near = ensure_twins(examples, tmp_path / "cache")
-    got = check_data(examples, table_of(examples), train, pixels, near, ("p", "q", "p", "r", "r", "s", "t"))
-    assert (got.rows, got.decoded, got.usable, got.train, got.test, got.unlabelled) == (7, 7, 7, 5, 2, 1)
-    assert got.attributes == (
-        AttributeCount("one", (2, 1, 2), (1, 1, 0)),
-        AttributeCount("two", (0, 3, 2), (0, 2, 0)),
-        AttributeCount("three", (1, 1, 3), (2, 0, 0)),
-    )
+    labels = AttributeLabels(examples.attributes, table_of(examples))
+    got = check_data(examples, labels, train, pixels, near, ("p", "q", "p", "r", "r", "s", "t"))
+    assert (len(got.examples), got.decoded, *map(len, got.splits.values()), got.unlabelled) == (7, 7, 5, 2, 1)
     assert got.duplicates == Duplicates(2, 2, 1, 1, disagreeing=1, conflicts=(0, 0, 1))
     assert got.twins.pairs.tolist() == [[0, 2], [1, 2]]
     assert (got.twins.straddling, got.twins.disagreeing, got.twins.conflicts) == (1, 2, (2, 0, 0))
@@ -220,7 +222,7 @@ def test_attributes_are_counted_and_contradictions_named(tmp_path: Path) -> None
         ("no_known_label", False, 1),
         ("one_value", False, 1),
     )
-    tables = {table.title: table for table in check_tables(got)}
+    tables = {table.title: table for table in check_tables(got, attributes)}
     assert list(tables)[2:5] == ["Attributes", "Test images also in train", "Labels that disagree"]
     assert [(leak.items, leak.near, leak.copies, leak.on) for leak in got.leaks] == [
         (("b.jpg", "a.jpg"), False, 2, "three")
@@ -229,6 +231,10 @@ def test_attributes_are_counted_and_contradictions_named(tmp_path: Path) -> None
     assert figures["unknown labels"] == 7 and figures["groups in train and in test"] == 1
     assert figures["of these without any known label (kept)"] == 1
     rows = {line["attribute"]: line for line in tables["Attributes"].rows}
+    counted = [
+        [rows[name][f"{side} {what}"] for side in got.splits for what in attributes.VALUES] for name in rows
+    ]
+    assert counted == [[2, 1, 2, 1, 1, 0], [0, 3, 2, 0, 2, 0], [1, 1, 3, 2, 0, 0]]
     assert [rows[name]["note"] for name in ("one", "two", "three")] == [
         "",
         "no yes in train, no yes in test",

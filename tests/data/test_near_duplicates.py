@@ -25,7 +25,7 @@ from bench.data.synthetic.marketplace import marketplace_sample
 from bench.data.synthetic.multilabel import multilabel_sample
 from bench.data.task_card import find_cards, read_card
 from bench.data.twins import ensure_twins
-from bench.report.data.attributes import pair_counts, phi
+from bench.kinds.multilabel.attribute_tables import pair_counts, phi
 from bench.report.data.tables import View, describe
 from bench.report.render import render
 from tests.data.folders import encoded

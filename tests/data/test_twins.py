@@ -54,7 +54,7 @@ def test_leaks_by_hand() -> None:
         Leak(5, 4, near=True, copies=1),
     ]
     assert find_leaks(hashes, near, train, np.array([2, 3, 5, 6])) == []
-    counted = find_twins(near, ["x"] * 8, train, everything)
+    counted = find_twins(near, np.zeros((8, 1), np.int64), train, everything)
     assert (counted.straddling, counted.leaked, counted.disagreeing) == (4, 3, 0)
 
 

@@ -9,15 +9,54 @@ from typing import Any
 import numpy as np
 
 from bench.core.table import Column, Table
+from bench.data.check import DataReport
+from bench.data.label_table import ClassLabels, Labels, count_classes
+from bench.data.labels import Parts
 from bench.methods.prices import odd_prices
 from bench.report.data.plots import BARS, Prices, bars, boxes
 from bench.report.data.tables import View
 from bench.report.page import Figure, Section
 
-people = False
-
 PRICES = 40
 """Odd prices that are listed."""
+
+
+def labels(parts: Parts) -> Labels:
+    """See `bench.core.facets.Description`."""
+    return ClassLabels(parts.given)
+
+
+def without_label(report: DataReport) -> tuple[str, int]:
+    """See `bench.core.facets.Description`."""
+    return "of these without a label (not a class)", report.unlabelled
+
+
+def check_figures(report: DataReport) -> list[tuple[str, int]]:
+    """See `bench.core.facets.Description`."""
+    counts = count_classes(report.labels.classes, report.splits)
+    unseen = [count.test for count in counts if count.train == 0]
+    return [
+        ("classes", len(counts)),
+        ("classes with one image", sum(count.train + count.test == 1 for count in counts)),
+        ("classes not in train", len(unseen)),
+        ("test images of classes not in train", sum(unseen)),
+    ]
+
+
+def check_tables(report: DataReport) -> list[Table]:
+    """Return the classes with their images in train and test, and what hinders them."""
+    columns = (
+        Column("class", "class"),
+        Column("train", "train", "int"),
+        Column("test", "test", "int"),
+        Column("note", "note"),
+    )
+    rows = []
+    for count in count_classes(report.labels.classes, report.splits):
+        notes = ["one image"] if count.train + count.test == 1 else []
+        notes += ["not in train"] if count.train == 0 else []
+        rows.append({"class": count.name, "train": count.train, "test": count.test, "note": ", ".join(notes)})
+    return [Table("Classes", columns, tuple(rows))]
 
 
 def tables(view: View) -> list[Table]:

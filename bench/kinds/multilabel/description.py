@@ -4,13 +4,57 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.core.table import Table
-from bench.report.data.attributes import attribute_figures, attribute_tables
+import numpy as np
+
+from bench.core.table import Column, Table
+from bench.data.check import DataReport
+from bench.data.label_table import AttributeLabels, Labels
+from bench.data.labels import Parts
+from bench.kinds.multilabel.attribute_tables import attribute_figures, attribute_tables
 from bench.report.data.plots import BARS, bars
 from bench.report.data.tables import View
 from bench.report.page import Figure, Section
 
-people = False
+VALUES = {"yes": 1, "no": 0, "unknown": -1}
+
+
+def labels(parts: Parts) -> Labels:
+    """See `bench.core.facets.Description`."""
+    return AttributeLabels(parts.attributes, parts.table)
+
+
+def without_label(report: DataReport) -> tuple[str, int]:
+    """See `bench.core.facets.Description`."""
+    return "of these without any known label (kept)", report.unlabelled
+
+
+def check_figures(report: DataReport) -> list[tuple[str, int]]:
+    """See `bench.core.facets.Description`."""
+    used = report.labels.table[np.concatenate([*report.splits.values()])]
+    return [("attributes", used.shape[1]), ("unknown labels", int((used < 0).sum()))]
+
+
+def check_tables(report: DataReport) -> list[Table]:
+    """Return for each attribute the counts of yes, no and unknown, and of contradicting duplicates."""
+    columns = [Column("attribute", "attribute")]
+    for side in ("train", "test"):
+        columns += (Column(f"{side} {what}", f"{side} {what}", "int") for what in VALUES)
+    columns += [Column("torn", "twins disagree", "int"), Column("note", "note")]
+    conflicts = zip(report.duplicates.conflicts, report.twins.conflicts, strict=True)
+    rows = []
+    for place, (name, (same, near)) in enumerate(zip(report.examples.attributes, conflicts, strict=True)):
+        row: dict[str, object] = {"attribute": name, "torn": same + near}
+        lacks = []
+        for side, own in report.splits.items():
+            cells = report.labels.table[own, place]
+            counts = {what: int((cells == value).sum()) for what, value in VALUES.items()}
+            row |= {f"{side} {what}": count for what, count in counts.items()}
+            # It cannot be learned there, or has no AUC.
+            missing = [what for what in ("yes", "no") if not counts[what]]
+            if missing:
+                lacks.append(f"{f'no {missing[0]}' if len(missing) == 1 else 'nothing known'} in {side}")
+        rows.append({**row, "note": ", ".join(lacks)})
+    return [Table("Attributes", columns, tuple(rows))]
 
 
 def figures(view: View) -> list[tuple[str, Any]]:

@@ -5,26 +5,46 @@ from __future__ import annotations
 from typing import Any
 
 from bench.core.table import Table
-from bench.data.check import count_lists
-from bench.report.data.people import images_table, lists_table, people_figures
+from bench.data.check import DataReport
+from bench.data.label_table import ClassCount, ClassLabels, Labels, count_classes
+from bench.data.labels import Parts
+from bench.kinds.verification.people import images_table, lists_table, people_figures
 from bench.report.data.plots import bars
 from bench.report.data.tables import View
 from bench.report.page import Figure, Section
 
-people = True
+
+def labels(parts: Parts) -> Labels:
+    """See `bench.core.facets.Description`."""
+    return ClassLabels(parts.given)
+
+
+def without_label(report: DataReport) -> tuple[str, int]:
+    """See `bench.core.facets.Description`."""
+    return "of these of people in no list (not used)", report.unlisted
+
+
+def check_figures(report: DataReport) -> list[tuple[str, int]]:
+    """See `bench.core.facets.Description`."""
+    return people_figures(count_classes(report.labels.classes, report.splits))
+
+
+def check_tables(report: DataReport) -> list[Table]:
+    """Return people by how many images they have, and the lists of pairs where there are some."""
+    people = count_classes(report.labels.classes, report.splits)
+    return [images_table(people), *lists_table(report.examples)]
 
 
 def figures(view: View) -> list[tuple[str, Any]]:
     """See `bench.core.facets.Description`."""
     rows = view.rows
     used = [("of these of people on either side", len(rows))]
-    return [*used, ("of these in train", int(view.train[rows].sum())), *people_figures(view.classes)]
+    return [*used, ("of these in train", int(view.train[rows].sum())), *people_figures(_people(view))]
 
 
 def tables(view: View) -> list[Table]:
     """Return people by how many images they have, and the lists of pairs where there are some."""
-    lists = count_lists(view.parts.examples)
-    return [images_table(view.classes), *([lists_table(lists)] if lists else [])]
+    return [images_table(_people(view)), *lists_table(view.parts.examples)]
 
 
 def sections(view: View) -> list[Section]:
@@ -37,8 +57,12 @@ def sections(view: View) -> list[Section]:
     counts = {side: [int(row[side]) for row in shown] for side in ("train", "test")}
     most = max(shown, key=lambda row: int(row["people"]))
     alt = (
-        f"Bar chart of {len(view.classes):,} people by how many images they have. Most frequent: "
+        f"Bar chart of {len(_people(view)):,} people by how many images they have. Most frequent: "
         f"{most['images']}, {most['people']:,} people."
     )
     figure = Figure("people", alt, "Hatched: test.", bars(names, counts, "people"))
     return [Section("People", [figure, *found])]
+
+
+def _people(view: View) -> tuple[ClassCount, ...]:
+    return count_classes(view.labels.classes, view.splits)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from bench.core.facets import Description
 from bench.core.table import Column, Table
-from bench.data.check import AttributeCount, DataReport
+from bench.data.check import DataReport
 from bench.data.titles.stage_titles import title_figures
-from bench.report.data.people import images_table, lists_table, people_figures
 
 MOST = 20
 """Most rows of a long table; CSV and JSON have all of them."""
 
 
-def check_tables(report: DataReport, whole: bool = False) -> list[Table]:
-    """Return the report as tables; empty ones are left out. whole: whether long tables have every row."""
-    tables = [_summary(report)]
+def check_tables(report: DataReport, kind: Description, whole: bool = False) -> list[Table]:
+    """Return the report as tables; empty ones are left out.
+
+    kind: what the data's kind says of labels. whole: whether long tables have every row.
+    """
+    tables = [_summary(report, kind)]
     if report.problems:
         tables.append(_by_kind(report))
-    if report.people:
-        tables += [images_table(report.classes), *([lists_table(report.lists)] if report.lists else [])]
-    else:
-        tables.append(_attributes(report) if report.attributes else _classes(report))
+    tables += kind.check_tables(report)
     most = None if whole else MOST
     if report.leaks:
         tables.append(leaks_table(report, most))
@@ -31,35 +31,18 @@ def check_tables(report: DataReport, whole: bool = False) -> list[Table]:
     return tables
 
 
-def _summary(report: DataReport) -> Table:
+def _summary(report: DataReport, kind: Description) -> Table:
     same, near = report.duplicates, report.twins
     figures: list[tuple[str, int]] = [
-        ("rows kept by the reader", report.rows),
+        ("rows kept by the reader", len(report.examples)),
         ("images that decode", report.decoded),
+        kind.without_label(report),
+        ("train", len(report.splits["train"])),
     ]
-    if report.attributes:
-        figures.append(("of these without any known label (kept)", report.unlabelled))
-    elif report.people:
-        figures.append(("of these of people in no list (not used)", report.unlisted))
-    else:
-        figures.append(("of these without a label (not a class)", report.unlabelled))
-    figures.append(("train", report.train))
     if report.validation is not None:
         figures.append(("of these in the validation part", report.validation))
-    figures.append(("test", report.test))
-    if report.attributes:
-        unknown = sum(count.train[2] + count.test[2] for count in report.attributes)
-        figures += [("attributes", len(report.attributes)), ("unknown labels", unknown)]
-    elif report.people:
-        figures += people_figures(report.classes)
-    else:
-        unseen = sum(count.test for count in report.classes if count.train == 0)
-        figures += [
-            ("classes", len(report.classes)),
-            ("classes with one image", len(report.single)),
-            ("classes not in train", len(report.unknown_to_train)),
-            ("test images of classes not in train", unseen),
-        ]
+    figures.append(("test", len(report.splits["test"])))
+    figures += kind.check_figures(report)
     figures += [
         ("images byte-identical to another one", same.extra),
         ("of these pictures, with different labels", same.disagreeing),
@@ -77,7 +60,7 @@ def _summary(report: DataReport) -> Table:
         figures.append(("groups in train and in test", report.shared_groups))
     figures += title_figures(report.titles)
     notes = [f"{part} is empty: no image can be used for it" for part in report.empty_parts]
-    notes.append(f"source {report.source}, fingerprint {report.fingerprint[:16]}")
+    notes.append(f"source {report.examples.source}, fingerprint {report.examples.fingerprint[:16]}")
     columns = (Column("what", "what"), Column("count", "count", "int"))
     return Table(
         "Data check", columns, tuple({"what": what, "count": count} for what, count in figures), tuple(notes)
@@ -96,50 +79,6 @@ def _by_kind(report: DataReport) -> Table:
     return Table("Problems by kind", columns, rows)
 
 
-def _classes(report: DataReport) -> Table:
-    columns = (
-        Column("class", "class"),
-        Column("train", "train", "int"),
-        Column("test", "test", "int"),
-        Column("note", "note"),
-    )
-    single, unseen = set(report.single), set(report.unknown_to_train)
-    rows = []
-    for count in report.classes:
-        notes = [
-            text for text, names in (("one image", single), ("not in train", unseen)) if count.name in names
-        ]
-        rows.append({"class": count.name, "train": count.train, "test": count.test, "note": ", ".join(notes)})
-    return Table("Classes", columns, tuple(rows))
-
-
-def _attributes(report: DataReport) -> Table:
-    """Return for each attribute the counts of yes, no and unknown, and of contradicting duplicates."""
-    columns = [Column("attribute", "attribute")]
-    for part in ("train", "test"):
-        columns += (Column(f"{part} {what}", f"{part} {what}", "int") for what in ("yes", "no", "unknown"))
-    columns += [Column("torn", "twins disagree", "int"), Column("note", "note")]
-    conflicts = zip(report.duplicates.conflicts, report.twins.conflicts, strict=True)
-    rows = []
-    for count, (same, near) in zip(report.attributes, conflicts, strict=True):
-        row: dict[str, object] = {"attribute": count.name, "torn": same + near, "note": _note(count)}
-        for part, numbers in (("train", count.train), ("test", count.test)):
-            row |= zip((f"{part} yes", f"{part} no", f"{part} unknown"), numbers, strict=True)
-        rows.append(row)
-    return Table("Attributes", columns, tuple(rows))
-
-
-def _note(count: AttributeCount) -> str:
-    """Return which split lacks a yes or a no: it cannot be learned there, or has no AUC."""
-    lacks = []
-    for part, (yes, no, _) in (("train", count.train), ("test", count.test)):
-        if not yes and not no:
-            lacks.append(f"nothing known in {part}")
-        elif not yes or not no:
-            lacks.append(f"no {'yes' if not yes else 'no'} in {part}")
-    return ", ".join(lacks)
-
-
 def leaks_table(report: DataReport, most: int | None = None) -> Table:
     """List the test images with a copy in train, each with one copy. most: rows, None for all."""
     columns = (
@@ -147,7 +86,7 @@ def leaks_table(report: DataReport, most: int | None = None) -> Table:
         Column("train", "in train as"),
         Column("how", "how"),
         Column("copies", "copies in train", "int"),
-        Column("on", "labels differ" if report.attributes else "label, or both"),
+        Column("on", report.labels.leak_title),
     )
     rows = tuple(
         {

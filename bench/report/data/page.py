@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bench.data.examples import ImageError, ImageReader
 from bench.report.data.plots import sizes
 from bench.report.data.tables import (
@@ -66,27 +64,17 @@ def _twins(view: View) -> Section:
     table = twins_table(view)
     if table is None:
         return Section("Near duplicates")
-    pairs, conflicts = near_pairs(view)
     items, images = view.parts.examples.items, view.parts.examples.images
     pictures = []
-    for (one, two), apart in zip(pairs[:TWINS].tolist(), conflicts[:TWINS], strict=True):
+    for one, two in near_pairs(view)[:TWINS].tolist():
         across = view.train[one] != view.train[two]
-        lines = [_labels(view, one, two, apart), "in train and in test" if across else "in the same split"]
+        lines = [view.labels.caption(one, two), "in train and in test" if across else "in the same split"]
         pictures.append(Picture(f"{items[one]}, {items[two]}", lines, _side_by_side(images, one, two)))
     words = Words(
         "Pictures that look nearly the same but are not byte-identical. If one is in train and the other in "
         "test, scores may be too good; if their labels differ, one may be wrong."
     )
     return Section("Near duplicates", [words, Gallery("Pairs of near duplicates", pictures), table])
-
-
-def _labels(view: View, one: int, two: int, apart: np.ndarray) -> str:
-    """Return the labels of two rows in words. apart: (k,) bool, the columns on which they disagree."""
-    if view.many:
-        names = [view.parts.attributes[place] for place in np.flatnonzero(apart).tolist()]
-        return f"labels differ: {', '.join(names)}" if names else "no label contradicts"
-    labels = view.parts.given
-    return labels[one] if labels[one] == labels[two] else f"{labels[one]} / {labels[two]}"
 
 
 def _suspects(judged: Judged | None) -> Section:

@@ -11,8 +11,8 @@ import numpy as np
 
 from bench.core.kind import Kind, get_kind
 from bench.core.table import Column, Table
-from bench.data.check import ClassCount, count_classes
-from bench.data.duplicates import Labels, Twins, contradicted, find_twins, label_table
+from bench.data.duplicates import Twins, find_twins
+from bench.data.label_table import Labels, contradicted
 from bench.data.labels import Parts
 from bench.data.pixels import Pixels
 from bench.data.titles.stage_titles import count_parts, title_figures
@@ -38,32 +38,27 @@ class View:
         """The kind of task."""
         return get_kind(self.parts.card.kind)
 
-    @property
-    def many(self) -> bool:
-        """Whether examples have many attributes instead of one class."""
-        return not self.kind.label_column
-
     @cached_property
     def labels(self) -> Labels:
-        """The examples' labels: class names, or the table of attributes."""
-        return self.parts.table if self.many else self.parts.given
+        """The examples' labels."""
+        labels: Labels = self.kind.description.labels(self.parts)
+        return labels
 
     @cached_property
     def rows(self) -> np.ndarray:
-        """Positions of the images that decode, are in a split and (for classes) have a label: (m,) int64."""
-        labelled = (label_table(self.labels) >= 0).any(axis=1)
-        rows: np.ndarray = np.flatnonzero(self.pixels.ok & (self.many | labelled) & ~self.parts.unlisted)
+        """Positions of the images that decode, are in a split and are not left out for want of a label."""
+        rows: np.ndarray = np.flatnonzero(self.pixels.ok & self.labels.usable & ~self.parts.unlisted)
         return rows
+
+    @property
+    def splits(self) -> dict[str, np.ndarray]:
+        """These rows in `train` and in `test`."""
+        return {"train": self.rows[self.train[self.rows]], "test": self.rows[~self.train[self.rows]]}
 
     @cached_property
     def twins(self) -> Twins:
         """The near duplicates."""
-        return find_twins(self.near, self.labels, self.train, self.rows)
-
-    @cached_property
-    def classes(self) -> tuple[ClassCount, ...]:
-        """Numbers of images of each class, or person, in train and test."""
-        return count_classes(self.parts.given, self.train, self.rows)
+        return find_twins(self.near, self.labels.table, self.train, self.rows)
 
     @property
     def prices(self) -> tuple[str, ...]:
@@ -110,8 +105,7 @@ def _title_counts(view: View) -> list[tuple[str, int]]:
     """Return counts of titles, none if the data has no titles."""
     if view.parts.titles is None:
         return []
-    splits = {"train": view.rows[view.train[view.rows]], "test": view.rows[~view.train[view.rows]]}
-    return title_figures(count_parts(view.parts.titles, () if view.many else view.parts.given, splits))
+    return title_figures(count_parts(view.parts.titles, view.labels.classes, view.splits))
 
 
 def _grey(pixels: Pixels, rows: np.ndarray) -> int:
@@ -142,42 +136,36 @@ def groups_table(view: View) -> Table | None:
     return Table("Photos of one listing or group", shown, tuple(out))
 
 
-def near_pairs(view: View) -> tuple[np.ndarray, np.ndarray]:
-    """Return the near duplicates, (p, 2) positions, and (p, k) bool, the labels on which each pair disagrees.
+def near_pairs(view: View) -> np.ndarray:
+    """Return the near duplicates, (p, 2) positions.
 
     Pairs with different labels come first, then those across the split.
     """
     pairs, train = view.twins.pairs, view.train
-    conflicts = contradicted(label_table(view.labels), pairs)
-    order = np.lexsort((train[pairs[:, 0]] == train[pairs[:, 1]], ~conflicts.any(axis=1)))
-    return pairs[order], conflicts[order]
+    conflicts = contradicted(view.labels.table, pairs).any(axis=1)
+    return pairs[np.lexsort((train[pairs[:, 0]] == train[pairs[:, 1]], ~conflicts))]
 
 
 def twins_table(view: View, most: int = 20) -> Table | None:
     """List near duplicates in the order of `near_pairs`; None if there are none."""
     items, labels, train = view.parts.examples.items, view.labels, view.train
-    pairs, conflicts = near_pairs(view)
+    pairs = near_pairs(view)
     if not len(pairs):
         return None
-    rows = []
-    for place, (one, two) in enumerate(pairs[:most].tolist()):
-        row = {"one": items[one], "two": items[two], "label": "", "other": ""}
-        if isinstance(labels, np.ndarray):
-            row["other"] = ", ".join(
-                view.parts.attributes[at] for at in np.flatnonzero(conflicts[place]).tolist()
-            )
-        else:
-            row |= {"label": labels[one], "other": labels[two] if labels[two] != labels[one] else ""}
-        rows.append({**row, "sides": "train and test" if train[one] != train[two] else ""})
-    columns = [
+    rows = [
+        {
+            "one": items[one],
+            "two": items[two],
+            **labels.pair(one, two),
+            "sides": "train and test" if train[one] != train[two] else "",
+        }
+        for one, two in pairs[:most].tolist()
+    ]
+    columns = (
         Column("one", "image"),
         Column("two", "near duplicate"),
-        Column("label", "label"),
-        Column("other", "other label"),
+        *labels.pair_columns,
         Column("sides", "sides"),
-    ]
-    if isinstance(labels, np.ndarray):
-        columns[2:4] = [Column("other", "labels differ")]
-        rows = [{key: cell for key, cell in row.items() if key != "label"} for row in rows]
+    )
     notes = (f"and {len(pairs) - most} more pairs",) if len(pairs) > most else ()
-    return Table("Near duplicates", columns, tuple(rows), notes)
+    return Table("Near duplicates", columns, rows, notes)

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from bench.commands.main import cli
-from bench.data.check import ClassCount
-from bench.report.data.people import images_table, people_figures
+from bench.data.label_table import ClassCount
+from bench.kinds.verification.people import images_table, people_figures
 from tests.data.people_folders import list_text, people_folder
 
 

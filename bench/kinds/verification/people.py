@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from bench.core.table import Column, Table
-from bench.data.check import ClassCount, ListCount
+from bench.data.examples import Examples
+from bench.data.label_table import ClassCount
+from bench.data.pair_lists import FILES
 
 EXACT, WIDE = 5, 20
 """Groups of people by number of images: one each up to EXACT, one up to WIDE, one beyond."""
@@ -63,8 +64,8 @@ def images_table(people: Sequence[ClassCount]) -> Table:
     return Table("People", columns, rows)
 
 
-def lists_table(lists: Sequence[ListCount]) -> Table:
-    """Return the counts of the data's lists of pairs."""
+def lists_table(examples: Examples) -> list[Table]:
+    """Return the counts of the data's lists of pairs as a table; none without lists."""
     columns = (
         Column("file", "list"),
         Column("pairs", "pairs", "int"),
@@ -73,4 +74,17 @@ def lists_table(lists: Sequence[ListCount]) -> Table:
         Column("people", "people", "int"),
         Column("images", "images", "int"),
     )
-    return Table("Listed pairs", columns, tuple(asdict(count) for count in lists))
+    rows = []
+    for name, pairs in examples.pair_lists.items():
+        images = {*pairs.first, *pairs.second}
+        rows.append(
+            {
+                "file": FILES[name],
+                "pairs": len(pairs),
+                "same": sum(pairs.same),
+                "folds": max(pairs.folds) + 1,
+                "people": len({examples.columns["person"][row] for row in images}),
+                "images": len(images),
+            }
+        )
+    return [Table("Listed pairs", columns, rows)] if rows else []
