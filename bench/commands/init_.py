@@ -9,13 +9,14 @@ import click
 
 from bench.commands.options import follow_links_option
 from bench.core.errors import BenchError
+from bench.core.kind import KINDS
 from bench.core.paths import user_path
 
 
 @click.command()
 @click.argument("data", metavar="DATA")
 @click.option("--label", multiple=True, metavar="COLUMN", help="Column of the label, several of attributes.")
-@click.option("--kind", metavar="KIND", help="multiclass, multilabel or verification [found].")
+@click.option("--kind", metavar="KIND", help=f"{', '.join(KINDS)} [found].")
 @click.option(
     "--column",
     "columns",

@@ -11,6 +11,7 @@ import click
 from bench.commands.experiment import given_without, merge_settings, refuse_code, tune_below
 from bench.commands.output import COLUMNS, WIDE
 from bench.core.errors import BenchError, DataError, unknown
+from bench.core.kind import KINDS
 from bench.core.paths import user_path
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ data_options = _stack(
         help="Folder with the task's data, or a table [the task's synthetic sample].",
     ),
     click.option("--label", multiple=True, metavar="COLUMN", help="Without --task: column of the label."),
-    click.option("--kind", metavar="KIND", help="Without --task: multiclass, multilabel or verification."),
+    click.option("--kind", metavar="KIND", help=f"Without --task: {', '.join(KINDS)}."),
     click.option(
         "--column",
         "columns",

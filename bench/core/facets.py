@@ -62,6 +62,40 @@ class Packing(Protocol):
         ...
 
 
+class OwnData(Protocol):
+    """Data without a card as a task of the kind. Imports nothing heavy.
+
+    rule: the split rule where the data names no split. unsplit: why neither a published split nor groups are
+    used, or "". Layouts are `bench.data.layout.Layout`; columns of a table are cells by name.
+    """
+
+    @property
+    def rule(self) -> str:
+        """See the class."""
+        ...
+
+    @property
+    def unsplit(self) -> str:
+        """See the class."""
+        ...
+
+    def of_folders(self, published: bool) -> Any:
+        """Return the layout of class folders. published: whether they are split. Raises BenchError."""
+        ...
+
+    def of_table(self, labels: Sequence[str]) -> Any:
+        """Return the layout of a table with these columns of labels, as far as the labels go."""
+        ...
+
+    def classes(self, labels: Sequence[str], columns: Mapping[str, Sequence[str]]) -> Sequence[str]:
+        """Return the class of each row, "" for a row that is left out for want of a label."""
+        ...
+
+    def note(self, where: str, labels: Sequence[str], columns: Mapping[str, Sequence[str]]) -> str:
+        """Return what the labels are. where: the start of messages. Raises DataError."""
+        ...
+
+
 class Split(Protocol):
     """The split into training and test set. parts: the examples' labels, `bench.data.labels.Parts`."""
 

@@ -20,6 +20,7 @@ from bench.core.facets import (
     Confusion,
     Description,
     Metrics,
+    OwnData,
     Packing,
     Predictor,
     Runner,
@@ -151,6 +152,11 @@ class Kind(Protocol):
         ...
 
     @property
+    def own_data(self) -> OwnData:
+        """Data without a card as a task of the kind."""
+        ...
+
+    @property
     def split(self) -> Split:
         """The split into training and test set."""
         ...
@@ -250,6 +256,7 @@ class LazyKind:
     first_methods: tuple[str, ...] = ("none",)
     metrics = Facet[Metrics]()
     packing = Facet[Packing]()
+    own_data = Facet[OwnData]("bench.kinds.own_data:ClassData")
     split = Facet[Split]()
     checks = Facet[Checks]()
     conditions = Facet[Conditions]("bench.kinds.supervised")
@@ -292,6 +299,11 @@ def get_kind(name: str) -> Kind:
     if not is_kind(name):
         raise unknown("kind", name, KINDS)
     return _kind(KINDS[name], plugins.owner_of("kind", name))
+
+
+def supporting(feature: str) -> str:
+    """Return the kinds that support an optional feature, for messages."""
+    return " and ".join(name for name in KINDS if feature in get_kind(name).supports)
 
 
 @cache

@@ -74,10 +74,10 @@ def card_text(found: Survey, name: str) -> str:
 
 def _split(found: Survey) -> list[str]:
     """Return the lines of `[split]`."""
-    kind, layout = get_kind(found.kind), found.layout
-    if kind.split_rule:
-        return ["[split]", f"rule = {_text(kind.split_rule)}", f"column = {_text(layout.label)}"]
+    own, layout = get_kind(found.kind).own_data, found.layout
     lines = ["[split]"]
+    if own.unsplit:
+        return [*lines, f"rule = {_text(own.rule)}", f"column = {_text(layout.label)}"]
     if layout.split:
         lines = ["# The published split; a validation part is used as it is.", *lines]
         lines += [f"rule = {_text(COLUMN)}", f"column = {_text(layout.split)}"]
@@ -90,12 +90,11 @@ def _split(found: Survey) -> list[str]:
         lines = ["# Photos that belong together are on one side.", *lines]
         lines += ['rule = "grouped"', f"column = {_text(layout.group)}"]
     else:
-        rule = "stratified" if kind.label_column else "random"
         lines = [
             "# A fifth is the test set. Photos of one object or seller make an easy test if they are on both",
             '# sides: then use rule = "grouped" and column = the column that says so.',
             *lines,
-            f"rule = {_text(rule)}",
+            f"rule = {_text(own.rule)}",
         ]
     return lines
 

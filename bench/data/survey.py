@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.core.errors import BenchError, DataError, unknown
@@ -105,26 +105,23 @@ def _names_labels(query: DataQuery) -> bool:
 
 def _of_folders(query: DataQuery, where: str, tree: PhotoTree) -> Survey:
     found, kind = class_folders.look(tree), get_kind(query.kind or UNNAMED)
-    if not kind.label_column:
-        raise BenchError(f"--kind {kind.name}: class folders give one label for each photo; use a table")
+    layout = kind.own_data.of_folders(published=any(found.parts[part] for part in PARTS))
     if len(found.classes) < 2:
         have = f"its {len(tree.photos):,} photos are in no two folders" if tree.photos else "has no photo"
         raise DataError(
             f"{where}: {have}, and there is no table; make a folder for each class, or a table of the photos"
         )
-    parts = {} if kind.split_rule else {part: found.parts[part] for part in PARTS if found.parts[part]}
+    parts = {part: found.parts[part] for part in PARTS if found.parts[part]} if layout.split else {}
     notes = [f"{len(found.photos):,} photos in {len(found.classes):,} class folders"]
     if found.top:
         notes[0] += f" of {printable(found.top)}"
-    if kind.split_rule and found.parts:
-        notes.append("the published split is not used: a task of pairs is split by person")
+    if kind.own_data.unsplit and found.parts:
+        notes.append(f"the published split is not used: {kind.own_data.unsplit}")
     if parts:
         learned = {photo.label for photo in found.photos if photo.part == "train"}
         notes += _split_notes(parts, sorted(found.classes.keys() - learned))
     if found.problems:
         notes.append(f"{len(found.problems):,} files or folders are left out; bench data check lists them")
-    label = photo_table.PERSON if kind.split_rule else class_folders.CLASS
-    layout = Layout(label=label, split=class_folders.SPLIT if parts else "")
     return Survey(class_folders.SOURCE, kind.name, layout, len(found.photos), parts, tuple(notes))
 
 
@@ -143,18 +140,17 @@ def _of_table(query: DataQuery) -> Survey:
             f"{where} has no column that is clearly the label: add --label COLUMN{_candidates(table)}"
         )
     kind = _kind(query, labels)
-    split = query.roles.get("split", "") or ("" if kind.split_rule else _split_column(table, labels))
+    own = kind.own_data
+    split = query.roles.get("split", "") or ("" if own.unsplit else _split_column(table, labels))
     group = query.roles.get("group", "")
-    if kind.split_rule and (split or group):
+    if own.unsplit and (split or group):
         raise BenchError(
             f"--column {'split' if split else 'group'}: a {kind.name} task is split by {labels[0]!r}"
         )
-    layout = Layout(
+    layout: Layout = replace(
+        own.of_table(labels),
         image=given.image,
-        attributes=None if kind.label_column else labels,
-        person=labels[0] if kind.split_rule else "",
         price=query.roles.get("price", ""),
-        label="" if not kind.label_column else photo_table.PERSON if kind.split_rule else labels[0],
         split=split,
         group=group,
         title=query.roles.get("title", ""),
@@ -162,14 +158,8 @@ def _of_table(query: DataQuery) -> Survey:
     tables = f"{len(rows.tables)} tables" if len(rows.tables) > 1 else printable(rows.tables[0])
     how = "holds" if table.embedded else "names"
     notes = [f"{len(rows):,} rows in {tables}; column {printable(table.image)!r} {how} the photos"]
-    cells = rows.columns[labels[0]] if kind.label_column else ("1",) * len(rows)
-    if kind.label_column and rows.columns[labels[0]] and len(set(cells) - {""}) < 2:
-        raise DataError(f"{where}: label {labels[0]!r} has fewer than two classes, so nothing can be learned")
-    notes.append(
-        f"label {labels[0]!r}: {len(set(cells) - {''}):,} classes"
-        if kind.label_column
-        else f"{len(labels)} attributes: {', '.join(labels)[:200]}"
-    )
+    notes.append(own.note(where, labels, rows.columns))
+    cells = own.classes(labels, rows.columns)
     parts: Mapping[str, int] = {}
     if split:
         used = [row for row, cell in enumerate(cells) if cell and rows.columns[split][row]]
@@ -178,10 +168,10 @@ def _of_table(query: DataQuery) -> Survey:
         written = Counter(part_of(rows.columns[split][row]) for row in used)
         parts = {part: written[part] for part in PARTS if written[part]}
         notes += _split_notes(parts, sorted({cells[row] for row in used} - learned))
-    if not (split or kind.split_rule):
+    if not (split or own.unsplit):
         notes += _unused_splits(table, labels)
     maybe = [name for name in rows.columns if _GROUP.fullmatch(name) and name not in labels]
-    if maybe and not (group or split or kind.split_rule):
+    if maybe and not (group or split or own.unsplit):
         notes.append(
             f"column {maybe[0]!r} may say which photos belong together: --column group={maybe[0]} keeps them "
             "on one side"

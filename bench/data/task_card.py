@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from bench.core.cell import Value
 from bench.core.errors import BenchError, unknown
 from bench.core.forms import SCALARS, Each, Keys, Named, check_form
-from bench.core.kind import KINDS, Kind, get_kind, is_kind
+from bench.core.kind import KINDS, Kind, get_kind, is_kind, supporting
 from bench.core.protocol import CARD, REGIME_DEFAULTS, check
 from bench.core.regular_files import Refused, read_file
 from bench.core.stage_values import check_stages, check_value, named
@@ -241,7 +241,7 @@ class _Reader:
         if raw.get("label") in columns or len(set(columns)) < len(columns):
             self.fail("auxiliary names a column twice, or the label itself")
         if columns and "auxiliary" not in get_kind(raw["kind"]).supports:
-            self.fail(f"auxiliary columns are for multiclass tasks, not {raw['kind']}")
+            self.fail(f"auxiliary columns are for {supporting('auxiliary')} tasks, not {raw['kind']}")
         return columns
 
     def stages(self, tables: list[Mapping[str, Any]]) -> tuple[Stage, ...]:

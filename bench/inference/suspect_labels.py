@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import BenchError, DataError
-from bench.core.kind import get_kind
+from bench.core.kind import get_kind, supporting
 from bench.core.progress import Progress
 from bench.data.corrections import Suspect
 from bench.data.labels import Parts
@@ -42,7 +42,7 @@ def judge(
 
     card, examples = open_task(request, tasks, cache)
     if "review" not in get_kind(card.kind).supports:
-        raise BenchError(f"{card.name} is {card.kind}; only multiclass labels can be judged")
+        raise BenchError(f"{card.name} is {card.kind}; only {supporting('review')} labels can be judged")
     names = request.backbones or card.grids["data"].backbones[-1:]
     backbone, weights = parts_of(names[0]), request.weights or "imagenet"
     setting = with_engine(backbone, "frozen", dict(resolve(*card.layers("frozen", request.settings))))

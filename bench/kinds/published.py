@@ -68,14 +68,14 @@ def unpaired(ours: Setting, theirs: Setting, metrics: Collection[str]) -> list[M
 
 def _as_published(setting: Setting, metrics: tuple[str, ...]) -> PublishedResult:
     """Return a setting's means over seeds as the numbers that `rows` stands another beside."""
-    own = _OurClasses(setting)
+    own, kind = _OurClasses(setting), get_kind(setting.kind)
     known = {name: value for name in metrics if (value := setting.mean(name)) is not None}
     n = setting.size
     classes: dict[str, dict[str, Number]] = {}
     for name, count in own.support.items():
         for key in CLASS_METRICS:
             hits, value = own.hits(name, key), own.value(name, key)
-            if value is not None and (key in SHARES or setting.kind != "multiclass"):
+            if value is not None and (key in SHARES or not kind.label_column):
                 classes.setdefault(name, {})[key] = Number(value, value, value, hits, count)
     return PublishedResult(
         stage=setting.stage,
@@ -132,10 +132,12 @@ def _summary_row(
 ) -> Measured:
     number = result.metrics[name]
     ours, n, tests, why = setting.mean(name), setting.size, dict[str, float | None](), ""
-    published = number.n if setting.kind != "multiclass" else sum(result.support.values()) or number.n
+    # Where each item has one class, all of them are items of a class, and every metric is a share of them.
+    one = get_kind(setting.kind).label_column
+    published = (sum(result.support.values()) if one else 0) or number.n
     if name in _MACRO:
         tests = _macro_intervals(mine, result, _MACRO[name])
-    elif number.n and (name in _SUMMARY_SHARES or setting.kind == "multiclass"):
+    elif number.n and (one or name in _SUMMARY_SHARES):
         tests, why = _intervals(number, None if ours is None else ours * n, n, number.n)
     gap = Difference(ours, number.value, n, published, **tests)
     return beside_number(name, None, gap, number, obstacle, why)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from bench.core.facets import Predictor, Tables
+from bench.core.facets import OwnData, Predictor, Tables
 from bench.core.kind import Average, Columns, Facet, LazyKind, Nouns
 from bench.core.table import Column
 
@@ -80,6 +80,7 @@ class Multilabel(LazyKind):
         group="listing",
         no_confusion=("an item has many labels and none is mistaken for another", "lists its attributes"),
     )
+    own_data = Facet[OwnData](".own_data:AttributeData")
     pairing = Facet[Any](".pairing:AttributePairing")
     predictor = Facet[Predictor](".predictor:AttributePredictor")
     tables = Facet[Tables](".tables:AttributeTables")

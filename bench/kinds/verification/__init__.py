@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from bench.core.facets import Conditions, Tables
+from bench.core.facets import Conditions, OwnData, Tables
 from bench.core.kind import Average, Columns, Facet, LazyKind, Nouns
 from bench.core.table import Column
 from bench.data.split_rules import PEOPLE
@@ -55,6 +55,7 @@ class Verification(LazyKind):
         leaked="test pairs have a photo that is also in train",
         cure="",
     )
+    own_data = Facet[OwnData](".own_data:PeopleData")
     conditions = Facet[Conditions]()
     pairing = Facet[Any](".pairing:PairPairing")
     pinning = Facet[Any]()
