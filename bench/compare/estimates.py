@@ -136,6 +136,9 @@ def estimated(
     interval = bootstrap.percentile_interval(own)
     if math.isnan(interval.low):
         return Estimate(value, changed=changed)
+    if spread == 0 and not contrast.pairs:
+        margin = _unseen(source.small, resamples.units)
+        interval = intervals.Interval(value - margin, value + margin)
     gap = value - null
     p = intervals.student_p(gap / math.sqrt(variance), freedom) if variance > 0 else float(gap == 0)
     if contrast.pairs:
@@ -178,6 +181,16 @@ def _variance(
     error += shared**2 / max(resamples.units - 1, 1)
     freedom = (shared + between) ** 2 / error if error > 0 else math.inf
     return shared + between, max(1.0, freedom)
+
+
+def _unseen(small: SmallClasses | None, units: int) -> float:
+    """Return the margin of a value that every resample repeats, such as all items right.
+
+    That of Clopper and Pearson (1934, Biometrika 26:404) for n of n; of a mean over classes with the n of
+    one share whose variance is the mean's.
+    """
+    n = float(units) if small is None else len(small.sizes) ** 2 / float((1.0 / small.sizes).sum())
+    return float(1.0 - ((1.0 - intervals.CONFIDENCE) / 2) ** (1.0 / n))
 
 
 def _hidden(small: SmallClasses | None, replicates: Sequence[Replicate]) -> np.ndarray:

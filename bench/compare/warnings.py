@@ -34,12 +34,18 @@ def warnings(
     """Return a line for every warning about stored cells of one task.
 
     found: bootstraps of these cells, where they are there and made for `shown_metrics`. reassuring: whether
-    there is also a line where every setting is better than chance.
+    there are also lines where every class carries signal, or every setting is better than chance.
     """
     measured = [stored for stored in cells if stored.ok]
     if not measured:
         return []
-    plain = (_leaks(measured), _copies(measured), _titles(measured), _signal(measured), _tuning(measured))
+    plain = (
+        _leaks(measured),
+        _copies(measured),
+        _titles(measured),
+        _signal(measured, reassuring),
+        _tuning(measured),
+    )
     return [line for lines in (*plain, _no_better(measured, found, reassuring)) for line in lines]
 
 
@@ -141,41 +147,53 @@ def _share(count: int, total: int) -> str:
     return f"{count / total:.1%}" if total else "none"
 
 
-def _signal(cells: Sequence[Stored]) -> list[str]:
+def _signal(cells: Sequence[Stored], reassuring: bool) -> list[str]:
     lines: dict[tuple[str, str], str] = {}
     for stored in cells:
         cell = stored.record["cell"]
         found = stored.record.get("checks", {}).get("signal")
-        if isinstance(found, Mapping):
+        if isinstance(found, Mapping) and (reassuring or not _all_carry_signal(found)):
             key = cell["stage"], cell["backbone"]
             noun = get_kind(cell["kind"]).columns.classes[0].title
-            lines[key] = f"signal in {cell['stage']}, {cell['backbone']}: {_told(found, noun)}"
+            lines[key] = f"signal in {cell['stage']}, {cell['backbone']}: {_signal_found(found, noun)}"
     return list(lines.values())
 
 
-def _told(found: Mapping[str, Any], noun: str) -> str:
+def _carrying(found: Mapping[str, Any]) -> dict[str, float]:
+    """Return the classes or attributes that carry signal, with their q. Pairs of photos have neither."""
+    from bench.metrics.intervals import benjamini_hochberg
+
+    named = found["attributes"]
+    qs = benjamini_hochberg([one["p"] for one in named.values()])
+    return {name: q for name, q in zip(named, qs, strict=True) if q is not None and q <= ALPHA}
+
+
+def _all_carry_signal(found: Mapping[str, Any]) -> bool:
+    """Return whether there is nothing to warn of."""
+    return bool(found["p"] <= ALPHA and len(_carrying(found)) == len(found["attributes"]))
+
+
+def _signal_found(found: Mapping[str, Any], noun: str) -> str:
     """Describe a permutation test; classes or attributes with signal are named with their q.
 
     Pairs of photos have neither and are tested as a whole.
     """
-    from bench.metrics.intervals import benjamini_hochberg
-
     score = (
-        f"labels reach AUC {found['auc']:.3f} out of fold, {found['permutations']} permutations of them "
-        f"{found['chance_mean']:.3f} (95% below {found['chance_high']:.3f}), p = {found['p']:.3f}"
+        f"features predict the labels with AUC {found['auc']:.3f} out of fold, shuffled labels with "
+        f"{found['chance_mean']:.3f} (95% of {found['permutations']} below {found['chance_high']:.3f}), "
+        f"p = {found['p']:.3f}"
     )
     named = found["attributes"]
     if not named:
         verdict = (
-            "pairs of one person score higher" if found["p"] <= ALPHA else "nothing tells pairs of one person"
+            "pairs of one person score higher"
+            if found["p"] <= ALPHA
+            else "pairs of one person score no higher than others"
         )
         return f"{score}: {verdict}"
-    qs = benjamini_hochberg([one["p"] for one in named.values()])
-    above = [
-        f"{name} (q = {q:.3f})" for name, q in zip(named, qs, strict=True) if q is not None and q <= ALPHA
-    ]
+    above = [f"{name} (q = {q:.3f})" for name, q in _carrying(found).items()]
     if not above and found["p"] > ALPHA:
-        return f"{score}: no {noun} says anything that these features show"
+        return f"{score}: no {noun} can be predicted from these features"
     if len(above) == len(named):
         return f"{score}: every {noun} carries signal"
     return f"{score}; of {counted(len(named), noun)} these carry signal: {_some(above)}"

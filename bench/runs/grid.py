@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -99,11 +100,23 @@ class Outcome:
         return [cell for cell in self.plan.cells if cell.id not in ok]
 
     def failures(self) -> str:
-        """Return a line about failed cells, "" if there are none."""
-        if not (failed := self.failed()):
+        """Return a line about failed cells with the most frequent reason, "" if there are none."""
+        if not (failed := {cell.id for cell in self.failed()}):
             return ""
-        task = self.plan.card.name
-        return f"{len(failed)} of {len(self.plan.cells)} cells failed (bench results --task {task} says why)"
+        reasons = Counter(
+            str(stored.record.get("reason"))
+            for stored in self.cells()
+            if stored.id in failed and not stored.ok
+        )
+        line = f"{len(failed)} of {len(self.plan.cells)} cells failed"
+        if not reasons:
+            return line
+        [(reason, count)] = reasons.most_common(1)
+        if count == len(failed):
+            return f"{line}: {reason}"
+        return (
+            f"{line}, {count} of them: {reason} (bench results --task {self.plan.card.name} has all reasons)"
+        )
 
     def exit_code(self) -> int:
         """Return the exit code of the command."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import bootstrap
+from statsmodels.stats.proportion import proportion_confint
 
 from bench.compare.estimates import Contrast
 from bench.compare.paired_bootstrap import own_intervals
@@ -38,6 +39,19 @@ def test_accuracy_agrees_with_scipy() -> None:
     theirs = bootstrap((right,), np.mean, method="percentile", rng=np.random.default_rng(0))
     ours = own_intervals("multiclass", pred, ["top1_micro"])["top1_micro"]
     assert ours == pytest.approx(theirs.confidence_interval, abs=0.01)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_answers_all_alike_have_the_interval_of_clopper_and_pearson(right: bool) -> None:
+    pred = answers(54, 3, 0.5, 1)
+    scores = np.eye(3, dtype=np.float32)[pred.truth if right else (pred.truth + 1) % 3]
+    found = own_intervals("multiclass", replace(pred, scores=scores), METRICS[:2])
+    assert found["top1_micro"] == pytest.approx(proportion_confint(54 * right, 54, method="beta"))
+    # Over classes the same, but for classes of other sizes.
+    sizes = np.bincount(pred.truth)
+    sizes = sizes[sizes > 0]
+    margin = 1 - 0.025 ** ((1 / sizes).sum() / len(sizes) ** 2)
+    assert found["top1_macro"] == pytest.approx((1 - margin, 1.0) if right else (0.0, margin))
 
 
 def test_a_group_counts_once() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from bench.compare.warnings import warnings
 from bench.core.cell import Cell, DataId
@@ -93,7 +94,7 @@ def test_near_twins_are_told_beside_copies(tmp_path: Path) -> None:
 
 def test_the_permutation_test_is_told_with_the_attributes_that_stand_out(tmp_path: Path) -> None:
     for name, checks, words in (
-        ("no", _signal(0.4, a0=0.2, a1=0.9, a2=0.5), "no attribute says anything"),
+        ("no", _signal(0.4, a0=0.2, a1=0.9, a2=0.5), "no attribute can be predicted"),
         ("one", _signal(0.1, a0=0.005, a1=0.9, a2=0.5), "of 3 attributes these carry signal: a0 (q = 0.015)"),
         ("all", _signal(0.005, a0=0.005, a1=0.005, a2=0.005), "every attribute carries signal"),
     ):
@@ -102,6 +103,14 @@ def test_the_permutation_test_is_told_with_the_attributes_that_stand_out(tmp_pat
             line.startswith("signal in all, mobilenet_025") and words in line
             for line in _lines(tmp_path / name)
         )
+
+
+@pytest.mark.parametrize(("p", "second", "warned"), [(0.005, 0.005, 0), (0.005, 0.9, 1), (0.4, 0.9, 1)])
+def test_signal_in_every_class_is_no_warning(tmp_path: Path, p: float, second: float, warned: int) -> None:
+    _put(tmp_path, 2.0, "none", 0, checks=_signal(p, a0=0.005, a1=second))
+    cells, _ = Store(tmp_path).load()
+    assert sum(line.startswith("signal") for line in warnings(cells, reassuring=False)) == warned
+    assert sum(line.startswith("signal") for line in warnings(cells)) == 1
 
 
 def test_nothing_measured_says_nothing() -> None:

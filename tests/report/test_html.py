@@ -299,8 +299,8 @@ def test_a_data_folder_that_is_none_is_one_line(tmp_path: Path) -> None:
 def test_data_warnings_are_counted_at_the_top_and_listed_under_evidence(text: str, many: str) -> None:
     leak = "1 of 200 test images are also in train, byte for byte (--set duplicates=drop leaves them out)"
     signal = (
-        "signal in all, lenet: labels reach AUC 0.510 out of fold, 199 permutations of them 0.500 (95% below "
-        f"0.530), p = 0.250; of 2 attributes these carry signal: {EVIL} (q = 0.002)"
+        "signal in all, lenet: features predict the labels with AUC 0.510 out of fold, shuffled labels with "
+        f"0.500 (95% of 199 below 0.530), p = 0.250; of 2 attributes these carry signal: {EVIL} (q = 0.002)"
     )
     chance = (
         "chance in all: of 2 settings 1 have a 95% interval of AUC macro on test above 0.5: "
