@@ -52,8 +52,12 @@ def joined_name(parts: Sequence[BackboneInfo]) -> str:
 
 
 def as_typed(parts: Sequence[BackboneInfo]) -> str:
-    """Return a backbone as a user names it: by the places of its files, and not by their names alone."""
-    return JOIN.join(info.name if info.origin is None else info.origin.place for info in parts)
+    """Return a backbone as a user names it: by the absolute paths of its files, not by their names alone."""
+    return JOIN.join(info.name if info.origin is None else _place(info.origin.place) for info in parts)
+
+
+def _place(text: str) -> str:
+    return str(Path(text).absolute()) if Path(text).is_file() else text
 
 
 def stored_parts(

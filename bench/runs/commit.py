@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from bench.core.cell import Cell
 from bench.core.kind import get_kind
 from bench.core.predictions import CellResult, Predictions
@@ -20,7 +22,8 @@ class Answer:
     """Answer of a cell of any kind, or the reason why it has none.
 
     parts: its predictions by name, `val` and `test` at least. trials: of a tuned cell. The others as in
-    `CellResult`.
+    `CellResult`. val, test: scores of images, from which `parts` is made; cuts: of their attributes, see
+    `Predictions`. fills: the method's estimates of unknown training cells, (train, k), or None.
     """
 
     trained: Trained
@@ -31,6 +34,10 @@ class Answer:
     model: SavableModel | None = None
     reason: str | None = None
     trials: tuple[Mapping[str, Any], ...] = ()
+    val: np.ndarray | None = None
+    test: np.ndarray | None = None
+    cuts: np.ndarray | None = None
+    fills: np.ndarray | None = None
 
 
 def commit(context: Context, cell: Cell, answer: Answer, timings: Mapping[str, float]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench.backbones.info import JOIN, BackboneInfo
+from bench.backbones.names import as_typed
 from bench.core.cell import Cell
 from bench.core.errors import (
     EXIT_DONE,
@@ -163,19 +163,11 @@ def resolved(experiment: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     cells = plan.cells
     return {
         **experiment,
-        "backbones": [JOIN.join(map(_as_named, job.parts)) for job in plan.jobs],
+        "backbones": [as_typed(job.parts) for job in plan.jobs],
         "methods": list(dict.fromkeys(cell.method.text for cell in cells)),
         "seeds": list(dict.fromkeys(cell.seed for cell in cells)),
         "stages": list(dict.fromkeys(cell.stage for cell in cells)),
     }
-
-
-def _as_named(info: BackboneInfo) -> str:
-    """Return what names a backbone: its name, or the place of one from outside."""
-    if info.origin is None:
-        return info.name
-    path = Path(info.origin.place)
-    return str(path.absolute()) if path.is_file() else info.origin.place
 
 
 def _train(grid: Grid, plan: Plan, store: Store, reporter: Reporter) -> tuple[Cell, ...]:

@@ -24,8 +24,9 @@ from bench.runs.context import Context
 from bench.runs.requests import Resolver, Trainer, resolve_order
 from bench.runs.signal_check import signal_check
 from bench.runs.stage_work import Net, Nets, StageWork, Validated
-from bench.runs.train_stage import Outcome, train_cells, validate_cells
+from bench.runs.train_stage import train_cells, validate_cells
 from bench.runs.trainers import HeadTrainer, NetTrainer
+from bench.store.head_file import SavedHead
 from bench.training.auxiliary import Targets, read_targets
 
 FEW, SPLITS = 200, 5
@@ -75,15 +76,14 @@ class ImageStage:
         context = self.work.context
         yield from ((cell, self.lost[cell.id]) for cell in cells if cell.id in self.lost)
         going = [cell for cell in cells if cell.id not in self.lost]
-        for cell, outcome in self.outcomes(going, context.keep or self.staged):
-            answer = Answer(
-                outcome.trained,
-                self.parts(cell, outcome) if outcome.reason is None else {},
-                self._counts(cell),
-                {"best_epoch": outcome.trained.best_epoch, **outcome.choices},
-                self.found,
-                outcome.model if context.keep else None,
-                outcome.reason,
+        for cell, scored in self.scored(going, context.keep or self.staged):
+            answer = replace(
+                scored,
+                parts=self.parts(cell, scored) if scored.reason is None else {},
+                counts=self._counts(cell),
+                choices={"best_epoch": scored.trained.best_epoch, **scored.choices},
+                checks=self.found,
+                model=scored.model if context.keep else None,
             )
             yield cell, answer
 
@@ -91,9 +91,9 @@ class ImageStage:
         """Train cells together and yield each with its mean score over the splits of `_validations`."""
         work = [(cell, split) for cell in cells for split in self._validations(cell.seed)]
         found: dict[str, list[Validated]] = {}
-        outcomes = validate_cells(self.trainer, work, self._targets(cells))
-        for (cell, split), outcome in zip(work, outcomes, strict=True):
-            found.setdefault(cell.id, []).append(self._validated(cell, split, outcome))
+        answers = validate_cells(self.trainer, work, self._targets(cells))
+        for (cell, split), answer in zip(work, answers, strict=True):
+            found.setdefault(cell.id, []).append(self._validated(cell, split, answer))
         for cell in cells:
             own = found[cell.id]
             scores = [one.score for one in own if one.score is not None]
@@ -105,13 +105,13 @@ class ImageStage:
         """Remove the checkpoint of a cell that will not be stored."""
         forget_checkpoints(self.work.context, cell)
 
-    def _validated(self, cell: Cell, split: StageSplit, outcome: Outcome) -> Validated:
-        if outcome.val is None:
-            return Validated(None, outcome.reason)
+    def _validated(self, cell: Cell, split: StageSplit, answer: Answer) -> Validated:
+        if answer.val is None:
+            return Validated(None, answer.reason)
         if not len(split.val):
             return Validated(None, "there are no validation rows")
         kind = get_kind(cell.kind)
-        answers = replace(self.predictions(cell, split.val, outcome.val, split), cuts=outcome.cuts)
+        answers = replace(self.predictions(cell, split.val, answer.val, split), cuts=answer.cuts)
         score = kind.metrics.summary(answers).get(kind.selection)
         return Validated(score, None if score is not None else f"{kind.selection} is undefined on validation")
 
@@ -137,14 +137,14 @@ class ImageStage:
             ]
         return self._resplit[seed]
 
-    def outcomes(self, cells: Sequence[Cell], keep: bool) -> Iterator[tuple[Cell, Outcome]]:
+    def scored(self, cells: Sequence[Cell], keep: bool) -> Iterator[tuple[Cell, Answer]]:
         """Train the cells; yield each with its scores. keep: with its model, which `nets` gets too."""
         size, stage = self.work.pixels.size if keep else None, self.work.stage.name
         targets = self._targets(cells)
-        for cell, outcome in train_cells(self.trainer, cells, self.splits, size, self.starts, targets):
+        for cell, answer in train_cells(self.trainer, cells, self.splits, size, self.starts, targets):
             if self.staged:
-                self.nets[stage, cell.method.text, cell.seed] = _net(outcome)
-            yield cell, outcome
+                self.nets[stage, cell.method.text, cell.seed] = _net(answer)
+            yield cell, answer
 
     def checks(self) -> dict[str, Any]:
         """Return the checks of the stage's data by name.
@@ -167,13 +167,13 @@ class ImageStage:
         found = signal_check(trainer.table, self.first.columns(trainer.rows), self.first.classes, own)
         return None if found is None else found.to_json()
 
-    def parts(self, cell: Cell, outcome: Outcome) -> dict[str, Predictions]:
+    def parts(self, cell: Cell, answer: Answer) -> dict[str, Predictions]:
         """Return the predictions of a cell that was trained, by name."""
         split = self.splits[cell.seed]
-        assert outcome.val is not None and outcome.test is not None
-        scores = {"val": (split.val, outcome.val), "test": (split.test, outcome.test)}
+        assert answer.val is not None and answer.test is not None
+        scores = {"val": (split.val, answer.val), "test": (split.test, answer.test)}
         return {
-            name: replace(self.predictions(cell, rows, own), cuts=outcome.cuts)
+            name: replace(self.predictions(cell, rows, own), cuts=answer.cuts)
             for name, (rows, own) in scores.items()
         }
 
@@ -265,7 +265,7 @@ class ImageStage:
         """
         earlier = type(self)(replace(self.work, stage=stage, cells=cells, inputs=None), self.nets)
         going = [cell for cell in cells if cell.id not in earlier.lost]
-        for cell, _ in earlier.outcomes(going, keep=True):
+        for cell, _ in earlier.scored(going, keep=True):
             forget_checkpoints(self.work.context, cell)
 
     def _targets(self, cells: Sequence[Cell]) -> Targets | None:
@@ -292,8 +292,8 @@ class ImageStage:
         }
 
 
-def _net(outcome: Outcome) -> Net:
-    return outcome.reason or "it has no net" if outcome.model is None else outcome.model.net
+def _net(answer: Answer) -> Net:
+    return answer.model.net if isinstance(answer.model, SavedHead) else answer.reason or "it has no net"
 
 
 def _at(context: Context, cell: Cell, stage: Stage) -> Cell:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,30 +14,11 @@ from bench.data.splits import StageSplit
 from bench.methods.apply import TrainRows, apply_posthoc, fit_posthoc
 from bench.methods.fallback import TwoHeads
 from bench.methods.shape import shape_of, step_with
+from bench.runs.commit import Answer
 from bench.runs.requests import Fitted, Order, Trainer
 from bench.store.head_file import SavedHead, saved_head
 from bench.training.auxiliary import Targets
-from bench.training.fits import Trained
 from bench.training.linear_head import LinearHead, link
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A cell's answer: scores on validation and test, or why there are none.
-
-    cuts: of its attributes' scores, see `Predictions`. fills: the method's estimates of unknown training
-    cells, (train, k), or None. model: to score images, if kept.
-    """
-
-    trained: Trained
-    val: np.ndarray | None = None
-    test: np.ndarray | None = None
-    cuts: np.ndarray | None = None
-    fills: np.ndarray | None = None
-    choices: Mapping[str, Any] = field(default_factory=dict)
-    checks: Mapping[str, Any] = field(default_factory=dict)
-    model: SavedHead | None = None
-    reason: str | None = None
 
 
 def train_cells(
@@ -47,8 +28,8 @@ def train_cells(
     keep: tuple[int, int] | None = None,
     starts: Mapping[str, tuple[np.ndarray, ...]] | None = None,
     targets: Targets | None = None,
-) -> Iterator[tuple[Cell, Outcome]]:
-    """Train all cells of a stage; yield each with its answer.
+) -> Iterator[tuple[Cell, Answer]]:
+    """Train all cells of a stage; yield each with its answer: scores, without predictions.
 
     Every choice (best epoch, posthoc parameters) is made on validation. With `refit`, a second head
     then learns from training and validation rows together, for as many epochs as the first one's best
@@ -57,43 +38,43 @@ def train_cells(
     begins as instead of its weights. targets: auxiliary ones, for methods that train on them.
     """
 
-    def answered(cell: Cell, fitted: Fitted, head: LinearHead, outcome: Outcome) -> Outcome:
+    def answered(cell: Cell, fitted: Fitted, head: LinearHead, answer: Answer) -> Answer:
         split = splits[cell.seed]
         assert fitted.made is not None
         inputs = fitted.embed(split.test)
         test = link(fitted.made.loss.link, head.logits(inputs))
         model = None if keep is None else _model(cell, split, fitted, head, keep)
-        choices = outcome.choices
+        choices = answer.choices
         if isinstance(head, TwoHeads):
             fell = {"fell_back_test": float(head.falls_back(inputs).mean())}
             step = _two_heads_step(cell)
             choices = {**choices, step: {**choices[step], **fell}}
-        return replace(outcome, test=test, model=model, choices=choices)
+        return replace(answer, test=test, model=model, choices=choices)
 
     orders = [_order(cell, splits[cell.seed], starts, targets) for cell in cells]
-    pending: list[tuple[Cell, Order, Outcome]] = []
+    pending: list[tuple[Cell, Order, Answer]] = []
     for cell, order, fitted in zip(cells, orders, trainer.fit(orders), strict=True):
-        head, outcome = _validated(trainer, cell, order, fitted)
+        head, answer = _validated(trainer, cell, order, fitted)
         if head is None:
-            yield cell, outcome
+            yield cell, answer
         elif cell.setting["refit"]:
-            pending.append((cell, order.refit(fitted.trained, fitted.parts), outcome))
+            pending.append((cell, order.refit(fitted.trained, fitted.parts), answer))
         else:
-            yield cell, answered(cell, fitted, head, outcome)
-    for (cell, order, outcome), fitted in zip(
+            yield cell, answered(cell, fitted, head, answer)
+    for (cell, order, answer), fitted in zip(
         pending, trainer.fit([order for _, order, _ in pending]), strict=True
     ):
         if fitted.head is None or fitted.made is None:
-            yield cell, replace(outcome, reason=f"refit: {fitted.trained.failed}")
+            yield cell, replace(answer, reason=f"refit: {fitted.trained.failed}")
             continue
         train = _trained_on(trainer, order, fitted)
-        head = apply_posthoc(cell.method, fitted.head, outcome.choices, fitted.made.seen, train)
-        yield cell, answered(cell, fitted, head, outcome)
+        head = apply_posthoc(cell.method, fitted.head, answer.choices, fitted.made.seen, train)
+        yield cell, answered(cell, fitted, head, answer)
 
 
 def validate_cells(
     trainer: Trainer, work: Sequence[tuple[Cell, StageSplit]], targets: Targets | None = None
-) -> Iterator[Outcome]:
+) -> Iterator[Answer]:
     """Train a cell on each split and yield its scores on validation, in this order; test is not touched.
 
     The splits part the same training rows. targets: see `train_cells`.
@@ -123,16 +104,16 @@ def _order(
 
 def _validated(
     trainer: Trainer, cell: Cell, order: Order, fitted: Fitted
-) -> tuple[LinearHead | None, Outcome]:
+) -> tuple[LinearHead | None, Answer]:
     """Return a cell's head, posthoc steps and all, and its scores on validation; no head if it failed."""
     if fitted.head is None or fitted.made is None:
-        return None, Outcome(fitted.trained, reason=fitted.trained.failed)
+        return None, Answer(fitted.trained, reason=fitted.trained.failed)
     inputs, made = fitted.embed(order.val_rows), fitted.made
     try:
         truth, train = trainer.truth[order.val_rows], _trained_on(trainer, order, fitted)
         head, choices = fit_posthoc(cell.method, fitted.head, inputs, truth, made.seen, train)
     except BenchError as error:
-        return None, Outcome(fitted.trained, reason=str(error))
+        return None, Answer(fitted.trained, reason=str(error))
     val, found = link(made.loss.link, head.logits(inputs)), {**made.found, **choices}
     if fitted.trained.l2 is not None:
         found["weight_decay"] = fitted.trained.l2
@@ -142,7 +123,7 @@ def _validated(
             own["weight_decay"] = [part.l2 for part in fitted.parts]
         step = _two_heads_step(cell)
         found[step] = {**found.get(step, {}), **own}
-    return head, Outcome(fitted.trained, val=val, cuts=head.cuts, fills=made.fills, choices=found)
+    return head, Answer(fitted.trained, val=val, cuts=head.cuts, fills=made.fills, choices=found)
 
 
 def _two_heads_step(cell: Cell) -> str:

@@ -15,10 +15,10 @@ from bench.kinds.multilabel.packing import IMPUTED
 from bench.kinds.multilabel.split import AttributeSplit
 from bench.kinds.multilabel.stage_checks import count_duplicates
 from bench.methods.apply import Resolved, resolve_attributes
+from bench.runs.commit import Answer
 from bench.runs.image_stage import ImageStage
 from bench.runs.requests import Order, Resolver
 from bench.runs.stage_work import Nets, StageRun, StageWork
-from bench.runs.train_stage import Outcome
 
 
 def prepare(work: StageWork, nets: Nets) -> StageRun:
@@ -54,11 +54,11 @@ class AttributeStage(ImageStage):
         duplicates = count_duplicates(self.work.context, self._cells(self.work.cells[0]))
         return {"duplicates": duplicates, **super().checks()}
 
-    def parts(self, cell: Cell, outcome: Outcome) -> dict[str, Predictions]:
+    def parts(self, cell: Cell, answer: Answer) -> dict[str, Predictions]:
         """Return the predictions of a cell that was trained, `imputed` where cells were filled in too."""
-        parts, split = super().parts(cell, outcome), self._cells(cell)
-        if outcome.fills is not None and split.hidden is not None:
-            filled = self._imputed(cell, split.hidden, outcome.fills)
+        parts, split = super().parts(cell, answer), self._cells(cell)
+        if answer.fills is not None and split.hidden is not None:
+            filled = self._imputed(cell, split.hidden, answer.fills)
             parts |= {IMPUTED: filled} if filled.items else {}
         return parts
 
