@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from bench.compare.effects import Effect
 from bench.compare.estimates import Contrast
 from bench.compare.leaderboard import BEHIND, NOT_BETTER, TIED, Board, Row, best_trivial
-from bench.compare.verdict import BETTER, SAME, WORSE, called, counted
+from bench.compare.verdict import BETTER, SAME, WORSE, called
 from bench.core.kind import get_kind
+from bench.core.plural import counted
 from bench.metrics.registry import get_metric
 from bench.store.settings import rehearses
 

@@ -17,11 +17,11 @@ from bench.compare.verdict import (
     Comparison,
     Difference,
     Measured,
-    counted,
     judge,
     missing,
 )
 from bench.core.errors import StoreError
+from bench.core.plural import counted
 from bench.metrics.registry import METRICS, compared
 
 OTHER_ITEMS = "data: other test images are scored"

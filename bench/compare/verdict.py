@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bench.core.kind import get_kind
+from bench.core.plural import counted
 from bench.metrics.intervals import benjamini_hochberg
 from bench.metrics.registry import METRICS
 
@@ -179,16 +180,6 @@ def called(metric: str, low: float, high: float, p: float | None) -> str:
     info = METRICS.get(metric)
     up = info is None or info.direction == "higher"
     return BETTER if (low > 0) == up else WORSE
-
-
-def counted(n: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    >>> counted(1, "seed"), counted(5312, "test image"), counted(2, "class")
-    ('1 seed', '5,312 test images', '2 classes')
-    """
-    plural = "es" if noun.endswith("s") else "s"
-    return f"{n:,} {noun}{'' if n == 1 else plural}"
 
 
 def _corrected(rows: Sequence[Measured]) -> dict[int, float | None]:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.compare.verdict import counted
 from bench.core.kind import Kind, get_kind
+from bench.core.plural import counted
 from bench.metrics.registry import METRICS
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import Any
 from bench.compare.baselines.types import CLASS_METRICS, Number, PublishedResult
 from bench.compare.published import beside_number
 from bench.compare.setting import Setting
-from bench.compare.verdict import MISSING, Difference, Measured, counted
+from bench.compare.verdict import MISSING, Difference, Measured
 from bench.core.kind import get_kind
+from bench.core.plural import counted
 from bench.metrics import intervals
 from bench.metrics.registry import compared
 

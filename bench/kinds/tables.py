@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.compare.verdict import counted
 from bench.core.kind import Average, Kind
+from bench.core.plural import counted
 from bench.core.predictions import Predictions
 
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from bench.compare.conclusions import conclusion
 from bench.compare.effects import Effect
 from bench.compare.leaderboard import Board, Row
-from bench.compare.verdict import counted
 from bench.core.kind import Kind, get_kind
+from bench.core.plural import counted
 from bench.core.table import Column, Table
 from bench.metrics.registry import get_metric
 from bench.report.result_tables import metric_column

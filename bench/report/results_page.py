@@ -11,7 +11,7 @@ from bench.compare.baselines.types import Baseline
 from bench.compare.leaderboard import Board, boards
 from bench.compare.paired_bootstrap import PairedBootstrap
 from bench.compare.stored_cells import read_bootstraps
-from bench.compare.verdict import counted
+from bench.core.plural import counted
 from bench.report.caveats import TITLE as WARNINGS
 from bench.report.caveats import warnings_section
 from bench.report.page import Page, Section

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.compare.verdict import INCOMPARABLE, counted
+from bench.compare.verdict import INCOMPARABLE
 from bench.core.kind import get_kind
+from bench.core.plural import counted
 from bench.report import plots
 from bench.report.comparison_tables import compare_table
 from bench.report.findings import Hard

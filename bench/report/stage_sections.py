@@ -8,8 +8,9 @@ from bench.compare.conclusions import concluding_metrics, conclusions
 from bench.compare.effects import Effect
 from bench.compare.estimates import Contrast
 from bench.compare.leaderboard import BEST, TIED, Row, best_trivial
-from bench.compare.verdict import BETTER, WORSE, counted
+from bench.compare.verdict import BETTER, WORSE
 from bench.core.kind import get_kind
+from bench.core.plural import counted
 from bench.metrics.registry import get_metric
 from bench.report import bars
 from bench.report.bars import QUIET, STRONG, Mark, Panel

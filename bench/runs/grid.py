@@ -20,6 +20,7 @@ from bench.core.errors import (
     NothingMeasured,
 )
 from bench.core.kind import get_kind
+from bench.core.plural import counted
 from bench.data.examples import Examples
 from bench.runs.plan import Plan, Request, make_plan, open_task
 from bench.runs.shards import Shard, own_shard
@@ -108,7 +109,7 @@ class Outcome:
             for stored in self.cells()
             if stored.id in failed and not stored.ok
         )
-        line = f"{len(failed)} of {len(self.plan.cells)} cells failed"
+        line = f"{len(failed)} of {counted(len(self.plan.cells), 'cell')} failed"
         if not reasons:
             return line
         [(reason, count)] = reasons.most_common(1)
@@ -185,7 +186,8 @@ def _train(grid: Grid, plan: Plan, store: Store, reporter: Reporter) -> tuple[Ce
         missing = [cell for cell in missing if grid.rerun or not is_done(store, cell, grid.keep_model)]
         for fault in store.faults(missing):
             say(fault)
-        say(f"{len(missing)} of {len(plan.cells)} cells to train, {len(plan.jobs)} backbones")
+        of, backbones = counted(len(plan.cells), "cell"), counted(len(plan.jobs), "backbone")
+        say(f"{len(missing)} of {of} to train, {backbones}")
         store_experiment(store.root, task, grid.experiment)
         orders = launch.Orders(
             grid.request, grid.tasks, grid.cache, store.root, grid.command, grid.keep_model

@@ -214,6 +214,6 @@ def test_four_runs_of_one_grid_at_once_train_each_cell_once(tmp_path: Path) -> N
     trained = [line for _, err in said for line in err.splitlines() if " cells to train" in line]
     assert not problems and all(cell.ok for cell in cells)
     assert len(cells) == 8
-    # "bench: 8 of 8 cells to train, 1 backbones"
+    # "bench: 8 of 8 cells to train, 1 backbone"
     assert sum(int(line.split()[1]) for line in trained) == len(cells), trained
     assert not list(place.store.root.rglob(f"{SCRATCH}*"))

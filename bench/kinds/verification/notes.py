@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.compare.verdict import counted
+from bench.core.plural import counted
 from bench.metrics.registry import FALSE_ACCEPTS, METRICS
 from bench.store.settings import Record, Setting, kind_of
 

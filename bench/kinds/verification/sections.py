@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.compare.verdict import counted
+from bench.core.plural import counted
 from bench.kinds.verification import findings, plots
 from bench.kinds.verification.findings import HardPair
 from bench.kinds.verification.notes import fold_line, rates
