@@ -7,7 +7,6 @@ at a random storage call (`STEPS`). Some are started anew, imports included.
 
 from __future__ import annotations
 
-import importlib
 import os
 import random
 import select
@@ -15,20 +14,20 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from bench.store.read import Stored
 from bench.store.verify import verify_all
 from bench.store.write import SCRATCH, Store
+from tests.forked import Forked, import_everything, replace_workers
 from tests.test_metamorphic import Bits, Grid, bits
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -96,6 +95,7 @@ class Chains:
 
     def __init__(self, folder: Path, grid: Grid, args: Sequence[str], dice: random.Random) -> None:
         """args: the command that runs the grid."""
+        import_everything()
         folder.mkdir(parents=True)
         self.folder, self.tally, self.dice, self.number = folder, Tally(grid), dice, 0
         self.args, began = [*args, "--quiet"], time.monotonic()
@@ -156,7 +156,6 @@ class Chains:
         ended = self._forked(results, self.folder / "cache", Killing())
         if WORKER not in ended.calls:
             raise RuntimeError(f"a run that nobody kills ends: see {self.folder / 'log'}")
-        import_all(ended.imported)
         return Length(time.monotonic() - began, ended.calls[COMMAND], ended.calls[WORKER])
 
     def _killing(self, length: Length) -> Killing:
@@ -221,13 +220,6 @@ class Chains:
             self.tally.faults.append(f"{self.folder}: a command did not end within {PATIENCE:.0f} s")
 
 
-def import_all(names: Sequence[str]) -> None:
-    """Import modules, and use none: a process that has used TensorFlow cannot be forked."""
-    for name in names:
-        with suppress(Exception):
-            importlib.import_module(name)
-
-
 def children(pid: int) -> list[int]:
     """Return the processes that a process has started and that are not gone."""
     try:
@@ -248,12 +240,11 @@ def kill(command: int, victim: str) -> None:
 class Ended:
     """What became of a run in forked processes.
 
-    victims: who was killed. calls: storage calls, by process. imported: modules that this process lacks.
+    victims: who was killed. calls: storage calls, by process.
     """
 
     victims: list[str] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
-    imported: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -303,8 +294,6 @@ def watched(args: Sequence[str], killing: Killing, log: Path) -> Ended:
         kind, *values = line.split()
         if kind == "killed":
             ended.victims += values
-        elif kind == "imported":
-            ended.imported += values
         elif kind in (COMMAND, WORKER):
             ended.calls[kind] = int(values[0])
     if status != (-signal.SIGKILL if ended.killed else 0):
@@ -318,7 +307,6 @@ def _workers(text: bytes) -> list[int]:
 
 def run(args: Sequence[str], killing: Killing, told: int, log: Path) -> NoReturn:
     """Be the command: its worker is forked too; tell of both in lines of `told`, and end the process."""
-    import bench.runs.launch
     from bench.commands.main import cli
 
     code: int = 70
@@ -330,12 +318,11 @@ def run(args: Sequence[str], killing: Killing, told: int, log: Path) -> NoReturn
         steps.set(COMMAND, killing.own, COMMAND)
         kills = iter(zip(killing.victims, killing.steps, strict=False))
 
-        def start(command: Sequence[str], *, env: dict[str, str], **pipes: Any) -> Forked:
+        def start(env: dict[str, str]) -> Forked:
             victim, fatal = next(kills, (WORKER, 0))
-            return Forked(steps, fatal, victim, env["TMPDIR"])
+            return Forked(env, partial(_work, steps, fatal, victim), keep=(told,))
 
-        library = SimpleNamespace(PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired, Popen=start)
-        vars(bench.runs.launch)["subprocess"] = library
+        replace_workers(start)
         code = cli.main(list(args), standalone_mode=False) or 0
         steps.tell(f"{COMMAND} {steps.count}")
     except BaseException:
@@ -344,72 +331,14 @@ def run(args: Sequence[str], killing: Killing, told: int, log: Path) -> NoReturn
         os._exit(code)
 
 
-class Forked:
-    """A worker forked from the command, with what `bench.runs.launch` needs of `subprocess.Popen`."""
+def _work(steps: Steps, fatal: int, victim: str) -> None:
+    """Be a worker."""
+    steps.set(WORKER, fatal, victim)
+    steps.tell(f"started {os.getpid()}")
+    from bench.runs.worker import main
 
-    def __init__(self, steps: Steps, fatal: int, victim: str, scratch: str) -> None:
-        self.returncode: int | None = None
-        pipes = [os.pipe() for _ in range(3)]
-        (in_read, in_write), (out_read, out_write), (err_read, err_write) = pipes
-        self.pid = os.fork()
-        if not self.pid:
-            for own, handle in enumerate((in_read, out_write, err_write)):
-                os.dup2(handle, own)
-            self._work(steps, fatal, victim, scratch)
-        for handle in (in_read, out_write, err_write):
-            os.close(handle)
-        self.stdin = os.fdopen(in_write, "w", encoding="utf-8")
-        self.stdout = os.fdopen(out_read, encoding="utf-8", errors="replace")
-        self.stderr = os.fdopen(err_read, encoding="utf-8", errors="replace")
-
-    def _work(self, steps: Steps, fatal: int, victim: str, scratch: str) -> NoReturn:
-        code = 70
-        try:
-            # As in a process that was started: nothing is shared, the lock of the results least of all.
-            os.closerange(3, steps.told)
-            os.closerange(steps.told + 1, 4096)
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_DFL)
-            os.environ["TMPDIR"], tempfile.tempdir = scratch, None
-            sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
-            steps.set(WORKER, fatal, victim)
-            steps.tell(f"started {os.getpid()}")
-            from bench.runs.worker import main
-
-            known = set(sys.modules)
-            main()
-            steps.tell(" ".join(["imported", *sorted(set(sys.modules) - known)]))
-            steps.tell(f"{WORKER} {steps.count}")
-            code = 0
-        except SystemExit as error:
-            code = error.code if isinstance(error.code, int) else 1
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-
-    def poll(self) -> int | None:
-        """Return the exit code, None while it runs."""
-        if self.returncode is None and (gone := os.waitpid(self.pid, os.WNOHANG))[0]:
-            self.returncode = os.waitstatus_to_exitcode(gone[1])
-        return self.returncode
-
-    def wait(self, timeout: float = PATIENCE) -> int:
-        """Wait for the end, and return the exit code."""
-        end = time.monotonic() + timeout
-        while (code := self.poll()) is None:
-            if time.monotonic() > end:
-                raise subprocess.TimeoutExpired("worker", timeout)
-            time.sleep(0.002)
-        return code
-
-    def terminate(self) -> None:
-        """Ask it to end."""
-        os.kill(self.pid, signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End it."""
-        os.kill(self.pid, signal.SIGKILL)
+    main()
+    steps.tell(f"{WORKER} {steps.count}")
 
 
 class Steps:

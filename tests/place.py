@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.runs.context import CHECKPOINTS
 from bench.store.write import Store
 from bench.training.nets.checkpoints import read_checkpoint
+from tests import forked
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,11 +45,15 @@ class Place:
         )
 
     def bench(self, *args: str, code: int = 0) -> tuple[str, str]:
+        """Run a command, forked from a process that has imported TensorFlow; return what it wrote."""
+        found, out, err = forked.run(args, self.folder, self.env)
+        return _checked(found, out, err, code)
+
+    def started(self, *args: str, code: int = 0) -> tuple[str, str]:
+        """Run a command in a process that is started anew, as a user does; return what it wrote."""
         process = self.start(*args)
-        out, err = process.communicate(timeout=600)
-        assert process.returncode == code, f"exit {process.returncode}\n{out}\n{err}"
-        assert "Traceback" not in out + err
-        return out, err
+        out, err = process.communicate(timeout=900)
+        return _checked(process.returncode, out, err, code)
 
     def draw_weights(self) -> str:
         """Write weights of a small net, drawn at random; return the file's name."""
@@ -72,6 +77,12 @@ class Place:
     @property
     def store(self) -> Store:
         return Store(self.folder / "results")
+
+
+def _checked(found: int, out: str, err: str, wanted: int) -> tuple[str, str]:
+    assert found == wanted, f"exit {found}\n{out}\n{err}"
+    assert "Traceback" not in out + err
+    return out, err
 
 
 def _epochs_behind(folder: Path, wanted: int, running: subprocess.Popen[str]) -> int:

@@ -28,7 +28,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A place where a small grid has run."""
     place = Place(tmp_path_factory.mktemp("place"))
     grid = ("--backbone", "lenet", "--method", "none,class_weight", "--seed", "0")
-    place.out, place.err = place.bench(*RUN, *grid)
+    place.out, place.err = place.started(*RUN, *grid)
     return place
 
 
@@ -50,7 +50,7 @@ def test_a_second_run_does_nothing_and_imports_no_tensorflow(place: Place) -> No
     args = (*RUN, "--backbone", "lenet", "--method", "none,class_weight", "--seed", "0")
     (place.folder / "tensorflow.py").write_text("raise SystemExit('tensorflow was imported')")
     try:
-        out, err = place.bench(*args)
+        out, err = place.started(*args)
     finally:
         (place.folder / "tensorflow.py").unlink()
     assert "nothing to do" in err

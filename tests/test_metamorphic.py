@@ -312,7 +312,7 @@ def test_the_number_of_cores_changes_nothing(grid: Grid, cores: str, runs: Runs,
     if count is not None:
         os.sched_setaffinity(0, set(sorted(allowed)[:count]))
     try:
-        place.bench(*runs.args(grid), "--quiet")
+        place.started(*runs.args(grid), "--quiet")
     finally:
         os.sched_setaffinity(0, allowed)
     check(bits(place.store.load()[0]), plain)

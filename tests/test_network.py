@@ -54,6 +54,9 @@ class Guarded(Place):
             subprocess.run([compiler, *flags], check=True)
             self.env["LD_PRELOAD"] = str(library)
 
+    bench = Place.started
+    """Libraries are guarded from the start of a process."""
+
     def python(self, code: str) -> str:
         """Run a few lines of Python in a guarded process; return what they print."""
         done = subprocess.run(
