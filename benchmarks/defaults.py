@@ -44,7 +44,7 @@ from bench.kinds.verification.frozen import FrozenPairs
 from bench.kinds.verification.similarity.pair_heads import PairTable
 from bench.runs.context import Context
 from bench.runs.plan import Job, Request, make_plan, open_task
-from bench.runs.run_job import _inputs, _pixels
+from bench.runs.run_job import prepare_inputs, prepare_pixels
 from bench.runs.stage_work import StageWork
 
 TASKS = {
@@ -145,8 +145,8 @@ def ours(place: Place, validate: bool) -> tuple[list[Predictions], Any, Any]:
     context, job, cells = place.context, place.job, list(place.cells)
     if validate:
         cells = [replace(cell, protocol=tuple({**cell.setting, "refit": False}.items())) for cell in cells]
-    pixels = _pixels(context, job)
-    inputs: Inputs | None = None if place.outside else _inputs(context, job)
+    pixels = prepare_pixels(context, job)
+    inputs: Inputs | None = None if place.outside else prepare_inputs(context, job)
     if place.outside is not None:
         inputs = GivenFeatures(outside_features(place.outside, pixels, context.cache))
     part = "val" if validate else "test"

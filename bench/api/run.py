@@ -41,6 +41,9 @@ def run(
     results: str | Path | None = None,
     cache: str | Path | None = None,
     rerun: bool = False,
+    on: str | None = None,
+    cpus_per_job: float = 1,
+    gpus_per_job: float = 0,
     progress: bool = True,
     **options: Any,
 ) -> Results:
@@ -66,6 +69,10 @@ def run(
         results: The results folder; default: BENCH_RESULTS or `results`.
         cache: The cache of pixels and features; default: BENCH_CACHE.
         rerun: Whether stored cells are trained again.
+        on: Where cells train: "ray" starts Ray on this machine, "HOST:PORT" or "ray://HOST:PORT" is a
+            cluster; default: this machine without Ray.
+        cpus_per_job: CPUs that a task of Ray reserves.
+        gpus_per_job: GPUs that a task of Ray reserves.
         progress: Whether progress and messages are shown: on standard error, in a notebook below its cell.
         **options: Every other option of `bench run` that describes a grid, by its name with underscores:
             tune=16, label="COLUMN", shard="1/4", follow_links=True, keep_model=True, tasks=DIR,
@@ -95,7 +102,8 @@ def run(
     if own := [*_many(values.get("plugins")), *registered_here()]:
         values["plugins"] = list(dict.fromkeys(own))
     parsed = _parsed(None if experiment is None else str(experiment), values)
-    grid = grid_from({**parsed, "rerun": rerun})
+    where = {"on": on, "cpus_per_job": cpus_per_job, "gpus_per_job": gpus_per_job}
+    grid = grid_from({**parsed, "rerun": rerun, **where})
     reporter = _reporter(progress)
     done = run_grid(grid, reporter)
     for line in (done.failures(), *faults):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -38,6 +38,24 @@ SAVE_SECONDS = 15.0
 """How often an unfinished build saves its progress."""
 
 
+class Spread(Protocol):
+    """Passes of a backbone over images on other machines, or in other processes.
+
+    gpu: whether they compute on GPUs.
+    """
+
+    @property
+    def gpu(self) -> bool:
+        """Whether a pass runs on GPUs."""
+        ...
+
+    def outputs(
+        self, extraction: Extraction, positions: np.ndarray, view: int | None, mirrored: bool
+    ) -> Batches:
+        """Yield what `Extraction.outputs` yields, in the same order and with the same bits."""
+        ...
+
+
 def ensure_features(
     pixels: Pixels,
     info: BackboneInfo,
@@ -48,13 +66,15 @@ def ensure_features(
     progress: Progress = no_progress,
     reading: Reading = AS_EVER,
     precision: str = FLOAT32,
+    spread: Spread | None = None,
 ) -> Array:
     """Return the (n, d) float32 features of all images, read from the cache, computing them if need be.
 
     Rows of quarantined images are NaN. weights: `imagenet`, `random` (one fixed draw) or a path. preprocess:
     `backbone` or a mode of PREPROCESS. engine: `tensorflow` or `openvino`. reading: what is taken from the
     net; a mean of two images' features is made anew each time, of two files of the cache. precision: what the
-    net computes in, see `bench.backbones.precision.built_in`.
+    net computes in, see `bench.backbones.precision.built_in`. spread: where the net runs, None for this
+    process.
     Cached features need no import of TensorFlow. A folder is complete or absent; two processes compute the
     same one once; a killed build continues where it stopped. Damaged rows, found now or when read later, are
     computed again, and a line reports it.
@@ -63,7 +83,7 @@ def ensure_features(
     not finite.
     """
     how = pixels, info, weights, preprocess, engine, cache, progress, reading, precision
-    return Extraction(*how).features()
+    return Extraction(*how, spread=spread).features()
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +105,7 @@ class Extraction:
     precision: str = FLOAT32
     pooled: bool = True
     recipe: Recipe | None = None
+    spread: Spread | None = None
 
     def features(self, view: int | None = None) -> Array:
         """Return the features that the reading asks for: `rows`, or the mean with those of the mirror."""
@@ -138,7 +159,7 @@ class Extraction:
         elif self.engine == "tensorflow":
             # OpenVINO's device and precision are always the same.
             key |= {"precision": self.precision} if self.precision != FLOAT32 else {}
-            key |= {"device": "gpu"} if gpus() else {}
+            key |= {"device": "gpu"} if (self.spread.gpu if self.spread else gpus()) else {}
         if not self.reading.plain:
             key |= {"layers": list(self.reading.layers), "pool": self.reading.pool}
             key |= {"unit": True} if self.reading.unit else {}
@@ -181,14 +202,16 @@ class Extraction:
     def _build(self, folder: RowFolder, view: int | None, mirrored: bool) -> None:
         """Compute into a folder beside the target, continuing a killed build, then rename it."""
         part, began = folder.path.with_name(f"{folder.path.name}.part"), time.monotonic()
-        extract = self._extract
+        if self.spread is None:
+            # What cannot be built is said before anything is written.
+            _ = self._extract
         shape = (len(self.pixels), *self._row)
         shutil.rmtree(folder.path, ignore_errors=True)
         part.mkdir(exist_ok=True)
         folder.check_room(math.prod(shape) * 4)
         rows = Rows(part, shape, folder.key)
         try:
-            self._fill(rows, extract, folder.key, view, mirrored)
+            self._fill(rows, folder.key, view, mirrored)
         except BenchError:
             shutil.rmtree(part, ignore_errors=True)
             raise
@@ -210,14 +233,25 @@ class Extraction:
         if self._width_known:
             return (self.info.features,)
         size = self.pixels.size
+        some = np.flatnonzero(self.pixels.ok)[:1]
+        if self.spread is not None and len(some):
+            return next(iter(self.spread.outputs(self, some, None, False)))[1].shape[1:]
         return self._extract(np.zeros((batch_for(size), *size, 3), np.uint8)).shape[1:]
 
-    def _fill(
-        self, file: Rows, extract: Extract, key: Mapping[str, Any], view: int | None, mirrored: bool
-    ) -> None:
+    def outputs(self, positions: np.ndarray, view: int | None, mirrored: bool) -> Batches:
+        """Run the backbone here over the images at (m,) positions; yield (positions, rows) in their order."""
         from bench.backbones.engines import batch_for, run_engine
 
-        name, batch = self.info.name, batch_for(self.pixels.size)
+        batch = batch_for(self.pixels.size)
+        batches: Batches = self.pixels.batches(batch, positions)
+        if view is not None:
+            batches = ((rows, self._change(images, rows, view)) for rows, images in batches)
+        if mirrored:
+            batches = ((rows, mirror(images)) for rows, images in batches)
+        return run_engine(self._extract, batches, batch)
+
+    def _fill(self, file: Rows, key: Mapping[str, Any], view: int | None, mirrored: bool) -> None:
+        name = self.info.name
         good = np.flatnonzero(self.pixels.ok)
         what = f"{'features' if self.pooled else 'feature maps'} of {name}"
         if view is not None:
@@ -226,12 +260,11 @@ class Extraction:
             what = f"{what}, mirrored"
         done, saved = file.done, time.monotonic()
         self.progress(done, len(good), what)
-        batches: Batches = self.pixels.batches(batch, good[done:])
-        if view is not None:
-            batches = ((rows, self._change(images, rows, view)) for rows, images in batches)
-        if mirrored:
-            batches = ((rows, mirror(images)) for rows, images in batches)
-        for positions, features in run_engine(extract, batches, batch):
+        if self.spread is None:
+            outputs: Batches = self.outputs(good[done:], view, mirrored)
+        else:
+            outputs = self.spread.outputs(self, good[done:], view, mirrored)
+        for positions, features in outputs:
             finite = np.isfinite(features.reshape(len(features), -1)).all(axis=1)
             if not finite.all():
                 raise BenchError(

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bench.backbones.feature_cache import ensure_features
+from bench.backbones.feature_cache import Spread, ensure_features
 from bench.backbones.info import BackboneInfo
 from bench.backbones.registry import build_backbone, freeze, no_maps, preprocess, reading_of, weights_of
 from bench.backbones.vectors import features_for
@@ -63,7 +63,8 @@ class GivenFeatures:
 class FrozenInputs:
     """Outputs of one backbone on all images, each computed or read from the cache on request.
 
-    weights: as the user wrote it. setting: the protocol.
+    weights: as the user wrote it. setting: the protocol. spread: where the backbone runs, None for this
+    process.
     """
 
     pixels: Pixels
@@ -72,6 +73,7 @@ class FrozenInputs:
     setting: Mapping[str, Value]
     cache: Path
     progress: Progress
+    spread: Spread | None = None
 
     @cached_property
     def features(self) -> Array:
@@ -109,6 +111,7 @@ class FrozenInputs:
             "cache": self.cache,
             "progress": self.progress,
             "reading": reading_of(self.info, self.setting),
+            "spread": self.spread,
         }
 
 
@@ -180,12 +183,13 @@ def frozen_inputs(
     examples: Examples,
     cache: Path,
     progress: Progress,
+    spread: Spread | None = None,
 ) -> Inputs:
     """Return the outputs of a frozen backbone, or several joined ones; nothing is computed yet.
 
     weights: as the user wrote it, for all parts. setting: the protocol. Images are decoded for each size
-    that a part takes. Raises what `ensure_pixels` and `features_for` raise, and BenchError for a part that
-    reads titles.
+    that a part takes. spread: where backbones run, None for this process. Raises what `ensure_pixels` and
+    `features_for` raise, and BenchError for a part that reads titles.
     """
     made: list[Inputs] = []
     for info, own in zip(parts, weights_of(parts, weights), strict=True):
@@ -195,7 +199,7 @@ def frozen_inputs(
         if info.reads != "pixels":
             raise BenchError(f"{info.name} reads {info.reads}, and images are what is looked at here")
         pixels = pixels_for(info, setting, examples, cache, progress)
-        made.append(FrozenInputs(pixels, info, own, setting, cache, progress))
+        made.append(FrozenInputs(pixels, info, own, setting, cache, progress, spread))
     return made[0] if len(made) == 1 else JoinedInputs(made)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.backbones.feature_cache import Extraction
+from bench.backbones.feature_cache import Extraction, Spread
 from bench.backbones.info import AS_EVER, BackboneInfo, Reading
 from bench.backbones.precision import FLOAT32
 from bench.core.progress import Progress
@@ -25,6 +25,7 @@ def ensure_views(
     views: int,
     reading: Reading = AS_EVER,
     precision: str = FLOAT32,
+    spread: Spread | None = None,
 ) -> tuple[Array, ...]:
     """Return the (n, d) float32 features of `views` changed versions of every image, read from the cache.
 
@@ -33,7 +34,7 @@ def ensure_views(
     `bench.backbones.feature_cache.ensure_features`.
     """
     how = pixels, info, weights, preprocess, engine, cache, progress, reading, precision
-    extraction = Extraction(*how, recipe=recipe)
+    extraction = Extraction(*how, recipe=recipe, spread=spread)
     return tuple(extraction.features(number) for number in range(views))
 
 
@@ -46,10 +47,11 @@ def ensure_maps(
     cache: Path,
     progress: Progress,
     precision: str = FLOAT32,
+    spread: Spread | None = None,
 ) -> Array:
     """Return the (n, h, w, c) float32 maps that the backbone averages into features, read from the cache.
 
     For the rest, and the errors, see `bench.backbones.feature_cache.ensure_features`.
     """
     how = pixels, info, weights, preprocess, engine, cache, progress
-    return Extraction(*how, precision=precision, pooled=False).rows()
+    return Extraction(*how, precision=precision, pooled=False, spread=spread).rows()

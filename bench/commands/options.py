@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bench.core.cell import Value
     from bench.runs.plan import Request
     from bench.runs.shards import Shard
+    from bench.runs.where import Where
 
 FORMATS = ("table", "csv", "json", "md")
 SAMPLES = ("tiny", "small")
@@ -257,6 +258,19 @@ run_options = _stack(
 """Options of `bench run` that an experiment file has keys for."""
 
 
+where_options = _stack(
+    click.option(
+        "--on",
+        metavar="ray|HOST:PORT",
+        help="Run on Ray: ray starts one here; HOST:PORT, from a machine of a cluster; ray://HOST:PORT, from "
+        "outside.",
+    ),
+    click.option("--cpus-per-job", type=float, default=1, help="CPUs that a task of Ray reserves [1]."),
+    click.option("--gpus-per-job", type=float, default=0, help="GPUs that a task of Ray reserves [0]."),
+)
+"""Options of `bench run` without a key: a stranger's file must not send data to another machine."""
+
+
 def experiment_params() -> list[click.Parameter]:
     """Return the parameters of `run_options`, in their order."""
     return click.command("run")(run_options(lambda: None)).params
@@ -350,6 +364,15 @@ def shard_from(options: dict[str, Any]) -> Shard | None:
     from bench.runs.shards import parse_shard
 
     return parse_shard(options["shard"])
+
+
+def where_from(options: dict[str, Any]) -> Where | None:
+    """Return the cluster of `where_options`, or None. Raises BenchError for an address that is none."""
+    if options["on"] is None:
+        return None
+    from bench.runs.where import Where
+
+    return Where(options["on"], options["cpus_per_job"], options["gpus_per_job"])
 
 
 def data_folder(data: str | None, sample: str | None) -> Path | None:

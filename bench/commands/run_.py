@@ -20,6 +20,8 @@ from bench.commands.options import (
     request_from,
     run_options,
     shard_from,
+    where_from,
+    where_options,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 @experiment_argument
 @run_options
 @format_option
+@where_options
 @click.option("--rerun", is_flag=True, help="Train stored cells again, too.")
 @click.option("--quiet", is_flag=True, help="No tables: train and store only.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is done, and why.")
@@ -82,4 +85,5 @@ def grid_from(options: dict[str, Any]) -> Grid:
         options["rerun"],
         options["keep_model"],
         None if options["tensorboard"] is None else logs_dir(options["tensorboard"]),
+        where_from(options),
     )

@@ -24,6 +24,9 @@ PACKAGES = (
 )
 """Packages that can change a prediction; results record their versions."""
 
+THREADS = "BENCH_THREADS"
+"""Variable with the number of TensorFlow's threads, which a run on a cluster sets on its nodes."""
+
 XLA = "off"
 """Not used: it was measured and is slower on CPUs (docs/benchmarks.md)."""
 
@@ -35,7 +38,7 @@ def quiet() -> None:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     # The order of sums in gradients depends on the number of threads. The default, the cores this process may
     # use, would change the bits under taskset, a batch system or the user's own variable.
-    os.environ["TF_NUM_INTRAOP_THREADS"] = str(os.cpu_count() or 1)
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ.get(THREADS) or str(os.cpu_count() or 1)
 
 
 def record(precision: str = "float32") -> dict[str, Any]:

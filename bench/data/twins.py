@@ -36,7 +36,7 @@ def ensure_twins(examples: Examples, cache: Path, progress: Progress = no_progre
     `near_twins` compares one image of each content. The result is cached in a file, replaced atomically, and
     computed again if the file is damaged or could not be written. Raises as `ensure_pixels` does.
     """
-    path = _file(examples, cache)
+    path = twins_file(examples, cache)
     hashes = examples.images.content_hashes()
     found = _load(path, len(hashes))
     if found is None:
@@ -50,10 +50,11 @@ def ensure_twins(examples: Examples, cache: Path, progress: Progress = no_progre
 
 def form_wanted(examples: Examples, cache: Path) -> tuple[Form, ...]:
     """Return the form that `ensure_twins` will want the images in, none where it has been there before."""
-    return () if _file(examples, cache).exists() else (FORM,)
+    return () if twins_file(examples, cache).exists() else (FORM,)
 
 
-def _file(examples: Examples, cache: Path) -> Path:
+def twins_file(examples: Examples, cache: Path) -> Path:
+    """Return the file of a data set's near duplicates, there or not."""
     whole = [TWINS_VERSION, examples.source, examples.fingerprint, SIDE]
     key = hashlib.sha256(canonical_json(whole).encode("ascii")).hexdigest()[:16]
     return cache / FOLDER / f"{key}.bin"

@@ -22,6 +22,7 @@ from bench.store.write import Store
 if TYPE_CHECKING:
     import numpy as np
 
+    from bench.backbones.feature_cache import Spread
     from bench.data.rehearsal import Rehearsal
 
 Emit = Callable[..., None]
@@ -34,7 +35,8 @@ CHECKPOINTS = "checkpoints"
 class Context:
     """Task, data, folders, and the receiver of events.
 
-    emit(kind, **fields) reports an event. keep: whether models are kept.
+    emit(kind, **fields) reports an event. keep: whether models are kept. spread: where frozen backbones run,
+    None for this process. node: this machine's name in a cluster, "" outside of one.
     """
 
     card: TaskCard
@@ -44,6 +46,8 @@ class Context:
     command: str
     emit: Emit
     keep: bool = False
+    spread: Spread | None = None
+    node: str = ""
 
     @cached_property
     def store(self) -> Store:
@@ -52,7 +56,8 @@ class Context:
 
     def environment_of(self, cell: Cell) -> dict[str, Any]:
         """Return the record of the environment that is stored with a cell."""
-        return {**self._environment, "precision": str(cell.setting["precision"])}
+        found = {**self._environment, "precision": str(cell.setting["precision"])}
+        return {**found, "node": self.node} if self.node else found
 
     @cached_property
     def _environment(self) -> dict[str, Any]:

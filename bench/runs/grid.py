@@ -24,6 +24,7 @@ from bench.core.plural import counted
 from bench.data.examples import Examples
 from bench.runs.plan import Plan, Request, make_plan, open_task
 from bench.runs.shards import Shard, own_shard
+from bench.runs.where import Where, check_where
 from bench.store.experiment_file import store_experiment
 from bench.store.read import MODEL, Stored
 from bench.store.write import Store
@@ -64,7 +65,7 @@ class Grid:
 
     tasks: folders of task cards. command: the command line that runs it, stored with each cell. experiment:
     its options by key, stored beside the cells. rerun: train stored cells again. keep_model: store models.
-    logs: a folder for TensorBoard logs.
+    logs: a folder for TensorBoard logs. where: a cluster to run on, None for this machine.
     """
 
     request: Request
@@ -77,6 +78,7 @@ class Grid:
     rerun: bool = False
     keep_model: bool = False
     logs: Path | None = None
+    where: Where | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,8 @@ def run_grid(grid: Grid, reporter: Reporter) -> Outcome:
     Raises BenchError for a request that cannot be planned, NothingMeasured if no combination can run.
     """
     say = reporter.say
+    if grid.where is not None:
+        check_where(grid.where)
     card, examples = open_task(grid.request, grid.tasks, grid.cache, say)
     if grid.request.data is None:
         say(
@@ -190,7 +194,7 @@ def _train(grid: Grid, plan: Plan, store: Store, reporter: Reporter) -> tuple[Ce
         say(f"{len(missing)} of {of} to train, {backbones}")
         store_experiment(store.root, task, grid.experiment)
         orders = launch.Orders(
-            grid.request, grid.tasks, grid.cache, store.root, grid.command, grid.keep_model
+            grid.request, grid.tasks, grid.cache, store.root, grid.command, grid.keep_model, where=grid.where
         )
         began, failed = time.monotonic(), set[str]()
         with reporter.display(len(missing)) as display:

@@ -10,7 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
@@ -21,6 +21,7 @@ from bench.core.errors import BenchError
 from bench.core.paths import library_files
 from bench.core.predictions import CellResult
 from bench.runs.plan import Plan, Request
+from bench.runs.where import Where
 from bench.store.write import Store, failed
 
 Event = dict[str, Any]
@@ -38,7 +39,9 @@ main()
 class Orders:
     """A worker's order beside its cells: the request and the folders of tasks, cache and results.
 
-    keep: whether trained models are kept. halved: whether to hold half as much in memory at a time.
+    keep: whether trained models are kept. halved: whether to hold half as much in memory at a time. where:
+    the cluster to run on. On a node of one, examples is the file of the data that was sent, and node the
+    node's name.
     """
 
     request: Request
@@ -48,6 +51,9 @@ class Orders:
     command: str
     keep: bool = False
     halved: bool = False
+    where: Where | None = None
+    examples: Path | None = None
+    node: str = ""
 
     def text(self, cells: Sequence[Cell]) -> str:
         """Return the order for these cells as JSON."""
@@ -60,6 +66,9 @@ class Orders:
                 "command": self.command,
                 "keep": self.keep,
                 "halved": self.halved,
+                "where": None if self.where is None else asdict(self.where),
+                "examples": None if self.examples is None else str(self.examples),
+                "node": self.node,
                 "cells": [cell.id for cell in cells],
             }
         )

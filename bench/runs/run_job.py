@@ -31,9 +31,9 @@ def run_job(context: Context, job: Job) -> None:
     """
     began = time.monotonic()
     try:
-        pixels = _pixels(context, job)
+        pixels = prepare_pixels(context, job)
         context.look_for_twins()
-        inputs = _inputs(context, job)
+        inputs = prepare_inputs(context, job)
         if inputs is not None:
             _ = inputs.features
     except StoreError:
@@ -57,7 +57,7 @@ def _sharing(cells: Sequence[Cell]) -> list[list[Cell]]:
     return list(parts.values())
 
 
-def _pixels(context: Context, job: Job) -> Pixels:
+def prepare_pixels(context: Context, job: Job) -> Pixels:
     """Return the images as the backbone takes them, or the first part of a joined one.
 
     Images are decoded once for all parts and the search for near duplicates.
@@ -68,7 +68,7 @@ def _pixels(context: Context, job: Job) -> Pixels:
     return pixels_for(parts[0], setting, context.examples, context.cache, context.progress, also)
 
 
-def _inputs(context: Context, job: Job) -> Inputs | None:
+def prepare_inputs(context: Context, job: Job) -> Inputs | None:
     """Return the outputs of frozen backbones; None where all read titles, or nothing is frozen."""
     parts, setting = job.parts, job.cells[0].setting
     pairs = zip(parts, weights_of(parts, job.weights), strict=True)
@@ -77,7 +77,7 @@ def _inputs(context: Context, job: Job) -> Inputs | None:
         return None
     own = JOIN.join(weights for _, weights in looking)
     given = [info for info, _ in looking], own, setting, context.examples, context.cache, context.progress
-    return frozen_inputs(*given)
+    return frozen_inputs(*given, context.spread)
 
 
 def _run_stage(work: StageWork, shared: Mapping[str, float], nets: Nets) -> None:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import sys
 import traceback
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from bench.core import plugins
 from bench.core.errors import BenchError, in_one_line
 from bench.core.logged_warnings import send_warnings
 from bench.core.memory_limits import used_up
+from bench.data.examples import Examples
+from bench.data.task_card import TaskCard
 from bench.runs.plan import Request, make_plan, open_task
 
 
@@ -54,7 +58,7 @@ def _end_with_parent() -> None:
 
 
 def run_order(order: dict[str, Any], emit: Any) -> None:
-    """Plan the order's request again, keep the cells it names, and run them job by job.
+    """Plan the order's request again, keep the cells it names, and run them job by job, here or on Ray.
 
     Raises BenchError when the plan no longer holds a named cell: the data changed in between.
     """
@@ -67,7 +71,7 @@ def run_order(order: dict[str, Any], emit: Any) -> None:
         memory_limits.halve()
     request = Request.from_json(order["request"])
     cache = Path(order["cache"])
-    card, examples = open_task(request, [Path(folder) for folder in order["tasks"]], cache)
+    card, examples = _opened(order, request, cache)
     plan = make_plan(card, request, examples)
     wanted = set(order["cells"])
     if not wanted <= {cell.id for cell in plan.cells}:
@@ -75,11 +79,28 @@ def run_order(order: dict[str, Any], emit: Any) -> None:
             "the data or a plug-in changed while the run was being planned; run the same command again"
         )
     results, keep = Path(order["results"]), bool(order["keep"])
-    context = Context(card, examples, cache, results, order["command"], emit, keep)
-    for job in plan.jobs:
-        mine = job.only(wanted)
-        if mine.cells:
-            run_job(context, mine)
+    context = Context(card, examples, cache, results, order["command"], emit, keep, node=order["node"])
+    jobs = [mine for job in plan.jobs if (mine := job.only(wanted)).cells]
+    if order["where"] is not None:
+        from bench.runs.cluster.jobs import run_jobs
+        from bench.runs.cluster.ray_pool import ray_pool
+        from bench.runs.where import Where
+
+        with ray_pool(Where(**order["where"]), emit) as pool:
+            run_jobs(context, request, jobs, pool)
+        return
+    for job in jobs:
+        run_job(context, job)
+
+
+def _opened(order: dict[str, Any], request: Request, cache: Path) -> tuple[TaskCard, Examples]:
+    """Open the task's data, or read the examples that another machine has sent."""
+    if order["examples"] is None:
+        return open_task(request, [Path(folder) for folder in order["tasks"]], cache)
+    for place in request.plugins:
+        plugins.load(place)
+    card, examples = pickle.loads(Path(order["examples"]).read_bytes())
+    return card, examples
 
 
 if __name__ == "__main__":

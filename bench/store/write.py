@@ -116,13 +116,31 @@ class Store:
         A failed cell never replaces a measured one, even a damaged one. Raises StoreError (one line: no
         space, not writable); the older folder then stays.
         """
-        target = cell_dir(self.root, result.cell)
-        before = self.find(result.cell)
+
+        def fill(work: Path) -> None:
+            write_cell(work, result, parts, trained, model)
+
+        return self._put(result.cell, result.status == "ok", fill)
+
+    def take(self, cell: Cell, files: Mapping[str, bytes], ok: bool) -> Path:
+        """Store a cell that another machine has committed, as `commit` does.
+
+        files: those of its folder, by name. ok: whether it is measured.
+        """
+
+        def fill(work: Path) -> None:
+            for name, content in files.items():
+                (work / name).write_bytes(content)
+
+        return self._put(cell, ok, fill)
+
+    def _put(self, cell: Cell, ok: bool, fill: Callable[[Path], object]) -> Path:
+        target = cell_dir(self.root, cell)
+        before = self.find(cell)
         # A damaged cell with predictions was measured; someone may still rescue them.
         measured = before.ok if before is not None else (target / PREDICTIONS).exists()
-        if measured and result.status != "ok":
-            return target
-        self.write(target, lambda work: write_cell(work, result, parts, trained, model))
+        if ok or not measured:
+            self.write(target, fill)
         return target
 
     def write(self, target: Path, fill: Callable[[Path], object]) -> None:

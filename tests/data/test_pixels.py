@@ -35,7 +35,7 @@ from bench.data.images import resize
 from bench.data.kaggle import open_kaggle
 from bench.data.pixels import Pixels, ensure_pixels
 from bench.data.twins import ensure_twins, form_wanted
-from bench.runs.run_job import _pixels
+from bench.runs.run_job import prepare_pixels
 from tests.data.folders import encoded, kaggle_folder, picture, png_header_only, row
 
 SIZE = (12, 10)
@@ -129,7 +129,7 @@ def test_a_run_decodes_for_all_that_will_ask(tmp_path: Path) -> None:
     setting = {**defaults(), "input_size": "native"}
     cell = SimpleNamespace(setting=setting)
     context = SimpleNamespace(examples=examples, cache=tmp_path, progress=no_progress)
-    _pixels(context, SimpleNamespace(parts=parts_of("lenet+hog+tfidf"), cells=[cell]))  # type: ignore[arg-type]
+    prepare_pixels(context, SimpleNamespace(parts=parts_of("lenet+hog+tfidf"), cells=[cell]))  # type: ignore[arg-type]
     ensure_twins(examples, tmp_path)
     pixels_for(get_backbone("hog"), setting, examples, tmp_path, no_progress)
     assert sorted(images.reads) == list(range(30))

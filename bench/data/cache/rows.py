@@ -144,6 +144,11 @@ class CheckedRows:
         self.shape, self.dtype = file.layout.shape, np.dtype(file.layout.dtype)
 
     @property
+    def file(self) -> RowFile:
+        """The file that rows are read from now."""
+        return self._file
+
+    @property
     def ndim(self) -> int:
         """Number of dimensions."""
         return len(self.shape)

@@ -1,0 +1,80 @@
+"""A frozen backbone's pass over the images in blocks, which the processes of a cluster compute."""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.backbones.engines import batch_for
+from bench.backbones.feature_cache import Extraction
+from bench.core.errors import BenchError
+from bench.core.progress import no_progress
+from bench.runs.cluster.node import MISSING, Pass, Setup, features_of, sent_pixels
+from bench.runs.cluster.pool import Lost, Pool, Ref
+
+BATCHES = 8
+"""Batches in a block: a few seconds of a core's work, and at most some 20 MB of images to send."""
+
+AHEAD = 3
+"""Blocks in the cluster at a time for each process: one at work, the others waiting."""
+
+
+class Blocks:
+    """Passes of backbones over the processes of a pool; a `bench.backbones.feature_cache.Spread`.
+
+    Processes read the images from the cache by its path. Once one of them cannot, blocks are sent with their
+    images.
+    """
+
+    def __init__(self, pool: Pool, setup: Setup) -> None:
+        self.pool, self.setup, self.sending = pool, setup, False
+
+    @property
+    def gpu(self) -> bool:
+        """Whether a pass runs on GPUs."""
+        return self.pool.gpu
+
+    def outputs(
+        self, extraction: Extraction, positions: np.ndarray, view: int | None, mirrored: bool
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield (positions, rows), block by block in the order of the positions.
+
+        Blocks are whole batches of the one pass, so that an image shares its batch with the same others as on
+        one machine. Raises BenchError for a block that ends every process that computes it.
+        """
+        key, pixels = extraction.key(view, mirrored), extraction.pixels
+        bare = replace(extraction, pixels=None, progress=no_progress, spread=None, cache=Path())  # type: ignore[arg-type]
+        work = self.pool.put(Pass(uuid.uuid4().hex, self.setup, bare, sent_pixels(pixels)))
+
+        def submit(rows: np.ndarray) -> Ref:
+            images = self.pool.put(pixels.read(rows)) if self.sending else None
+            return self.pool.submit(features_of, work, key, rows, view, mirrored, images)
+
+        step = batch_for(pixels.size) * BATCHES
+        left = deque(positions[start : start + step] for start in range(0, len(positions), step))
+        running: deque[tuple[np.ndarray, Ref]] = deque()
+        while left or running:
+            while left and len(running) < AHEAD * self.pool.size:
+                rows = left.popleft()
+                running.append((rows, submit(rows)))
+            rows, ref = running.popleft()
+            found = self._result(ref, rows)
+            if isinstance(found, str) and found == MISSING:
+                self.sending = True
+                running.appendleft((rows, submit(rows)))
+            else:
+                yield rows, found
+
+    def _result(self, ref: Ref, rows: np.ndarray) -> Any:
+        try:
+            return self.pool.result(ref)
+        except Lost as why:
+            raise BenchError(
+                f"images {rows[0]} to {rows[-1]} (counted from 0) end every process that looks at them: {why}"
+            ) from None

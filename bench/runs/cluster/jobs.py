@@ -1,0 +1,143 @@
+"""Jobs of a run on a cluster: this process orders, assembles and stores; nodes compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+
+import numpy as np
+
+from bench.backbones.inputs import form_for
+from bench.backbones.outside import split_names
+from bench.backbones.registry import weights_of
+from bench.core import plugins
+from bench.core.cell import Cell
+from bench.data.twins import twins_file
+from bench.runs.cluster.blocks import Blocks
+from bench.runs.cluster.node import MISSING, Elsewhere, NetWork, Setup, sent_pixels, train
+from bench.runs.cluster.pool import Lost, Pool, Ref
+from bench.runs.cluster.setup import Weights, needed, versions
+from bench.runs.commit import fail
+from bench.runs.context import Context
+from bench.runs.plan import Job, Request
+from bench.runs.run_job import prepare_inputs, prepare_pixels, run_job
+
+SENT = 2**26
+"""Bytes of images in a block that is sent to a node which trains nets."""
+
+
+def run_jobs(context: Context, request: Request, jobs: Sequence[Job], pool: Pool) -> None:
+    """Run every cell of the jobs and commit each, as `bench.runs.run_job.run_job` does on one machine.
+
+    Frozen backbones pass over the images on the nodes, and their features come into this machine's cache;
+    their heads, which train together in seconds, train here, while the nodes go on with the next backbone.
+    Whole nets train on the nodes. Raises what `run_job` raises, and BenchError for what stops the cluster.
+    """
+    blocks = Blocks(pool, _setup(context, request, jobs))
+    here = replace(context, spread=blocks, node=pool.name)
+    frozen = [job for job in jobs if job.regime == "frozen"]
+    nets = [job for job in jobs if job.regime != "frozen"]
+    with ThreadPoolExecutor(1) as ahead:
+        try:
+            ready = [ahead.submit(_compute, here, job) for job in frozen]
+            trained = [ahead.submit(_train_nets, here, request, nets, pool, blocks)] if nets else []
+            for job, done in zip(frozen, ready, strict=True):
+                _end(done)
+                run_job(here, job)
+            for done in trained:
+                done.result()
+        except BaseException:
+            ahead.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _end(done: Future[None]) -> None:
+    """Wait until features are computed; what went wrong is found again, and stored, when the job is run."""
+    wait([done])
+
+
+def _compute(context: Context, job: Job) -> None:
+    prepare_pixels(context, job)
+    inputs = prepare_inputs(context, job)
+    if inputs is not None:
+        _ = inputs.features
+
+
+def _setup(context: Context, request: Request, jobs: Sequence[Job]) -> Setup:
+    named = [
+        name for text in request.backbones for one in split_names(text, ",") for name in split_names(one, "+")
+    ]
+    weights: list[Weights] = []
+    for job in jobs:
+        for info, own in zip(job.parts, weights_of(job.parts, job.weights), strict=True):
+            if info.is_net:
+                weights.append((info, own, form_for(info, job.cells[0].setting).size))
+    places = tuple(dict.fromkeys((*request.plugins, *plugins.registered_here())))
+    return Setup(versions(), needed(places, named, weights), context.cache)
+
+
+def _train_nets(context: Context, request: Request, jobs: Sequence[Job], pool: Pool, blocks: Blocks) -> None:
+    """Train whole nets on the nodes, and store the cells of each as they come."""
+    cells = {cell.id: cell for job in jobs for cell in job.cells}
+    waiting: dict[Ref, tuple[_Net, list[str]]] = {}
+    for job in jobs:
+        net = _Net(context, request, job, pool, blocks)
+        for ids in _units(job):
+            waiting[net.submit(ids)] = net, ids
+    while waiting:
+        ref = pool.first(list(waiting))
+        net, ids = waiting.pop(ref)
+        try:
+            found = pool.result(ref)
+        except Lost as why:
+            fail(context, [cells[cell_id] for cell_id in ids], str(why))
+            continue
+        if found == MISSING:
+            waiting[net.send(ids)] = net, ids
+            continue
+        for event, files in found:
+            context.store.take(cells[event["id"]], files, event["status"] == "ok")
+            context.emit("cell", **{key: value for key, value in event.items() if key != "event"})
+
+
+class _Net:
+    """Orders for nets of one backbone."""
+
+    def __init__(self, context: Context, request: Request, job: Job, pool: Pool, blocks: Blocks) -> None:
+        self.pool, self.blocks = pool, blocks
+        self.pixels = prepare_pixels(context, job)
+        _ = context.near
+        examples = replace(context.examples, images=Elsewhere(context.examples.images.content_hashes()))
+        place = twins_file(context.examples, context.cache)
+        twins = (str(place.relative_to(context.cache)), place.read_bytes()) if place.exists() else None
+        sent = sent_pixels(self.pixels)
+        self.work = pool.put(
+            NetWork(blocks.setup, request, context.card, examples, sent, twins, context.command, context.keep)
+        )
+        self.images: list[Ref] | None = None
+
+    def submit(self, ids: Sequence[str]) -> Ref:
+        """Order cells of a node that reads the images by path, unless it is known that one cannot."""
+        return self.send(ids) if self.blocks.sending else self.pool.submit(train, self.work, ids, None)
+
+    def send(self, ids: Sequence[str]) -> Ref:
+        """Order cells and send the images, which all orders share."""
+        self.blocks.sending = True
+        if self.images is None:
+            step = max(1, SENT // max(1, self.pixels.rows.file.layout.step))
+            every = np.arange(len(self.pixels))
+            self.images = [
+                self.pool.put(self.pixels.read(every[start : start + step]))
+                for start in range(0, len(every), step)
+            ]
+        return self.pool.submit(train, self.work, ids, self.images)
+
+
+def _units(job: Job) -> Iterator[list[str]]:
+    """Yield the ids of cells that stay together: stages of one method and seed can build on each other."""
+    units: dict[tuple[str, int], list[Cell]] = {}
+    for cell in job.cells:
+        units.setdefault((cell.method.text, cell.seed), []).append(cell)
+    for cells in units.values():
+        yield [cell.id for cell in cells]
