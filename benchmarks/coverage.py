@@ -23,8 +23,8 @@ from bench.compare.baselines.find import load_baseline
 from bench.compare.estimates import Contrast, Source, estimated
 from bench.compare.paired_bootstrap import PairedBootstrap
 from bench.compare.pairing import Items
+from bench.kinds.verification.people_bootstrap import People, PeopleDraws
 from bench.metrics import bootstrap, intervals
-from bench.metrics.people_bootstrap import People, PeopleDraws
 from bench.metrics.rank_sums import attribute_areas
 
 BASELINES = Path(__file__).resolve().parent.parent / "baselines"

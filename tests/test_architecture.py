@@ -45,15 +45,18 @@ KNOW_NO_KIND = sorted({*table()} - {"kinds", "testing"})
 def asks(source: str) -> list[str]:
     """Return the lines of a module that ask which kind a task is.
 
-    That is a kind's name anywhere but in a declaration (`kinds=...`), and what only one kind has and is
-    therefore looked at to tell them apart: attributes' cells, facts of pairs, a label column.
+    That is a kind's name in any text but a declaration (`kinds=...`), a docstring or a module's path, and
+    what only one kind has and is therefore looked at to tell them apart: attributes' cells, facts of pairs, a
+    label column, the shape of labels.
     """
     found: list[ast.AST] = []
     tree = ast.parse(source)
     declared = {id(part) for node in ast.walk(tree) if declares(node) for part in ast.walk(node)}
     for node in ast.walk(tree):
         match node:
-            case ast.Constant(value=str(name)) if name in KINDS and id(node) not in declared:
+            case ast.Constant(value=str(text)) if NAMED.search(text) and id(node) not in declared:
+                found.append(node)
+            case ast.Call(func=ast.Name(id="isinstance"), args=[ast.Name(id="labels" | "y" | "truth"), _]):
                 found.append(node)
             case ast.Attribute(value=ast.Name(id="truth") | ast.Attribute(attr="truth"), attr="ndim"):
                 found.append(node)
@@ -66,10 +69,19 @@ def asks(source: str) -> list[str]:
     return [ast.unparse(node).splitlines()[0] for node in found]
 
 
+NAMED = re.compile(rf"(?<![\w.])({'|'.join(KINDS)})(?![\w:])")
+"""A kind's name as a word."""
+
+
 def declares(node: ast.AST) -> bool:
-    """Tell whether a node says which kinds something is for: `kinds=...`, `means=...`, `kinds: ... = ...`."""
+    """Tell whether a node says which kinds something is for, or is a docstring or a citation.
+
+    `kinds=...`, `means=...`, `kinds: ... = ...`.
+    """
     match node:
-        case ast.keyword(arg="kinds" | "means" | "small" | "on_request"):
+        case ast.keyword(arg="kinds" | "means" | "small" | "on_request" | "paper"):
+            return True
+        case ast.Expr(value=ast.Constant()):
             return True
         case ast.AnnAssign(target=ast.Name(id="kinds" | "KINDS")):
             return True
@@ -84,6 +96,8 @@ def declares(node: ast.AST) -> bool:
         "x = card.kind == 'verification'",
         "x = kind in ('multiclass', 'multilabel')",
         "x = {'multiclass': 1}[kind]",
+        "fail(f'{name} is for multiclass tasks, not {kind}')",
+        "x = 1 if isinstance(labels, np.ndarray) else 2",
         "x = split.truth.ndim > 1",
         "x = truth.ndim == 1",
         "x = pred.pairs is not None",
@@ -95,6 +109,7 @@ def declares(node: ast.AST) -> bool:
 def test_a_line_that_asks_which_kind_is_found(line: str) -> None:
     assert len(asks(line)) >= 1
     assert not asks("x = MetricInfo('accuracy', kinds=('verification',))\nx = get_kind(card.kind).metrics")
+    assert not asks('"""As multiclass tasks have."""\nx = \'.synthetic.multilabel:multilabel_sample\'')
 
 
 @pytest.mark.parametrize("package", KNOW_NO_KIND)

@@ -183,7 +183,8 @@ def _opened(
     from bench.commands.progress import Progress
     from bench.core.errors import DataError
     from bench.core.paths import cache_dir, search_path
-    from bench.core.protocol import check_together, resolve
+    from bench.core.protocol import resolve
+    from bench.core.protocol_checks import check_together
     from bench.data.labels import Parts
     from bench.data.near_duplicates import SIDE
     from bench.data.pixels import ensure_pixels

@@ -118,18 +118,16 @@ def _commands(
 def _print_tables(found: Sequence[Stored], published: Baseline | None, fmt: str, problems: list[str]) -> None:
     from bench.compare.warnings import warnings
     from bench.report.cell_tables import class_table
-    from bench.report.imputation import imputation_table
     from bench.report.result_tables import best_setting, grid_table
     from bench.store.read import readable_cells
     from bench.store.settings import kind_of
 
     measured = [stored for stored in found if stored.ok]
     records = [stored.record for stored in found]
-    selection = kind_of(records[0]).selection
+    kind = kind_of(records[0])
+    selection = kind.selection
     grid, warned = grid_table(records, selection), warnings(measured)
-    tables = [replace(grid, notes=(*grid.notes, *warned))]
-    if (imputed := imputation_table(records)) is not None:
-        tables.append(imputed)
+    tables = [replace(grid, notes=(*grid.notes, *warned)), *kind.tables.extra_tables(records)]
     whole = fmt in ("csv", "json")
     # Machine-readable formats have no notes.
     problems = [*(warned if whole else ()), *problems]

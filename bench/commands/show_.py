@@ -24,8 +24,7 @@ def command(cell: str, results: str | None, fmt: str) -> int:
     """
     from bench.commands.loading import report_problems, results_root
     from bench.core.kind import get_kind
-    from bench.report.cell_tables import IMPUTED, cell_tables
-    from bench.report.imputation import hidden_table
+    from bench.report.cell_tables import cell_tables
     from bench.store.origin import origin_of
 
     stored = find(Store(results_root(results)), cell)
@@ -41,9 +40,8 @@ def command(cell: str, results: str | None, fmt: str) -> int:
     whole = fmt in ("csv", "json")
     known = {"answer": stored.answer, "origin": origin_of(stored.folder), "per_class": rows["per_class"]}
     tables = [*cell_tables({**stored.record, **known}, rows["history"], whole, rows["trials"])]
-    if IMPUTED in stored.record["metrics"]:
-        kind = get_kind(stored.record["cell"]["kind"])
-        tables.append(hidden_table(kind.metrics.per_class(stored.predictions(IMPUTED))))
+    if stored.record["metrics"]:
+        tables += get_kind(stored.record["cell"]["kind"]).tables.extra_tables_of(stored)
     show_tables(tables, fmt)
     return EXIT_SOME_FAILED if problems else EXIT_DONE
 

@@ -154,13 +154,13 @@ def _signal(cells: Sequence[Stored], reassuring: bool) -> list[str]:
         found = stored.record.get("checks", {}).get("signal")
         if isinstance(found, Mapping) and (reassuring or not _all_carry_signal(found)):
             key = cell["stage"], cell["backbone"]
-            noun = get_kind(cell["kind"]).columns.classes[0].title
-            lines[key] = f"signal in {cell['stage']}, {cell['backbone']}: {_signal_found(found, noun)}"
+            kind = get_kind(cell["kind"])
+            lines[key] = f"signal in {cell['stage']}, {cell['backbone']}: {_signal_found(found, kind)}"
     return list(lines.values())
 
 
 def _carrying(found: Mapping[str, Any]) -> dict[str, float]:
-    """Return the classes or attributes that carry signal, with their q. Pairs of photos have neither."""
+    """Return the classes or attributes that carry signal, with their q; none where all are tested as one."""
     from bench.metrics.intervals import benjamini_hochberg
 
     named = found["attributes"]
@@ -173,11 +173,9 @@ def _all_carry_signal(found: Mapping[str, Any]) -> bool:
     return bool(found["p"] <= ALPHA and len(_carrying(found)) == len(found["attributes"]))
 
 
-def _signal_found(found: Mapping[str, Any], noun: str) -> str:
-    """Describe a permutation test; classes or attributes with signal are named with their q.
-
-    Pairs of photos have neither and are tested as a whole.
-    """
+def _signal_found(found: Mapping[str, Any], kind: Kind) -> str:
+    """Describe a permutation test; classes or attributes with signal are named with their q."""
+    noun, (present, absent) = kind.columns.classes[0].title, kind.nouns.signal
     score = (
         f"features predict the labels with AUC {found['auc']:.3f} out of fold, shuffled labels with "
         f"{found['chance_mean']:.3f} (95% of {found['permutations']} below {found['chance_high']:.3f}), "
@@ -185,12 +183,7 @@ def _signal_found(found: Mapping[str, Any], noun: str) -> str:
     )
     named = found["attributes"]
     if not named:
-        verdict = (
-            "pairs of one person score higher"
-            if found["p"] <= ALPHA
-            else "pairs of one person score no higher than others"
-        )
-        return f"{score}: {verdict}"
+        return f"{score}: {present if found['p'] <= ALPHA else absent}"
     above = [f"{name} (q = {q:.3f})" for name, q in _carrying(found).items()]
     if not above and found["p"] > ALPHA:
         return f"{score}: no {noun} can be predicted from these features"

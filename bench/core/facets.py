@@ -179,6 +179,7 @@ class Tables(Protocol):
     """Rows and notes of tables of results. Imports nothing heavy.
 
     published_note, paired_note: notes on intervals below comparisons with published numbers and paired runs.
+    extra_splits: splits of predictions beside `val` and `test`, with a note on each.
     """
 
     @property
@@ -189,6 +190,19 @@ class Tables(Protocol):
     @property
     def paired_note(self) -> str:
         """See the class."""
+        ...
+
+    @property
+    def extra_splits(self) -> Mapping[str, str]:
+        """See the class."""
+        ...
+
+    def extra_tables(self, records: Sequence[Mapping[str, Any]]) -> list[Table]:
+        """Return tables of stored cells' extra splits, mean over seeds."""
+        ...
+
+    def extra_tables_of(self, stored: Any) -> list[Table]:
+        """Return tables of the extra splits of one cell, `bench.store.read.Stored`."""
         ...
 
     def shown(self, rows: Sequence[Mapping[str, Any]], whole: bool) -> Sequence[Mapping[str, Any]]:

@@ -63,7 +63,7 @@ class Nouns:
     resampled: the units that intervals resample, in the plural. no_confusion: () for a kind with confusion
     tables, else two clauses for the error message: why its tasks have none, and what to use instead. leaked:
     the end of a sentence about the number of leaked test items. cure: a clause on how to leave them out, or
-    "".
+    "". signal: where features are tested as a whole and not by label, what is said with signal and without.
     """
 
     item: str
@@ -73,6 +73,7 @@ class Nouns:
     no_confusion: tuple[str, str] | tuple[()] = ()
     leaked: str = "test images are also in train"
     cure: str = "--set duplicates=drop leaves them out"
+    signal: tuple[str, str] = ("features carry signal", "features carry no signal")
 
 
 class Kind(Protocol):

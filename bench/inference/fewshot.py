@@ -21,7 +21,8 @@ from bench.core.cell import Value, finite
 from bench.core.errors import BenchError, DataError, nearest
 from bench.core.kind import get_kind
 from bench.core.progress import Progress
-from bench.core.protocol import check_together, resolve
+from bench.core.protocol import resolve
+from bench.core.protocol_checks import check_together
 from bench.core.stage_values import NAMED
 from bench.core.table import Column, Table
 from bench.data.labels import Parts

@@ -36,7 +36,8 @@ def judge(
     from bench.backbones.inputs import frozen_inputs, pixels_for
     from bench.backbones.names import parts_of
     from bench.backbones.registry import problem_with
-    from bench.core.protocol import check_together, resolve
+    from bench.core.protocol import resolve
+    from bench.core.protocol_checks import check_together
     from bench.methods.clean_labels import find_suspects
     from bench.methods.prices import odd_prices
 

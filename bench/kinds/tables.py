@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from bench.core.kind import Average, Kind
 from bench.core.plural import counted
 from bench.core.predictions import Predictions
+from bench.core.table import Table
 
 
 class ClassTables:
@@ -15,6 +17,8 @@ class ClassTables:
 
     unscored = "Classes without a test image"
     """Noun for classes without test items, at the start of a note."""
+
+    extra_splits: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, kind: Kind) -> None:
         self.columns = kind.columns
@@ -35,6 +39,14 @@ class ClassTables:
             "McNemar's for hits of one seed, else Student's. "
             "A class needs q <= .05 as well (Benjamini-Hochberg)."
         )
+
+    def extra_tables(self, records: Sequence[Mapping[str, Any]]) -> list[Table]:
+        """Return nothing."""
+        return []
+
+    def extra_tables_of(self, stored: Any) -> list[Table]:
+        """Return nothing."""
+        return []
 
     def shown(self, rows: Sequence[Mapping[str, Any]], whole: bool) -> Sequence[Mapping[str, Any]]:
         """Return all rows."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from bench.compare.paired_bootstrap import PairedBootstrap
 from bench.compare.warnings import warnings
-from bench.report.imputation import imputation_table
 from bench.report.page import Block, Points, Section, Words
+from bench.store.settings import kind_of
 from bench.store.write import Stored
 
 TITLE = "Data warnings"
@@ -49,6 +49,4 @@ def _blocks(cells: Sequence[Stored], found: Sequence[PairedBootstrap]) -> list[B
     blocks.append(Points(lines) if lines else Words("None found."))
     if "signal" not in done:
         blocks.append(Words("No cell has a stored permutation test of its labels."))
-    if (imputed := imputation_table(records)) is not None:
-        blocks.append(imputed)
-    return blocks
+    return [*blocks, *kind_of(records[0]).tables.extra_tables(records)]

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from bench.compare.baselines.types import Baseline, Number, PublishedResult
     from bench.core.kind import Average, Kind
 
-IMPUTED = "imputed"
-"""The split of results that scores imputed labels against their hidden truth."""
-
 
 def mean_over_seeds(results: Sequence[Record]) -> Record:
     """Return the cells of one setting as one record: means of metrics and class rows, None if any is None.
@@ -55,8 +52,8 @@ def class_table(result: Record, published: Baseline | None = None, whole: bool =
 
     result: a stored cell with its `per_class` rows, or the result of `mean_over_seeds`. published: a
     baseline; its first result of the cell's stage is shown beside ours. The column `row` is the type of row:
-    `class`, `average`, `group`, `imputed`, or the name of a trivial answer. whole: include the classes (or
-    people) that tables in a terminal leave out.
+    `class`, `average`, `group`, the name of an extra split or that of a trivial answer. whole: include the
+    classes (or people) that tables in a terminal leave out.
     """
     kind, cell = kind_of(result), result["cell"]
     theirs = None if rehearses(cell) else _theirs(published, cell["stage"])
@@ -71,11 +68,12 @@ def class_table(result: Record, published: Baseline | None = None, whole: bool =
         named = kind.tables.below(average, result)
         ours = _picked(average, metrics.get("test", {}))
         body.append({"row": average.role, **named, **ours, **_their_average(theirs, average, keys)})
-    for split in (IMPUTED, *kind.trivial_notes):
+    extra = kind.tables.extra_splits
+    for split in (*extra, *kind.trivial_notes):
         body += [
             {"row": split, **kind.tables.below(average, result), **_picked(average, metrics[split])}
             for average in kind.columns.averages
-            if split in metrics and (average.trivial or (split == IMPUTED and average.role == "average"))
+            if split in metrics and (average.trivial or (split in extra and average.role == "average"))
         ]
     return Table(
         cell_title(result),
@@ -112,7 +110,7 @@ def cell_tables(
     tables = [
         _facts(f"Cell {cell_name(result)}", identity),
         _facts("Protocol", cell["protocol"]),
-        _metrics(result["metrics"]),
+        _metrics(result),
         class_table(result, whole=whole) if result.get("per_class") else None,
         *(_facts(key.capitalize(), result.get(key, {})) for key in ("counts", "choices", "timings")),
         trials_table(trials) if trials else None,
@@ -187,9 +185,9 @@ def _class_notes(result: Record, published: Baseline | None, theirs: PublishedRe
     notes = rehearsal_notes([result["cell"]])
     if unscored := result.get("counts", {}).get("not_scored"):
         notes.append(f"{unscored} test images are not scored: their class is not in train.")
-    notes += kind_of(result).tables.class_notes(result)
-    if IMPUTED in result["metrics"]:
-        notes.append("imputed: the method's estimates of hidden training labels, scored by the truth.")
+    tables = kind_of(result).tables
+    notes += tables.class_notes(result)
+    notes += [f"{split}: {what}" for split, what in tables.extra_splits.items() if split in result["metrics"]]
     if published is not None and theirs is not None:
         label = theirs.label and f" ({theirs.label})"
         notes += [
@@ -205,8 +203,10 @@ def _facts(title: str, values: Mapping[str, Any]) -> Table:
     return Table(title, columns, [{"name": key, "value": value} for key, value in flat(values)])
 
 
-def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
-    first = [name for name in ("test", "val", IMPUTED) if name in metrics]
+def _metrics(result: Record) -> Table:
+    metrics: Mapping[str, Mapping[str, Any]] = result["metrics"]
+    extra = kind_of(result).tables.extra_splits if metrics else ()
+    first = [name for name in ("test", "val", *extra) if name in metrics]
     splits = [*first, *(name for name in metrics if name not in first)]
     columns = [
         Column("metric", "metric"),

@@ -18,7 +18,8 @@ from bench.core.cell import Cell, DataId, Value
 from bench.core.errors import BenchError, DataError, unknown
 from bench.core.kind import get_kind
 from bench.core.paths import user_path
-from bench.core.protocol import CARD, GIVEN, check_together, identified, resolve
+from bench.core.protocol import CARD, GIVEN, identified, resolve
+from bench.core.protocol_checks import check_together
 from bench.core.stage_values import stage_values
 from bench.data.examples import Examples
 from bench.data.labels import Parts

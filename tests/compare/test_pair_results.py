@@ -32,10 +32,10 @@ from bench.compare.verdict import BETTER, INCOMPARABLE, SAME, WORSE, Comparison
 from bench.core.errors import BenchError, StoreError
 from bench.core.kind import get_kind
 from bench.core.predictions import Predictions
+from bench.kinds.verification.people_bootstrap import People, PeopleDraws
 from bench.kinds.verification.published import own_interval
 from bench.kinds.verification.tables import PEOPLE
 from bench.metrics import intervals
-from bench.metrics.people_bootstrap import People, PeopleDraws
 from bench.metrics.registry import METRICS
 from bench.report.cell_tables import class_table
 from bench.report.frames import classes_frame, predictions_frame, results_frame

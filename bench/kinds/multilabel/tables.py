@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from bench.core.predictions import Predictions
+from bench.core.table import Table
+from bench.kinds.multilabel.imputation_tables import hidden_table, imputation_tables
+from bench.kinds.multilabel.packing import IMPUTED
 from bench.kinds.tables import ClassTables
 
 
@@ -13,6 +17,21 @@ class AttributeTables(ClassTables):
     """See `bench.core.facets.Tables`."""
 
     unscored = "Attributes without an observed test cell"
+    extra_splits: Mapping[str, str] = MappingProxyType(
+        {IMPUTED: "the method's estimates of hidden training labels, scored by the truth."}
+    )
+
+    def extra_tables(self, records: Sequence[Mapping[str, Any]]) -> list[Table]:
+        """Return the scores of imputed labels, if a method imputed any."""
+        return imputation_tables(records)
+
+    def extra_tables_of(self, stored: Any) -> list[Table]:
+        """Return the scores of a cell's imputed labels by attribute, if it has any."""
+        if IMPUTED not in stored.record["metrics"]:
+            return []
+        from bench.kinds.multilabel.metrics import per_class
+
+        return [hidden_table(per_class(stored.predictions(IMPUTED)))]
 
     def published_keys(self, published: Any, result: Mapping[str, Any]) -> set[str] | None:
         """Return the published metrics of attributes and of means over them; None for other attributes.

@@ -54,6 +54,7 @@ class Verification(LazyKind):
         no_confusion=("pairs of photos are judged, not classes", "lists who is mistaken for whom"),
         leaked="test pairs have a photo that is also in train",
         cure="",
+        signal=("pairs of one person score higher", "pairs of one person score no higher than others"),
     )
     own_data = Facet[OwnData](".own_data:PeopleData")
     conditions = Facet[Conditions]()

@@ -12,7 +12,7 @@ from bench.compare.pairing import DECISIONS, SCORES, Items, Resamples
 from bench.core.predictions import PairFacts, Predictions
 from bench.kinds.pairing import ItemPairing
 from bench.kinds.verification.metrics import means
-from bench.metrics.people_bootstrap import People, PeopleDraws
+from bench.kinds.verification.people_bootstrap import People, PeopleDraws
 
 
 class PairPairing(ItemPairing):

@@ -54,7 +54,7 @@ def stage(pred: Predictions) -> dict[str, Any]:
     import numpy as np
 
     from bench.kinds.verification.metrics import facts
-    from bench.metrics.people_bootstrap import People
+    from bench.kinds.verification.people_bootstrap import People
 
     pairs = facts(pred)
     who = People.of(pred.groups or (), pairs.partners)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from bench.core.kind import Average
 from bench.core.predictions import Predictions
+from bench.core.table import Table
 from bench.kinds.verification.notes import pair_notes, rests_on, supervision
 
 PEOPLE = 20
@@ -21,6 +23,19 @@ paired_note = (
     "Intervals are 95% of the paired bootstrap over the people on the pairs (over seeds too where there "
     "are several); p is Student's: pairs share people, so McNemar's test has no place."
 )
+
+
+extra_splits: Mapping[str, str] = MappingProxyType({})
+
+
+def extra_tables(records: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """Return nothing."""
+    return []
+
+
+def extra_tables_of(stored: Any) -> list[Table]:
+    """Return nothing."""
+    return []
 
 
 def shown(rows: Sequence[Mapping[str, Any]], whole: bool) -> Sequence[Mapping[str, Any]]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.core.table import Column, Table
+from bench.kinds.multilabel.packing import IMPUTED
 from bench.metrics.registry import METRICS
-from bench.report.cell_tables import IMPUTED
 from bench.report.result_tables import metric_column
 from bench.store.settings import Record, settings_of
 
@@ -26,8 +26,8 @@ _ATTRIBUTE = (
 )
 
 
-def imputation_table(records: Sequence[Record]) -> Table | None:
-    """Return mean scores over seeds on hidden training labels, None if no method imputed any."""
+def imputation_tables(records: Sequence[Record]) -> list[Table]:
+    """Return mean scores over seeds on hidden training labels as a table; none if no method imputed any."""
     body = []
     for setting in settings_of(records):
         seeds = [record["metrics"][IMPUTED] for record in setting.records if IMPUTED in record["metrics"]]
@@ -43,7 +43,7 @@ def imputation_table(records: Sequence[Record]) -> Table | None:
                 }
             )
     if not body:
-        return None
+        return []
     columns = [
         Column("stage", "stage"),
         Column("backbone", "backbone"),
@@ -55,7 +55,7 @@ def imputation_table(records: Sequence[Record]) -> Table | None:
     notes = ["cells: training labels hidden from the method, whose truth is known; no test image."]
     if any(row["auc_macro"] == 0.5 for row in body):
         notes.append("AUC of .5: one value for all labels of an attribute, which ranks nothing.")
-    return Table("Imputed training labels, mean over seeds", columns, body, notes)
+    return [Table("Imputed training labels, mean over seeds", columns, body, notes)]
 
 
 def hidden_table(rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -7,8 +7,8 @@ import pytest
 
 from bench.compare.estimates import Contrast, Source, estimated
 from bench.core.predictions import PairFacts, Predictions
+from bench.kinds.verification.people_bootstrap import People, PeopleDraws
 from bench.metrics import bootstrap
-from bench.metrics.people_bootstrap import People, PeopleDraws
 
 
 def drawn(people: PeopleDraws) -> np.ndarray:
