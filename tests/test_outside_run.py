@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.backbones.names import parts_of
+from bench.backbones.registry import build_backbone
 from bench.core.errors import BenchError
 from bench.core.paths import search_path
 from bench.data.examples import Examples
@@ -119,3 +121,36 @@ def test_wrong_names_are_one_line_before_anything_runs(inside: InProcess, tmp_pa
         with pytest.raises(BenchError, match=says):
             inside.bench(*TINY, *asked, results="one", cache="cache")
     assert not (tmp_path / "one").exists()
+
+
+@pytest.mark.slow
+def test_presets_of_keras_hub_are_frozen_fine_tuned_and_predict(
+    inside: InProcess, tmp_path: Path, examples: Examples
+) -> None:
+    hub = pytest.importorskip("keras_hub")
+    small = {"patch_size": 8, "num_layers": 1, "num_heads": 2, "hidden_dim": 8, "image_shape": (32, 32, 3)}
+    dino = hub.models.DINOV2Backbone(intermediate_dim=16, position_embedding_shape=(16, 16, 3), **small)
+    scale, offset = [1 / 58, 1 / 57, 1 / 56], [-2.1, -2.0, -1.8]
+    made = {
+        "vit": (hub.models.ViTBackbone(mlp_dim=16, **small), hub.layers.ViTImageConverter),
+        "dino": (dino, hub.layers.DINOV2ImageConverter),
+    }
+    for name, (net, converter) in made.items():
+        net.save_to_preset(str(tmp_path / name))
+        converter(image_size=(32, 32), scale=scale, offset=offset).save_to_preset(str(tmp_path / name))
+    (info,) = parts_of(f"hub:{tmp_path / 'dino'}")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+    expected = dino({"images": pixels * np.float32(scale) + np.float32(offset)})[:, 0]
+    np.testing.assert_allclose(build_backbone(info, (32, 32))(pixels), expected, atol=1e-4)
+    assert build_backbone(info, (48, 48)).output_shape == (None, 8)
+
+    text = f"hub:{tmp_path / 'vit'}"
+    (frozen,) = inside.bench(*TINY, "--keep-model", "--backbone", text, results="one", cache="cache")
+    assert inside.code == 0 and frozen.record["cell"]["protocol"]["engine"] == "openvino"
+    check_predictions(frozen, text, examples)
+    tuned = (*TINY[:-1], "epochs=1", "--regime", "finetune", "--backbone", text)
+    cells = inside.bench(*tuned, results="two", cache="cache")
+    assert inside.code == 0 and [one.record["cell"]["backbone"] for one in cells] == ["hub:vit"]
+    (tmp_path / "vit" / "config.json").write_text("{}")
+    with pytest.raises(BenchError, match="preset hub:vit: name it with --weights FILE"):
+        open_model(frozen, text)

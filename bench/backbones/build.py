@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from bench.backbones.info import BackboneInfo
-from bench.backbones.outside_models import from_file, from_function
+from bench.backbones.outside_models import from_file, from_function, from_preset
 
 
 def from_keras(info: BackboneInfo, shape: tuple[int, int, int], imagenet: bool) -> Any:
@@ -75,5 +75,6 @@ MAKERS: dict[str, Callable[[BackboneInfo, tuple[int, int, int], bool], Any]] = {
     "plugin": from_plugin,
     "keras_file": from_file,
     "module": from_function,
+    "preset": from_preset,
 }
 """Builder of a net, by its `source`: (info, (height, width, 3), whether with ImageNet weights)."""

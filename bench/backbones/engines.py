@@ -52,12 +52,15 @@ def load_engine(name: str, net: Any, scale: Callable[[Any], Any], size: tuple[in
 def unpooled(net: Any) -> Any:
     """Return the built backbone up to its last feature map: a keras.Model from images to (n, h, w, c).
 
-    The map is what the net's last pooling averages over positions (lenet: what it flattens).
+    The map is what the net's last pooling averages over positions (lenet: what it flattens). Raises
+    BenchError for a net that pools no map.
     """
     import keras
 
     ends = (keras.layers.GlobalAveragePooling2D, keras.layers.Flatten)
-    last = next(layer for layer in reversed(net.layers) if isinstance(layer, ends))
+    last = next((layer for layer in reversed(net.layers) if isinstance(layer, ends)), None)
+    if last is None:
+        raise BenchError(f"{net.name} pools no map of features: leave out pool, and conv")
     return keras.Model(net.inputs, last.input, name=f"{net.name}_map")
 
 

@@ -67,8 +67,9 @@ OWN_WEIGHTS = "own"
 class Origin:
     """Source of a backbone from outside.
 
-    form: `keras` or `onnx` (a file), `module` (a Python function), or `features` (vectors by id). place: the
-    path, or `package.module:function`. digest: sha256 of the file, or of the module's source, as hex.
+    form: `keras` or `onnx` (a file), `preset` (of keras-hub), `module` (a Python function), or `features`
+    (vectors by id). place: the path, `hub:PRESET` or `package.module:function`. digest: sha256 of the file,
+    the preset's files, or the module's source, as hex.
     one_size: whether its input size is the only one it takes. classifies: the name of its last layer where
     that gives class probabilities, not features; before: the layer below it. allow_code: whether code in the
     file may run.

@@ -75,7 +75,7 @@ def _read(config: Any, allow_code: bool) -> KerasConfig:
 
 
 def _check_classes(config: Any, allow_code: bool) -> None:
-    for module, name in _objects(config):
+    for module, name in objects_in(config):
         if name in CODE:
             if name in ("Lambda", "__lambda__") and allow_code:
                 continue
@@ -90,23 +90,25 @@ def _check_classes(config: Any, allow_code: bool) -> None:
             raise Unusable(f"has the class {_short(f'{module}.{name}')}, which is not Keras's: {_BUILD_IT}")
 
 
-def _objects(value: Any) -> Iterator[tuple[str, str]]:
+def objects_in(value: Any) -> Iterator[tuple[str, str]]:
     """Yield module and class of every serialised object; a custom object has the module `custom`."""
     if isinstance(value, Mapping):
         name = value.get("class_name")
         if isinstance(name, str) and "config" in value:
             module, registered = value.get("module"), value.get("registered_name")
-            if isinstance(registered, str) and ">" in registered:
+            own = isinstance(registered, str) and ">" in registered
+            # keras-hub registers its classes as a user's would be.
+            if own and not (str(module).startswith("keras_hub.") and registered == f"keras_hub>{name}"):
                 yield "custom", registered
             elif isinstance(module, str):
                 yield module, name
             else:
                 yield ("builtins" if name.startswith("__") else "custom"), name
         for item in value.values():
-            yield from _objects(item)
+            yield from objects_in(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _objects(item)
+            yield from objects_in(item)
 
 
 def _inputs(config: Mapping[str, Any]) -> list[dict[str, Any]]:

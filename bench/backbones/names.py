@@ -7,7 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.backbones.info import JOIN, OWN_WEIGHTS, BackboneInfo
-from bench.backbones.outside import FORMS, is_outside, outside_backbone, outside_reads, split_names
+from bench.backbones.outside import (
+    FORMS,
+    is_function,
+    is_outside,
+    outside_backbone,
+    outside_reads,
+    split_names,
+)
+from bench.backbones.presets import is_preset
 from bench.backbones.registry import get_backbone, weights_id
 from bench.core.errors import BenchError
 
@@ -74,17 +82,18 @@ def stored_parts(
         if not is_outside(own):
             parts.append(get_backbone(own))
             continue
-        if ":" in own and not allow_code:
+        if is_function(own) and not allow_code:
             raise BenchError(
                 f"the cell's backbone is a function, {own}: --allow-code runs it, if you trust it"
             )
         named = [own] if ":" in own else []
         named += [part for text in files for one in split_names(text, ",") for part in split_names(one, JOIN)]
         found, others = _with_weights([text for text in named if is_outside(text)], weights, allow_code)
-        if found is None and ":" in own:
+        if found is None and is_function(own):
             raise BenchError(f"the source of {own} is not the one that the cell was run with")
         if found is None:
-            raise BenchError(f"the cell was run with the file {own}: name it with {where}{others}")
+            what = "preset" if is_preset(own) else "file"
+            raise BenchError(f"the cell was run with the {what} {own}: name it with {where}{others}")
         parts.append(replace(found, name=own))
     return tuple(parts)
 

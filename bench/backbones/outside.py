@@ -1,4 +1,4 @@
-"""Backbones from outside by what a user names: a `.keras` file, a Python function, or a file of features."""
+"""Backbones from outside by what a user names: files of models or features, presets, Python functions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.backbones.info import ANY_SIZE, JOIN, NO_WEIGHTS, OWN_WEIGHTS, UNSAID, BackboneInfo, Origin
 from bench.backbones.keras_config import Unusable, read_config
 from bench.backbones.onnx_file import read_onnx
+from bench.backbones.presets import HUB, NEEDS, is_preset, preset_name, read_preset
 from bench.backbones.weights import file_hash
 from bench.core.errors import BenchError, WeightsError
 from bench.core.paths import user_path
@@ -38,7 +40,16 @@ OTHERS = {
 
 def is_outside(name: str) -> bool:
     """Return whether a name, as typed or as stored in a cell, is of a backbone from outside."""
-    return _ending(name) in (*FORMS, *OTHERS) or FUNCTION.fullmatch(name) is not None
+    return is_preset(name) or is_function(name) or _ending(name) in (*FORMS, *OTHERS)
+
+
+def is_function(name: str) -> bool:
+    """Return whether a name, as typed or as stored in a cell, is of a Python function.
+
+    >>> is_function("nets:build"), is_function("hub:vit"), is_function("a:net.keras")
+    (True, False, False)
+    """
+    return not is_preset(name) and _ending(name) not in FORMS and FUNCTION.fullmatch(name) is not None
 
 
 def outside_reads(name: str) -> str:
@@ -71,11 +82,13 @@ def functions_in(texts: Sequence[str]) -> list[str]:
     ['nets:build']
     """
     names = [part for text in texts for name in split_names(text, ",") for part in split_names(name, JOIN)]
-    return [name for name in names if _ending(name) not in FORMS and FUNCTION.fullmatch(name)]
+    return [name for name in names if is_function(name)]
 
 
 def _is_whole(name: str, separator: str) -> bool:
     """Return whether every separator in a name is inside the path of an existing file."""
+    if is_preset(name):
+        return user_path(name.removeprefix(HUB)).is_dir()
     if is_outside(name) and user_path(name).is_file():
         return True
     if separator == JOIN:
@@ -84,10 +97,12 @@ def _is_whole(name: str, separator: str) -> bool:
 
 
 def outside_backbone(text: str, allow_code: bool = False) -> BackboneInfo:
-    """Return the backbone that a path or `package.module:function` names. Imports nothing heavy.
+    """Return the backbone that a path, a preset or `package.module:function` names. Imports nothing heavy.
 
     allow_code: whether code in the file may run. Raises BenchError (one line) for what cannot be one.
     """
+    if is_preset(text):
+        return _preset(text)
     ending = _ending(text)
     if ending in OTHERS:
         raise BenchError(f"--backbone {text!r}: {OTHERS[ending]}")
@@ -134,28 +149,10 @@ def _keras_file(path: Path, allow_code: bool) -> BackboneInfo:
     except (Refused, OSError, zipfile.BadZipFile, KeyError, ValueError, RecursionError, NotImplementedError,
             EOFError, RuntimeError) as error:  # fmt: skip
         raise BenchError(f"--backbone {str(path)!r}: {_no_model(path, error)}") from None
-    return BackboneInfo(
-        name=safe_name(path),
-        family="outside",
-        summary="a saved Keras model",
-        source="keras_file",
-        builder="load_model",
-        input_size=found.size or ANY_SIZE,
-        min_size=1,
-        preprocess="none" if found.scales else UNSAID,
-        features=0,
-        parameters=0,
-        weights=(OWN_WEIGHTS,),
-        origin=Origin(
-            "keras",
-            str(path),
-            digest,
-            found.size is not None,
-            found.classifies,
-            found.before,
-            allow_code,
-        ),
+    own = Origin(
+        "keras", str(path), digest, found.size is not None, found.classifies, found.before, allow_code
     )
+    return _net(safe_name(path), "a saved Keras model", "keras_file", own, found.size, found.scales)
 
 
 def _onnx_file(path: Path, allow_code: bool) -> BackboneInfo:
@@ -164,19 +161,34 @@ def _onnx_file(path: Path, allow_code: bool) -> BackboneInfo:
         found = read_onnx(path)
     except Unusable as why:
         raise BenchError(f"--backbone {str(path)!r} {why}") from None
+    own = Origin("onnx", str(path), digest, found.size is not None)
+    return _net(safe_name(path), "an ONNX model", "onnx", own, found.size, found.whole)
+
+
+def _net(
+    name: str,
+    summary: str,
+    source: str,
+    origin: Origin,
+    size: tuple[int, int] | None = None,
+    scales: bool = False,
+    **more: Any,
+) -> BackboneInfo:
+    """Return a net from outside. scales: whether it scales pixels of 0 to 255 itself."""
     return BackboneInfo(
-        name=safe_name(path),
+        name=name,
         family="outside",
-        summary="an ONNX model",
-        source="onnx",
-        builder="read_model",
-        input_size=found.size or ANY_SIZE,
+        summary=summary,
+        source=source,
+        builder="",
+        input_size=size or ANY_SIZE,
         min_size=1,
-        preprocess="none" if found.whole else UNSAID,
+        preprocess="none" if scales else UNSAID,
         features=0,
         parameters=0,
         weights=(OWN_WEIGHTS,),
-        origin=Origin("onnx", str(path), digest, found.size is not None),
+        origin=origin,
+        **more,
     )
 
 
@@ -216,19 +228,23 @@ def _function(text: str) -> BackboneInfo:
     source = find_module(match[1], [*_places()])
     if source is None:
         raise BenchError(f"--backbone {text!r}: no module {match[1]} in this folder or among those installed")
-    return BackboneInfo(
-        name=text,
-        family="outside",
-        summary=f"the model that {text} builds",
-        source="module",
-        builder=match[2],
-        input_size=ANY_SIZE,
-        min_size=1,
-        preprocess=UNSAID,
-        features=0,
-        parameters=0,
-        weights=(OWN_WEIGHTS,),
-        origin=Origin("module", text, _digest(source)),
+    return _net(text, f"the model that {text} builds", "module", Origin("module", text, _digest(source)))
+
+
+def _preset(text: str) -> BackboneInfo:
+    preset = read_preset(text)
+    folder = user_path(text.removeprefix(HUB))
+    place = f"{HUB}{folder.absolute()}" if folder.is_dir() else text
+    return _net(
+        preset_name(text),
+        "a preset of keras-hub",
+        "preset",
+        Origin("preset", place, preset.digest, not preset.any_size),
+        preset.size,
+        preset.scale is not None,
+        multiple=preset.multiple,
+        square=preset.any_grid,
+        needs=NEEDS,
     )
 
 

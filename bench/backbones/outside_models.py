@@ -65,6 +65,44 @@ def from_function(info: BackboneInfo, shape: Shape, imagenet: bool) -> Any:
     return as_backbone(model, info, shape)
 
 
+def from_preset(info: BackboneInfo, shape: Shape, imagenet: bool) -> Any:
+    """Return the encoder of images of a keras-hub preset as a backbone that scales pixels of 0 to 255 itself.
+
+    Of several output tokens the class token is the features, or their mean where there is none. No code in
+    the preset's files runs. Raises BenchError for a preset that has changed or that keras-hub cannot load.
+    """
+    import keras
+
+    from bench.backbones.presets import read_preset, weights_files
+
+    origin = _origin(info)
+    preset = read_preset(origin.place)
+    if preset.digest != origin.digest:
+        raise BenchError(f"{info.name}: its files have changed since the run was planned")
+    try:
+        import keras_hub
+
+        for path in weights_files(preset.folder, origin.place):
+            if path.name.endswith(".h5"):
+                check_claims(path)
+        sized = {"image_shape": shape} if preset.any_grid else {}
+        model = keras_hub.models.Backbone.from_preset(str(preset.folder.absolute()), dtype="float32", **sized)
+        images = keras.Input(shape, name="pixels")
+        x: Any = images
+        if preset.scale is not None:
+            x = keras.layers.Rescaling(preset.scale, preset.offset, name="scaling")(x)
+        if preset.two_towers:
+            out = model.get_vision_embeddings(x)
+        else:
+            out = model(dict.fromkeys(model.input, x) if isinstance(model.input, dict) else x)
+        if not isinstance(out, dict) and len(out.shape) == 3:
+            out = out[:, 0] if preset.token else keras.layers.GlobalAveragePooling1D(name="mean_token")(out)
+        net = keras.Model(images, out)
+    except Exception as error:
+        raise BenchError(f"{info.name}: keras-hub cannot load it ({_one_line(error)})") from None
+    return as_backbone(net, info, shape)
+
+
 def as_backbone(model: Any, info: BackboneInfo, shape: Shape) -> Any:
     """Return a model from (n, *shape) images to (n, features); a map of features is averaged.
 

@@ -200,6 +200,10 @@ def outside_problem(
         return f"{info.name} computes as it was saved: leave out precision={setting['precision']}"
     if origin.form == "onnx" and not reading_of(info, setting).plain:
         return f"{info.name} gives one output: layers, grids of fields and unit_fields are for Keras models"
+    if origin.form == "preset" and reading_of(info, setting).layers:
+        return f"{info.name} gives one output: leave out layers"
+    if origin.form == "preset" and info.preprocess != UNSAID and setting["preprocess"] != "backbone":
+        return f"{info.name} scales pixels itself, as its image converter says: leave out preprocess"
     missing = []
     if info.input_size == ANY_SIZE and setting["input_size"] == "native":
         missing.append("--set input_size=224, say: the size of the images that it was trained on")

@@ -190,6 +190,22 @@ def load_kaggle(net: Any, info: BackboneInfo) -> None:
         raise _damaged(info.name, path, _one_line(error), origin) from None
 
 
+def fetch_preset(name: str, handle: str) -> Path:
+    """Download all files of a preset; return their folder. Raises WeightsError naming both."""
+    import kagglehub
+
+    folder = kaggle_models() / handle
+    try:
+        # A first small file: an absent network is not waited for.
+        within(4 * CONNECT_SECONDS, lambda: kagglehub.model_download(handle, "config.json"))
+        return Path(kagglehub.model_download(handle))
+    except Exception as error:
+        raise WeightsError(
+            f"{name}: https://www.kaggle.com/models/{handle} cannot be fetched ({_one_line(error)}); put its "
+            f"files into {folder}, or name their folder, hub:FOLDER"
+        ) from None
+
+
 def _from_kaggle(handle: str) -> str:
     import kagglehub
 

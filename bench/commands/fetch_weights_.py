@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.backbones.info import BackboneInfo
+    from bench.backbones.presets import Place
     from bench.core.table import Table
 
 
@@ -29,28 +30,32 @@ if TYPE_CHECKING:
 @yes_option
 @format_option
 def command(backbones: tuple[str, ...], input_size: str, listing: bool, yes: bool, fmt: str) -> int:
-    """Download the ImageNet weights of backbones ahead of runs.
+    """Download the weights of backbones ahead of runs: those for ImageNet, and presets (hub:PRESET).
 
-    Files go to KERAS_HOME/models, those of keras-cv to kagglehub's cache (KAGGLEHUB_CACHE). Copy them to the
-    same place of a machine without a network. MobileNet and NASNet have files of their own for some input
-    sizes: name the one that runs use. Exit code 4: some could not be downloaded.
+    Files go to KERAS_HOME/models, those of keras-cv and presets to kagglehub's cache (KAGGLEHUB_CACHE). Copy
+    them to the same place of a machine without a network. MobileNet and NASNet have files of their own for
+    some input sizes: name the one that runs use. Exit code 4: some could not be downloaded.
     """
     from bench.backbones.info import JOIN
+    from bench.backbones.outside import split_names
+    from bench.backbones.presets import is_preset, place_of
     from bench.backbones.registry import BACKBONES, get_backbone
 
-    names = dict.fromkeys(name for joined in backbones for name in joined.split(JOIN))
+    names = dict.fromkeys(name for joined in backbones for name in split_names(joined, JOIN))
     if not names and not listing:
         raise BenchError("name the backbones; bench fetch-weights --list has those with ImageNet weights")
-    infos = [get_backbone(name) for name in names] or [
-        info for info in BACKBONES.values() if "imagenet" in info.weights
-    ]
+    presets = {name: place_of(name) for name in names if is_preset(name)}
+    infos = [get_backbone(name) for name in names if name not in presets]
+    if not names:
+        infos = [info for info in BACKBONES.values() if "imagenet" in info.weights]
     wanted = [(info, *_file(info, input_size)) for info in infos]
-    show_table(weights_table(wanted), fmt)
+    show_table(weights_table(wanted, presets), fmt)
     missing = [(info, size) for info, size, path in wanted if not path.is_file()]
-    if listing or not missing:
+    lacking = {name: place.handle for name, place in presets.items() if not is_here(place)}
+    if listing or not (missing or lacking):
         return EXIT_DONE
     agree(yes)
-    return EXIT_SOME_FAILED if _fetch(missing) else EXIT_DONE
+    return EXIT_SOME_FAILED if _fetch(missing) + _fetch_presets(lacking) else EXIT_DONE
 
 
 def _file(info: BackboneInfo, input_size: str) -> tuple[tuple[int, int], Path]:
@@ -68,8 +73,19 @@ def _file(info: BackboneInfo, input_size: str) -> tuple[tuple[int, int], Path]:
     return size, path
 
 
-def weights_table(wanted: Sequence[tuple[BackboneInfo, tuple[int, int], Path]]) -> Table:
-    """Return backbones, their weights files, sizes, and whether they are there."""
+def is_here(place: Place) -> bool:
+    """Return whether a preset's folder has its weights."""
+    from bench.backbones.presets import CONFIG, weights_files
+
+    return (place.folder / CONFIG).is_file() and all(
+        path.is_file() for path in weights_files(place.folder, str(place.folder))
+    )
+
+
+def weights_table(
+    wanted: Sequence[tuple[BackboneInfo, tuple[int, int], Path]], presets: Mapping[str, Place]
+) -> Table:
+    """Return backbones, their weights files or folders, sizes, and whether they are there."""
     from bench.core.table import Column, Table
 
     rows = [
@@ -81,6 +97,17 @@ def weights_table(wanted: Sequence[tuple[BackboneInfo, tuple[int, int], Path]]) 
         }
         for info, _, path in wanted
     ]
+    rows += [
+        {
+            "backbone": name,
+            "size": sum(path.stat().st_size for path in place.folder.iterdir() if path.is_file()),
+            "state": "present",
+            "file": str(place.folder),
+        }
+        if is_here(place)
+        else {"backbone": name, "size": None, "state": "missing", "file": str(place.folder)}
+        for name, place in presets.items()
+    ]
     columns = [
         Column("backbone", "backbone", rank=0),
         Column("size", "size", "bytes", rank=0),
@@ -88,9 +115,7 @@ def weights_table(wanted: Sequence[tuple[BackboneInfo, tuple[int, int], Path]]) 
         Column("file", "file"),
     ]
     notes = ("The size of a missing file is that of its numbers alone; the file itself is larger.",)
-    return Table(
-        "ImageNet weights", columns, rows, notes if any(r["state"] == "missing" for r in rows) else ()
-    )
+    return Table("Weights", columns, rows, notes if any(r["state"] == "missing" for r in rows) else ())
 
 
 def _fetch(missing: Sequence[tuple[BackboneInfo, tuple[int, int]]]) -> int:
@@ -112,4 +137,18 @@ def _fetch(missing: Sequence[tuple[BackboneInfo, tuple[int, int]]]) -> int:
         path = imagenet_file(info, size)
         if path is not None and path.is_file():
             say(f"{info.name}: {path}, {in_words(path.stat().st_size)}")
+    return failed
+
+
+def _fetch_presets(handles: Mapping[str, str]) -> int:
+    """Download presets whole from Kaggle; return how many failed, each with a line."""
+    from bench.backbones.weights import fetch_preset
+
+    failed = 0
+    for name, handle in handles.items():
+        try:
+            say(f"{name}: {fetch_preset(name, handle)}")
+        except WeightsError as error:
+            failed += 1
+            say(str(error))
     return failed
