@@ -130,7 +130,7 @@ def test_presets_of_keras_hub_are_frozen_fine_tuned_and_predict(
     hub = pytest.importorskip("keras_hub")
     small = {"patch_size": 8, "num_layers": 1, "num_heads": 2, "hidden_dim": 8, "image_shape": (32, 32, 3)}
     dino = hub.models.DINOV2Backbone(intermediate_dim=16, position_embedding_shape=(16, 16, 3), **small)
-    scale, offset = [1 / 58, 1 / 57, 1 / 56], [-2.1, -2.0, -1.8]
+    scale, offset = (1 / 58, 1 / 57, 1 / 56), (-2.1, -2.0, -1.8)
     made = {
         "vit": (hub.models.ViTBackbone(mlp_dim=16, **small), hub.layers.ViTImageConverter),
         "dino": (dino, hub.layers.DINOV2ImageConverter),
@@ -140,7 +140,7 @@ def test_presets_of_keras_hub_are_frozen_fine_tuned_and_predict(
         converter(image_size=(32, 32), scale=scale, offset=offset).save_to_preset(str(tmp_path / name))
     (info,) = parts_of(f"hub:{tmp_path / 'dino'}")
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
-    expected = dino({"images": pixels * np.float32(scale) + np.float32(offset)})[:, 0]
+    expected = dino({"images": pixels * np.asarray(scale, np.float32) + np.asarray(offset, np.float32)})[:, 0]
     np.testing.assert_allclose(build_backbone(info, (32, 32))(pixels), expected, atol=1e-4)
     assert build_backbone(info, (48, 48)).output_shape == (None, 8)
 

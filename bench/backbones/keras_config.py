@@ -96,9 +96,9 @@ def objects_in(value: Any) -> Iterator[tuple[str, str]]:
         name = value.get("class_name")
         if isinstance(name, str) and "config" in value:
             module, registered = value.get("module"), value.get("registered_name")
-            own = isinstance(registered, str) and ">" in registered
             # keras-hub registers its classes as a user's would be.
-            if own and not (str(module).startswith("keras_hub.") and registered == f"keras_hub>{name}"):
+            hub = str(module).startswith("keras_hub.") and registered == f"keras_hub>{name}"
+            if isinstance(registered, str) and ">" in registered and not hub:
                 yield "custom", registered
             elif isinstance(module, str):
                 yield module, name

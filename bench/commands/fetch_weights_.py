@@ -88,7 +88,7 @@ def weights_table(
     """Return backbones, their weights files or folders, sizes, and whether they are there."""
     from bench.core.table import Column, Table
 
-    rows = [
+    rows: list[dict[str, object]] = [
         {
             "backbone": info.name,
             "size": path.stat().st_size if (there := path.is_file()) else 4 * info.parameters,

@@ -52,23 +52,42 @@ def lda(
     logits are x S^-1 m - m S^-1 m / 2 + prior ln P(class), P being the classes' shares of the rows (Friedman
     1989, Regularized discriminant analysis). A class without rows is never answered.
     """
-    from scipy.linalg import solve
-    from sklearn.covariance import empirical_covariance, shrunk_covariance
-
     width, k = head.kernel.shape
     present, truth, sizes = np.unique(y, return_inverse=True, return_counts=True)
     rows = features.astype(np.float64)
     centre = rows.mean(axis=0)
     rows -= centre
     means = np.stack([rows[truth == place].mean(axis=0) for place in range(len(present))])
-    covariance = empirical_covariance(rows - means[truth], assume_centered=True)
-    # Without variance within classes, all directions have equal weight.
-    shrunk = shrunk_covariance(covariance, float(args["shrink"])) if covariance.any() else np.eye(width)
-    directions = solve(shrunk, means.T, assume_a="pos")
+    directions = _against_scatter(rows - means[truth], float(args["shrink"]), means.T)
     own = -0.5 * (means.T * directions).sum(axis=0) + float(args["prior"]) * np.log(sizes / sizes.sum())
     kernel, bias = np.zeros((width, k)), np.full(k, NEVER)
     kernel[:, present], bias[present] = directions, own - centre @ directions
     return LinearHead(kernel.astype(np.float32), bias.astype(np.float32)), {}
+
+
+def _against_scatter(rows: np.ndarray, shrink: float, columns: np.ndarray) -> np.ndarray:
+    """Return S^-1 columns, S = (1 - shrink) R'R / n + shrink (tr R'R / n d) I.
+
+    rows: R, (n, d). columns: (d, k). With more features than rows, S is never made: by the identity of
+    Woodbury, S^-1 = (I - R' (R R' + ridge I)^-1 R) / floor, ridge = n floor / (1 - shrink), with an n x n
+    matrix in place of a d x d one.
+    """
+    from scipy.linalg import solve
+    from sklearn.covariance import empirical_covariance, shrunk_covariance
+
+    n, d = rows.shape
+    floor = shrink * float(np.square(rows).mean())
+    if not floor:
+        # Without variance within classes, all directions have equal weight.
+        return columns
+    if d <= n:
+        scatter = shrunk_covariance(empirical_covariance(rows, assume_centered=True), shrink)
+        return np.asarray(solve(scatter, columns, assume_a="pos"))
+    if shrink == 1.0:
+        return columns / floor
+    gram = rows @ rows.T
+    gram[np.diag_indices(n)] += n * floor / (1.0 - shrink)
+    return np.asarray((columns - rows.T @ solve(gram, rows @ columns, assume_a="pos")) / floor)
 
 
 def naive_bayes(
