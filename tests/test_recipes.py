@@ -74,6 +74,7 @@ def test_every_kind_of_recipe_has_code() -> None:
 def test_the_contract_suites_accept_what_the_recipes_add(copy: Path) -> None:
     suites = (
         "bench/testing/test_steps.py",
+        "bench/testing/test_attribute_steps.py",
         "bench/testing/test_backbones.py",
         "tests/metrics/test_registry.py",
         "bench/testing/test_metrics.py",

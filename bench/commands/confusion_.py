@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,9 @@ from bench.core.errors import BenchError, StoreError
 from bench.core.paths import user_path
 
 if TYPE_CHECKING:
-    from bench.core.facets import Confusion
-    from bench.core.predictions import Predictions
+    import numpy as np
+
+    from bench.core.shown_facets import Confusion
     from bench.store.write import Stored
 
 PICTURES = (".png", ".svg")
@@ -39,7 +41,6 @@ def command(cell: str, out: str | None, digits: int, results: str | None, fmt: s
     """
     from bench.commands.loading import report_problems, results_root
     from bench.commands.show_ import find
-    from bench.report.findings import confusion_table
     from bench.store.settings import cell_title
     from bench.store.write import Store
 
@@ -47,13 +48,13 @@ def command(cell: str, out: str | None, digits: int, results: str | None, fmt: s
     stored = find(Store(results_root(results)), cell)
     tables_of, pred = confusion_of(stored), stored.predictions("test")
     if target is not None:
-        _draw(pred, target)
+        _draw(tables_of.confusion_shares(pred), pred.classes, target)
     whole = fmt in ("csv", "json")
     matrix = tables_of.matrix_table(pred, numbered=not whole)
     wide = not whole and (len(pred.classes) > WIDEST or not has_room(matrix))
     tables = [
         tables_of.report_table(pred, cell_title(stored.record), None if whole else digits),
-        confusion_table(pred) if wide else matrix,
+        tables_of.confusion_table(pred) if wide else matrix,
     ]
     show_tables(tables, fmt)
     if wide:
@@ -92,13 +93,12 @@ def _target(out: str) -> Path:
     return path
 
 
-def _draw(pred: Predictions, path: Path) -> None:
+def _draw(shares: np.ndarray, classes: Sequence[str], path: Path) -> None:
     from bench.core.plotting import LIGHT, rendered
-    from bench.report.findings import confusion_shares
     from bench.report.plots import heat
 
     fmt = path.suffix[1:].lower()
-    picture = rendered(heat(confusion_shares(pred), pred.classes), LIGHT, (fmt,))[fmt]
+    picture = rendered(heat(shares, classes), LIGHT, (fmt,))[fmt]
     try:
         path.write_bytes(picture)
     except OSError as error:

@@ -14,20 +14,8 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from bench.core import plugins
 from bench.core.errors import unknown
-from bench.core.facets import (
-    Checks,
-    Conditions,
-    Confusion,
-    Description,
-    Metrics,
-    OwnData,
-    Packing,
-    Predictor,
-    Runner,
-    Sections,
-    Split,
-    Tables,
-)
+from bench.core.facets import Checks, Conditions, Metrics, OwnData, Packing, Predictor, Runner, Split
+from bench.core.shown_facets import Confusion, Description, Sections, Tables
 from bench.core.table import Column
 
 

@@ -108,14 +108,7 @@ KEYS: dict[str, Key] = {
             "validation metric that chooses the best epoch; auto: set by the method, mostly loss; last: none",
             choices=("auto", "val_loss", "val_top1", "val_f1", "val_auc", "last"),
         ),
-        Key(
-            "val_fraction",
-            float,
-            0.15,
-            "validation share of the training set",
-            low=0.01,
-            high=0.9,
-        ),
+        Key("val_fraction", float, 0.15, "validation share of the training set", low=0.01, high=0.9),
         Key("refit", bool, False, "after all choices, train again on train + validation for the best epochs"),
         Key(
             "train_from",
@@ -220,14 +213,7 @@ KEYS: dict[str, Key] = {
             "synthetic label noise in train: any other class, the next one, or a confused one",
             choices=("none", "uniform", "pair", "confusion"),
         ),
-        Key(
-            "noise_rate",
-            float,
-            0.0,
-            "share of training labels made wrong",
-            low=0.0,
-            high=0.95,
-        ),
+        Key("noise_rate", float, 0.0, "share of training labels made wrong", low=0.0, high=0.95),
         Key("noise_seed", int, 0, "seed of the label noise", low=0),
         Key(
             "hide",

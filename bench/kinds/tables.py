@@ -13,7 +13,7 @@ from bench.core.table import Table
 
 
 class ClassTables:
-    """See `bench.core.facets.Tables`."""
+    """See `bench.core.shown_facets.Tables`."""
 
     unscored = "Classes without a test image"
     """Noun for classes without test items, at the start of a note."""

@@ -142,7 +142,8 @@ def facets_of(cls: type[Any]) -> dict[str, type[Any]]:
         name: get_type_hints(value.fget) for name, value in vars(cls).items() if isinstance(value, property)
     }
     kinds = {name: next(iter(get_args(hints["return"])), hints["return"]) for name, hints in named.items()}
-    return {name: own for name, own in kinds.items() if getattr(own, "__module__", "") == "bench.core.facets"}
+    modules = ("bench.core.facets", "bench.core.shown_facets")
+    return {name: own for name, own in kinds.items() if getattr(own, "__module__", "") in modules}
 
 
 def test_every_facet_answers_what_its_protocol_says(kind: Kind) -> None:

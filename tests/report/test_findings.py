@@ -7,8 +7,9 @@ import pytest
 from sklearn.metrics import auc, confusion_matrix, roc_curve
 
 from bench.core.predictions import Predictions
+from bench.kinds.multiclass import findings
 from bench.metrics import scores as on_scores
-from bench.report import findings
+from bench.report.findings import POINTS
 from bench.store import loss_curve
 from tests.grids import answers
 
@@ -47,7 +48,7 @@ def test_the_pooled_curves_are_scikit_learns() -> None:
     positive = (np.arange(7) == PRED.truth[:, None]).ravel()
     alarms, hits, _ = roc_curve(positive, PRED.scores.ravel())
     assert auc(roc.x, roc.y) == pytest.approx(auc(alarms, hits), abs=2e-3)
-    assert len(roc.x) <= findings.POINTS + 1 and (np.diff(roc.x) >= 0).all() and roc.y[-1] == 1
+    assert len(roc.x) <= POINTS + 1 and (np.diff(roc.x) >= 0).all() and roc.y[-1] == 1
     assert precision.y[-1] == pytest.approx(1 / 7) and precision.x[-1] == 1
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from bench.core.facets import Confusion, Predictor
+from bench.core.facets import Predictor
 from bench.core.kind import Average, Columns, Facet, LazyKind, Nouns
+from bench.core.shown_facets import Confusion
 from bench.core.table import Column
 
 MICRO = {"top1": "top1_micro", "top5": "top5_micro", "f1": "f1_micro"}

@@ -7,12 +7,13 @@ from typing import Any
 from bench.compare.paired_bootstrap import own_intervals
 from bench.core.predictions import Predictions
 from bench.core.table import Column, Table
+from bench.kinds.multiclass.findings import confusion_shares, confusion_table
 from bench.kinds.multiclass.listings import listing_table
 from bench.kinds.multiclass.metrics import report_rows
 from bench.metrics import intervals as stats
 from bench.metrics.confusion import confusion
 
-__all__ = ["listing_table", "matrix_table", "report_table"]
+__all__ = ["confusion_shares", "confusion_table", "listing_table", "matrix_table", "report_table"]
 
 DIGITS = 2
 """Decimals of the printed report."""

@@ -22,17 +22,17 @@ PRICES = 40
 
 
 def labels(parts: Parts) -> Labels:
-    """See `bench.core.facets.Description`."""
+    """See `bench.core.shown_facets.Description`."""
     return ClassLabels(parts.given)
 
 
 def without_label(report: DataReport) -> tuple[str, int]:
-    """See `bench.core.facets.Description`."""
+    """See `bench.core.shown_facets.Description`."""
     return "of these without a label (not a class)", report.unlabelled
 
 
 def check_figures(report: DataReport) -> list[tuple[str, int]]:
-    """See `bench.core.facets.Description`."""
+    """See `bench.core.shown_facets.Description`."""
     counts = count_classes(report.labels.classes, report.splits)
     unseen = [count.test for count in counts if count.train == 0]
     return [
@@ -60,17 +60,17 @@ def check_tables(report: DataReport) -> list[Table]:
 
 
 def tables(view: View) -> list[Table]:
-    """See `bench.core.facets.Description`."""
+    """See `bench.core.shown_facets.Description`."""
     return [classes_table(view)]
 
 
 def sections(view: View) -> list[Section]:
-    """See `bench.core.facets.Description`."""
+    """See `bench.core.shown_facets.Description`."""
     return [_classes(view), _prices(view)]
 
 
 def figures(view: View) -> list[tuple[str, Any]]:
-    """See `bench.core.facets.Description`."""
+    """See `bench.core.shown_facets.Description`."""
     parts, train, rows = view.parts, view.train, view.rows
     counts = sorted(Counter(parts.given[row] for row in rows.tolist()).values())
     out: list[tuple[str, Any]] = [

@@ -8,8 +8,9 @@ from typing import Any
 from bench.compare.baselines.types import PublishedResult
 from bench.compare.effects import NONE
 from bench.compare.verdict import INCOMPARABLE
+from bench.kinds.multiclass import findings
 from bench.metrics import intervals
-from bench.report import bars, findings, plots
+from bench.report import bars, plots
 from bench.report.bars import Mark
 from bench.report.cell_tables import class_table, mean_over_seeds
 from bench.report.comparison_tables import compare_table
@@ -22,12 +23,12 @@ __all__ = ["hardest", "scored", "sections"]
 
 
 def sections(stage: Stage) -> list[Section]:
-    """See `bench.core.facets.Sections`."""
+    """See `bench.core.shown_facets.Sections`."""
     return [_classes(stage), _confusions(stage), _calibration(stage), _curves(stage)]
 
 
 def hardest(stage: Stage) -> Section:
-    """See `bench.core.facets.Sections`."""
+    """See `bench.core.shown_facets.Sections`."""
     return hardest_items(stage, findings.hardest(stage.answers, HARDEST))
 
 

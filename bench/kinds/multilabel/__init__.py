@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from bench.core.facets import OwnData, Predictor, Tables
+from bench.core.facets import OwnData, Predictor
 from bench.core.kind import Average, Columns, Facet, LazyKind, Nouns
+from bench.core.shown_facets import Tables
 from bench.core.table import Column
 
 MACRO = {

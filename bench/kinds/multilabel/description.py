@@ -19,17 +19,17 @@ VALUES = {"yes": 1, "no": 0, "unknown": -1}
 
 
 def labels(parts: Parts) -> Labels:
-    """See `bench.core.facets.Description`."""
+    """See `bench.core.shown_facets.Description`."""
     return AttributeLabels(parts.attributes, parts.table)
 
 
 def without_label(report: DataReport) -> tuple[str, int]:
-    """See `bench.core.facets.Description`."""
+    """See `bench.core.shown_facets.Description`."""
     return "of these without any known label (kept)", report.unlabelled
 
 
 def check_figures(report: DataReport) -> list[tuple[str, int]]:
-    """See `bench.core.facets.Description`."""
+    """See `bench.core.shown_facets.Description`."""
     used = report.labels.table[np.concatenate([*report.splits.values()])]
     return [("attributes", used.shape[1]), ("unknown labels", int((used < 0).sum()))]
 
@@ -58,17 +58,17 @@ def check_tables(report: DataReport) -> list[Table]:
 
 
 def figures(view: View) -> list[tuple[str, Any]]:
-    """See `bench.core.facets.Description`."""
+    """See `bench.core.shown_facets.Description`."""
     return attribute_figures(view.parts, view.train, view.rows)
 
 
 def tables(view: View) -> list[Table]:
-    """See `bench.core.facets.Description`."""
+    """See `bench.core.shown_facets.Description`."""
     return attribute_tables(view.parts, view.train, view.rows)
 
 
 def sections(view: View) -> list[Section]:
-    """See `bench.core.facets.Description`."""
+    """See `bench.core.shown_facets.Description`."""
     found = tables(view)
     shown = found[0].rows[:BARS]
     if not shown:

@@ -21,12 +21,12 @@ CURVES = 6
 
 
 def sections(stage: Stage) -> list[Section]:
-    """See `bench.core.facets.Sections`."""
+    """See `bench.core.shown_facets.Sections`."""
     return [_attributes(stage), _calibration(stage), _curves(stage)]
 
 
 def hardest(stage: Stage) -> Section:
-    """See `bench.core.facets.Sections`."""
+    """See `bench.core.shown_facets.Sections`."""
     return hardest_items(stage, findings.hardest(stage.answers, stage.answers.cuts, HARDEST))
 
 

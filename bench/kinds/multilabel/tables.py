@@ -14,7 +14,7 @@ from bench.kinds.tables import ClassTables
 
 
 class AttributeTables(ClassTables):
-    """See `bench.core.facets.Tables`."""
+    """See `bench.core.shown_facets.Tables`."""
 
     unscored = "Attributes without an observed test cell"
     extra_splits: Mapping[str, str] = MappingProxyType(

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from bench.core.facets import Conditions, OwnData, Tables
+from bench.core.facets import Conditions, OwnData
 from bench.core.kind import Average, Columns, Facet, LazyKind, Nouns
+from bench.core.shown_facets import Tables
 from bench.core.table import Column
 from bench.data.split_rules import PEOPLE
 

@@ -15,17 +15,17 @@ from bench.report.page import Figure, Section
 
 
 def labels(parts: Parts) -> Labels:
-    """See `bench.core.facets.Description`."""
+    """See `bench.core.shown_facets.Description`."""
     return ClassLabels(parts.given)
 
 
 def without_label(report: DataReport) -> tuple[str, int]:
-    """See `bench.core.facets.Description`."""
+    """See `bench.core.shown_facets.Description`."""
     return "of these of people in no list (not used)", report.unlisted
 
 
 def check_figures(report: DataReport) -> list[tuple[str, int]]:
-    """See `bench.core.facets.Description`."""
+    """See `bench.core.shown_facets.Description`."""
     return people_figures(count_classes(report.labels.classes, report.splits))
 
 
@@ -36,7 +36,7 @@ def check_tables(report: DataReport) -> list[Table]:
 
 
 def figures(view: View) -> list[tuple[str, Any]]:
-    """See `bench.core.facets.Description`."""
+    """See `bench.core.shown_facets.Description`."""
     rows = view.rows
     used = [("of these of people on either side", len(rows))]
     return [*used, ("of these in train", int(view.train[rows].sum())), *people_figures(_people(view))]
@@ -48,7 +48,7 @@ def tables(view: View) -> list[Table]:
 
 
 def sections(view: View) -> list[Section]:
-    """See `bench.core.facets.Description`."""
+    """See `bench.core.shown_facets.Description`."""
     found = tables(view)
     shown = found[0].rows
     if not shown:

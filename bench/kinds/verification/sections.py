@@ -16,14 +16,14 @@ HARDEST = 16
 
 
 def scored(stage: Stage) -> str:
-    """See `bench.core.facets.Sections`."""
+    """See `bench.core.shown_facets.Sections`."""
     items = stage.board.bootstrap.items
     people = {*(items.groups or ()), *(items.partners or ())}
     return f"{len(items.ids):,} test pairs of {len(people):,} people"
 
 
 def sections(stage: Stage) -> list[Section]:
-    """See `bench.core.facets.Sections`."""
+    """See `bench.core.shown_facets.Sections`."""
     return [_people(stage), _curve(stage), _scores(stage)]
 
 

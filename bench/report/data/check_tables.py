@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.core.facets import Description
+from bench.core.shown_facets import Description
 from bench.core.table import Column, Table
 from bench.data.check import DataReport
 from bench.data.titles.stage_titles import title_figures

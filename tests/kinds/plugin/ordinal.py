@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from bench.core import kind
-from bench.core.facets import Metrics, Sections
+from bench.core.facets import Metrics
 from bench.core.kind import Average, Columns, Facet, LazyKind
 from bench.core.predictions import Predictions
+from bench.core.shown_facets import Sections
 from bench.core.table import Column
 from bench.kinds.multiclass import Multiclass
 from bench.metrics.registry import MetricInfo, register
