@@ -14,7 +14,7 @@ import numpy as np
 
 from bench.core.cell import canonical_json
 from bench.data.cache.folders import DIGESTS_FILE, read_digests, write_digests
-from bench.data.cache.rows import Layout, row_digests
+from bench.data.cache.rows import RowLayout, row_digests
 from bench.data.cache.sealed import Damaged, digest, read_sealed, write_sealed
 
 ROWS_FILE = "features.npy"
@@ -38,7 +38,7 @@ class Rows:
         self.handle = os.open(folder / ROWS_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         os.ftruncate(self.handle, self.start + shape[0] * self.step)
         self._put(header.getvalue(), 0)
-        self.layout = Layout(ROWS_FILE, shape, "<f4", self.start, digest(header.getvalue()))
+        self.layout = RowLayout(ROWS_FILE, shape, "<f4", self.start, digest(header.getvalue()))
 
     def write(self, positions: np.ndarray, rows: np.ndarray) -> None:
         """Write rows at ascending positions."""

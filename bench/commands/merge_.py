@@ -15,7 +15,7 @@ from bench.core.paths import user_path
 
 if TYPE_CHECKING:
     from bench.core.table import Table
-    from bench.store.merge import Answer, Merged
+    from bench.store.merge import Merged, StoredAnswer
 
 SHOWN = {"from": 40, "answer from": 20, "setting": 20}
 """Most characters of folder names and settings in a terminal table."""
@@ -47,7 +47,7 @@ def command(folders: tuple[str, ...], into: str, fmt: str) -> int:
     )
     whole = fmt in ("csv", "json")
     tables = [_counts_table(done, target, whole)]
-    by_task: dict[str, list[list[Answer]]] = {}
+    by_task: dict[str, list[list[StoredAnswer]]] = {}
     for first in sorted(done.disagreeing):
         if found := answers(first):
             by_task.setdefault(found[0].stored.record["cell"]["task"], []).append(found)
@@ -93,7 +93,7 @@ def _counts_table(done: Merged, into: Path, whole: bool) -> Table:
     return Table("", columns, rows, notes)
 
 
-def _answers_table(task: str, cells: Sequence[Sequence[Answer]], whole: bool) -> Table:
+def _answers_table(task: str, cells: Sequence[Sequence[StoredAnswer]], whole: bool) -> Table:
     """Return a row for each answer of the cells that have several."""
     from bench.core.kind import get_kind
     from bench.core.table import Column, Table
@@ -118,7 +118,7 @@ def _answers_table(task: str, cells: Sequence[Sequence[Answer]], whole: bool) ->
     return Table(f"Cells of {task} with several answers", columns, rows, notes)
 
 
-def _answer_row(answer: Answer, metric: str, whole: bool) -> dict[str, Any]:
+def _answer_row(answer: StoredAnswer, metric: str, whole: bool) -> dict[str, Any]:
     cell, difference = answer.stored.record["cell"], answer.difference
     setting = f"{cell['backbone']} {cell['method_text']}"
     origin = answer.origin or "a run here"
@@ -134,7 +134,7 @@ def _answer_row(answer: Answer, metric: str, whole: bool) -> dict[str, Any]:
     }
 
 
-def _processor_notes(answers: Sequence[Answer]) -> list[str]:
+def _processor_notes(answers: Sequence[StoredAnswer]) -> list[str]:
     """Return notes on whether the processors explain the differences."""
     from bench.core.processor import same_processor
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.compare.baselines.types import Baseline
-from bench.compare.setting import Setting, settings_of
+from bench.compare.side import Side, sides_of
 from bench.compare.verdict import BETTER, SAME, WORSE, Comparison, Difference, Sides, missing
 from bench.core.kind import get_kind
 from bench.store.read import StoredCell
@@ -31,13 +31,13 @@ def compare(
     out. Without it such a cell raises StoreError. declared: conditions of the cells that no record holds, see
     `bench.compare.conditions`. metrics: more metrics to compare with pinned runs.
     """
-    settings = settings_of(cells, baseline.task, declared)
+    settings = sides_of(cells, baseline.task, declared)
     if baseline.pinned is None:
         return _with_published(settings, baseline)
     return _with_pinned(settings, baseline, draws, seed, problems, metrics)
 
 
-def _with_published(settings: Sequence[Setting], baseline: Baseline) -> list[Comparison]:
+def _with_published(settings: Sequence[Side], baseline: Baseline) -> list[Comparison]:
     from bench.compare.published import compare_published
 
     rows: list[Comparison] = []
@@ -59,7 +59,7 @@ def _with_published(settings: Sequence[Setting], baseline: Baseline) -> list[Com
 
 
 def _with_pinned(
-    settings: Sequence[Setting],
+    settings: Sequence[Side],
     baseline: Baseline,
     draws: int | None,
     seed: int,
@@ -102,7 +102,7 @@ def _key(setting: Any) -> tuple[str, ...]:
     return (setting.stage, setting.regime, setting.backbone, setting.weights, setting.method)
 
 
-def _alone(setting: Setting, baseline: Baseline, why: str) -> Comparison:
+def _alone(setting: Side, baseline: Baseline, why: str) -> Comparison:
     mean = Difference(ours=setting.mean(setting.headline))
     return missing(setting.beside(baseline.name), setting.headline, mean, why)
 

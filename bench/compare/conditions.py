@@ -14,7 +14,7 @@ from bench.core.errors import BenchError, unknown
 from bench.core.kind import get_kind
 
 if TYPE_CHECKING:
-    from bench.compare.setting import Setting
+    from bench.compare.side import Side
 
 SUPERVISION, OUTSIDE_DATA, ALIGNMENT = "supervision", "outside_data", "alignment"
 
@@ -72,7 +72,7 @@ def declared(texts: tuple[str, ...]) -> dict[str, str]:
     return out
 
 
-def conditions_of(setting: Setting) -> dict[str, str]:
+def conditions_of(setting: Side) -> dict[str, str]:
     """Return the conditions of a stored or pinned setting, declared ones included.
 
     A method that this version cannot read leaves its supervision unstated.
@@ -107,7 +107,7 @@ def disagreement(stated: Mapping[str, str], ours: Mapping[str, str], whose: str 
     return "; ".join(parts)
 
 
-def comparable_run(setting: Setting, stated: Mapping[str, str]) -> str:
+def comparable_run(setting: Side, stated: Mapping[str, str]) -> str:
     """Return the command of a run that meets the stated conditions, or "" if none can.
 
     It is the setting's own command, with another method, regime or weights. No command changes how photos
@@ -139,7 +139,7 @@ def comparable_run(setting: Setting, stated: Mapping[str, str]) -> str:
     )
 
 
-def _typed(setting: Setting) -> list[str]:
+def _typed(setting: Side) -> list[str]:
     """Return the words of the setting's `bench run` command, a default one if it is not stored."""
     try:
         words = shlex.split(str(setting.results()[0].get("command") or ""))

@@ -9,7 +9,7 @@ from bench.compare.estimates import Contrast, Estimate
 from bench.compare.paired_bootstrap import FEW_CHANGES, PairedBootstrap
 from bench.compare.pairing import pairing_of
 from bench.compare.references import Answers, answers_of
-from bench.compare.setting import Setting
+from bench.compare.side import Side
 from bench.compare.verdict import (
     FEW_ITEMS,
     INCOMPARABLE,
@@ -28,8 +28,8 @@ OTHER_ITEMS = "data: other test images are scored"
 
 
 def compare_runs(
-    ours: Setting,
-    theirs: Setting,
+    ours: Side,
+    theirs: Side,
     baseline: str,
     against: str = "",
     draws: int | None = None,
@@ -40,7 +40,7 @@ def compare_runs(
 ) -> list[Comparison]:
     """Return the metrics and the classes of one setting beside those of another, seeds paired in order.
 
-    Interval and p are those of `bench.compare.estimates`. baseline, against: see `Setting.beside`. obstacle:
+    Interval and p are those of `bench.compare.estimates`. baseline, against: see `Side.beside`. obstacle:
     why the two cannot be judged; then, and where the items are others, there are differences and no verdict.
     problems: receives a line for each cell whose predictions cannot be read; its pair of seeds is left
     out. Without it such a cell raises StoreError. metrics: more metrics to compare.
@@ -71,7 +71,7 @@ def compare_runs(
 
 
 def stored_differences(
-    ours: Setting, theirs: Setting, metrics: Collection[str] = ()
+    ours: Side, theirs: Side, metrics: Collection[str] = ()
 ) -> list[tuple[str, Difference]]:
     """Return each metric that either setting has, with the means over seeds, without interval."""
     n_ours, n_theirs = ours.size, theirs.size
@@ -99,9 +99,7 @@ def _estimated(
     return Measured(metric, None, _with(gap, found))
 
 
-def _class_rows(
-    ours: Setting, theirs: Setting, bootstrap: PairedBootstrap, contrast: Contrast
-) -> list[Measured]:
+def _class_rows(ours: Side, theirs: Side, bootstrap: PairedBootstrap, contrast: Contrast) -> list[Measured]:
     """Return each metric of each class that both settings have."""
     rows = []
     sides = [[{row["class"]: row for row in one["per_class"]} for one in s.results()] for s in (ours, theirs)]
@@ -136,7 +134,7 @@ def _with(gap: Difference, found: Estimate) -> Difference:
 
 
 def _read(
-    ours: Setting, theirs: Setting, pairs: Sequence[tuple[int, int]], problems: list[str] | None
+    ours: Side, theirs: Side, pairs: Sequence[tuple[int, int]], problems: list[str] | None
 ) -> Mapping[tuple[int, int], tuple[Answers, Answers]]:
     """Return both settings' answers, for the pairs of seeds that can be read."""
     out = {}

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from bench.compare.baselines.types import Baseline, Pinned, PinnedResult
 from bench.compare.paired import compare_runs
-from bench.compare.references import pinned_setting
-from bench.compare.setting import Setting
+from bench.compare.references import pinned_side
+from bench.compare.side import Side
 from bench.compare.verdict import Comparison, Difference, missing
 from bench.core.protocol import defaults
 
@@ -17,7 +17,7 @@ HARMLESS = ("engine",)
 
 
 def compare_pinned(
-    setting: Setting,
+    setting: Side,
     baseline: Baseline,
     result: PinnedResult,
     draws: int | None,
@@ -37,7 +37,7 @@ def compare_pinned(
         why = f"no seed in common (ours {_listed(setting.seeds)}, pinned {_listed(result.runs)})"
         mean = Difference(ours=setting.mean(setting.headline))
         return [missing(setting.beside(baseline.name), setting.headline, mean, why)]
-    theirs = pinned_setting(baseline.task, baseline.pinned, result)
+    theirs = pinned_side(baseline.task, baseline.pinned, result)
     ours, theirs = (replace(side, cells={s: side.cells[s] for s in seeds}) for side in (setting, theirs))
     obstacle = _obstacle(setting, baseline.pinned, result)
     return compare_runs(
@@ -52,7 +52,7 @@ def compare_pinned(
     )
 
 
-def _obstacle(setting: Setting, pinned: Pinned, result: PinnedResult) -> str:
+def _obstacle(setting: Side, pinned: Pinned, result: PinnedResult) -> str:
     """Return the differences of data and protocol as text, or nothing."""
     if setting.task_version != pinned.task_version:
         return f"task: version {setting.task_version}, pinned version {pinned.task_version}"

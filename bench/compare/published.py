@@ -8,7 +8,7 @@ from typing import Protocol
 
 from bench.compare.baselines.types import Baseline, Number, PublishedResult, forbidding
 from bench.compare.conditions import comparable_run, conditions_of, disagreement
-from bench.compare.setting import Setting
+from bench.compare.side import Side
 from bench.compare.verdict import INCOMPARABLE, Comparison, Difference, Measured, judge
 from bench.core.kind import get_kind
 
@@ -16,18 +16,18 @@ from bench.core.kind import get_kind
 class Published(Protocol):
     """Facet `published` of a kind: unpaired comparison from values and counts."""
 
-    def obstacle(self, setting: Setting, result: PublishedResult) -> str:
+    def obstacle(self, setting: Side, result: PublishedResult) -> str:
         """Return why the test items cannot be those of a published result, or nothing."""
         ...
 
-    def rows(self, setting: Setting, result: PublishedResult, obstacle: str) -> list[Measured]:
+    def rows(self, setting: Side, result: PublishedResult, obstacle: str) -> list[Measured]:
         """Compare a setting's numbers with published ones.
 
         obstacle: why they cannot be judged, or nothing.
         """
         ...
 
-    def unpaired(self, ours: Setting, theirs: Setting, metrics: Collection[str]) -> list[Measured]:
+    def unpaired(self, ours: Side, theirs: Side, metrics: Collection[str]) -> list[Measured]:
         """Return the numbers of two settings that were scored on other items.
 
         metrics: more metrics to compare.
@@ -42,7 +42,7 @@ def published_of(kind: str) -> Published:
 
 
 def compare_published(
-    setting: Setting, baseline: Baseline, result: PublishedResult, against: str = ""
+    setting: Side, baseline: Baseline, result: PublishedResult, against: str = ""
 ) -> list[Comparison]:
     """Compare the metrics and the classes of a setting with a published result of its stage.
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bench.compare.baselines.pinning import pinning_of
-from bench.compare.setting import Setting
+from bench.compare.side import Side
 from bench.core.kind import get_kind
 from bench.core.predictions import by_item, items_hash
 from bench.store.read import StoredCell
@@ -93,9 +93,9 @@ def answers_of(cell: StoredCell) -> Answers:
     return Answers(pred.take(by_item(pred)), items_hash(pred))
 
 
-def pinned_setting(task: str, pinned: Pinned, of: PinnedResult) -> Setting:
+def pinned_side(task: str, pinned: Pinned, of: PinnedResult) -> Side:
     """Return the pinned cells of one setting as a side of a comparison."""
-    return Setting(
+    return Side(
         task=task,
         task_version=pinned.task_version,
         kind=pinned.stages[of.stage].kind,
@@ -112,7 +112,7 @@ def pinned_setting(task: str, pinned: Pinned, of: PinnedResult) -> Setting:
     )
 
 
-def trivial_setting(setting: Setting, name: str) -> Setting:
+def trivial_side(setting: Side, name: str) -> Side:
     """Return a trivial answer on the items of a setting as a side of a comparison."""
     cells = {seed: TrivialCell(cell, setting.kind, name) for seed, cell in setting.cells.items()}
     return replace(setting, backbone="", method=name, differs="", cells=cells)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bench.compare.baselines.find import find_baselines
 from bench.compare.baselines.types import Baseline, PublishedResult
-from bench.compare.references import pinned_setting, trivial_setting
-from bench.compare.setting import Setting, settings_of
+from bench.compare.references import pinned_side, trivial_side
+from bench.compare.side import Side, sides_of
 from bench.core.errors import BenchError, nearest
 from bench.store.settings import kind_of, trivial_answers
 from bench.store.write import Stored
@@ -24,7 +24,7 @@ class Candidate:
 
     name: str
     stage: str
-    setting: Setting | None = None
+    setting: Side | None = None
     published: PublishedResult | None = None
     baseline: Baseline | None = None
 
@@ -46,9 +46,9 @@ class Stock:
     further: Sequence[Stored] = ()
 
     @property
-    def settings(self) -> list[Setting]:
+    def settings(self) -> list[Side]:
         """The settings of all cells."""
-        return settings_of(self.cells, self.task, self.declared)
+        return sides_of(self.cells, self.task, self.declared)
 
     @property
     def trivials(self) -> Sequence[str]:
@@ -94,13 +94,13 @@ def candidates(stock: Stock, text: str) -> list[Candidate]:
             f"{text!r} names no measured cell of {stock.task} in {stock.root}, no backbone/method that was "
             f"run, no baseline and no trivial answer ({', '.join(stock.trivials)}){guess}"
         )
-    (setting,) = settings_of(cells, stock.task, stock.declared)
+    (setting,) = sides_of(cells, stock.task, stock.declared)
     return [
         Candidate(f"{_called(setting)}, seed {setting.seeds[0]} ({cells[0].name})", setting.stage, setting)
     ]
 
 
-def _named(settings: Sequence[Setting], text: str) -> list[Setting]:
+def _named(settings: Sequence[Side], text: str) -> list[Side]:
     """Return the settings of a backbone and method. Raises BenchError for several protocols."""
     from bench.methods.grammar import parse_methods
 
@@ -113,7 +113,7 @@ def _named(settings: Sequence[Setting], text: str) -> list[Setting]:
     except BenchError:
         methods = {method}
     found = [setting for setting in found if setting.method in methods]
-    places: dict[tuple[str, str, str], list[Setting]] = {}
+    places: dict[tuple[str, str, str], list[Side]] = {}
     for setting in found:
         places.setdefault((setting.stage, setting.fingerprint, setting.regime), []).append(setting)
     for place, several in places.items():
@@ -139,7 +139,7 @@ def _of_baseline(stock: Stock, path: Path, choice: str) -> list[Candidate]:
             Candidate(_joined(baseline.name, _of(result), result.label), result.stage, None, result, baseline)
             for result in results
         ]
-    settings = [pinned_setting(stock.task, baseline.pinned, result) for result in baseline.pinned.results]
+    settings = [pinned_side(stock.task, baseline.pinned, result) for result in baseline.pinned.results]
     chosen = _named(settings, choice) if choice else settings
     if not chosen:
         known = [f"{setting.backbone}/{setting.method}" for setting in settings]
@@ -154,18 +154,18 @@ def _of(result: PublishedResult) -> str:
     return f"{result.backbone}/{result.method}"
 
 
-def _trivial(settings: Sequence[Setting], name: str) -> list[Candidate]:
-    return [Candidate(name, setting.stage, trivial_setting(setting, name)) for setting in settings]
+def _trivial(settings: Sequence[Side], name: str) -> list[Candidate]:
+    return [Candidate(name, setting.stage, trivial_side(setting, name)) for setting in settings]
 
 
-def _one_of_each_stage(stock: Stock) -> list[Setting]:
+def _one_of_each_stage(stock: Stock) -> list[Side]:
     if not stock.cells:
         raise BenchError(f"a trivial answer needs items: no measured cell of {stock.task} is in {stock.root}")
-    stages: Mapping[str, Setting] = {setting.stage: setting for setting in reversed(stock.settings)}
+    stages: Mapping[str, Side] = {setting.stage: setting for setting in reversed(stock.settings)}
     return list(stages.values())
 
 
-def _called(setting: Setting) -> str:
+def _called(setting: Side) -> str:
     return _joined(f"{setting.backbone} {setting.method}", setting.differs)
 
 

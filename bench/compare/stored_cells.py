@@ -32,7 +32,7 @@ _AT_ONCE, _IN_A_ROW = 128, 8
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class CellPart:
     """The test predictions of one cell, items in the order of its file.
 
     key: digest of stage, classes, items, groups and truth; equal keys mean equal items in equal order.
@@ -76,10 +76,10 @@ def read_bootstraps(
     return list(by_items.values()), problems
 
 
-def _parts(cells: Sequence[Stored], metrics: Sequence[str]) -> Iterator[Part | str]:
+def _parts(cells: Sequence[Stored], metrics: Sequence[str]) -> Iterator[CellPart | str]:
     wanted = {kind: numbers_of(kind, metrics) for kind in {stored.record["cell"]["kind"] for stored in cells}}
 
-    def read(first: int) -> list[Part | str]:
+    def read(first: int) -> list[CellPart | str]:
         return [
             _read(stored, wanted[stored.record["cell"]["kind"]])
             for stored in cells[first : first + _IN_A_ROW]
@@ -91,7 +91,7 @@ def _parts(cells: Sequence[Stored], metrics: Sequence[str]) -> Iterator[Part | s
             yield from chain.from_iterable(pool.map(read, starts))
 
 
-def _read(stored: Stored, numbers: Set[str]) -> Part | str:
+def _read(stored: Stored, numbers: Set[str]) -> CellPart | str:
     kind = get_kind(stored.record["cell"]["kind"])
     pairing = pairing_of(kind.name)
     try:
@@ -103,7 +103,7 @@ def _read(stored: Stored, numbers: Set[str]) -> Part | str:
         table = _test_rows(whole)
         pred = kind.packing.predictions(table, stored.record, "test", names=False)
         key = _key(stored.record, table, pairing.KEYS)
-        return Part(stored, key, table, pred, pairing.item_values(pred, numbers))
+        return CellPart(stored, key, table, pred, pairing.item_values(pred, numbers))
     except FileFault as error:
         return str(error)
     except (OSError, ValueError, KeyError, IndexError, AttributeError, pa.ArrowException) as error:
@@ -163,7 +163,7 @@ class _Place:
     columns: np.ndarray
 
 
-def _place(part: Part, by_items: dict[bytes, PairedBootstrap], draws: int, seed: int) -> _Place:
+def _place(part: CellPart, by_items: dict[bytes, PairedBootstrap], draws: int, seed: int) -> _Place:
     """Find the bootstrap of the part's items, or make it; classes may stand in another order there.
 
     Raises ValueError for what is not of the kind.

@@ -10,7 +10,7 @@ from bench.compare.conditions import disagreement
 from bench.compare.paired import OTHER_ITEMS, compare_runs
 from bench.compare.published import compare_published, published_of
 from bench.compare.resolve import Candidate
-from bench.compare.setting import Setting
+from bench.compare.side import Side
 from bench.compare.verdict import (
     BETTER,
     INCOMPARABLE,
@@ -75,7 +75,7 @@ def _compared(
     metrics: Collection[str],
 ) -> list[Comparison]:
     if ours.setting is not None and theirs.setting is not None:
-        return _two_settings(ours.setting, theirs.setting, theirs, draws, seed, problems, metrics)
+        return _two_sides(ours.setting, theirs.setting, theirs, draws, seed, problems, metrics)
     if ours.setting is not None:
         assert theirs.published is not None and theirs.baseline is not None
         return compare_published(ours.setting, theirs.baseline, theirs.published, theirs.name)
@@ -87,9 +87,9 @@ def _compared(
     return _two_published(ours, theirs)
 
 
-def _two_settings(
-    ours: Setting,
-    theirs: Setting,
+def _two_sides(
+    ours: Side,
+    theirs: Side,
     their: Candidate,
     draws: int | None,
     seed: int,
@@ -124,12 +124,12 @@ def _noted(row: Comparison) -> Comparison:
     return replace(row, verdict=replace(row.verdict, why=why))
 
 
-def _tested(setting: Setting) -> str:
+def _tested(setting: Side) -> str:
     """Return the name of a setting's test images."""
     return "training images of a rehearsal" if setting.protocol.get("rehearse") else "the test set"
 
 
-def _paired_seeds(ours: Setting, theirs: Setting) -> tuple[Setting, Setting]:
+def _paired_seeds(ours: Side, theirs: Side) -> tuple[Side, Side]:
     """Return both sides with as many seeds: those they share; without any, as many as both have, in order."""
     shared = [seed for seed in ours.seeds if seed in theirs.cells]
     count = min(len(ours.seeds), len(theirs.seeds))

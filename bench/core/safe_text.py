@@ -74,7 +74,7 @@ def _is_formula(text: str) -> bool:
     return text.lstrip("'").startswith(FORMULA_STARTS)
 
 
-class Layout:
+class PackedText:
     """Alignment of characters of zero or two columns in a layout that counts characters.
 
     `pack` replaces each character, with its combining marks, by one private-use character per column;

@@ -15,7 +15,7 @@ import numpy as np
 from bench.core.processor import usable_cores
 from bench.core.progress import Progress
 from bench.data.cache.rows import digests_of
-from bench.data.examples import Examples, ImageError, Stored
+from bench.data.examples import Examples, FileOrder, ImageError
 from bench.data.images import resize
 
 _BLOCK = 32
@@ -75,7 +75,7 @@ def decode_all(examples: Examples, files: Mapping[Path, Form], progress: Progres
         with ThreadPoolExecutor(workers()) as pool:
             try:
                 images = examples.images
-                order = images.stored_order() if isinstance(images, Stored) else range(count)
+                order = images.stored_order() if isinstance(images, FileOrder) else range(count)
                 tasks = [order[start : start + _BLOCK] for start in range(0, count, _BLOCK)]
                 blocks = pool.map(lambda task: _decode_block(examples, outputs, task, stop), tasks)
                 for task, block in zip(tasks, blocks, strict=True):

@@ -44,7 +44,7 @@ class ImageReader(Protocol):
 
 
 @runtime_checkable
-class Stored(Protocol):
+class FileOrder(Protocol):
     """An `ImageReader` that is fast in one order only: that of its files."""
 
     def stored_order(self) -> list[int]:

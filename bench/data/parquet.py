@@ -32,7 +32,7 @@ PATH = "path"
 
 
 @dataclass(frozen=True)
-class Shard:
+class ParquetShard:
     """One file, without its images.
 
     columns: the cells of columns that are text, numbers, truth values or dates. images: the columns of bytes.
@@ -47,7 +47,7 @@ class Shard:
     skipped: tuple[str, ...] = ()
 
 
-def read_shard(root: DataFolder, name: str) -> Shard:
+def read_shard(root: DataFolder, name: str) -> ParquetShard:
     """Read a Parquet file without its bytes of images. Raises DataError for one that is not whole."""
     with _Opened(root, name) as file:
         schema = file.schema_arrow
@@ -65,7 +65,7 @@ def read_shard(root: DataFolder, name: str) -> Shard:
                 paths[column] = tuple(_cell((value or {}).get(PATH), None) for value in values)
         images = tuple(column for column, sort in sorts.items() if sort in (BYTES, "struct"))
         skipped = tuple(column for column, sort in sorts.items() if sort == "")
-        return Shard(name, file.rows, columns, images, paths, skipped)
+        return ParquetShard(name, file.rows, columns, images, paths, skipped)
 
 
 def _sort(kind: Any) -> str:

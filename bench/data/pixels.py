@@ -18,7 +18,7 @@ from bench.core.errors import unknown
 from bench.core.locks import lock_of
 from bench.core.progress import Progress, no_progress
 from bench.data.cache.folders import Opened, RowFolder
-from bench.data.cache.rows import CheckedRows, Layout, RowFile
+from bench.data.cache.rows import CheckedRows, RowFile, RowLayout
 from bench.data.decoding import Form, decode_all
 from bench.data.examples import Examples, Problem
 from bench.data.images import RESIZE_MODES
@@ -192,7 +192,7 @@ def _build(examples: Examples, folders: Mapping[RowFolder, Form], progress: Prog
             "sizes": [[*shape, number] for shape, number in sorted(decoded.sizes.items())],
         }
         for (folder, form), digests in zip(folders.items(), decoded.digests, strict=True):
-            layout = Layout(ROWS_FILE, (len(examples), *form.size, 3), "|u1")
+            layout = RowLayout(ROWS_FILE, (len(examples), *form.size, 3), "|u1")
             folder.seal(works[folder], facts, layout, digests)
     finally:
         for work in works.values():

@@ -15,7 +15,7 @@ from bench.core.kind import Kind
 from bench.core.table import Column, Table
 from bench.data.examples import ImageError
 from bench.inference.explain import Target
-from bench.inference.predict import Answer, image_files, open_model
+from bench.inference.predict import ImageAnswer, image_files, open_model
 from bench.store.head_file import SavedHead
 from bench.store.write import Stored
 
@@ -40,11 +40,11 @@ class ImagePredictor(ABC):
         """Return the decision threshold of a class, None if classes are ranked."""
 
     @abstractmethod
-    def table(self, head: SavedHead, answers: Sequence[Answer], top: int, title: str) -> Table:
+    def table(self, head: SavedHead, answers: Sequence[ImageAnswer], top: int, title: str) -> Table:
         """Return a table for people. top: classes shown for an image, if they are ranked."""
 
     @abstractmethod
-    def facts(self, head: SavedHead, answer: Answer, top: int) -> tuple[Any, dict[str, Any]]:
+    def facts(self, head: SavedHead, answer: ImageAnswer, top: int) -> tuple[Any, dict[str, Any]]:
         """Return the decision and further facts for JSON."""
 
     def predict(
@@ -78,7 +78,7 @@ class ImagePredictor(ABC):
             return Table("", [Column(name, name) for name in names], rows), problems
         return self.table(model.head, read, top, title), problems
 
-    def rows(self, head: SavedHead, answer: Answer) -> Iterator[dict[str, Any]]:
+    def rows(self, head: SavedHead, answer: ImageAnswer) -> Iterator[dict[str, Any]]:
         """Yield a row for every class, in the model's order, unrounded."""
         if answer.scores is None:
             return
@@ -92,7 +92,7 @@ class ImagePredictor(ABC):
                 "decision": bool(yes[place]),
             }
 
-    def _object(self, head: SavedHead, answer: Answer, top: int) -> dict[str, Any]:
+    def _object(self, head: SavedHead, answer: ImageAnswer, top: int) -> dict[str, Any]:
         if answer.scores is None:
             return {"image": answer.image, "decision": None, "probabilities": None, "why": answer.why}
         decision, more = self.facts(head, answer, top)

@@ -58,7 +58,7 @@ class InputSettings:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ImageAnswer:
     """A model's answer for one image. scores: (k,) float32, None if it could not be read (`why`)."""
 
     image: str
@@ -153,7 +153,7 @@ class ImageModel:
         found = [self.head.scores(features) for _, features in self._features(batches)]
         return np.concatenate([np.empty((0, len(self.head.classes)), np.float32), *found])
 
-    def answers(self, paths: Sequence[Path]) -> Iterator[Answer]:
+    def answers(self, paths: Sequence[Path]) -> Iterator[ImageAnswer]:
         """Yield an answer for every file, in order, with a few batches of images in memory."""
         with ThreadPoolExecutor(workers()) as pool:
             for start in range(0, len(paths), 2 * self.batch):
@@ -162,7 +162,7 @@ class ImageModel:
                 good = [image for image, _ in found if image is not None]
                 scores = iter(self.scores(np.stack(good)) if good else ())
                 for path, (image, why) in zip(some, found, strict=True):
-                    yield Answer(str(path), None if image is None else next(scores), why)
+                    yield ImageAnswer(str(path), None if image is None else next(scores), why)
 
     def _read(self, path: Path) -> tuple[np.ndarray | None, str]:
         try:

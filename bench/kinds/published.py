@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.compare.baselines.types import CLASS_METRICS, Number, PublishedResult
 from bench.compare.published import beside_number
-from bench.compare.setting import Setting
+from bench.compare.side import Side
 from bench.compare.verdict import MISSING, Difference, Measured
 from bench.core.kind import get_kind
 from bench.core.plural import counted
@@ -23,7 +23,7 @@ SHARES = ("top1", "top5", "accuracy")
 _SUMMARY_SHARES = ("top1_micro", "top5_micro", "f1_micro", "recall_weighted", "exact_match")
 
 
-def obstacle(setting: Setting, result: PublishedResult) -> str:
+def obstacle(setting: Side, result: PublishedResult) -> str:
     """See `Published`: every class's test support is to be the published one."""
     ours, theirs = _OurClasses(setting).support, result.support
     if not theirs:
@@ -42,7 +42,7 @@ def obstacle(setting: Setting, result: PublishedResult) -> str:
     )
 
 
-def rows(setting: Setting, result: PublishedResult, obstacle: str) -> list[Measured]:
+def rows(setting: Side, result: PublishedResult, obstacle: str) -> list[Measured]:
     """See `Published`.
 
     The published number has its Wilson interval, the difference Newcombe's; our hits are means over seeds.
@@ -62,12 +62,12 @@ def rows(setting: Setting, result: PublishedResult, obstacle: str) -> list[Measu
     return summary + classes
 
 
-def unpaired(ours: Setting, theirs: Setting, metrics: Collection[str]) -> list[Measured]:
+def unpaired(ours: Side, theirs: Side, metrics: Collection[str]) -> list[Measured]:
     """See `Published`: a difference of two samples."""
     return rows(ours, _as_published(theirs, compared(theirs.kind, metrics)), "")
 
 
-def _as_published(setting: Setting, metrics: tuple[str, ...]) -> PublishedResult:
+def _as_published(setting: Side, metrics: tuple[str, ...]) -> PublishedResult:
     """Return a setting's means over seeds as the numbers that `rows` stands another beside."""
     own, kind = _OurClasses(setting), get_kind(setting.kind)
     known = {name: value for name in metrics if (value := setting.mean(name)) is not None}
@@ -97,7 +97,7 @@ def _as_published(setting: Setting, metrics: tuple[str, ...]) -> PublishedResult
 class _OurClasses:
     """Supports and mean hits over seeds of the classes that have test images."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Side) -> None:
         rows = [{row["class"]: row for row in result["per_class"]} for result in setting.results()]
         self.rows = rows
         self.support: dict[str, int] = {
@@ -129,7 +129,7 @@ class _OurClasses:
 
 
 def _summary_row(
-    setting: Setting, mine: _OurClasses, result: PublishedResult, name: str, obstacle: str
+    setting: Side, mine: _OurClasses, result: PublishedResult, name: str, obstacle: str
 ) -> Measured:
     number = result.metrics[name]
     ours, n, tests, why = setting.mean(name), setting.size, dict[str, float | None](), ""

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.core.cell import finite
 from bench.core.errors import unknown
-from bench.core.safe_text import Layout, csv_cell, markdown, spreadsheet, visible
+from bench.core.safe_text import PackedText, csv_cell, markdown, spreadsheet, visible
 from bench.core.table import Column, Table
 
 MISSING = "–"
@@ -39,7 +39,7 @@ def render(table: Table, fmt: str) -> str:
 def _table(table: Table) -> str:
     from tabulate import tabulate
 
-    layout = Layout()
+    layout = PackedText()
     lines = [visible(table.title)] if table.title else []
     if table.rows:
         cells = _cells(table, visible, layout)
@@ -65,7 +65,7 @@ def _md(table: Table) -> str:
 
     blocks = [f"**{markdown(table.title)}**"] if table.title else []
     if table.rows:
-        layout = Layout()
+        layout = PackedText()
         body = tabulate(
             _cells(table, markdown, layout),
             headers=[layout.pack(markdown(column.title)) for column in table.columns],
@@ -79,7 +79,7 @@ def _md(table: Table) -> str:
     return "\n\n".join([*blocks, *(markdown(note) for note in table.notes)])
 
 
-def _cells(table: Table, safe: Callable[[str], str], layout: Layout) -> list[list[str]]:
+def _cells(table: Table, safe: Callable[[str], str], layout: PackedText) -> list[list[str]]:
     def cell(column: Column, row: Mapping[str, Any]) -> str:
         text = shown(column, row.get(column.key))
         return layout.pack(safe(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"))
@@ -160,6 +160,6 @@ def _side(column: Column) -> str:
     return "right" if column.kind in NUMBERS else "left"
 
 
-def _stacked(column: Column, layout: Layout) -> str:
+def _stacked(column: Column, layout: PackedText) -> str:
     title = layout.pack(visible(column.title))
     return title if _side(column) == "left" else title.replace(" ", "\n")

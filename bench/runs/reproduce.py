@@ -26,7 +26,7 @@ from bench.data.task_card import TaskCard
 from bench.methods.grammar import paths_in
 from bench.runs.launch import Orders, execute
 from bench.runs.plan import Plan, Request, make_plan, open_task
-from bench.store.answers import Difference, compare_parts
+from bench.store.answers import AnswerDifference, compare_parts
 from bench.store.write import Store, Stored
 
 TOLERANCE = 1e-4
@@ -72,7 +72,7 @@ class Reproduction:
 
     cell: str
     verdict: str
-    difference: Difference = field(default_factory=lambda: Difference(False))
+    difference: AnswerDifference = field(default_factory=lambda: AnswerDifference(False))
     changes: tuple[str, ...] = ()
 
 
@@ -100,13 +100,13 @@ def reproduce(
         changes = (*identity_changes(stored.record["cell"], cell), *environment_changes(then, today))
         if fresh is None or not fresh.ok:
             why = "it left no result" if fresh is None else str(fresh.record["reason"])
-            return Reproduction(stored.name, FAILED, Difference(False, why=why), changes)
+            return Reproduction(stored.name, FAILED, AnswerDifference(False, why=why), changes)
         difference = compare_parts(stored, fresh)
     found = verdict(difference, tolerance, same_processor(then, today))
     return Reproduction(stored.name, found, difference, changes)
 
 
-def verdict(difference: Difference, tolerance: float, one_processor: bool = True) -> str:
+def verdict(difference: AnswerDifference, tolerance: float, one_processor: bool = True) -> str:
     """Return the verdict on a difference. one_processor: whether both runs had one kind of processor.
 
     Other items, classes or truth are a difference on any processor.

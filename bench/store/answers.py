@@ -10,7 +10,7 @@ from bench.store.read import SPLITS, Stored
 
 
 @dataclass(frozen=True)
-class Difference:
+class AnswerDifference:
     """Difference of two answers. largest: of any two scores, None if they cannot be compared.
 
     items, changed: number of items, and of those with another decision. why: the reason if they cannot be
@@ -24,19 +24,19 @@ class Difference:
     why: str = ""
 
 
-def compare_parts(then: Stored, now: Stored) -> Difference:
+def compare_parts(then: Stored, now: Stored) -> AnswerDifference:
     """Compare the predictions of two cells, split by split. Raises FileFault if they cannot be read."""
     kind, before, after = then.record["cell"]["kind"], then.splits(), now.splits()
     found = []
     for name in SPLITS:
         if (name in before) != (name in after):
-            return Difference(False, why=f"{name}: exists only {'then' if name in before else 'now'}")
+            return AnswerDifference(False, why=f"{name}: exists only {'then' if name in before else 'now'}")
         if name in before:
             found.append((name, compare_predictions(before[name], after[name], kind)))
     for name, one in found:
         if one.why:
-            return Difference(False, why=f"{name}: {one.why}")
-    return Difference(
+            return AnswerDifference(False, why=f"{name}: {one.why}")
+    return AnswerDifference(
         equal=all(one.equal for _, one in found),
         largest=max((one.largest or 0.0 for _, one in found), default=0.0),
         items=sum(one.items for _, one in found),
@@ -44,20 +44,20 @@ def compare_parts(then: Stored, now: Stored) -> Difference:
     )
 
 
-def compare_predictions(then: Predictions, now: Predictions, kind: str) -> Difference:
+def compare_predictions(then: Predictions, now: Predictions, kind: str) -> AnswerDifference:
     """Compare two answers to the same items: bits, largest difference of scores, decisions."""
     import numpy as np
 
     if then.classes != now.classes:
-        return Difference(False, why="the classes are not the same")
+        return AnswerDifference(False, why="the classes are not the same")
     if then.items != now.items or then.groups != now.groups:
-        return Difference(
+        return AnswerDifference(
             False, why=f"the items are not the same ({len(then.items)} then, {len(now.items)} now)"
         )
     for what in ("truth", "train_support", "known"):
         before, after = getattr(then, what), getattr(now, what)
         if (before is None) != (after is None) or (before is not None and not np.array_equal(before, after)):
-            return Difference(False, why=f"{what} is not the same")
+            return AnswerDifference(False, why=f"{what} is not the same")
     metrics = get_kind(kind).metrics
     thresholds = metrics.thresholds(then), metrics.thresholds(now)
     equal = then.scores.tobytes() == now.scores.tobytes() and np.array_equal(*thresholds)
@@ -66,4 +66,4 @@ def compare_predictions(then: Predictions, now: Predictions, kind: str) -> Diffe
     changed = (before != after).any(axis=tuple(range(1, before.ndim)))
     moved = np.abs(thresholds[0] - thresholds[1])
     largest = max(float(gap.max(initial=0.0)), float(moved.max(initial=0.0)))
-    return Difference(equal, largest, len(then.items), int(changed.sum()))
+    return AnswerDifference(equal, largest, len(then.items), int(changed.sum()))

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.core.errors import BenchError, StoreError
 from bench.core.regular_files import read_regular
 from bench.core.sealed_json import is_sealed
-from bench.store.answers import Difference, compare_parts
+from bench.store.answers import AnswerDifference, compare_parts
 from bench.store.digests import FILES
 from bench.store.origin import ORIGIN, origin_file, origin_of
 from bench.store.places import answer_number, answer_place, cell_place
@@ -49,7 +49,7 @@ class Merged:
 
 
 @dataclass(frozen=True)
-class Answer:
+class StoredAnswer:
     """One of several answers of a cell. origin: the folder it was copied from, None if unknown.
 
     difference: from the first answer; None for the first.
@@ -57,7 +57,7 @@ class Answer:
 
     stored: Stored
     origin: str | None
-    difference: Difference | None
+    difference: AnswerDifference | None
 
 
 def merge(sources: Sequence[Path], into: Path, waiting: Callable[[], object] = tuple) -> Merged:
@@ -91,16 +91,16 @@ def merge(sources: Sequence[Path], into: Path, waiting: Callable[[], object] = t
     return done
 
 
-def answers(first: Path) -> list[Answer]:
+def answers(first: Path) -> list[StoredAnswer]:
     """Return the readable answers of a cell, in order; `first` is the folder of the first one."""
-    found: list[Answer] = []
+    found: list[StoredAnswer] = []
     for folder in _places(first):
         stored = read_cell(folder)
         if not isinstance(stored, Stored):
             continue
         with suppress(FileFault):
             difference = compare_parts(found[0].stored, stored) if found else None
-            found.append(Answer(stored, origin_of(folder), difference))
+            found.append(StoredAnswer(stored, origin_of(folder), difference))
     return found
 
 

@@ -17,7 +17,7 @@ from bench.compare.baselines.find import load_baseline
 from bench.compare.baselines.types import Baseline
 from bench.compare.conditions import comparable_run, conditions_of, declared, disagreement
 from bench.compare.published import compare_published
-from bench.compare.setting import Setting, settings_of
+from bench.compare.side import Side, sides_of
 from bench.compare.verdict import INCOMPARABLE, Comparison
 from bench.core.errors import BenchError
 from bench.store.write import Store
@@ -32,14 +32,14 @@ def _photos(folds: int = 10) -> Any:
     return faces(6000, 900, 1.9, 1, faces(6000, 900, 0.0, 98, folds=folds), folds=folds)
 
 
-def _setting(root: Path, method: str, weights: str = "none", **more: Any) -> Setting:
+def _setting(root: Path, method: str, weights: str = "none", **more: Any) -> Side:
     fields = {"task": "faces", "stage": "all", "regime": "frozen", "source": "people", "backbone": "lbp"}
     put(root, _photos(), 0, kind="verification", method=method, weights=weights, **{**fields, **more})
-    (setting,) = settings_of(Store(root).load()[0], "faces")
+    (setting,) = sides_of(Store(root).load()[0], "faces")
     return setting
 
 
-def _beside_lfw(setting: Setting) -> dict[str, Comparison]:
+def _beside_lfw(setting: Side) -> dict[str, Comparison]:
     baseline = load_baseline("faces", "lfw-no-outside-data", [SHIPPED])
     rows = [row for result in baseline.published for row in compare_published(setting, baseline, result)]
     return {row.sides.against.rpartition(" · ")[2]: row for row in rows}

@@ -25,7 +25,7 @@ from bench.compare.estimates import Contrast, Source, estimated
 from bench.compare.leaderboard import BEHIND, BEST, TIED, Board, boards
 from bench.compare.paired_bootstrap import PairedBootstrap
 from bench.compare.resolve import Stock, find_candidates
-from bench.compare.setting import settings_of
+from bench.compare.side import sides_of
 from bench.compare.stored_cells import read_bootstraps
 from bench.compare.two_runs import compare_candidates
 from bench.compare.verdict import BETTER, INCOMPARABLE, SAME, WORSE, Comparison
@@ -357,7 +357,7 @@ def test_runs_on_other_pairs_are_two_samples(tmp_path: Path) -> None:
         and found.verdict.why == "other test items: not paired"
         and found.class_name is None
     )
-    settings = {setting.method: setting for setting in settings_of(Store(tmp_path).load()[0], "faces")}
+    settings = {setting.method: setting for setting in sides_of(Store(tmp_path).load()[0], "faces")}
     ours, theirs = (own_interval(settings[name], "accuracy") for name in ("siamese", "cosine"))
     assert found.difference.ours and found.difference.theirs and found.difference.value
     low = found.difference.value - math.hypot(
@@ -455,7 +455,7 @@ def test_view_2_without_outside_data_is_judged_beside_published_numbers(tmp_path
     assert (eigen.difference.theirs_low, eigen.difference.theirs_high) == pytest.approx(
         (0.60015 - half - 1e-4, 0.60025 + half), abs=2e-4
     )
-    (setting,) = settings_of(Store(tmp_path).load()[0], "faces")
+    (setting,) = sides_of(Store(tmp_path).load()[0], "faces")
     own = own_interval(setting, "accuracy")
     assert (
         eigen.difference.ours

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from bench.core.safe_text import UNPRINTABLE, Layout, markdown, spreadsheet, visible
+from bench.core.safe_text import UNPRINTABLE, PackedText, markdown, spreadsheet, visible
 
 ANY = st.text(st.characters(), max_size=20)
 
@@ -45,7 +45,7 @@ def test_visible(text: str, shown: str) -> None:
 
 @given(ANY)
 def test_packed_text_has_a_character_a_column_and_comes_back(text: str) -> None:
-    layout, shown = Layout(), visible(text)
+    layout, shown = PackedText(), visible(text)
     packed = layout.pack(shown)
     back = layout.unpack(packed)
     assert len(packed) == cell_len(back) or "\ufe0f" in text
@@ -55,7 +55,7 @@ def test_packed_text_has_a_character_a_column_and_comes_back(text: str) -> None:
 
 
 def test_one_layout_keeps_texts_apart() -> None:
-    layout = Layout()
+    layout = PackedText()
     packed = [layout.pack(text) for text in ("日本", "本日", "日本")]
     assert packed[0] == packed[2] != packed[1]
     assert layout.unpack(" | ".join(packed)) == "日本 | 本日 | 日本"

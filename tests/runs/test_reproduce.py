@@ -37,7 +37,7 @@ from bench.runs.reproduce import (
     request_of,
     verdict,
 )
-from bench.store.answers import Difference, compare_predictions
+from bench.store.answers import AnswerDifference, compare_predictions
 from bench.store.write import Store, Stored
 from tests.grids import answers, become
 
@@ -381,7 +381,9 @@ def test_other_cuts_are_a_difference() -> None:
     found = compare_predictions(replace(one, cuts=cuts), one, "multilabel")
     assert not found.equal and found.changed == 1 and found.largest == 0.25
     assert verdict(found, 0.1) == DIFFERENT and verdict(found, 0.25) == WITHIN
-    assert verdict(Difference(True), 0.0) == EQUAL and verdict(Difference(False), 1.0) == DIFFERENT
+    assert (
+        verdict(AnswerDifference(True), 0.0) == EQUAL and verdict(AnswerDifference(False), 1.0) == DIFFERENT
+    )
 
 
 @pytest.mark.parametrize("what", ["truth", "classes", "items", "train_support"])

@@ -17,7 +17,7 @@ from bench.core.atomic_folders import put_in_place
 from bench.core.errors import StoreError
 from bench.core.locks import lock_of, take_lock
 from bench.core.regular_files import read_regular
-from bench.data.cache.rows import Layout, RowFile
+from bench.data.cache.rows import RowFile, RowLayout
 from bench.data.cache.sealed import Damaged, digest, read_sealed, write_sealed
 
 FORMAT = 2
@@ -127,7 +127,7 @@ class RowFolder:
             os.utime(self.path / self.meta)
         return opened
 
-    def seal(self, work: Path, facts: Mapping[str, Any], layout: Layout, digests: np.ndarray) -> None:
+    def seal(self, work: Path, facts: Mapping[str, Any], layout: RowLayout, digests: np.ndarray) -> None:
         """Write the description of the rows in the folder `work`, and rename it to `path`. Raises OSError."""
         described = {"format": FORMAT, "name": self.path.name, **self.key, **facts}
         rows = {**layout.to_json(), "digests": write_digests(work / DIGESTS_FILE, digests)}
@@ -170,7 +170,7 @@ def open_folder(folder: Path, meta: str) -> Opened:
             raise Damaged("it has another format")
         if facts["name"] != folder.name:
             raise Damaged(f"it is {facts['name']} under another name")
-        layout = Layout.from_json(facts["rows"])
+        layout = RowLayout.from_json(facts["rows"])
         file = RowFile(
             folder / layout.name, layout, read_digests(folder / DIGESTS_FILE, facts["rows"]["digests"])
         )

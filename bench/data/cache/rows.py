@@ -25,7 +25,7 @@ _NEAR = 2**18
 
 
 @dataclass(frozen=True)
-class Layout:
+class RowLayout:
     """Layout of rows in a file.
 
     name: of the file. shape: (n, ...) of all rows. dtype: of their numbers, as in NumPy ("<f4"). start: bytes
@@ -53,10 +53,10 @@ class Layout:
         return {**asdict(self), "shape": list(self.shape)}
 
     @staticmethod
-    def from_json(raw: Mapping[str, Any]) -> Layout:
+    def from_json(raw: Mapping[str, Any]) -> RowLayout:
         """Undo `to_json`. Raises KeyError, TypeError or ValueError for anything else."""
         shape = tuple(int(length) for length in raw["shape"])
-        layout = Layout(str(raw["name"]), shape, str(raw["dtype"]), int(raw["start"]), str(raw["head"]))
+        layout = RowLayout(str(raw["name"]), shape, str(raw["dtype"]), int(raw["start"]), str(raw["head"]))
         valid = shape and min(shape) >= 0 and layout.start >= 0 and np.dtype(layout.dtype).kind in "uf"
         if not valid or Path(layout.name).name != layout.name:
             raise ValueError(raw)
@@ -81,7 +81,7 @@ class RowFile:
     BlockingIOError if another process is about to remove it.
     """
 
-    def __init__(self, path: Path, layout: Layout, digests: np.ndarray) -> None:
+    def __init__(self, path: Path, layout: RowLayout, digests: np.ndarray) -> None:
         self.path, self.layout, self.digests = path, layout, digests
         self._opened = open_regular(path)
         self.handle = self._opened.fileno()

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.core.table import Column, Table
 from bench.inference.image_predictor import IMAGE, SCORE, ImagePredictor
-from bench.inference.predict import Answer
+from bench.inference.predict import ImageAnswer
 from bench.store.head_file import SavedHead
 
 
@@ -25,19 +25,19 @@ class ClassPredictor(ImagePredictor):
         """Return None."""
         return None
 
-    def table(self, head: SavedHead, answers: Sequence[Answer], top: int, title: str) -> Table:
+    def table(self, head: SavedHead, answers: Sequence[ImageAnswer], top: int, title: str) -> Table:
         """Return the `top` likeliest classes of each image."""
         columns = [IMAGE, Column("rank", "rank", "int"), Column("class", self.label), SCORE]
         return Table(title, columns, [row for answer in answers for row in _ranked(head, answer, top)])
 
-    def facts(self, head: SavedHead, answer: Answer, top: int) -> tuple[Any, dict[str, Any]]:
+    def facts(self, head: SavedHead, answer: ImageAnswer, top: int) -> tuple[Any, dict[str, Any]]:
         """Return the likeliest class, and the `top` likeliest."""
         ranked = list(_ranked(head, answer, max(top, 1)))
         shown = [{"class": row["class"], "probability": row["probability"]} for row in ranked[:top]]
         return ranked[0]["class"], {"top": shown}
 
 
-def _ranked(head: SavedHead, answer: Answer, top: int) -> Iterator[dict[str, Any]]:
+def _ranked(head: SavedHead, answer: ImageAnswer, top: int) -> Iterator[dict[str, Any]]:
     if answer.scores is None:
         return
     # Equal scores keep the classes' order, as in the metrics.

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.core.table import Column, Table
 from bench.inference.image_predictor import IMAGE, SCORE, ImagePredictor
-from bench.inference.predict import Answer
+from bench.inference.predict import ImageAnswer
 from bench.store.head_file import SavedHead
 
 HALF = 0.5
@@ -28,13 +28,13 @@ class AttributePredictor(ImagePredictor):
         """Return the attribute's threshold."""
         return HALF if head.cuts is None else float(head.cuts[place])
 
-    def table(self, head: SavedHead, answers: Sequence[Answer], top: int, title: str) -> Table:
+    def table(self, head: SavedHead, answers: Sequence[ImageAnswer], top: int, title: str) -> Table:
         """Return all attributes of each image, with their thresholds."""
         cut = Column("cut", "cut", "ratio")
         columns = [IMAGE, Column("class", self.label), SCORE, cut, Column("decision", "decision", "bool")]
         return Table(title, columns, [row for answer in answers for row in self.rows(head, answer)])
 
-    def facts(self, head: SavedHead, answer: Answer, top: int) -> tuple[Any, dict[str, Any]]:
+    def facts(self, head: SavedHead, answer: ImageAnswer, top: int) -> tuple[Any, dict[str, Any]]:
         """Return the attributes that are yes, and the thresholds."""
         decision = [row["class"] for row in self.rows(head, answer) if row["decision"]]
         return decision, {

@@ -24,12 +24,12 @@ from bench.metrics.intervals import Interval
 
 if TYPE_CHECKING:
     from bench.compare.baselines.types import PublishedResult
-    from bench.compare.setting import Setting
+    from bench.compare.side import Side
 
 ACCURACY, ERROR = "accuracy", "accuracy_fold_se"
 
 
-def obstacle(setting: Setting, result: PublishedResult) -> str:
+def obstacle(setting: Side, result: PublishedResult) -> str:
     """See `Published`: the numbers of pairs must be equal."""
     published = {number.n for name, number in result.metrics.items() if name == "accuracy"} - {None}
     if not published:
@@ -38,7 +38,7 @@ def obstacle(setting: Setting, result: PublishedResult) -> str:
     return "" if published == {n} else f"data: {n:,} pairs, published {next(iter(published)):,}"
 
 
-def rows(setting: Setting, result: PublishedResult, obstacle: str) -> list[Measured]:
+def rows(setting: Side, result: PublishedResult, obstacle: str) -> list[Measured]:
     """See `Published`: the accuracy has intervals.
 
     The standard error over folds is in the interval of the accuracy, and no row.
@@ -56,7 +56,7 @@ def rows(setting: Setting, result: PublishedResult, obstacle: str) -> list[Measu
 
 
 def _intervals(
-    ours: float, setting: Setting, result: PublishedResult, judged: bool
+    ours: float, setting: Side, result: PublishedResult, judged: bool
 ) -> tuple[dict[str, float | None], str]:
     """Return the interval of the published accuracy, that of the difference where it is judged, and why."""
     theirs, why = _theirs(result)
@@ -76,7 +76,7 @@ def _squares(ours: float, own: Interval, theirs: float, other: Interval) -> Inte
     )
 
 
-def unpaired(ours: Setting, theirs: Setting, metrics: Collection[str]) -> list[Measured]:
+def unpaired(ours: Side, theirs: Side, metrics: Collection[str]) -> list[Measured]:
     """See `Published`.
 
     People on both sides' pairs make the intervals rather too long, for then the two go up and down together.
@@ -91,7 +91,7 @@ def unpaired(ours: Setting, theirs: Setting, metrics: Collection[str]) -> list[M
     return out
 
 
-def own_interval(setting: Setting, metric: str) -> Interval:
+def own_interval(setting: Side, metric: str) -> Interval:
     """Return the interval of a metric of a setting, people and seeds resampled."""
     predictions = {str(seed): cell.predictions("test") for seed, cell in setting.cells.items()}
     drawn = PairedBootstrap.of(setting.kind, predictions, [metric])

@@ -19,7 +19,7 @@ from bench.core import environment
 from bench.core.errors import BenchError, DataError
 from bench.core.paths import cache_dir, keep_library_files
 from bench.data.cache.folders import DIGESTS_FILE, RowFolder
-from bench.data.cache.rows import CheckedRows, Layout, RowFile
+from bench.data.cache.rows import CheckedRows, RowFile, RowLayout
 from bench.data.cache.sealed import Damaged
 from bench.data.examples import Examples, ImageError
 from bench.data.pixels import META_FILE, Pixels
@@ -65,7 +65,7 @@ class SentPixels:
     name: str
     meta: bytes
     digests: bytes
-    rows: Layout
+    rows: RowLayout
     checks: np.ndarray
     size: tuple[int, int]
     ok: np.ndarray

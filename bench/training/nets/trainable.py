@@ -19,7 +19,7 @@ HEAD = -1
 """The block of a net's heads, above the others, which count from the top."""
 
 
-class Part:
+class NetPart:
     """Variables that start to train together, and their optimizer, which counts steps from there.
 
     The optimizer updates one vector of all of them: its rules are elementwise, and one variable takes a tenth
@@ -80,9 +80,9 @@ class Learned:
         below: dict[int, list[Any]] = {}
         for variable in model.trainable_variables:
             below.setdefault(place.get(id(variable), 0), []).append(variable)
-        self.own = [Part(variables, block, setting, decays) for block, variables in sorted(below.items())]
-        self.own.append(Part(head, HEAD, setting, decays))
-        self.beside = [Part(beside, HEAD, setting, decays)] if beside else []
+        self.own = [NetPart(variables, block, setting, decays) for block, variables in sorted(below.items())]
+        self.own.append(NetPart(head, HEAD, setting, decays))
+        self.beside = [NetPart(beside, HEAD, setting, decays)] if beside else []
 
     @property
     def variables(self) -> list[Any]:
@@ -108,7 +108,7 @@ class Learned:
         for part in self.of(None):
             part.begin(rate if part.block == HEAD else rate * self.setting.backbone_rate)
 
-    def of(self, level: int | None) -> list[Part]:
+    def of(self, level: int | None) -> list[NetPart]:
         """Return the parts that train while so many blocks do."""
         every = [*self.own, *(self.beside if self.with_beside else ())]
         return every if level is None else [part for part in every if part.block < level]

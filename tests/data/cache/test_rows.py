@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from bench.core.errors import StoreError
 from bench.data.cache.folders import Opened, RowFolder, write_digests
-from bench.data.cache.rows import CheckedRows, Layout, RowFile, row_digests
+from bench.data.cache.rows import CheckedRows, RowFile, RowLayout, row_digests
 from bench.data.cache.sealed import Damaged, read_sealed, write_sealed
 from bench.runs.cache_entries import find_entries
 from bench.runs.cache_upkeep import verify
 
 VALUES = np.arange(20 * 3 * 2, dtype="<f4").reshape(20, 3, 2)
 NAME = f"some-{'0f' * 8}"
-LAYOUT = Layout("rows.f4", VALUES.shape, "<f4")
+LAYOUT = RowLayout("rows.f4", VALUES.shape, "<f4")
 
 
 class Cache:

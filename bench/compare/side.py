@@ -1,4 +1,4 @@
-"""Settings of measured cells as sides of a comparison."""
+"""One side of a comparison: the measured cells of a setting."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from bench.compare.verdict import Sides
 from bench.core.cell import Value
 from bench.core.kind import get_kind
-from bench.store import settings as reported
 from bench.store.read import StoredCell
+from bench.store.settings import settings_of
 
 
 @dataclass(frozen=True)
-class Setting:
+class Side:
     """Measured cells that differ only in the seed, by seed in rising order.
 
     kind: of the task. differs: values that distinguish it from others of its name, "epochs=5"; mostly empty.
@@ -79,12 +79,10 @@ class Setting:
         return None if None in values else math.fsum(values) / len(values)
 
 
-def settings_of(
-    cells: Iterable[StoredCell], task: str, declared: Mapping[str, str] | None = None
-) -> list[Setting]:
+def sides_of(cells: Iterable[StoredCell], task: str, declared: Mapping[str, str] | None = None) -> list[Side]:
     """Group a task's measured cells, keeping the order in which settings first appear.
 
-    declared: see `Setting`.
+    declared: see `Side`.
     """
     by_id = {
         cell.result["id"]: cell
@@ -92,11 +90,11 @@ def settings_of(
         if cell.result["cell"]["task"] == task and cell.result["status"] == "ok"
     }
     out = []
-    for group in reported.settings_of([cell.result for cell in by_id.values()]):
+    for group in settings_of([cell.result for cell in by_id.values()]):
         identity = group.cell
         same = ("task", "task_version", "kind", "stage", "regime", "backbone", "weights", "protocol")
         by_seed = sorted((int(record["cell"]["seed"]), str(record["id"])) for record in group.records)
-        setting = Setting(
+        side = Side(
             **{name: identity[name] for name in same},
             method=identity["method_text"],
             source=identity["data"]["source"],
@@ -105,5 +103,5 @@ def settings_of(
             cells={seed: by_id[key] for seed, key in by_seed},
             declared=declared or {},
         )
-        out.append(setting)
+        out.append(side)
     return out
