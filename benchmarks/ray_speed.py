@@ -1,11 +1,12 @@
 """What Ray costs on one machine: features of one backbone, and a grid of 72 cells, with and without it.
 
-    BENCH_DATA=... KERAS_HOME=... python benchmarks/ray_speed.py [--rounds 3] [--only features|grid]
+    BENCH_DATA=... KERAS_HOME=... python benchmarks/ray_speed.py [--rounds 3] [--size 224]
 
-Features: those of MobileNet 0.25 for all photos of the fashion data, from cached pixels, by `bench run` and
-by `bench run --on ray` with a worker of one CPU for each core; the seconds are those of the pass, the net's
-building included. Grid: 4 backbones x 6 methods x 3 seeds on the tiny sample with cached features, whole
-commands by the clock, the start and the end of Ray included. Both ways take turns.
+Features (`--only features`): those of MobileNet 0.25 for all photos of the fashion data, from cached pixels.
+Ways: `bench run`; `bench run --on ray` with a worker of one CPU for each core; with one worker for all; three
+nodes of one CPU each on this machine. The seconds are those of the pass, the net's building included.
+Grid (`--only grid`): 4 backbones x 6 methods x 3 seeds on the tiny sample with cached features, whole commands
+by the clock, the start and the end of Ray included. All ways take turns.
 """
 
 from __future__ import annotations
@@ -21,7 +22,16 @@ import tempfile
 import time
 from pathlib import Path
 
-WAYS: dict[str, tuple[str, ...]] = {"alone": (), "ray": ("--on", "ray")}
+from bench.core.processor import usable_cores
+from tests.clusters import machines
+
+ALONE, RAY, ONE, NODES = "alone", "ray", "one worker", "three nodes"
+
+WAYS: dict[str, tuple[str, ...]] = {
+    ALONE: (),
+    RAY: ("--on", "ray"),
+    ONE: ("--on", "ray", "--cpus-per-job", str(usable_cores())),
+}
 
 PHOTOS = ("--task", "fashion", "--backbone", "mobilenet_025", "--method", "none", "--seed", "0")
 GRID = (
@@ -46,16 +56,23 @@ def run(args: tuple[str, ...], folder: Path) -> float:
     return time.monotonic() - began
 
 
-def features(way: str, folder: Path) -> float:
+def features(way: str, folder: Path, size: int) -> float:
     """Return the seconds of the pass over all photos."""
-    data = ("--data", str(Path(os.environ["BENCH_DATA"], "fashion")), "--set", "epochs=1", "--stage", "top20")
+    data = ("--data", str(Path(os.environ["BENCH_DATA"], "fashion")), "--set", f"input_size={size}")
+    args = (*PHOTOS, *data, "--set", "epochs=1", "--stage", "top20")
     shutil.rmtree(folder / "cache" / "features", ignore_errors=True)
-    run((*PHOTOS, *data, *WAYS[way]), folder)
+    if way == NODES:
+        with machines() as found:
+            for _ in range(3):
+                found.add()
+            run((*args, "--on", found.address), folder)
+    else:
+        run((*args, *WAYS[way]), folder)
     [meta] = (folder / "cache" / "features").glob("*/features.json")
     return float(json.loads(meta.read_text(encoding="utf-8"))["seconds"])
 
 
-def grid(way: str, folder: Path) -> float:
+def grid(way: str, folder: Path, size: int) -> float:
     """Return the seconds of the whole command."""
     return run((*GRID, *WAYS[way]), folder)
 
@@ -66,24 +83,29 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--only", choices=("features", "grid"))
     options = parser.parse_args()
-    for name, measure in {"features": features, "grid": grid}.items():
+    measured = {"features": (features, (ALONE, RAY, ONE, NODES)), "grid": (grid, (ALONE, RAY))}
+    for name, (measure, ways) in measured.items():
         if options.only not in (None, name):
             continue
         with tempfile.TemporaryDirectory(prefix="bench-ray-") as place:
             # Pixels, and the grid's features, are cached from here on.
-            measure("alone", Path(place))
-            rounds: dict[str, list[float]] = {way: [] for way in WAYS}
+            measure(ALONE, Path(place), options.size)
+            rounds: dict[str, list[float]] = {way: [] for way in ways}
             for number in range(options.rounds):
-                for way in WAYS if number % 2 == 0 else reversed(WAYS):
-                    rounds[way].append(measure(way, Path(place)))
+                for way in ways if number % 2 == 0 else reversed(ways):
+                    rounds[way].append(measure(way, Path(place), options.size))
                     print(f"{name} {way}: {rounds[way][-1]:.1f} s, load {os.getloadavg()[0]:.1f}", flush=True)
-            alone, ray = (statistics.median(rounds[way]) for way in WAYS)
-            ratios = [one / other for one, other in zip(rounds["ray"], rounds["alone"], strict=True)]
+        alone = rounds[ALONE]
+        for way in ways[1:]:
+            ratios = [one / other for one, other in zip(rounds[way], alone, strict=True)]
+            more = statistics.median(rounds[way]) - statistics.median(alone)
             print(
-                f"{name}: {alone:.1f} s alone, {ray:.1f} s on Ray; ratio {statistics.median(ratios):.2f} "
-                f"({min(ratios):.2f} to {max(ratios):.2f}), difference {ray - alone:.1f} s"
+                f"{name}, {way} / alone: {statistics.median(ratios):.2f} ({min(ratios):.2f} to "
+                f"{max(ratios):.2f}), {more:+.1f} s",
+                flush=True,
             )
 
 

@@ -71,7 +71,7 @@ def machines() -> Iterator[Machines]:
     try:
         yield Machines(found, folder)
     finally:
-        found.shutdown()
+        found.shutdown()  # type: ignore[no-untyped-call]
         shutil.rmtree(folder, ignore_errors=True)
 
 
