@@ -203,7 +203,7 @@ class Extraction:
         """Compute into a folder beside the target, continuing a killed build, then rename it."""
         part, began = folder.path.with_name(f"{folder.path.name}.part"), time.monotonic()
         if self.spread is None:
-            # What cannot be built is said before anything is written.
+            # A net that cannot be built raises before anything is written.
             _ = self._extract
         shape = (len(self.pixels), *self._row)
         shutil.rmtree(folder.path, ignore_errors=True)

@@ -54,7 +54,7 @@ def form_wanted(examples: Examples, cache: Path) -> tuple[Form, ...]:
 
 
 def twins_file(examples: Examples, cache: Path) -> Path:
-    """Return the file of a data set's near duplicates, there or not."""
+    """Return the path of the file of a data set's near duplicates."""
     whole = [TWINS_VERSION, examples.source, examples.fingerprint, SIDE]
     key = hashlib.sha256(canonical_json(whole).encode("ascii")).hexdigest()[:16]
     return cache / FOLDER / f"{key}.bin"

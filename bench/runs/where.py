@@ -1,4 +1,4 @@
-"""Where a run computes, as the user says it; imports nothing of Ray."""
+"""Place of a run as the user names it; imports nothing of Ray."""
 
 from __future__ import annotations
 

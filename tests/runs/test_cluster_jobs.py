@@ -217,5 +217,5 @@ def test_what_stops_ray_is_one_line() -> None:
         pool._call(full)
     with pytest.raises(BenchError, match="the connection to Ray is lost .* what is stored stays"):
         pool._call(gone)
-    with pytest.raises(Lost, match="WorkerCrashedError on 11 tries"):
+    with pytest.raises(Lost, match="WorkerCrashedError on 21 tries"):
         pool._call(dead)

@@ -31,7 +31,7 @@ def run_jobs(context: Context, request: Request, jobs: Sequence[Job], pool: Pool
     """Run every cell of the jobs and commit each, as `bench.runs.run_job.run_job` does on one machine.
 
     Frozen backbones pass over the images on the nodes, and their features come into this machine's cache;
-    their heads, which train together in seconds, train here, while the nodes go on with the next backbone.
+    their heads, which train together in seconds, train here, while the nodes compute the next backbone's features.
     Whole nets train on the nodes. Raises what `run_job` raises, and BenchError for what stops the cluster.
     """
     blocks = Blocks(pool, _setup(context, request, jobs))

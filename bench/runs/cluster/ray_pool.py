@@ -20,7 +20,7 @@ from bench.runs.cluster.pool import Lost, Ref
 from bench.runs.cluster.setup import check_versions, versions
 from bench.runs.where import CLIENT, LOCAL, Where, check_where
 
-RETRIES = 10
+RETRIES = 20
 """How often a task is given again whose process or machine died."""
 
 _LONGEST = 40

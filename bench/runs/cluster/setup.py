@@ -66,12 +66,12 @@ def check_versions(node: str, expected: Mapping[str, str]) -> None:
     own = versions()
     other = [name for name in {**expected, **own} if own.get(name) != expected.get(name)]
     if other:
-        told = ", ".join(
+        found = ", ".join(
             f"{name} {own.get(name, 'is missing')}, not {expected.get(name, 'installed here')}"
             for name in other[:3]
         )
         raise BenchError(
-            f"node {node} has other versions than this machine: {told}; install the same on every machine"
+            f"node {node} has other versions than this machine: {found}; install the same on every machine"
         )
 
 
