@@ -32,7 +32,8 @@ def run_jobs(context: Context, request: Request, jobs: Sequence[Job], pool: Pool
 
     Frozen backbones pass over the images on the nodes, and their features come into this machine's cache;
     their heads, which train together in seconds, train here, while the nodes compute the features of the
-    next backbone. Whole nets train on the nodes. Raises what `run_job` raises, and BenchError for what stops the cluster.
+    next backbone. Whole nets train on the nodes. Raises what `run_job` raises, and BenchError for what stops
+    the cluster.
     """
     blocks = Blocks(pool, _setup(context, request, jobs))
     here = replace(context, spread=blocks, node=pool.name)

@@ -78,8 +78,8 @@ def check_versions(node: str, expected: Mapping[str, str]) -> None:
 def needed(places: Sequence[str], backbones: Sequence[str], weights: Sequence[Weights]) -> Sent:
     """Read what a run needs beside the installed packages.
 
-    places: plug-ins. backbones: names as typed, of which functions and files are sent. Raises BenchError or
-    WeightsError for a file that cannot be read.
+    places: plug-ins. backbones: names as typed; the sources of functions among them are sent. Raises
+    WeightsError or OSError for a file that cannot be read.
     """
     modules: dict[str, bytes] = {}
     load: list[str] = []
