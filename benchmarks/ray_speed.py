@@ -5,8 +5,8 @@
 Features (`--only features`): those of MobileNet 0.25 for all photos of the fashion data, from cached pixels.
 Ways: `bench run`; `bench run --on ray` with a worker of one CPU for each core; with one worker for all;
 three nodes of one CPU each on this machine. The seconds are those of the pass, the net's building included.
-Grid (`--only grid`): 4 backbones x 6 methods x 3 seeds on the tiny sample with cached features, whole commands
-by the clock, the start and the end of Ray included. All ways take turns.
+Grid (`--only grid`): 4 backbones x 6 methods x 3 seeds on the tiny sample with cached features, whole
+commands by the clock, the start and the end of Ray included. All ways take turns.
 """
 
 from __future__ import annotations
