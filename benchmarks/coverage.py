@@ -23,6 +23,8 @@ from bench.compare.baselines.find import load_baseline
 from bench.compare.estimates import Contrast, Source, estimated
 from bench.compare.paired_bootstrap import PairedBootstrap
 from bench.compare.pairing import Items
+from bench.compare.subgroups import DIFFERENT, Subgroups
+from bench.core.predictions import Predictions
 from bench.kinds.verification.people_bootstrap import People, PeopleDraws
 from bench.metrics import bootstrap, intervals
 from bench.metrics.rank_sums import attribute_areas
@@ -47,6 +49,9 @@ DESIGNS = {
 EFFECTS = (0.0, 0.3, 0.6)
 """Standard deviation of a person's effect, where a score's is 1."""
 
+GAPS = ((240, 2), (240, 8), (800, 8))
+"""Test items, and the subgroups that they are divided into at random."""
+
 
 def main() -> None:
     """Simulate and print."""
@@ -68,6 +73,11 @@ def main() -> None:
     for name, sizes, theirs in published():
         for what, share in from_hits(sizes, theirs, trials):
             print(f"| {name} | {what} | {share:.3f} |", flush=True)
+
+    print("\n| items | subgroups | chosen beforehand | as reported |\n| --- | --- | --- | --- |")
+    for items, count in GAPS:
+        shown = " | ".join(f"{share:.3f}" for share in gaps(items, count, trials))
+        print(f"| {items} | {count} | {shown} |", flush=True)
 
 
 def published() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -237,6 +247,30 @@ def from_hits(sizes: np.ndarray, theirs: np.ndarray, trials: int) -> Iterator[tu
         inside["square-and-add of Wilson's limits, macro"] += low <= macro <= high
     for what, count in inside.items():
         yield what, count / trials
+
+
+def gaps(items: int, count: int, trials: int) -> tuple[float, float]:
+    """Return how often the gap of equally hard subgroups excludes 0: by the plain interval, as reported."""
+    plain = reported = 0
+    for trial in range(trials):
+        rng = np.random.Generator(np.random.PCG64(trial))
+        truth = rng.integers(0, 2, items)
+        hits = rng.random(items) < 0.7
+        pred = Predictions(
+            items=tuple(map(str, range(items))),
+            groups=None,
+            truth=truth.astype(np.int32),
+            scores=np.eye(2, dtype=np.float32)[np.where(hits, truth, 1 - truth)],
+            classes=("no", "yes"),
+            train_support=np.array([100, 100]),
+        )
+        values = dict(zip(pred.items, map(str, rng.integers(0, count, items)), strict=True))
+        found = Subgroups.of("random", "multiclass", {"own": pred}, values, ["top1_micro"], DRAWS)
+        gap = found.gap("top1_micro", ["own"])
+        assert gap is not None and gap.plain.low is not None
+        plain += gap.plain.low > 0
+        reported += gap.verdict == DIFFERENT
+    return plain / trials, reported / trials
 
 
 def square_and_add(a: np.ndarray, b: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:

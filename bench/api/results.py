@@ -15,6 +15,7 @@ from bench.core.kind import get_kind
 from bench.core.paths import cache_dir, search_path, user_path
 from bench.core.table import Table
 from bench.report.result_tables import grid_table
+from bench.runs.cell_data import ColumnValues, DataPlace
 from bench.store.write import Store, Stored
 
 if TYPE_CHECKING:
@@ -83,25 +84,32 @@ class Results:
         metrics: Sequence[str] = (),
         every_setting: bool = False,
         classes: bool = True,
+        by: str | None = None,
     ) -> ResultTable:
         """Compare these cells with a baseline, one setting with it, or two with each other.
 
         sides: none, one or two of: the beginning of a cell's id, "BACKBONE/METHOD", the name of a baseline or
         of a trivial answer. baseline: by name; default: the task's published one. metrics: only these.
         every_setting: also those that are not the best of their stage on validation. classes: a row for each
-        class, too. Raises BenchError for a name that nothing matches.
+        class, too. by: a column of the data; two sides are compared on the subgroups that it makes. Raises
+        BenchError for a name that nothing matches.
         """
-        from bench.commands.compare_ import baseline_of, compared, comparison_of, metrics_of
+        from bench.commands.compare_ import baseline_of, compared, compared_by, comparison_of, metrics_of
         from bench.compare.resolve import Stock
         from bench.report.comparison_tables import narrowed
         from bench.store.read import readable_cells
 
         if len(sides) > 2:
             raise BenchError(f"{len(sides)} runs to compare: give two, or one and a baseline")
+        if by is not None and len(sides) < 2:
+            raise BenchError("by= compares two runs on their test items: name both")
         task, folders, problems = self._task(), self.baselines or search_path("baselines"), list[str]()
         against = baseline_of(task, baseline, folders, problems) if len(sides) < 2 else None
         measured, damaged = readable_cells(self._measured())
         stock, asked = Stock(task, self.folder, measured, folders), metrics_of(metrics)
+        if by is not None:
+            report_problems([*problems, *damaged])
+            return ResultTable(compared_by(stock, sides, self._values(by), asked)[0])
         found = compared(stock, sides, against, every_setting, asked)
         report_problems([*problems, *damaged, *found.problems])
         rows = narrowed(found.rows, (), asked, set(), 0)
@@ -109,25 +117,33 @@ class Results:
             rows = [row for row in rows if row.class_name is None]
         return ResultTable(comparison_of(replace(found, rows=rows)))
 
-    def leaderboard(self, metric: str | None = None, top: int = 0, effects: bool = False) -> ResultTable:
+    def leaderboard(
+        self, metric: str | None = None, top: int = 0, effects: bool = False, by: str | None = None
+    ) -> ResultTable:
         """Rank the settings by a metric on test, with intervals and costs.
 
         metric: default: the first in the task's tables. top: only so many of each stage; 0: all. effects:
-        the effects of methods, relative to `none`, instead. Raises BenchError for an unknown metric.
+        the effects of methods, relative to `none`, instead. by: a column of the data; the metric on the
+        subgroups that it makes, and the gap between the worst and the best one, instead. Raises BenchError
+        for an unknown metric or column.
         """
-        from bench.commands.leaderboard_ import ranked
+        from bench.commands.leaderboard_ import by_subgroup, ranked
 
         self._task()
-        tables, unreadable, _ = ranked(self._measured(), metric, effects, top, full=False)
+        if by is not None:
+            tables, unreadable = by_subgroup(self._measured(), metric, self._values(by), top, full=True)
+        else:
+            tables, unreadable, _ = ranked(self._measured(), metric, effects, top, full=False)
         report_problems(unreadable)
         if not tables:
             raise NothingMeasured("none of these cells could be read")
         return ResultTable(tables[0])
 
-    def report(self, folder: str | Path) -> Path:
+    def report(self, folder: str | Path, by: str | None = None) -> Path:
         """Write one page with tables and plots into a folder; return the path of its index.html.
 
-        Raises NothingMeasured without a measured cell, StoreError for a folder that cannot be written.
+        by: a column of the data, for a section on the subgroups that it makes. Raises NothingMeasured without
+        a measured cell, StoreError for a folder that cannot be written.
         """
         from bench.commands.report_ import Sources, written
 
@@ -135,7 +151,8 @@ class Results:
         places = self.tasks or search_path("tasks"), self.cache or cache_dir()
         sources = Sources(self.data, *places)
         baselines = self.baselines or search_path("baselines")
-        path = written(self.stored, problems, baselines, sources, user_path(folder))
+        values = None if by is None else self._values(by)
+        path = written(self.stored, problems, baselines, sources, user_path(folder), values)
         report_problems(problems)
         if path is None:
             raise NothingMeasured(f"no measured cell in {self.folder}: there is nothing to report")
@@ -174,6 +191,10 @@ class Results:
         if len(tasks) > 1:
             raise BenchError(f"cells of several tasks ({', '.join(tasks)}): name one, bench.load(task=...)")
         return tasks[0]
+
+    def _values(self, column: str) -> ColumnValues:
+        place = self.tasks or search_path("tasks"), self.cache or cache_dir()
+        return ColumnValues(column, DataPlace(self.data, *place, self.folder))
 
     def _find(self, cell: str) -> Stored:
         stored = find(Store(self.folder), cell)

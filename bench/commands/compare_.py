@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.commands.notices import say
-from bench.commands.options import Word, baselines_option, format_option, results_option
-from bench.commands.output import show_table
+from bench.commands.options import Word, baselines_option, by_options, format_option, results_option
+from bench.commands.output import show_table, show_tables
 from bench.core.errors import (
     EXIT_DONE,
     EXIT_NOTHING_MEASURED,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bench.compare.resolve import Stock
     from bench.compare.verdict import Comparison
     from bench.core.table import Table
+    from bench.runs.cell_data import ColumnValues
 
 
 @click.command()
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     metavar="[METRIC,...]",
     help="Exit 3 if a metric (or one of these) is significantly worse. Give it after A and B.",
 )
+@by_options
 @results_option
 @baselines_option
 @format_option
@@ -85,6 +87,11 @@ def command(
     sort: str,
     condition: tuple[str, ...],
     fail_on_regression: str | None,
+    by: str | None,
+    data: str | None,
+    follow_links: bool,
+    tasks: str | None,
+    cache: str | None,
     results: str | None,
     baselines: str | None,
     fmt: str,
@@ -93,13 +100,22 @@ def command(
 
     A and B: the beginning of a cell's id (3fa9c1d2.2: its second answer, see `bench merge`), BACKBONE/METHOD,
     a baseline's name (for a pinned one also NAME:BACKBONE/METHOD), or a trivial answer. A alone is compared
-    with the baseline.
+    with the baseline. With --by, A and B are compared on subgroups of the test items, and the gaps of both
+    are shown.
 
     If data, protocol or a baseline's conditions (supervision, outside data, alignment) differ, the verdict is
     `not comparable`, and the column `why` names the difference. Exit code 4: a file could not be read; the
     others are compared.
     """
-    from bench.commands.loading import check_task, in_one_thread, load_cells, report_problems, results_root
+    from bench.commands.loading import (
+        check_task,
+        in_one_thread,
+        load_cells,
+        place_of,
+        report_problems,
+        results_root,
+        values_by,
+    )
     from bench.compare.against_baseline import regressions
     from bench.compare.conditions import declared
     from bench.compare.resolve import Stock
@@ -114,6 +130,13 @@ def command(
     verdicts, conditions = _verdicts(verdict), declared(condition)
     if len(sides) > 2:
         raise BenchError(f"{len(sides)} runs to compare: give two, or one and a baseline")
+    values = None
+    if by is not None or data is not None:
+        values = values_by(by, place_of(data, follow_links, results, tasks, cache))
+        if len(sides) < 2:
+            raise BenchError("--by compares two runs on their test items: name both, A and B")
+        if everything or classes or fail_on_regression is not None:
+            raise BenchError("--by goes with neither --all, --class nor --fail-on-regression: leave them out")
     check_task(results_root(results), task)
     folders, faulty = search_path("baselines", baselines), list[str]()
     against = None
@@ -133,6 +156,11 @@ def command(
         report_problems([*faults, *wrong])
         problems += [*faults, *wrong]
     stock = Stock(task, root, measured, folders, conditions, others)
+    if values is not None:
+        full = fmt in ("csv", "json")
+        tables = compared_by(stock, sides, values, only, full, verdicts, min_support)
+        show_table(tables[0], fmt) if full else show_tables(tables, fmt)
+        return EXIT_SOME_FAILED if problems else EXIT_DONE
     found = compared(stock, sides, against, everything, asked)
     rows, used = found.rows, found.baselines
     report_problems(found.problems)
@@ -197,6 +225,49 @@ def compared(
     used = {id(run.baseline): run.baseline for run in (*ours, *theirs) if run.baseline is not None}
     title = f"{stock.task}: {first} against {second}"
     return Compared(rows, list(used.values()), title, second, unread)
+
+
+def compared_by(
+    stock: Stock,
+    sides: Sequence[str],
+    values: ColumnValues,
+    asked: Collection[str] = (),
+    full: bool = False,
+    verdicts: Collection[str] = (),
+    min_support: int = 0,
+) -> list[Table]:
+    """Return the tables of two sides on subgroups: the differences, and the gaps of either side.
+
+    asked: only these metrics. Raises BenchError for a side that nothing matches, or without test items.
+    """
+    from bench.compare.resolve import find_candidates
+    from bench.compare.subgroup_differences import subgroup_differences
+    from bench.compare.two_runs import paired_candidates
+    from bench.metrics.registry import metrics_of
+    from bench.report.comparison_tables import narrowed
+    from bench.report.subgroup_tables import compared_metrics, difference_table, gap_table
+
+    rows: list[Comparison] = []
+    gaps = []
+    for ours, theirs in paired_candidates(*find_candidates(stock, *sides)):
+        if ours.setting is None or theirs.setting is None:
+            name = (theirs if theirs.setting is None else ours).name
+            raise BenchError(f"--by: {name} is published without its test items; name a run")
+        cell = next(iter(ours.setting.cells.values())).result.get("cell")
+        if cell is None:
+            raise BenchError(f"--by: {ours.name} is not a stored run: name it second")
+        kind = ours.setting.kind
+        metrics = [name for name in metrics_of(kind) if name in asked] or compared_metrics(kind, full)
+        own, found, both = subgroup_differences(
+            ours.setting, theirs.setting, theirs.name, values.column, values.of(cell), metrics
+        )
+        rows += own
+        for side, cells in zip((ours, theirs), both, strict=True):
+            title = f"Gaps between the worst and the best {values.column}: {side.name}, {side.stage}"
+            gaps.append(gap_table(found, cells, title))
+    title = f"{stock.task}: {sides[0]} against {sides[1]}, by {values.column}"
+    shown = narrowed(rows, (), (), verdicts, min_support)
+    return [difference_table(shown, values.column, title, full), *gaps]
 
 
 def _name_processors(

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.commands.notices import say
-from bench.commands.options import format_option, results_option
+from bench.commands.options import by_options, format_option, results_option
 from bench.commands.output import show_table, show_tables
 from bench.core.errors import EXIT_DONE, EXIT_NOTHING_MEASURED, EXIT_SOME_FAILED, BenchError, unknown
 
 if TYPE_CHECKING:
     from bench.compare.paired_bootstrap import PairedBootstrap
+    from bench.core.kind import Kind
     from bench.core.table import Table
+    from bench.runs.cell_data import ColumnValues
     from bench.store.settings import Record
     from bench.store.write import Stored
 
@@ -35,6 +37,7 @@ TOP = 25
 )
 @click.option("--effects", is_flag=True, help="Show the effects of methods, relative to `none`, instead.")
 @click.option("--tuning", is_flag=True, help="Show what tuning chose and how much it moved, instead.")
+@by_options
 @results_option
 @format_option
 def command(
@@ -44,19 +47,31 @@ def command(
     top: int | None,
     effects: bool,
     tuning: bool,
+    by: str | None,
+    data: str | None,
+    follow_links: bool,
+    tasks: str | None,
+    cache: str | None,
     results: str | None,
     fmt: str,
 ) -> int:
     """Rank backbones and methods by a metric on test, with intervals and costs.
 
-    Cells that differ in protocol or data are separate. Missing cells of the grid are listed, never imputed.
+    With --by, show the metric of each setting on subgroups of the test items, and the gap between the worst
+    and the best one. Cells that differ in protocol or data are separate. Missing cells of the grid are
+    listed, never imputed.
     """
-    from bench.commands.loading import in_one_thread, load_cells, report_problems
+    from bench.commands.loading import in_one_thread, load_cells, place_of, report_problems, values_by
     from bench.metrics.registry import get_metric
 
     in_one_thread()
     if tuning and (effects or metric is not None or top is not None):
         raise BenchError("--tuning goes by the selection metric: leave out --effects, --metric and --top")
+    if by is not None and (effects or tuning):
+        raise BenchError("--by shows the ranked settings: leave out --effects and --tuning")
+    values = None
+    if by is not None or data is not None:
+        values = values_by(by, place_of(data, follow_links, results, tasks, cache))
     if metric is not None:
         get_metric(metric)
     root, cells, problems = load_cells(results, task)
@@ -69,6 +84,9 @@ def command(
         top = 0 if full else TOP
     if tuning:
         tables, unreadable, warned = _tuning(cells, full)
+    elif values is not None:
+        tables, unreadable = by_subgroup(cells, metric, values, top, full)
+        warned = []
     else:
         tables, unreadable, warned = ranked(cells, metric, effects, top, full)
     problems += unreadable
@@ -104,15 +122,12 @@ def ranked(
     from bench.compare.leaderboard import boards, front
     from bench.compare.stored_cells import read_bootstraps
     from bench.compare.warnings import shown_metrics, warnings
-    from bench.metrics.registry import metrics_of
     from bench.report.leaderboard_tables import effects_table, leaderboard_table
     from bench.store.settings import kind_of, rehearsal_notes
 
     records = [stored.record for stored in cells]
     kind = kind_of(records[0])
-    metric = metric or kind.headline[0]
-    if metric not in metrics_of(kind.name):
-        raise unknown(f"{kind.name} metric", metric, metrics_of(kind.name))
+    metric = _metric_of(kind, metric)
     metrics = effect_metrics(kind.name, metric) if effects else [metric]
     left, left_out = 0, set[str]()
     if top and not effects:
@@ -133,6 +148,53 @@ def ranked(
         table = leaderboard_table(boards(records, found, metric, left_out), full, left)
     warned = warnings(cells, found)
     return [replace(table, notes=(*table.notes, *warned)), *further], unreadable, warned
+
+
+def by_subgroup(
+    cells: Sequence[Stored], metric: str | None, values: ColumnValues, top: int, full: bool
+) -> tuple[list[Table], list[str]]:
+    """Return the tables of `--by`, and a message for each unreadable cell and each board of other data.
+
+    There is no table if no cell can be ranked. Raises BenchError if no board is of this data.
+    """
+    if not any(stored.ok for stored in cells):
+        return [], []
+    from bench.compare.leaderboard import boards, front
+    from bench.compare.stored_cells import read_bootstraps
+    from bench.compare.subgroups import Subgroups
+    from bench.report.subgroup_tables import board_tables
+    from bench.store.settings import kind_of
+
+    records = [stored.record for stored in cells]
+    kind, left = kind_of(records[0]), 0
+    metric = _metric_of(kind, metric)
+    if top:
+        kept, left = front(records, metric, top)
+        cells = [stored for stored in cells if stored.id in kept]
+    found, problems = read_bootstraps(cells, [metric])
+    by_id, shown, faults = {stored.id: stored for stored in cells}, [], list[BenchError]()
+    for board in boards(records, found, metric):
+        try:
+            of_example = values.of(board.cell)
+        except BenchError as error:
+            faults.append(error)
+            continue
+        answers = {key: by_id[key].predictions("test") for key in board.bootstrap.cells}
+        shown.append((board, Subgroups.of(values.column, kind.name, answers, of_example, [metric])))
+    if faults and not shown:
+        raise faults[0]
+    problems += [str(fault) for fault in faults]
+    return (board_tables(shown, full, left) if shown else []), problems
+
+
+def _metric_of(kind: Kind, metric: str | None) -> str:
+    """Return the ranking metric. Raises BenchError for one that the kind does not have."""
+    from bench.metrics.registry import metrics_of
+
+    metric = metric or kind.headline[0]
+    if metric not in metrics_of(kind.name):
+        raise unknown(f"{kind.name} metric", metric, metrics_of(kind.name))
+    return metric
 
 
 def _orderings(records: Sequence[Record], bootstrap: PairedBootstrap, metric: str) -> Table:

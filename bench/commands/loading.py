@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.commands.notices import say
-from bench.core.errors import StoreError, unknown
+from bench.core.errors import BenchError, StoreError, unknown
 from bench.store.write import Store, Stored, slug
+
+if TYPE_CHECKING:
+    from bench.runs.cell_data import ColumnValues, DataPlace
 
 
 def load_cells(results: str | None, task: str | None) -> tuple[Path, list[Stored], list[str]]:
@@ -48,6 +52,29 @@ def results_root(results: str | None) -> Path:
     if root.exists() and not root.is_dir():
         raise StoreError(f"results folder {str(root)!r}: is a file; choose another with --results DIR")
     return root
+
+
+def place_of(
+    data: str | None, follow_links: bool, results: str | None, tasks: str | None, cache: str | None
+) -> DataPlace:
+    """Return where the data of stored cells is looked for. Raises BenchError for an empty name."""
+    from bench.commands.options import data_folder
+    from bench.core.paths import cache_dir, search_path
+    from bench.runs.cell_data import DataPlace
+
+    folder, cards = data_folder(data, None), search_path("tasks", tasks)
+    return DataPlace(folder, cards, cache_dir(cache).resolve(), results_root(results), follow_links)
+
+
+def values_by(by: str | None, place: DataPlace) -> ColumnValues:
+    """Return the column of `--by`. Raises BenchError without one: its data is for nothing else."""
+    from bench.runs.cell_data import ColumnValues
+
+    if by is None:
+        raise BenchError("--data is for --by COLUMN: leave it out, or name the column of the subgroups")
+    if not by.strip():
+        raise BenchError("--by is empty: name a column of the data")
+    return ColumnValues(by, place)
 
 
 def check_task(root: Path, task: str | None) -> None:

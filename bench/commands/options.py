@@ -152,6 +152,22 @@ follow_links_option = click.option(
 )
 
 
+by_option = click.option(
+    "--by", metavar="COLUMN", help="Every metric on subgroups: the values of this column of the data."
+)
+by_options = _stack(
+    by_option,
+    click.option(
+        "--data",
+        metavar="DIR",
+        help="With --by: folder with the data of the cells, or its table [their synthetic sample].",
+    ),
+    follow_links_option,
+    tasks_option,
+    cache_option,
+)
+"""Options of commands that read a column of stored cells' data; they take `results`, too."""
+
 data_options = _stack(
     click.option(
         "--task",

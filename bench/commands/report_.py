@@ -12,6 +12,7 @@ import click
 from bench.commands.notices import say
 from bench.commands.options import (
     baselines_option,
+    by_option,
     cache_option,
     follow_links_option,
     results_option,
@@ -22,13 +23,19 @@ from bench.core.paths import user_path
 from bench.core.safe_text import visible
 
 if TYPE_CHECKING:
+    from bench.runs.cell_data import ColumnValues
     from bench.store.write import Stored
 
 
 @click.command()
 @click.option("--out", required=True, metavar="DIR", help="Folder for index.html and plots/.")
 @click.option("--task", help="Only this task.")
-@click.option("--data", metavar="DIR", help="Folder with the task's data, for pictures of the hardest items.")
+@click.option(
+    "--data",
+    metavar="DIR",
+    help="Folder with the task's data, for pictures of the hardest items and for --by.",
+)
+@by_option
 @follow_links_option
 @results_option
 @baselines_option
@@ -38,6 +45,7 @@ def command(
     out: str,
     task: str | None,
     data: str | None,
+    by: str | None,
     follow_links: bool,
     results: str | None,
     baselines: str | None,
@@ -48,14 +56,15 @@ def command(
 
     DIR/index.html is self-contained; DIR/plots has each plot as PNG and SVG.
     """
-    from bench.commands.loading import in_one_thread, load_cells
+    from bench.commands.loading import in_one_thread, load_cells, place_of, values_by
     from bench.core.paths import cache_dir, search_path
 
     in_one_thread()
     root, cells, problems = load_cells(results, task)
     folder = None if data is None else user_path(data).resolve()
     sources = Sources(folder, search_path("tasks", tasks), cache_dir(cache), follow_links)
-    path = written(cells, problems, search_path("baselines", baselines), sources, user_path(out))
+    values = None if by is None else values_by(by, place_of(data, follow_links, results, tasks, cache))
+    path = written(cells, problems, search_path("baselines", baselines), sources, user_path(out), values)
     for problem in problems:
         say(problem)
     if path is None:
@@ -77,11 +86,17 @@ class Sources:
 
 
 def written(
-    cells: Sequence[Stored], problems: list[str], baselines: Sequence[Path], sources: Sources, out: Path
+    cells: Sequence[Stored],
+    problems: list[str],
+    baselines: Sequence[Path],
+    sources: Sources,
+    out: Path,
+    values: ColumnValues | None = None,
 ) -> Path | None:
     """Write the page of some cells; return its path, None if none of them is measured.
 
-    problems: a message for each file that cannot be read is appended. Raises BenchError for data of cells of
+    problems: a message for each file that cannot be read is appended. values: of a column, for a section on
+    subgroups of each stage. Raises BenchError for data of cells of
     several tasks, StoreError for a folder that cannot be written.
     """
     from bench.compare.baselines.find import published_for
@@ -101,6 +116,7 @@ def written(
         problems,
         {name: published_for(name, baselines, problems) for name in found},
         {name: Thumbnails(sources.data, name, *places) for name in found},
+        values,
     )
     problems += unreadable
     return None if page is None else write_page(page, out)

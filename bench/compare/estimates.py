@@ -107,13 +107,14 @@ class Source(NamedTuple):
     """A metric by cell. drawn: (rows,) on the resamples. observed: on the items as they are.
 
     hits: (n,) bool of independent items, where the metric is their mean. small: where it is one of
-    classes.
+    classes. constant: standard errors of cells that no resample moves, a mapping for each set of items.
     """
 
     drawn: Mapping[str, np.ndarray]
     observed: Mapping[str, float]
     hits: Mapping[str, np.ndarray]
-    small: SmallClasses | None = None
+    small: tuple[SmallClasses, ...] = ()
+    constant: tuple[Mapping[str, float], ...] = ()
 
 
 def estimated(
@@ -136,7 +137,10 @@ def estimated(
     interval = bootstrap.percentile_interval(own)
     if math.isnan(interval.low):
         return Estimate(value, changed=changed)
-    if spread == 0 and not contrast.pairs:
+    if spread == 0 and any(source.constant):
+        margin = math.sqrt(variance) * intervals.student_quantile(freedom)
+        interval = intervals.Interval(value - margin, value + margin)
+    elif spread == 0 and not contrast.pairs:
         margin = _unseen(source.small, resamples.units)
         interval = intervals.Interval(value - margin, value + margin)
     gap = value - null
@@ -164,9 +168,7 @@ def _variance(
     replicates = [_scaled(one, 1 / len(own)) for own in contrast.strata for one in own]
     strata = [_sum(_scaled(one, 1 / len(own)) for one in own) for own in contrast.strata]
     singles = [one for own in contrast.strata for one in own]
-    found = resamples.variance(np.concatenate(rows)) + _hidden(
-        source.small, [*singles, *strata, _sum(replicates)]
-    )
+    found = resamples.variance(np.concatenate(rows)) + _hidden(source, [*singles, *strata, _sum(replicates)])
     ends = np.cumsum([len(own) for own in contrast.strata])
     own, means, variance = np.split(found[: ends[-1]], ends[:-1]), found[ends[-1] : -1], float(found[-1])
     between, error = 0.0, 0.0
@@ -183,26 +185,41 @@ def _variance(
     return shared + between, max(1.0, freedom)
 
 
-def _unseen(small: SmallClasses | None, units: int) -> float:
+def _unseen(small: Sequence[SmallClasses], units: int) -> float:
     """Return the margin of a value that every resample repeats, such as all items right.
 
     That of Clopper and Pearson (1934, Biometrika 26:404) for n of n; of a mean over classes with the n of
     one share whose variance is the mean's.
     """
-    n = float(units) if small is None else len(small.sizes) ** 2 / float((1.0 / small.sizes).sum())
+    n = float(units)
+    for one in small:
+        n = len(one.sizes) ** 2 / float((1.0 / one.sizes).sum())
     return float(1.0 - ((1.0 - intervals.CONFIDENCE) / 2) ** (1.0 / n))
 
 
-def _hidden(small: SmallClasses | None, replicates: Sequence[Replicate]) -> np.ndarray:
-    """Return the variance of each replicate that small classes hide from the bootstrap.
+def _hidden(source: Source, replicates: Sequence[Replicate]) -> np.ndarray:
+    """Return the variance of each replicate that the bootstrap does not see.
+
+    Cells of one set of items that no resample moves are taken to err together.
+    """
+    out = np.zeros(len(replicates))
+    for small in source.small:
+        out += _hidden_by(small, replicates)
+    for errors in source.constant:
+        out += [sum(share * errors.get(cell, 0.0) for cell, share in one.items()) ** 2 for one in replicates]
+    return out
+
+
+def _hidden_by(small: SmallClasses, replicates: Sequence[Replicate]) -> np.ndarray:
+    """Return the variance of each replicate that small classes hide; cells of other items have none.
 
     Resampling n items shows (n - 1) / n of their variance, nothing of a class with one, and drops that
     class from a third of the resamples. A class of n items lacks v / n^2, where v is the variance of an
     item's number about its class's mean, pooled over all classes.
     """
-    if small is None:
-        return np.zeros(len(replicates))
-    gaps = np.stack([_combined(one, small.numbers) for one in replicates])
+    own = [{cell: share for cell, share in one.items() if cell in small.numbers} for one in replicates]
+    n = int(small.counts.sum())
+    gaps = np.stack([np.broadcast_to(_combined(one, small.numbers), n) for one in own])
     pooled = bootstrap.within_classes(gaps, small.counts, each=small.each)
     sizes = small.sizes.astype(np.float64)
     out: np.ndarray = pooled * float((1.0 / sizes**2).sum()) / len(sizes) ** 2

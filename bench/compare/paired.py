@@ -91,7 +91,7 @@ def _estimated(
         return Measured(metric, None, gap, why="undefined on one side")
     if not drawn:
         return Measured(metric, None, gap, why="a pinned file holds no scores to draw from")
-    if few := _few(bootstrap.changed(metric, contrast.pairs)):
+    if few := few_changed(bootstrap.changed(metric, contrast.pairs)):
         return Measured(metric, None, gap, SAME, few)
     found = bootstrap.estimate(metric, contrast)
     if found is None:
@@ -111,7 +111,7 @@ def _class_rows(ours: Side, theirs: Side, bootstrap: PairedBootstrap, contrast: 
                 continue
             mine, other = (sum(side) / len(side) for side in values)
             gap = Difference(mine, other, n, n)
-            if few := _few(bootstrap.class_changed(metric, index, contrast.pairs), n):
+            if few := few_changed(bootstrap.class_changed(metric, index, contrast.pairs), n):
                 rows.append(Measured(metric, name, gap, SAME, few))
             elif n >= FEW_ITEMS and (found := bootstrap.class_estimate(metric, index, contrast)):
                 rows.append(Measured(metric, name, _with(gap, found)))
@@ -120,7 +120,7 @@ def _class_rows(ours: Side, theirs: Side, bootstrap: PairedBootstrap, contrast: 
     return rows
 
 
-def _few(changed: int, n: int = FEW_ITEMS) -> str:
+def few_changed(changed: int, n: int = FEW_ITEMS) -> str:
     """Return a note that too few items differ for any test, or nothing. n: items of a class."""
     if not changed:
         return "same answers"

@@ -6,7 +6,7 @@ one question has one interval and one p.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -36,13 +36,14 @@ class PairedBootstrap:
     values: number -> cell -> (n,), one for each item: those that metrics are means of, float32, with one
     class per item `placement` too, and DECISIONS and SCORES, uint64. supports: cell -> (k,) training
     images of each class, by which classes are many, medium or few. predictions: of cells whose single
-    classes are compared.
+    classes are compared. given: resamples to use instead of those of `draws` and `seed`.
     """
 
     kind: str
     items: Items
     draws: int = DRAWS
     seed: int = 0
+    given: Resamples | None = None
     cells: list[str] = field(default_factory=list)
     values: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     supports: dict[str, np.ndarray] = field(default_factory=dict)
@@ -63,6 +64,7 @@ class PairedBootstrap:
         draws: int | None = None,
         seed: int = 0,
         classes: bool = False,
+        resamples: Resamples | None = None,
     ) -> PairedBootstrap:
         """Return the bootstrap of the predictions of cells, all on the same items in the same order.
 
@@ -73,7 +75,7 @@ class PairedBootstrap:
         # A pinned file names no groups.
         groups = next((pred.groups for pred in predictions.values() if pred.groups is not None), None)
         items, rows = Items.of(pairing_of(kind), replace(first, groups=groups))
-        made = cls(kind, items, draws or DRAWS, seed)
+        made = cls(kind, items, draws or DRAWS, seed, resamples)
         wanted = numbers_of(kind, metrics)
         for cell, pred in predictions.items():
             ordered = pred.take(rows)
@@ -89,7 +91,7 @@ class PairedBootstrap:
     @cached_property
     def resamples(self) -> Resamples:
         """The resamples that all cells share."""
-        return self.pairing.resamples(self.items, self.draws, self.seed)
+        return self.given or self.pairing.resamples(self.items, self.draws, self.seed)
 
     def add(self, cell: str, values: Mapping[str, np.ndarray], support: np.ndarray) -> None:
         """Add a cell: values of its items and support of its classes, in the order of `items`."""
@@ -151,19 +153,22 @@ class PairedBootstrap:
 
         The interval of a single value stays within the range of its metric.
         """
-        drawn = self.drawn(metric)
-        if not contrast.cells <= drawn.keys():
+        if not contrast.cells <= self.drawn(metric).keys():
             return None
+        source = self.source(metric, contrast.cells)
+        changed = self.changed(metric, contrast.pairs) if contrast.pairs else 0
+        found = estimated(source, contrast, self.resamples, changed, null)
+        return found if contrast.pairs else found.within(METRICS[metric].low, METRICS[metric].high)
+
+    def source(self, metric: str, cells: Set[str]) -> Source:
+        """Return a metric of cells that `drawn` has, with all that an estimate of them needs."""
         number = counted_by(self.kind, metric)
         mean = METRICS[metric].means.get(self.kind)
         alone = mean is not None and mean == (number, "items") and self.items.groups is None
         hits = self.values[number] if alone else {}
-        if not all(np.isin(hits[cell], (0, 1)).all() for cell in contrast.cells if hits):
+        if not all(np.isin(hits[cell], (0, 1)).all() for cell in cells if hits):
             hits = {}
-        source = Source(drawn, self._observed[metric], hits, self._small(metric, contrast))
-        changed = self.changed(metric, contrast.pairs) if contrast.pairs else 0
-        found = estimated(source, contrast, self.resamples, changed, null)
-        return found if contrast.pairs else found.within(METRICS[metric].low, METRICS[metric].high)
+        return Source(self.drawn(metric), self._observed[metric], hits, self._small(metric, cells))
 
     def class_estimate(self, metric: str, index: int, contrast: Contrast) -> Estimate | None:
         """Estimate a contrast in a metric of one class, None where it is undefined."""
@@ -172,13 +177,13 @@ class PairedBootstrap:
         observed = {cell: float(self._classes[cell][1][metric][index]) for cell in cells}
         if not np.isfinite([*observed.values()]).all():
             return None
-        hits, small = {}, None
+        hits, small = {}, tuple[SmallClasses, ...]()
         for cell in cells:
             if (own := self._of_class("hits", cell, metric, index)) is not None:
                 hits[cell] = own.astype(np.float32)
         if self.pairing.BY_CLASS and hits:
             size = self.items.counts[[index]]
-            small = SmallClasses(hits, size, size)
+            small = (SmallClasses(hits, size, size),)
         source = Source(drawn, observed, {} if self.items.groups else hits, small)
         changed = self.class_changed(metric, index, contrast.pairs)
         return estimated(source, contrast, self.resamples, changed)
@@ -205,13 +210,14 @@ class PairedBootstrap:
             return of_items[:, index]
         return of_items[self.items.ends[index] : self.items.ends[index + 1]]
 
-    def _small(self, metric: str, contrast: Contrast) -> SmallClasses | None:
+    def _small(self, metric: str, cells: Set[str]) -> tuple[SmallClasses, ...]:
         info = METRICS[metric]
         mean = info.small.get(self.kind) or info.means.get(self.kind)
-        if mean is None or mean.over == "items" or not contrast.cells <= self.values.get(mean.of, {}).keys():
-            return None
-        counts, among = self.items.counts, self._among(mean.over, min(contrast.cells))
-        return SmallClasses(self.values[mean.of], counts[counts > 0], counts[among], mean.of == "placement")
+        if mean is None or mean.over == "items" or not cells <= self.values.get(mean.of, {}).keys():
+            return ()
+        counts, among = self.items.counts, self._among(mean.over, min(cells))
+        numbers = self.values[mean.of]
+        return (SmallClasses(numbers, counts[counts > 0], counts[among], mean.of == "placement"),)
 
     def _chunks(self) -> Iterator[np.ndarray]:
         return self.resamples.chunks(max(64, _WEIGHTS_AT_ONCE // max(len(self.items.ids), 1)))

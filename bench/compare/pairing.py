@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -80,6 +80,11 @@ class Resamples(Protocol):
         """What is resampled."""
         ...
 
+    @property
+    def inflation(self) -> float:
+        """The factor of `variance` that corrects for few units."""
+        ...
+
     def chunks(self, chunk: int = ...) -> Iterator[np.ndarray]:
         """Yield how often each resample has each item: (at most `chunk`, n) float32, `rows` in all."""
         ...
@@ -127,6 +132,14 @@ class Pairing(Protocol):
 
     def resamples(self, items: Items, draws: int, seed: int) -> Resamples:
         """Return resamples of the items."""
+        ...
+
+    def subgroups(self, pred: Predictions, of_example: Mapping[str, str]) -> list[str]:
+        """Return the subgroup of each item, "" where it is unknown.
+
+        of_example: the value of a column of the data, by id of the example. Raises KeyError for an example
+        that it lacks.
+        """
         ...
 
     def weighted(self, pred: Predictions) -> Weighted:

@@ -44,13 +44,21 @@ def compare_candidates(
     else all of a stage. The rest: see `bench.compare.against_baseline.compare`. Raises
     BenchError where nothing of one side has the stage of anything of the other.
     """
+    pairs = paired_candidates(ours, theirs)
+    return [row for a, b in pairs for row in _compared(a, b, draws, seed, problems, metrics)]
+
+
+def paired_candidates(
+    ours: Sequence[Candidate], theirs: Sequence[Candidate]
+) -> list[tuple[Candidate, Candidate]]:
+    """Return which of two sides to compare with which, see `compare_candidates`."""
     pairs = [(a, b) for a in ours for b in theirs if a.stage == b.stage]
     if not pairs:
         sides = [", ".join(dict.fromkeys(e.stage for e in side)) or "nothing" for side in (ours, theirs)]
         raise BenchError(f"nothing to compare: one side is of stage {sides[0]}, the other of {sides[1]}")
     for same in (_same_setting, _same_data):
         pairs = [pair for pair in pairs if same(*pair)] or pairs
-    return [row for a, b in pairs for row in _compared(a, b, draws, seed, problems, metrics)]
+    return pairs
 
 
 def _same_setting(ours: Candidate, theirs: Candidate) -> bool:
@@ -108,7 +116,7 @@ def _two_sides(
         ("test", _tested(ours), _tested(theirs)),
     ):
         obstacle = obstacle or (f"{what}: {a}, theirs {b}" if a != b else "")
-    paired = _paired_seeds(ours, theirs)
+    paired = paired_seeds(ours, theirs)
     rows = compare_runs(*paired, their.name, their.name, draws, seed, obstacle, problems, metrics)
     if obstacle or not any(row.verdict.why == OTHER_ITEMS for row in rows):
         return rows
@@ -129,7 +137,7 @@ def _tested(setting: Side) -> str:
     return "training images of a rehearsal" if setting.protocol.get("rehearse") else "the test set"
 
 
-def _paired_seeds(ours: Side, theirs: Side) -> tuple[Side, Side]:
+def paired_seeds(ours: Side, theirs: Side) -> tuple[Side, Side]:
     """Return both sides with as many seeds: those they share; without any, as many as both have, in order."""
     shared = [seed for seed in ours.seeds if seed in theirs.cells]
     count = min(len(ours.seeds), len(theirs.seeds))

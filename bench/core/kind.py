@@ -81,6 +81,11 @@ class Kind(Protocol):
         ...
 
     @property
+    def subgroup_metrics(self) -> Sequence[str]:
+        """The metrics in tables of subgroups, () for those of `headline`."""
+        ...
+
+    @property
     def selection(self) -> str:
         """The metric for choices on validation."""
         ...
@@ -242,6 +247,7 @@ class LazyKind:
     supports: frozenset[str] = frozenset()
     split_rule: str = ""
     plain_method: str = "none"
+    subgroup_metrics: tuple[str, ...] = ()
     first_methods: tuple[str, ...] = ("none",)
     metrics = Facet[Metrics]()
     packing = Facet[Packing]()

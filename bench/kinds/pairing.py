@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -54,6 +54,10 @@ class ItemPairing:
     def resamples(self, items: Items, draws: int, seed: int) -> Resamples:
         """See `Pairing`: items, or whole groups of them."""
         return ItemResamples(len(items.ids), items.groups, draws, seed)
+
+    def subgroups(self, pred: Predictions, of_example: Mapping[str, str]) -> list[str]:
+        """See `Pairing`: items are examples."""
+        return [of_example[item] for item in pred.items]
 
     def weighted(self, pred: Predictions) -> Weighted:
         """See `Pairing`: no metric of a class."""

@@ -33,6 +33,7 @@ class MetricInfo:
     means: by kind of task, the mean that it is, if it is one. small: by kind, the mean over classes whose
     variance corrects for small classes, which resampling understates; default: `means`.
     on_request: kinds of task whose comparisons leave it out unless the user asks for it.
+    of: the count in a summary, one of `bench.metrics.registry.COUNTS`, that it is about.
     """
 
     name: str
@@ -50,6 +51,7 @@ class MetricInfo:
     small: Mapping[str, Mean] = field(default_factory=dict)
     no_bootstrap: str = ""
     on_request: tuple[str, ...] = ()
+    of: str = "n"
 
     def chance_of(self, test: Mapping[str, float | None]) -> float | None:
         """Return the expected value of uninformative scores, None if unknown.

@@ -303,7 +303,25 @@ for _info in (
         for power in (1, 2, 3)
     ),
     MetricInfo("precision", "precision", 'share of the "same" answers that are right', kinds=_PAIRS),
-    MetricInfo("recall", "recall", 'share of the same pairs answered "same"', kinds=_PAIRS),
+    MetricInfo("recall", "recall", 'share of the same pairs answered "same"', kinds=_PAIRS, of="positives"),
     MetricInfo("f1", "F1", 'F1 of "same" at the threshold', kinds=_PAIRS),
+    MetricInfo(
+        "fmr",
+        "FMR",
+        "false match rate: share of the different pairs accepted at the threshold (ISO/IEC 19795-1)",
+        "lower",
+        kinds=_PAIRS,
+        on_request=_PAIRS,
+        of="negatives",
+    ),
+    MetricInfo(
+        "fnmr",
+        "FNMR",
+        "false non-match rate: share of the same pairs rejected at the threshold (ISO/IEC 19795-1)",
+        "lower",
+        kinds=_PAIRS,
+        on_request=_PAIRS,
+        of="positives",
+    ),
 ):
     register(_info)

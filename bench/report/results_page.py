@@ -18,6 +18,7 @@ from bench.report.page import Page, Section
 from bench.report.provenance import data_section, origin_section
 from bench.report.stage import Stage, Thumbnail, shown_metrics
 from bench.report.stage_sections import answer_blocks, stage_section
+from bench.runs.cell_data import ColumnValues
 from bench.store.settings import kind_of
 from bench.store.write import Stored
 
@@ -27,11 +28,12 @@ def make_page(
     problems: Sequence[str],
     published: Mapping[str, Baseline | None],
     thumbnails: Mapping[str, Thumbnail],
+    values: ColumnValues | None = None,
 ) -> tuple[Page | None, list[str]]:
     """Return the page of these stored cells, and a message for each unreadable one.
 
-    problems: messages about unreadable files. published, thumbnails: by task, for every task of the cells.
-    The page is None without a readable measured cell.
+    problems: messages about unreadable files. values: of a column, by which stages are divided. published,
+    thumbnails: by task, for every task of the cells. The page is None without a readable measured cell.
     """
     found, unreadable = [], []
     by_task: dict[str, list[Stored]] = {}
@@ -53,6 +55,7 @@ def make_page(
             published[board.cell["task"]],
             thumbnails[board.cell["task"]],
             names[board.cell["task"], board.cell["stage"]] > 1,
+            values,
         )
         for board in found
     ]

@@ -14,6 +14,7 @@ from bench.compare.effects import Effect, base_of, effect_metrics, effects
 from bench.compare.leaderboard import Board
 from bench.compare.verdict import Comparison
 from bench.core.predictions import Predictions
+from bench.runs.cell_data import ColumnValues
 from bench.store.settings import Setting, pairing_keys, stage_name
 from bench.store.write import Stored, slug
 
@@ -23,13 +24,17 @@ Thumbnail = Callable[[Stored, str], bytes | None]
 
 @dataclass(frozen=True)
 class Stage:
-    """One board, with all stored cells by id. several: whether other boards share the stage's name."""
+    """One board, with all stored cells by id.
+
+    several: whether other boards share the stage's name. values: of a column, for subgroups of test items.
+    """
 
     board: Board
     cells: Mapping[str, Stored]
     baseline: Baseline | None
     thumbnail: Thumbnail
     several: bool = False
+    values: ColumnValues | None = None
 
     @property
     def title(self) -> str:

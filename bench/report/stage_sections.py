@@ -8,6 +8,7 @@ from bench.compare.conclusions import concluding_metrics, conclusions
 from bench.compare.effects import Effect
 from bench.compare.estimates import Contrast
 from bench.compare.leaderboard import BEST, TIED, Row, best_trivial
+from bench.compare.subgroups import Subgroups
 from bench.compare.verdict import BETTER, WORSE
 from bench.core.kind import get_kind
 from bench.core.plural import counted
@@ -18,8 +19,10 @@ from bench.report.leaderboard_tables import effects_table, leaderboard_table
 from bench.report.page import Answer, Block, Figure, Section, Words
 from bench.report.stage import Stage
 from bench.report.stage_parts import number
+from bench.report.subgroup_tables import gap_table, shown_metrics, subgroup_table
 from bench.report.tuning_section import tuning_section
 from bench.report.tuning_tables import with_budgets
+from bench.runs.cell_data import OtherData
 from bench.store import loss_curve
 from bench.store.settings import mean_of, rehearses
 
@@ -42,7 +45,7 @@ def stage_section(stage: Stage) -> Section:
     """Return the section of one board."""
     facet = get_kind(stage.board.bootstrap.kind).sections
     ranking = Section("Ranking", (leaderboard_table([stage.board]),))
-    sections = [_effects(stage), ranking, tuning_section(stage)]
+    sections = [_effects(stage), ranking, _subgroups(stage), tuning_section(stage)]
     sections += [*facet.sections(stage), _training(stage), facet.hardest(stage)]
     lead = f"Sections about one cell show the first seed of validation's choice, {stage.named(stage.best)}."
     return Section(stage.title, (Words(lead),), tuple(section for section in sections if section.blocks))
@@ -112,6 +115,24 @@ def _effects(stage: Stage) -> Section:
     )
     figure = Figure(stage.stem("effects"), alt, caption, bars.dots(panels))
     return Section("Effects of methods", (figure, effects_table(found)))
+
+
+def _subgroups(stage: Stage) -> Section:
+    """Return the metrics of validation's choice, all seeds, on the subgroups by `stage.values`."""
+    if stage.values is None:
+        return Section("Subgroups")
+    column, title = stage.values.column, stage.named(stage.best)
+    try:
+        of_example = stage.values.of(stage.board.cell)
+    except OtherData as error:
+        return Section("Subgroups", (Words(f"{error}."),))
+    kind = stage.board.bootstrap.kind
+    answers = {
+        str(record["id"]): stage.cells[record["id"]].predictions("test") for record in stage.best.records
+    }
+    found = Subgroups.of(column, kind, answers, of_example, shown_metrics(kind, full=False))
+    cells = [*answers]
+    return Section(f"Subgroups by {column}", (subgroup_table(found, cells, title), gap_table(found, cells)))
 
 
 def _effect_mark(method: str, row: Effect | None) -> Mark:

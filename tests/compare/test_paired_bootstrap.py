@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ from tests.grids import answers, attributes, faces, put
 ANY = tuple(name for name in compared("multiclass", METRICS) if not METRICS[name].no_bootstrap)
 
 
-def made(cells: Mapping[str, Predictions], draws: int = 40, seed: int = 3, **more: bool) -> PairedBootstrap:
+def made(cells: Mapping[str, Predictions], draws: int = 40, seed: int = 3, **more: Any) -> PairedBootstrap:
     return PairedBootstrap.of("multiclass", cells, ANY, draws, seed, **more)
 
 

@@ -25,6 +25,7 @@ class Verification(LazyKind):
     first_methods: tuple[str, ...] = ("cosine", "pair_logistic")
     plain_method: str = "cosine"
     headline: tuple[str, ...] = ("accuracy", "accuracy_fold_se", "auc", "eer", "tar_far_1e2", "f1")
+    subgroup_metrics: tuple[str, ...] = ("fmr", "fnmr", "accuracy", "auc")
     selection: str = "auc"
     trivial_notes: Mapping[str, str] = MappingProxyType(
         {

@@ -162,6 +162,8 @@ def weighted_summary(pred: Predictions, weights: np.ndarray) -> dict[str, np.nda
         "precision": ratio(hits, accepted),
         "recall": ratio(hits, same),
         "f1": ratio(2 * hits, same + accepted),
+        "fmr": ratio(accepted - hits, weights.sum(axis=1) - same),
+        "fnmr": ratio(same - hits, same),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -51,6 +51,14 @@ class PairPairing(ItemPairing):
     def resamples(self, items: Items, draws: int, seed: int) -> Resamples:
         """See `Pairing`: people."""
         return PeopleDraws(People.of(items.groups or (), items.partners or ()), draws, seed)
+
+    def subgroups(self, pred: Predictions, of_example: Mapping[str, str]) -> list[str]:
+        """See `Pairing`: the value that both photos share, or "a / b" in alphabetical order.
+
+        A pair with a photo of unknown value is of an unknown subgroup.
+        """
+        both = [sorted({of_example[one], of_example[other]}) for one, other in _pairs(pred).photos]
+        return [" / ".join(values) if all(values) else "" for values in both]
 
 
 def _pairs(pred: Predictions) -> PairFacts:
