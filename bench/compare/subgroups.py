@@ -272,7 +272,8 @@ class Subgroups:
         pairs = len(known) * (len(known) - 1) // 2
         groups = [group for _, group in known if _is_drawn(group, metric, cells)]
         if low not in groups or high not in groups:
-            return Gap(metric, worst, best, *[Estimate(most - least)] * 2, pairs, None)
+            alone = Estimate(most - least)
+            return Gap(metric, worst, best, alone, alone, pairs, None)
         plain = self._between(metric, cells, high, low)
         drawn = [_mean_drawn(group, metric, cells) for group in groups]
         found = _among_all(plain, drawn, groups.index(high), groups.index(low), self._resamples.draws)

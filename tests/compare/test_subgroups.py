@@ -356,7 +356,11 @@ def test_any_column_of_a_table_without_a_card(tmp_path: Path) -> None:
     card, examples = open_task(request, [], tmp_path / "cache")
     pred = answers(20, 4, 0.8, 1, items=examples.items[:20])
     root = tmp_path / "results"
-    place = {"task": card.name, "source": examples.source, "fingerprint": examples.fingerprint}
+    place: dict[str, Any] = {
+        "task": card.name,
+        "source": examples.source,
+        "fingerprint": examples.fingerprint,
+    }
     cell = put(root, pred, **place)
     args = ("show", cell[:10], "--by", "mood", "--data", folder)
     assert "no experiment beside its results says how" in str(run(root, *args).exception)
