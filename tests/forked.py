@@ -2,13 +2,13 @@
 
 Such a command has its own exit code, output, folder and environment, and its worker is a process too, but
 TensorFlow is imported once for all of them. What is read while modules are imported (LD_PRELOAD, how many
-threads OpenBLAS has, where Python looks for modules) is as it was in the first process.
+threads OpenBLAS has) is as it was in the first process.
 """
 
 from __future__ import annotations
 
 import importlib
-import multiprocessing
+import json
 import os
 import pkgutil
 import signal
@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).resolve().parents[1]
 
 LIBRARIES = (
-    *("tensorflow", "keras", "openvino", "tensorflow.python.framework.convert_to_constants"),
+    *("tensorflow", "keras", "tensorflow.python.framework.convert_to_constants"),
     *("pandas", "pyarrow.parquet", "pyarrow.pandas_compat", "scipy.optimize", "scipy.spatial", "scipy.stats"),
     *("sklearn.cluster", "sklearn.linear_model", "sklearn.metrics", "sklearn.neighbors"),
     *("imblearn.over_sampling", "cleanlab.filter", "skimage.feature", "matplotlib.pyplot"),
@@ -39,22 +39,72 @@ PATIENCE = 900.0
 """Seconds after which a command counts as hanging."""
 
 
-def run(args: Sequence[str], folder: Path, env: Mapping[str, str]) -> tuple[int, str, str]:
-    """Run `bench` with these arguments; return its exit code, negative for a signal, and what it wrote."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.forked_imports"])
-    with tempfile.TemporaryDirectory() as name:
-        files = [Path(name) / "out", Path(name) / "err"]
-        for path in files:
-            path.touch()
-        process = context.Process(target=_command, args=(list(args), folder, dict(env), *files))
-        process.start()
-        process.join(PATIENCE)
-        out, err = (path.read_text("utf-8", "replace") for path in files)
-        if process.exitcode is None:
-            process.kill()
-            raise AssertionError(f"{args} did not end within {PATIENCE:.0f} s\n{err}")
-        return process.exitcode, out, err
+Done = subprocess.CompletedProcess[str]
+
+
+class Server:
+    """A process that has imported everything and forks commands, one after the other."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.forked"],
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(
+        self, args: Sequence[str], folder: Path, env: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `bench` with these arguments in a folder; return its exit code and what it wrote."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps([args, str(folder), dict(env)]) + "\n")
+        self.process.stdin.flush()
+        code, out, err = json.loads(self.process.stdout.readline())
+        return Done(args, code, out, err)
+
+
+_servers: list[Server] = []
+
+
+def run(args: Sequence[str], folder: Path, env: Mapping[str, str]) -> Done:
+    """Run `bench` by the server of this process, which ends with it."""
+    if not _servers:
+        _servers.append(Server(os.environ))
+    return _servers[0].run(args, folder, env)
+
+
+def serve() -> None:
+    """Run a command for each line of standard input: its arguments, its folder and its environment."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    import_everything()
+    for line in sys.stdin:
+        args, folder, env = json.loads(line)
+        with tempfile.TemporaryDirectory() as name:
+            files = [Path(name) / "out", Path(name) / "err"]
+            for path in files:
+                path.touch()
+            command = os.fork()
+            if not command:
+                os.close(answers.fileno())
+                _command(args, folder, env, files)
+            code = _ended(command)
+            texts = [path.read_bytes().decode("utf-8", "replace") for path in files]
+        answers.write(json.dumps([code, *texts]) + "\n")
+        answers.flush()
+
+
+def _ended(process: int) -> int:
+    """Return the exit code of a child, negative for a signal; one that hangs is killed."""
+    end = time.monotonic() + PATIENCE
+    while not (gone := os.waitpid(process, os.WNOHANG))[0]:
+        if time.monotonic() > end:
+            os.kill(process, signal.SIGKILL)
+        time.sleep(0.002)
+    return os.waitstatus_to_exitcode(gone[1])
 
 
 @cache
@@ -65,8 +115,10 @@ def import_everything() -> None:
     """
     import bench
     from bench.core.environment import quiet
+    from bench.core.paths import keep_library_files
 
     quiet()
+    keep_library_files()
     ours = [
         module.name
         for module in pkgutil.walk_packages(bench.__path__, "bench.")
@@ -76,18 +128,22 @@ def import_everything() -> None:
         # What an extra brings may not be installed.
         with suppress(ImportError):
             importlib.import_module(name)
+    from bench.backbones.engines import import_openvino
+
+    import_openvino()
 
 
-def _command(args: list[str], folder: Path, env: dict[str, str], out: Path, err: Path) -> NoReturn:
+def _command(args: list[str], folder: str, env: dict[str, str], files: Sequence[Path]) -> NoReturn:
     """Be a command, in a process of its own."""
     code: Any = 70
     try:
-        for path, own in ((out, 1), (err, 2)):
-            handle = os.open(path, os.O_WRONLY | os.O_APPEND)
+        for own, path in enumerate((Path(os.devnull), *files)):
+            handle = os.open(path, os.O_RDWR | os.O_APPEND)
             os.dup2(handle, own)
             os.close(handle)
         _settle(env)
         os.chdir(folder)
+        sys.path[:0] = filter(None, env.get("PYTHONPATH", "").split(os.pathsep))
         sys.argv = [str(ROOT / "bench" / "__main__.py"), *args]
         replace_workers(lambda env: Forked(env, _worker))
         from bench.__main__ import main
@@ -198,3 +254,7 @@ class Forked:
     def kill(self) -> None:
         """End it."""
         os.kill(self.pid, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    serve()

@@ -46,14 +46,14 @@ class Place:
 
     def bench(self, *args: str, code: int = 0) -> tuple[str, str]:
         """Run a command, forked from a process that has imported TensorFlow; return what it wrote."""
-        found, out, err = forked.run(args, self.folder, self.env)
-        return _checked(found, out, err, code)
+        done = forked.run(args, self.folder, self.env)
+        return checked(done.returncode, done.stdout, done.stderr, code)
 
     def started(self, *args: str, code: int = 0) -> tuple[str, str]:
         """Run a command in a process that is started anew, as a user does; return what it wrote."""
         process = self.start(*args)
         out, err = process.communicate(timeout=900)
-        return _checked(process.returncode, out, err, code)
+        return checked(process.returncode, out, err, code)
 
     def draw_weights(self) -> str:
         """Write weights of a small net, drawn at random; return the file's name."""
@@ -79,7 +79,8 @@ class Place:
         return Store(self.folder / "results")
 
 
-def _checked(found: int, out: str, err: str, wanted: int) -> tuple[str, str]:
+def checked(found: int, out: str, err: str, wanted: int) -> tuple[str, str]:
+    """Return what a command wrote, that ended as is wanted."""
     assert found == wanted, f"exit {found}\n{out}\n{err}"
     assert "Traceback" not in out + err
     return out, err

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from PIL import Image
 from bench.data.survey import DataQuery, survey
 from bench.data.synthetic.marketplace import marketplace_sample, write_listings
 from bench.data.task_card import load_card
+from tests import forked
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "own-task.md").read_text(encoding="utf-8")
@@ -55,14 +55,7 @@ def bench(desk: Path, *args: str) -> subprocess.CompletedProcess[str]:
     """Run the command in the user's folder, as the user does."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("BENCH_")}
     environment = {**kept, "PYTHONPATH": str(ROOT), "BENCH_CACHE": str(desk / "cache")}
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *args],
-        cwd=desk,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    return forked.run(args, desk, environment)
 
 
 def test_the_card_is_thirty_lines_and_sound(desk: Path) -> None:

@@ -15,11 +15,14 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost", "")
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 if "GUARD_LOG" in os.environ:
-    _log = os.open(os.environ["GUARD_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    _log = os.environ["GUARD_LOG"]
     _allowed = tuple(os.path.realpath(folder) for folder in os.environ["GUARD_FOLDERS"].split(os.pathsep))
 
     def _record(what: str) -> None:
-        os.write(_log, f"{what}\n".encode("utf-8", "backslashreplace"))
+        # Opened each time: a forked process may have closed what it inherited.
+        handle = os.open(_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        os.write(handle, f"{what}\n".encode("utf-8", "backslashreplace"))
+        os.close(handle)
 
     def _remote(address: Any) -> bool:
         return isinstance(address, tuple) and str(address[0]) not in LOOPBACK
@@ -28,9 +31,13 @@ if "GUARD_LOG" in os.environ:
         if path is None or isinstance(path, int):
             return False
         place = os.path.abspath(os.fsdecode(path))
-        return not place.startswith(("/dev/", "/proc/")) and not any(
-            place == folder or place.startswith(folder + os.sep)
-            for folder in (*_allowed, *map(os.path.realpath, _allowed))
+        return (
+            not place.startswith(("/dev/", "/proc/"))
+            and place != _log
+            and not any(
+                place == folder or place.startswith(folder + os.sep)
+                for folder in (*_allowed, *map(os.path.realpath, _allowed))
+            )
         )
 
     def _hook(event: str, args: tuple[Any, ...]) -> None:

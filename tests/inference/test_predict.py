@@ -7,7 +7,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +33,7 @@ from bench.store.read import MODEL
 from bench.store.write import Store
 from bench.training.fits import Hidden
 from bench.training.linear_head import LinearHead
+from tests import forked
 from tests.grids import reseal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -451,8 +451,7 @@ def test_a_kept_model_of_a_real_run_gives_the_stored_scores(
     }
 
     def shell(*args: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "bench", *map(str, args)]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+        return forked.run([str(arg) for arg in args], tmp_path, environment)
 
     run = (
         "run",

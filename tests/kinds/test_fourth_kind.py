@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -28,6 +27,7 @@ from bench.core.cell import Cell, DataId, MethodSpec
 from bench.core.kind import get_kind
 from bench.core.predictions import CellResult, Predictions
 from bench.store.write import Store
+from tests import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = Path(__file__).resolve().parent / "plugin"
@@ -86,20 +86,14 @@ class Desk:
     def bench(self, *args: str, code: int = 0) -> str:
         """Run the command; return its standard output."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("BENCH_")}
-        done = subprocess.run(
-            [sys.executable, "-m", "bench", *args],
-            cwd=self.folder,
-            env={
-                **kept,
-                "PYTHONPATH": os.pathsep.join(map(str, self.path)),
-                "BENCH_CACHE": str(self.folder / "cache"),
-                "BENCH_TASKS": str(self.folder / "tasks"),
-                "BENCH_BASELINES": str(self.folder / "baselines"),
-            },
-            capture_output=True,
-            text=True,
-            timeout=900,
-        )
+        env = {
+            **kept,
+            "PYTHONPATH": os.pathsep.join(map(str, self.path)),
+            "BENCH_CACHE": str(self.folder / "cache"),
+            "BENCH_TASKS": str(self.folder / "tasks"),
+            "BENCH_BASELINES": str(self.folder / "baselines"),
+        }
+        done = forked.run(args, self.folder, env)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
         return done.stdout

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +38,7 @@ from bench.runs.reproduce import (
 )
 from bench.store.answers import AnswerDifference, compare_predictions
 from bench.store.write import Store, Stored
+from tests import forked
 from tests.grids import answers, become
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -434,8 +434,7 @@ def test_a_real_second_run_gives_the_same_bits(tmp_path: Path, task: str, sample
     }
 
     def shell(*args: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "bench", *args]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+        return forked.run(args, tmp_path, environment)
 
     grid = ("--task", task, "--sample", sample, "--backbone", "lenet", "--regime", regime, "--seed", "0")
     weights = "random"
