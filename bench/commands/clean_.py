@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench.commands.options import data_options, format_option, request_options
+from bench.commands.options import allow_code_option, data_options, format_option, request_options
 from bench.commands.output import show_table
 from bench.core.errors import BenchError
 from bench.core.paths import user_path
@@ -19,6 +19,7 @@ from bench.core.paths import user_path
     "--backbone", metavar="NAME", help="Backbone whose features judge labels [the card's last frozen one]."
 )
 @click.option("--weights", metavar="imagenet|random|PATH", help="Backbone weights [imagenet].")
+@allow_code_option
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Protocol values: split, noise, ...")
 @click.option("--part", type=click.Choice(["train", "all"]), default="train", show_default=True,
               help="Judge only the training labels, or test labels, too.")  # fmt: skip
@@ -32,6 +33,7 @@ from bench.core.paths import user_path
 def command(
     backbone: str | None,
     weights: str | None,
+    allow_code: bool,
     sets: tuple[str, ...],
     part: str,
     folds: int,
@@ -55,7 +57,7 @@ def command(
     from bench.report.data.suspects import judged_table
 
     target, picture = _fresh("--out", out), None if sheet is None else _fresh("--sheet", sheet)
-    request = request_options(options, backbone, weights, sets)
+    request = request_options(options, backbone, weights, sets, allow_code)
     cache = cache_dir(options["cache"]).resolve()
     with Progress(0) as progress:
         judged = judge(

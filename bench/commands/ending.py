@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.commands.loading import report_problems
-from bench.commands.output import lines_of, show_tables, text_of, width_of_output
+from bench.commands.output import (
+    check_columns,
+    forget_columns,
+    lines_of,
+    show_tables,
+    text_of,
+    width_of_output,
+)
 from bench.core.cell import Cell
-from bench.core.kind import get_kind
+from bench.core.kind import Kind, get_kind
 from bench.core.safe_text import visible
 from bench.store.settings import rehearses
 from bench.store.write import Store, Stored
@@ -48,6 +55,16 @@ def print_ending(
         _print_tables(found, published, fmt, problems)
 
 
+def check_run_columns(kind: Kind, fmt: str) -> None:
+    """Raise BenchError for a column of --columns that no table at the end of a run can have."""
+    from bench.report.cell_tables import class_columns
+    from bench.report.ending import ranking_columns
+    from bench.report.result_tables import every_grid_column
+
+    columns = ranking_columns(kind) if fmt == "table" else [*every_grid_column(kind), *class_columns(kind)]
+    check_columns(list(dict.fromkeys(column.key for column in columns)))
+
+
 def _print_rankings(
     found: Sequence[Stored],
     published: Baseline | None,
@@ -74,6 +91,7 @@ def _print_rankings(
         warnings(found, bootstraps, reassuring=False),
     )
     commands = _commands(ranked, published, *typed)
+    forget_columns(ending.tables(next(ending.sizes())))
     for size in ending.sizes():
         parts = [text_of(ending.tables(size), terse=True), lines_of(ending.lines(size)), _aligned(commands)]
         text = "\n\n".join(part for part in parts if part)
@@ -140,4 +158,5 @@ def _print_tables(found: Sequence[Stored], published: Baseline | None, fmt: str,
             problems += damaged
             tables += [class_table(stored.result, published, whole) for stored in readable]
     report_problems(problems)
+    forget_columns(tables)
     show_tables(tables, fmt)

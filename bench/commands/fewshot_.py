@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench.commands.options import data_options, format_option
+from bench.commands.options import allow_code_option, data_options, format_option
 from bench.commands.output import show_table
 from bench.core.errors import BenchError, StoreError
 from bench.core.paths import user_path
@@ -20,6 +20,7 @@ MOST = 1000
 @data_options
 @click.option("--backbone", metavar="NAMES", help="Backbones, separated by commas [the card's frozen ones].")
 @click.option("--weights", metavar="imagenet|random|PATH", help="Backbone weights [imagenet].")
+@allow_code_option
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Protocol values: input_size, ...")
 @click.option(
     "--way", type=click.IntRange(2, MOST), default=5, show_default=True, help="Classes in an episode."
@@ -38,6 +39,7 @@ MOST = 1000
 def command(
     backbone: str | None,
     weights: str | None,
+    allow_code: bool,
     sets: tuple[str, ...],
     way: int,
     shot: str,
@@ -66,7 +68,9 @@ def command(
     ask = EpisodeSettings(
         way, _shots(shot), queries, episodes, seed, None if classes is None else user_path(classes)
     )
-    request = replace(request_options(options, backbone, weights, sets), backbones=_names(backbone))
+    request = replace(
+        request_options(options, backbone, weights, sets, allow_code), backbones=_names(backbone)
+    )
     cache = cache_dir(options["cache"]).resolve()
     with Progress(0) as progress:
         found = few_shot(request, search_path("tasks", options["tasks"]), cache, ask, progress.step)

@@ -11,6 +11,7 @@ from bench.commands.options import follow_links_option
 from bench.core.errors import BenchError
 from bench.core.kind import KINDS
 from bench.core.paths import user_path
+from bench.data.own_card import NEW_CARDS
 
 
 @click.command()
@@ -24,7 +25,7 @@ from bench.core.paths import user_path
     metavar="ROLE=COLUMN",
     help="Column of the image, split, group, title or price.",
 )
-@click.option("--out", metavar="DIR", default="tasks", show_default=True, help="Folder for NAME/task.toml.")
+@click.option("--out", metavar="DIR", default=NEW_CARDS, show_default=True, help="Folder for NAME/task.toml.")
 @follow_links_option
 def command(data: str, out: str, follow_links: bool, **options: Any) -> None:
     """Look at a data folder or table, and write a task card for it.

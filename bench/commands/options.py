@@ -306,7 +306,11 @@ def settings_from(sets: tuple[str, ...]) -> dict[str, Value]:
 
 
 def request_options(
-    options: dict[str, Any], backbone: str | None, weights: str | None, sets: tuple[str, ...]
+    options: dict[str, Any],
+    backbone: str | None,
+    weights: str | None,
+    sets: tuple[str, ...],
+    allow_code: bool = False,
 ) -> Request:
     """Build a request for one backbone from the values of `data_options`. Raises BenchError or DataError."""
     from bench.runs.plan import Request
@@ -320,6 +324,7 @@ def request_options(
         weights=weights,
         settings=settings_from(sets),
         follow_links=options["follow_links"],
+        allow_code=allow_code,
         **own_data(options),
     )
 

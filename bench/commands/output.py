@@ -113,6 +113,22 @@ def _chosen(tables: Sequence[Table]) -> Sequence[Table]:
     return chosen(tables, names)
 
 
+def check_columns(known: Sequence[str]) -> None:
+    """Raise BenchError for a column of --columns that a run's tables cannot have, before they are made."""
+    from bench.core.errors import unknown
+
+    for name in _meta().get(COLUMNS) or ():
+        if name not in known:
+            raise unknown("column", name, known, f"there are {', '.join(known)}")
+
+
+def forget_columns(tables: Sequence[Table]) -> None:
+    """Leave out of --columns what no table has: columns without a value are not always there."""
+    keys = {column.key for table in tables for column in table.columns}
+    if names := _meta().get(COLUMNS):
+        _meta()[COLUMNS] = tuple(name for name in names if name in keys)
+
+
 def _meta() -> dict[str, Any]:
     context = click.get_current_context(silent=True)
     return {} if context is None else context.meta

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.commands.ending import print_ending
+from bench.commands.ending import check_run_columns, print_ending
 from bench.commands.experiment import command_line
 from bench.commands.experiment_argument import (
     experiment_argument,
@@ -25,7 +25,9 @@ from bench.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from bench.data.examples import Examples
     from bench.runs.grid import Grid, Reporter
+    from bench.runs.plan import Plan
 
 
 @click.command()
@@ -48,7 +50,7 @@ def command(fmt: str, quiet: bool, verbose: bool, save: str | None, **options: A
 
     grid = grid_from(options)
     save_experiment(save, options)
-    done = run_grid(grid, _reporter(grid, verbose, options))
+    done = run_grid(grid, _reporter(grid, verbose, options, None if quiet else fmt))
     if not quiet:
         print_ending(done.store, done.plan.cells, options["baselines"], fmt, options["results"])
     if failures := done.failures():
@@ -56,16 +58,25 @@ def command(fmt: str, quiet: bool, verbose: bool, save: str | None, **options: A
     return done.exit_code()
 
 
-def _reporter(grid: Grid, verbose: bool, options: dict[str, Any]) -> Reporter:
+def _reporter(grid: Grid, verbose: bool, options: dict[str, Any], fmt: str | None) -> Reporter:
+    """Return the receiver of messages. fmt: of the tables to come, None for none."""
     from bench.commands.progress import Progress
+    from bench.commands.verbose import Explanation
+    from bench.core.kind import get_kind
     from bench.runs.grid import Reporter
 
-    if not verbose:
-        return Reporter(Progress.say, Progress)
-    from bench.commands.verbose import Explanation
+    explanation = Explanation(Progress.say, grid, options) if verbose else None
 
-    explanation = Explanation(Progress.say, grid, options)
-    return Reporter(Progress.say, lambda cells: Progress(cells, explanation.of_cell), explanation.of_plan)
+    def planned(plan: Plan, examples: Examples) -> None:
+        if fmt is not None:
+            check_run_columns(get_kind(plan.card.kind), fmt)
+        if explanation is not None:
+            explanation.of_plan(plan, examples)
+
+    if explanation is None:
+        return Reporter(Progress.say, Progress, planned)
+    of_cell = explanation.of_cell
+    return Reporter(Progress.say, lambda cells: Progress(cells, of_cell), planned)
 
 
 def grid_from(options: dict[str, Any]) -> Grid:

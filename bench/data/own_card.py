@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from bench.core.kind import get_kind
+from bench.core.regular_files import Refused, read_file
 from bench.data.split_rules import COLUMN
 from bench.data.survey import DataQuery, Survey, survey
 from bench.data.table_rows import ENDINGS
@@ -17,6 +18,9 @@ BACKBONES = ("mobilenet_025",)
 """The backbone of a new card: the smallest with ImageNet weights."""
 
 SEEDS = "0-2"
+
+NEW_CARDS = "tasks"
+"""The folder in which `bench init` writes cards unless it is told another one."""
 
 
 def own_card(query: DataQuery, taken: Collection[str]) -> tuple[TaskCard, Survey]:
@@ -37,6 +41,22 @@ def task_name(data: Path, taken: Collection[str]) -> str:
     stem = data.stem if data.suffix.lower() in (*ENDINGS, ".txt") else data.name
     name = re.sub(r"[^A-Za-z0-9_]+", "-", stem).strip("-")[:80] or "data"
     return f"my-{name}" if name in taken else name
+
+
+def edited_card(found: Survey, name: str, folders: Sequence[Path]) -> Path | None:
+    """Return the user's card of this name if it is not the one that is made for the data, else None.
+
+    folders: of task cards, before the one where `bench init` writes them.
+    """
+    text = card_text(found, name)
+    for folder in (*folders, Path(NEW_CARDS)):
+        path = folder / name / "task.toml"
+        try:
+            if read_file(path).decode("utf-8") != text:
+                return path
+        except (Refused, OSError, ValueError):
+            continue
+    return None
 
 
 def card_text(found: Survey, name: str) -> str:

@@ -29,7 +29,7 @@ from bench.data.labels import Parts
 from bench.data.pixels import Pixels
 from bench.inference.class_lists import TEST, TRAIN, read_classes
 from bench.inference.episodes import LEARNERS, draw_episodes, score_episodes
-from bench.runs.plan import Request, open_task
+from bench.runs.plan import Request, open_task, refuse_code
 
 _FEATURE_KEYS = (
     *("input_size", "resize", "crop", "preprocess", "engine", "precision"),
@@ -108,7 +108,9 @@ def few_shot(
     card, examples = open_task(request, tasks, cache)
     if "episodes" not in get_kind(card.kind).supports:
         raise BenchError(f"{card.name} is {card.kind}; episodes need one class per image")
-    found = resolve_backbones(request.backbones or card.grids["data"].backbones)
+    asked = request.backbones or card.grids["data"].backbones
+    refuse_code(card, request, asked)
+    found = resolve_backbones(asked, request.allow_code)
     names = {joined_name(one): one for one in found}
     every = [info for one in found for info in one]
     setting = with_engine(every, "frozen", dict(resolve(*card.layers("frozen", request.settings))))

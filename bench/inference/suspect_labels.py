@@ -14,7 +14,7 @@ from bench.core.progress import Progress
 from bench.data.corrections import Suspect
 from bench.data.labels import Parts
 from bench.report.data.suspects import Judged
-from bench.runs.plan import Request, open_task
+from bench.runs.plan import Request, open_task, refuse_code
 
 
 def judge(
@@ -45,7 +45,8 @@ def judge(
     if "review" not in get_kind(card.kind).supports:
         raise BenchError(f"{card.name} is {card.kind}; only {supporting('review')} labels can be judged")
     names = request.backbones or card.grids["data"].backbones[-1:]
-    backbone, weights = parts_of(names[0]), request.weights or "imagenet"
+    refuse_code(card, request, names)
+    backbone, weights = parts_of(names[0], request.allow_code), request.weights or "imagenet"
     setting = with_engine(backbone, "frozen", dict(resolve(*card.layers("frozen", request.settings))))
     check_together(setting)
     parts = Parts(card, examples, setting)

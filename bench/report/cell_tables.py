@@ -142,6 +142,12 @@ def _theirs(published: Baseline | None, stage: str) -> PublishedResult | None:
     return next(found, None)
 
 
+def class_columns(kind: Kind) -> list[Column]:
+    """Return every column that `class_table` can have for this kind."""
+    keys = {column.key for column in kind.columns.classes}
+    return [Column("row", "row"), *kind.columns.classes, *_published_columns(kind, keys)]
+
+
 def _published_columns(kind: Kind, keys: set[str] | None) -> list[Column]:
     """Return the columns of a published result: its test items, and its numbers of classes."""
     if keys is None:

@@ -104,10 +104,23 @@ def _title(board: Board, kind: Kind) -> str:
     return f"{cell['task']} {stage_name(cell)}: {get_metric(board.metric).title} on {on}"
 
 
+def ranking_columns(kind: Kind) -> list[Column]:
+    """Return every column that a ranking of this kind can have."""
+    return _every_column(kind.selection, [name for name in kind.headline[:1] if name != kind.selection])
+
+
 def _columns(metric: str, others: Sequence[str], body: Sequence[Mapping[str, Any]]) -> list[Column]:
-    columns = [
+    optional = ("setting", "low", "high", "standing", "gap", "gap_low", "gap_high")
+    idle = {key for key in optional if all(row.get(key) in (None, "") for row in body)}
+    if len({row.get("regime") for row in body} - {None}) < 2:
+        idle.add("regime")
+    return [column for column in _every_column(metric, others) if column.key not in idle]
+
+
+def _every_column(metric: str, others: Sequence[str]) -> list[Column]:
+    return [
         Column("rank", "rank", "int", rank=0),
-        *([Column("regime", "regime")] if len({row.get("regime") for row in body} - {None}) > 1 else []),
+        Column("regime", "regime"),
         Column("backbone", "backbone"),
         Column("method", "method", rank=0),
         Column("setting", "setting"),
@@ -122,12 +135,6 @@ def _columns(metric: str, others: Sequence[str], body: Sequence[Mapping[str, Any
         Column("gap_high", "high", "signed"),
         *(replace(metric_column(name), rank=2) for name in others),
         replace(metric_column(metric, "val"), rank=2),
-    ]
-    optional = ("setting", "low", "high", "standing", "gap", "gap_low", "gap_high")
-    return [
-        column
-        for column in columns
-        if column.key not in optional or any(row.get(column.key) not in (None, "") for row in body)
     ]
 
 

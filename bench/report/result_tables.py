@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.core.cell import canonical_json
-from bench.core.kind import KINDS, get_kind
+from bench.core.kind import KINDS, Kind, get_kind
 from bench.core.table import Column, Table
 from bench.metrics.registry import COUNTS, METRICS, get_metric, metrics_of
 from bench.store.settings import (
@@ -221,6 +221,14 @@ def _grid_columns(body: Sequence[Mapping[str, Any]], names: Iterable[str], selec
         else:
             columns.append(column)
     return [*columns, metric_column(selection, "val"), Column("best", "best", "bool", rank=0)]
+
+
+def every_grid_column(kind: Kind) -> list[Column]:
+    """Return every column that `grid_table` can have for this kind."""
+    names = [*kind.headline, kind.selection]
+    spreads = {f"{name}_sd": 0.0 for name in names}
+    rows = [{"task": key, "regime": key, "setting": key, "failed": 1, **spreads} for key in ("a", "b")]
+    return _grid_columns(rows, names, kind.selection)
 
 
 def _grid_notes(body: Sequence[Mapping[str, Any]], selection: str, settings: Sequence[Setting]) -> list[str]:

@@ -12,7 +12,7 @@ from bench.data.examples import Examples
 from bench.data.sources import sample_size
 from bench.data.task_card import find_cards
 from bench.runs.plan import Request, open_task
-from bench.store.experiment_file import read_experiment
+from bench.store.experiment_file import experiment_files, read_experiment
 from bench.store.places import slug
 
 
@@ -99,7 +99,7 @@ Way = tuple[tuple[str, ...], str | None, tuple[tuple[str, str], ...]]
 def _without_card(folder: Path) -> Iterable[Way]:
     """Return how the experiments stored in a folder read their data, once each."""
     ways: dict[Way, None] = {}
-    for path in sorted(folder.glob("experiment-*.toml")):
+    for path in experiment_files(folder):
         try:
             values = read_experiment(path)
         except BenchError:

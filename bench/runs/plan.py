@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from bench.data.examples import Examples
 from bench.data.labels import Parts
 from bench.data.sources import NotInSample, open_source
 from bench.data.split_rules import REGISTERED, check_plan, on_column
-from bench.data.task_card import REGIMES, Grid, TaskCard, find_cards, load_card
+from bench.data.task_card import REGIMES, TaskCard, find_cards, load_card
 from bench.methods.grammar import parse_methods, paths_in, problems_for
 from bench.methods.shape import shape_of
 from bench.runs.plan_checks import (
@@ -166,7 +167,7 @@ def find_card(request: Request, tasks: Sequence[Path], tell: Tell | None = None)
             "name a task with --task (bench list tasks), or data of your own with --data DIR (bench init DIR)"
         )
     from bench.core.paths import shipped
-    from bench.data.own_card import own_card
+    from bench.data.own_card import edited_card, own_card
     from bench.data.survey import DataQuery
 
     query = DataQuery(request.data, request.label, request.kind, request.columns, request.follow_links)
@@ -174,6 +175,11 @@ def find_card(request: Request, tasks: Sequence[Path], tell: Tell | None = None)
     if tell is not None:
         for note in found.notes:
             tell(f"{card.name}: {note}")
+        if (other := edited_card(found, card.name, tasks)) is not None:
+            tell(
+                f"{other} is a card for this data and is not used; to use it: --task {card.name} --tasks "
+                f"{shlex.quote(str(other.parents[1]))}"
+            )
     return card
 
 
@@ -220,7 +226,7 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
     Raises BenchError for unknown names, faulty seeds and an unknown stage.
     """
     grid = card.grids["drawn" if request.data is None else "data"]
-    _refuse_code(card, request, grid)
+    refuse_code(card, request, request.backbones or grid.backbones, request.methods or grid.methods)
     backbones = resolve_backbones(request.backbones or grid.backbones, request.allow_code)
     asked = [method for text in request.methods or grid.methods for method in parse_methods(text)]
     methods = tuple(dict.fromkeys(asked))
@@ -306,12 +312,16 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
     return Plan(card, tuple(jobs), tuple(skipped))
 
 
-def _refuse_code(card: TaskCard, request: Request, grid: Grid) -> None:
-    """Raise BenchError if the card, which may be a stranger's, names code that the user does not."""
-    backbones, methods = request.backbones or grid.backbones, request.methods or grid.methods
+def refuse_code(
+    card: TaskCard, request: Request, backbones: Sequence[str], methods: Sequence[str] = ()
+) -> None:
+    """Raise BenchError if the card, which may be a stranger's, names code that the user does not.
+
+    backbones, methods: those to be used, of the request or, where it names none, of the card.
+    """
     code = [
-        *(functions_in(backbones) if backbones is grid.backbones else ()),
-        *(paths_in(methods) if methods is grid.methods else ()),
+        *(() if request.backbones else functions_in(backbones)),
+        *(() if request.methods else paths_in(methods)),
     ]
     if code and not request.allow_code:
         raise BenchError(

@@ -60,6 +60,11 @@ def store_experiment(root: Path, task: str, values: Mapping[str, Any]) -> Path |
     return path
 
 
+def experiment_files(folder: Path) -> list[Path]:
+    """Return the files that `store_experiment` wrote into a task's folder, sorted."""
+    return sorted(folder.glob("experiment-*.toml"))
+
+
 def _toml(values: Mapping[str, Any]) -> str:
     import tomli_w
 

@@ -15,6 +15,7 @@ from bench.core.regular_files import read_regular
 from bench.core.sealed_json import is_sealed
 from bench.store.answers import AnswerDifference, compare_parts
 from bench.store.digests import FILES
+from bench.store.experiment_file import experiment_files, read_experiment, store_experiment
 from bench.store.origin import ORIGIN, origin_file, origin_of
 from bench.store.places import answer_number, answer_place, cell_place
 from bench.store.read import (
@@ -66,7 +67,8 @@ def merge(sources: Sequence[Path], into: Path, waiting: Callable[[], object] = t
     Each is read whole and checked against its digests before it is stored. Cells with bit-identical
     predictions are merged; a different answer is stored beside the first one. Measured cells replace failed
     and damaged ones, never the other way round. Sources are only read; a task of `into` is locked while its
-    cells are copied, and `waiting()` is called if a run holds the lock. After a kill, a merge can be
+    cells are copied, and `waiting()` is called if a run holds the lock. The experiment files beside the cells
+    are copied, too. After a kill, a merge can be
     repeated. Raises BenchError if folders cannot be merged, StoreError if `into` cannot be written.
     """
     sources = _checked(sources, into)
@@ -86,6 +88,8 @@ def merge(sources: Sequence[Path], into: Path, waiting: Callable[[], object] = t
                     done.counts[source][DAMAGED] += 1
                 else:
                     done.counts[source][_take(store, source, *found, done)] += 1
+            for source in dict.fromkeys(source for source, _ in folders):
+                done.problems[source] += _take_experiments(store, source, task)
     for problems in done.problems.values():
         problems[:] = _versions_once(problems)
     return done
@@ -182,6 +186,23 @@ def _take(store: Store, source: Path, newcomer: Stored, files: Files, done: Merg
         done.disagreeing.add(first)
         return OTHER
     return EQUAL if equal else NEW
+
+
+def _take_experiments(store: Store, source: Path, task: str) -> list[str]:
+    """Copy a task's experiment files, named by their content; return a message for each damaged one.
+
+    Its task must be locked.
+    """
+    problems = []
+    for path in experiment_files(source / task):
+        if linked := _linked(source, path.parent) or (path.is_symlink() and f"{path}: is a link"):
+            problems.append(f"{linked}; it is left out")
+            continue
+        try:
+            store_experiment(store.root, task, read_experiment(path))
+        except BenchError as error:
+            problems.append(f"{error}; it is left out")
+    return problems
 
 
 def _places(first: Path) -> list[Path]:

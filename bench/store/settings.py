@@ -88,13 +88,22 @@ def pairing_keys(records: Iterable[Record], without: Sequence[str] = ()) -> dict
 
 
 def choice_of(settings: Iterable[Setting], selection: str) -> Setting | None:
-    """Return the setting with the best mean of a metric on validation, None without validation scores."""
+    """Return the setting with the best mean of a metric on validation, None without validation scores.
+
+    Of equal ones it is the one with the fewest steps in its method, then the first by name: in whatever order
+    they are given, and never by test.
+    """
     best, score = None, None
-    for setting in settings:
+    for setting in sorted(settings, key=_plainness):
         mean = mean_of(setting.values("val", selection))
         if get_metric(selection).better(mean, score):
             best, score = setting, mean
     return best
+
+
+def _plainness(setting: Setting) -> tuple[Any, ...]:
+    identity = {key: value for key, value in setting.cell.items() if key != "seed"}
+    return len(setting.cell["method"]), setting.name, canonical_json(identity)
 
 
 def differences(records: Iterable[Record]) -> dict[str, str]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 from rich.cells import cell_len
 
 from bench.commands.ending import MOST_LINES, print_ending
 from bench.commands.main import cli
+from bench.commands.output import COLUMNS
+from bench.core.errors import BenchError
 from bench.store.write import Store
 from tests.commands.test_main import cells_of
 from tests.grids import answers, attributes, faces, grid, put
@@ -130,3 +133,29 @@ def test_other_formats_have_the_means_and_the_classes(
     grid(tmp_path, {"none": 0.5, "focal": 0.8}, n=60)
     out, _ = ending(tmp_path, capsys, fmt=fmt)
     assert "class 0" in out and ("top1_macro_sd" in out or "±" in out) and "Next:" not in out
+
+
+@pytest.mark.parametrize("fmt", ["table", "csv"])
+def test_columns_of_a_run_are_checked_before_it_trains(
+    fmt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(*args: object) -> None:
+        raise AssertionError("it trains")
+
+    monkeypatch.setattr("bench.runs.launch.execute", trained)
+    places = ["--results", str(tmp_path / "r"), "--cache", str(tmp_path / "c"), "--format", fmt]
+    grid_ = ["run", "--task", "fashion", "--sample", "tiny", "--backbone", "lenet", "--seed", "0", *places]
+    with pytest.raises(BenchError, match="unknown column 'methd'; did you mean 'method'"):
+        cli.main([*grid_, "--columns", "methd"], standalone_mode=False)
+    with pytest.raises(AssertionError, match="it trains"):
+        cli.main([*grid_, "--columns", "method,setting"], standalone_mode=False)
+
+
+def test_columns_that_are_empty_this_time_are_left_out(
+    tmp_path: Path, width: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid(tmp_path, {"none": 0.5}, seeds=(0,), n=60)
+    with click.Context(click.Command("run")) as context:
+        context.meta[COLUMNS] = ("method", "setting")
+        out, _ = ending(tmp_path, capsys)
+    assert "method" in out and "setting" not in out.split("\n")[1]

@@ -241,6 +241,24 @@ def test_a_card_runs_code_only_if_the_user_allows_or_names_it(
     assert call(*args, *own).exception is None
 
 
+@pytest.mark.parametrize("command", [("fewshot",), ("clean", "--out", "suspects.csv")], ids=" ".join)
+def test_few_shots_and_suspects_run_no_code_of_a_card_and_take_that_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = evil(tmp_path)
+    card = (shipped("tasks") / "marketplace" / "task.toml").read_text()
+    (tmp_path / "cards" / "marketplace").mkdir(parents=True)
+    card = re.sub(r"(?m)^backbones = \[.*$", 'backbones = ["evil:build"]', card)
+    (tmp_path / "cards" / "marketplace" / "task.toml").write_text(card)
+    place = ("--task", "marketplace", "--sample", "tiny", "--tasks", tmp_path / "cards", "--cache", tmp_path)
+    error = call(*command, *place).exception
+    assert isinstance(error, BenchError) and "the card of marketplace runs code, 'evil:build'" in str(error)
+    assert not ran.exists()
+    call(*command, *place, "--allow-code")
+    assert ran.exists()
+
+
 @pytest.mark.parametrize(
     "text, says",
     [

@@ -289,3 +289,22 @@ def test_a_table_of_one_class_is_one_line(tmp_path: Path) -> None:
     data = table(tmp_path / "d" / "t.csv", ["image", "label"], *rows, photos=names)
     with pytest.raises(BenchError, match="label 'label' has fewer than two classes"):
         bench("init", str(data))
+
+
+def test_an_edited_card_is_named_and_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    as_folders(tmp_path / "photos", PHOTOS)
+    bench("init", "photos")
+    said: list[str] = []
+    request = Request("", tmp_path / "photos", backbones=("grey",))
+    open_task(request, [], tmp_path / "cache", said.append)
+    assert not any("is not used" in line for line in said)
+    card = Path("tasks/photos/task.toml")
+    card.write_text(card.read_text().replace('seeds = "0-2"', 'seeds = "0-9"'))
+    said.clear()
+    open_task(request, [], tmp_path / "cache", said.append)
+    assert said[-1] == (
+        "tasks/photos/task.toml is a card for this data and is not used; to use it: --task photos --tasks tasks"
+    )
+    card.write_bytes(b"\xff")
+    open_task(request, [], tmp_path / "cache", said.append)

@@ -25,6 +25,7 @@ from bench.kinds.multiclass import metrics as multiclass
 from bench.metrics import bootstrap as bootstrap_
 from bench.metrics.registry import METRICS
 from bench.report.leaderboard_tables import leaderboard_table
+from bench.report.result_tables import best_setting, grid_table
 from bench.store.cell_files import write_predictions
 from bench.store.read import PREDICTIONS
 from bench.store.write import Store, Stored
@@ -356,3 +357,19 @@ def test_scores_that_are_no_numbers_are_a_faulty_file(tmp_path: Path) -> None:
     cells, _ = Store(tmp_path).load()
     found, problems = read_bootstraps(cells, ["top1_micro"])
     assert not found and "a score is NaN" in problems[0]
+
+
+@pytest.mark.parametrize("order", [("none", "focal"), ("focal", "none")])
+def test_ties_on_validation_have_one_choice_everywhere_and_never_by_test(
+    order: tuple[str, str], tmp_path: Path
+) -> None:
+    like, val = answers(100, 4, 0.5, 99), answers(60, 4, 0.5, 98)
+    for method in order:
+        put(tmp_path, answers(100, 4, {"none": 0.3, "focal": 0.9}[method], 7, like), method=method, val=val)
+    found = board(tmp_path)
+    assert found.rows[0].setting.cell["method_text"] == "focal"
+    assert found.choice is not None and found.choice.setting.cell["method_text"] == "none"
+    records = {stored.record["cell"]["method_text"]: stored.record for stored in Store(tmp_path).load()[0]}
+    named = [records[method] for method in order]
+    assert best_setting(named) == records["none"]["id"]
+    assert [row["method"] for row in grid_table(named).rows if row.get("best")] == ["none"]

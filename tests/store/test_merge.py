@@ -28,6 +28,7 @@ from bench.core.errors import BenchError, StoreError
 from bench.core.predictions import Predictions
 from bench.core.sealed_json import sealed
 from bench.store.answers import compare_parts
+from bench.store.experiment_file import experiment_files, read_experiment, store_experiment
 from bench.store.merge import DAMAGED, EQUAL, LEFT, NEW, OTHER, answers, merge
 from bench.store.origin import ORIGIN, origin_of
 from bench.store.places import answer_number, answer_place, first_place
@@ -714,3 +715,22 @@ def test_names_of_answers() -> None:
     assert {first_place(place) for place in places} == {first}
     for name in ("s0-3fa9c1d2.1", "s0-3fa9c1d2.0", "s0-3fa9c1d2.02", "s0-3fa9c1d2.x", "s0-3fa9c1d2.2-copy"):
         assert answer_number(first.with_name(name)) == 1
+
+
+def test_experiment_files_come_along_once(tmp_path: Path) -> None:
+    for place, seed in (("a", 0), ("b", 1), ("c", 2)):
+        put(tmp_path / place, some_answers(30, 4, 0.5, seed), seed)
+        store_experiment(tmp_path / place, "fashion", {"methods": ["none"], "seeds": [min(seed, 1)]})
+    damaged, outside = tmp_path / "c/fashion/experiment-00000000.toml", tmp_path / "outside.toml"
+    damaged.write_text("methods = [")
+    outside.write_text('methods = ["none"]')
+    (tmp_path / "c/fashion/experiment-11111111.toml").symlink_to(outside)
+    done = merge([tmp_path / place for place in "abc"], tmp_path / "all")
+    there = experiment_files(tmp_path / "all" / "fashion")
+    assert sorted(read_experiment(path)["seeds"] for path in there) == [[0], [1]]
+    assert {path.name for path in there} == {
+        path.name for place in "ab" for path in experiment_files(tmp_path / place / "fashion")
+    }
+    problems = done.problems[tmp_path / "c"]
+    assert len(problems) == 2 and str(damaged) in problems[0] and "is a link; it is left out" in problems[1]
+    assert not done.problems[tmp_path / "a"] and done.counts[tmp_path / "c"] == {NEW: 1}
