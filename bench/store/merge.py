@@ -195,8 +195,8 @@ def _take_experiments(store: Store, source: Path, task: str) -> list[str]:
     """
     problems = []
     for path in experiment_files(source / task):
-        if linked := _linked(source, path.parent) or (path.is_symlink() and f"{path}: is a link"):
-            problems.append(f"{linked}; it is left out")
+        if path.is_symlink() or path.parent.is_symlink():
+            problems.append(f"{path}: is a link; links in a folder to merge are not read")
             continue
         try:
             store_experiment(store.root, task, read_experiment(path))

@@ -304,7 +304,8 @@ def test_an_edited_card_is_named_and_not_used(tmp_path: Path, monkeypatch: pytes
     said.clear()
     open_task(request, [], tmp_path / "cache", said.append)
     assert said[-1] == (
-        "tasks/photos/task.toml is a card for this data and is not used; to use it: --task photos --tasks tasks"
+        "tasks/photos/task.toml is a card for this data and is not used; to use it: --task photos "
+        "--tasks tasks"
     )
     card.write_bytes(b"\xff")
     open_task(request, [], tmp_path / "cache", said.append)
