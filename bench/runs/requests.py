@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -21,29 +21,49 @@ from bench.training.weight_decay import decay_path
 
 
 @dataclass(frozen=True)
-class Order:
-    """One cell to train: rows are positions among all examples; epochs None means the protocol's.
+class BaseOrder:
+    """What every kind asks of a training.
 
-    rates: the learning rate of every epoch, where known beforehand. start: see `Fit`. name: of its
-    checkpoint, or "" for none. parts: epochs, rates and decays of each head, where there are several. decays:
-    the weight decay of every epoch, where they are known beforehand. setting: the protocol of its cell; None:
-    the trainer's. deferred: how many epochs know no class
-    weights, where that is known beforehand. targets: auxiliary ones of all examples, or None where no method
-    of the stage asks for them.
+    epochs: how many, exactly; None trains as the protocol says and keeps the epoch that is best on
+    validation. rates, decays: learning rate and weight decay of every epoch, where known beforehand. name: of
+    its checkpoint, or "" for none.
     """
 
     method: MethodSpec
     seed: int
-    rows: np.ndarray
-    val_rows: np.ndarray
+    _: KW_ONLY
     epochs: int | None = None
     rates: tuple[float, ...] = ()
-    start: tuple[np.ndarray, ...] | None = None
+    decays: tuple[float, ...] = ()
     name: str = ""
+
+    def as_far_as(self, trained: Trained) -> Self:
+        """Return the order that trains as far as the best epoch was."""
+        return replace(
+            self,
+            epochs=trained.best_epoch,
+            rates=trained.rates,
+            decays=trained.decays,
+            name=f"{self.name}-refit" if self.name else "",
+        )
+
+
+@dataclass(frozen=True)
+class Order(BaseOrder):
+    """One cell to train: rows are positions among all examples.
+
+    start: see `Fit`. parts: epochs, rates and decays of each head, where there are several. deferred: how
+    many epochs know no class weights, where that is known beforehand. targets: auxiliary ones of all
+    examples, or None where no method of the stage asks for them. setting: the protocol of its cell; None: the
+    trainer's.
+    """
+
+    rows: np.ndarray
+    val_rows: np.ndarray
+    start: tuple[np.ndarray, ...] | None = None
     parts: tuple[tuple[int, tuple[float, ...], tuple[float, ...]], ...] = ()
     deferred: int | None = None
     targets: Targets | None = None
-    decays: tuple[float, ...] = ()
     setting: Mapping[str, Value] | None = None
 
     def part(self, number: int) -> Order:
@@ -59,12 +79,13 @@ class Order:
         parts: the heads that were trained, where there are several.
         """
         both = np.sort(np.concatenate([self.rows, self.val_rows]))
-        name = f"{self.name}-refit" if self.name else ""
-        again = replace(
-            self, rows=both, val_rows=both[:0], epochs=trained.best_epoch, rates=trained.rates, name=name
+        return replace(
+            self.as_far_as(trained),
+            rows=both,
+            val_rows=both[:0],
+            deferred=trained.deferred,
+            parts=tuple((one.best_epoch, one.rates, one.decays) for one in parts),
         )
-        again = replace(again, deferred=trained.deferred, decays=trained.decays)
-        return replace(again, parts=tuple((one.best_epoch, one.rates, one.decays) for one in parts))
 
 
 @dataclass(frozen=True)

@@ -8,29 +8,17 @@ from typing import Protocol
 
 import numpy as np
 
-from bench.core.cell import MethodSpec
 from bench.kinds.verification.arrays import Fold, PairArrays
+from bench.runs.requests import BaseOrder
 from bench.training.fits import Trained
 
 
 @dataclass(frozen=True)
-class PairOrder:
-    """One fold of one cell to train.
+class PairOrder(BaseOrder):
+    """One fold of one cell to train; without validation, where the epochs are known. choices: made before."""
 
-    epochs: how many, exactly, without validation; None trains as the protocol says and keeps the epoch that
-    is best on the fold's validation pairs. rates: the learning rate of every epoch, where they are known
-    beforehand. name: of its checkpoint, or "" for none. decays: the weight decay of every
-    epoch, where they are known beforehand.
-    """
-
-    method: MethodSpec
-    seed: int
     fold: Fold
-    epochs: int | None = None
-    rates: tuple[float, ...] = ()
     choices: Mapping[str, float] = field(default_factory=dict)
-    name: str = ""
-    decays: tuple[float, ...] = ()
 
     @property
     def train(self) -> PairArrays:
@@ -49,15 +37,7 @@ class PairOrder:
 
     def refit(self, matched: Matched) -> PairOrder:
         """Return the order that trains on all training pairs, as far as the best epoch was."""
-        name = f"{self.name}-refit" if self.name else ""
-        return replace(
-            self,
-            epochs=matched.trained.best_epoch,
-            rates=matched.trained.rates,
-            choices=matched.choices,
-            name=name,
-            decays=matched.trained.decays,
-        )
+        return replace(self.as_far_as(matched.trained), choices=matched.choices)
 
 
 class Matched(Protocol):
