@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.commands.notices import say
-from bench.commands.options import Word, baselines_option, by_options, format_option, results_option
+from bench.commands.options import baselines_option, by_options, format_option, results_option
 from bench.commands.output import show_table, show_tables
+from bench.commands.words import Word
 from bench.core.errors import (
     EXIT_DONE,
     EXIT_NOTHING_MEASURED,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bench.commands.options import Word
+from bench.commands.words import Word
 
 SHELLS = {
     "bash": 'eval "$(bench completion bash)"  # in ~/.bashrc',

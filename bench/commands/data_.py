@@ -9,8 +9,9 @@ import click
 
 from bench.commands.data_fetch import fetch
 from bench.commands.notices import say
-from bench.commands.options import Word, data_options, format_option
+from bench.commands.options import data_options, format_option
 from bench.commands.output import show_table, show_tables
+from bench.commands.words import Word
 from bench.core.errors import EXIT_DONE, EXIT_FOUND, EXIT_SOME_FAILED, BenchError
 from bench.core.paths import user_path
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from bench.commands.notices import say
-from bench.commands.options import Word, results_option
+from bench.commands.options import results_option
+from bench.commands.words import Word
 from bench.core.errors import EXIT_DONE, EXIT_NOTHING_MEASURED, EXIT_SOME_FAILED, BenchError
 from bench.core.paths import user_path
 from bench.core.safe_text import visible

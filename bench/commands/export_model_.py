@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from bench.commands.options import (
-    Word,
     allow_code_option,
     cache_option,
     follow_links_option,
@@ -13,6 +12,7 @@ from bench.commands.options import (
     results_option,
     tasks_option,
 )
+from bench.commands.words import Word
 from bench.core.paths import user_path
 from bench.core.safe_text import visible
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 import click
 
 from bench.commands.loading import report_problems
-from bench.commands.options import Word, baselines_option, format_option, plugin_option, tasks_option
+from bench.commands.options import baselines_option, format_option, plugin_option, tasks_option
 from bench.commands.output import show_table, show_tables
+from bench.commands.words import Word
 from bench.core.errors import EXIT_DONE, EXIT_SOME_FAILED, BenchError
 from bench.core.kind import get_kind
 from bench.core.plugins import load, load_known, loaded, owner_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,13 +10,12 @@ import click
 
 from bench.commands.experiment import given_without, merge_settings, refuse_code, tune_below
 from bench.commands.output import COLUMNS, WIDE
-from bench.core.errors import BenchError, DataError, unknown
+from bench.commands.words import Word, backbone_names, completing, method_names, setting_names, task_names
+from bench.core.errors import BenchError, DataError
 from bench.core.kind import KINDS
 from bench.core.paths import user_path
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from bench.core.cell import Value
     from bench.runs.plan import Request
     from bench.runs.shards import Shard
@@ -26,71 +25,6 @@ FORMATS = ("table", "csv", "json", "md")
 SAMPLES = ("tiny", "small")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def completing(
-    names: Callable[[], Iterable[str]],
-) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """Return a completion of names that may be several, separated by commas."""
-
-    def complete(context: click.Context, param: click.Parameter, typed: str) -> list[str]:
-        before, comma, start = typed.rpartition(",")
-        return [f"{before}{comma}{name}" for name in names() if name.startswith(start)]
-
-    return complete
-
-
-def _tasks() -> Iterable[str]:
-    from bench.core.paths import search_path
-    from bench.data.task_card import find_cards
-
-    return find_cards(search_path("tasks", None))
-
-
-def _backbones() -> Iterable[str]:
-    from bench.backbones.registry import BACKBONES
-
-    return BACKBONES
-
-
-def _methods() -> Iterable[str]:
-    import bench.methods.steps  # noqa: F401  (fills the registry)
-    from bench.methods.registry import STEPS
-
-    return ("none", *STEPS)
-
-
-def _settings() -> Iterable[str]:
-    from bench.core.protocol import KEYS
-
-    return (f"{name}=" for name in KEYS)
-
-
-class Word(click.ParamType[str]):
-    """One of a few words; the error for an unknown one suggests the nearest."""
-
-    name = "word"
-
-    def __init__(self, what: str, words: tuple[str, ...]) -> None:
-        self.what, self.words = what, words
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Show the words in the help."""
-        return "|".join(self.words)
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """Complete the words."""
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the word or raise BenchError."""
-        if value not in self.words:
-            raise unknown(self.what, str(value), self.words, f"one of {', '.join(self.words)}")
-        return str(value)
 
 
 def _stack(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -171,7 +105,7 @@ by_options = _stack(
 data_options = _stack(
     click.option(
         "--task",
-        shell_complete=completing(_tasks),
+        shell_complete=completing(task_names),
         help="The task (see `bench list tasks`) [made from --data].",
     ),
     click.option(
@@ -221,14 +155,14 @@ grid_options = _stack(
     click.option(
         "--backbone",
         multiple=True,
-        shell_complete=completing(_backbones),
+        shell_complete=completing(backbone_names),
         help="Backbones, separated by commas: names, or models and features of your own: net.keras, "
         "net.onnx, package.module:function, features.npz, features.parquet [the card's].",
     ),
     click.option(
         "--method",
         multiple=True,
-        shell_complete=completing(_methods),
+        shell_complete=completing(method_names),
         help="Methods, separated by commas: none,focal(gamma=2)+oversample [the card's].",
     ),
     click.option("--seed", help="Seeds: 0-2 or 0,3,5 [the card's]."),
@@ -246,7 +180,7 @@ grid_options = _stack(
         "sets",
         multiple=True,
         metavar="KEY=VALUE",
-        shell_complete=completing(_settings),
+        shell_complete=completing(setting_names),
         callback=merge_settings,
         help="A protocol value: epochs=5; of one stage: STAGE.epochs=5; protocol=NAME: a set of values of "
         "the card. `bench list settings` has all keys.",

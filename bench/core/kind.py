@@ -51,7 +51,7 @@ class Nouns:
     resampled: the units that intervals resample, in the plural. no_confusion: () for a kind with confusion
     tables, else two clauses for the error message: why its tasks have none, and what to use instead. leaked:
     the end of a sentence about the number of leaked test items. cure: a clause on how to leave them out, or
-    "". signal: where features are tested as a whole and not by label, what is said with signal and without.
+    "". signal: the verdicts with signal and without, where features are tested as a whole, not by label.
     """
 
     item: str

@@ -13,7 +13,7 @@ from bench.compare.verdict import MISSING, Difference, Measured
 from bench.core.kind import get_kind
 from bench.core.plural import counted
 from bench.metrics import intervals
-from bench.metrics.registry import compared
+from bench.metrics.registry import METRICS, compared
 
 _MACRO = {"top1_macro": "top1", "top5_macro": "top5"}
 
@@ -133,12 +133,13 @@ def _summary_row(
 ) -> Measured:
     number = result.metrics[name]
     ours, n, tests, why = setting.mean(name), setting.size, dict[str, float | None](), ""
-    # Where each item has one class, all of them are items of a class, and every metric is a share of them.
-    one = get_kind(setting.kind).label_column
+    # Where each item has one class, the classes' items are all items, and a metric from 0 to 1 is a share.
+    one, info = get_kind(setting.kind).label_column, METRICS[name]
+    share = name in _SUMMARY_SHARES or (one and (info.low, info.high) == (0.0, 1.0))
     published = (sum(result.support.values()) if one else 0) or number.n
     if name in _MACRO:
         tests = _macro_intervals(mine, result, _MACRO[name])
-    elif number.n and (one or name in _SUMMARY_SHARES):
+    elif number.n and share:
         tests, why = _intervals(number, None if ours is None else ours * n, n, number.n)
     gap = Difference(ours, number.value, n, published, **tests)
     return beside_number(name, None, gap, number, obstacle, why)

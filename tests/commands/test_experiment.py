@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 import bench.api.run
 from bench.commands.experiment import arguments, command_line, key_of, options_from, values_from
-from bench.commands.options import Word, experiment_params, grid_options
+from bench.commands.options import experiment_params, grid_options
 from bench.commands.plan_ import command as plan
 from bench.commands.run_ import command as run
 from bench.commands.run_ import grid_from
+from bench.commands.words import Word
 from bench.core.errors import BenchError, StoreError
 from bench.core.paths import shipped
 from bench.core.protocol import KEYS
