@@ -246,9 +246,9 @@ def _interval_columns(metrics: Iterable[str]) -> list[Column]:
     for place, name in enumerate(metrics):
         title, rank = get_metric(name).title, min(place, 1) + 1
         columns += [
-            Column(name, title, "ratio", rank, (f"{name}_low", f"{name}_high"), title),
-            Column(f"{name}_low", f"{title} low", "ratio", group=title),
-            Column(f"{name}_high", f"{title} high", "ratio", group=title),
+            Column(name, title, "ratio", rank, (f"{name}_low", f"{name}_high")),
+            Column(f"{name}_low", f"{title} low", "ratio"),
+            Column(f"{name}_high", f"{title} high", "ratio"),
         ]
     return columns
 
