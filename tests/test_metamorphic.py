@@ -167,11 +167,11 @@ def test_other_cells_in_another_order_change_nothing(grid: Grid, runs: Runs, ins
     check(only(bits(cells), plain), plain)
 
 
-@every_grid
+@pytest.mark.parametrize("grid", QUICK, ids=lambda grid: grid.name)
 def test_a_killed_run_goes_on_as_if_it_had_not_been(grid: Grid, runs: Runs, inside: InProcess) -> None:
     """The one that goes on keeps models, which the killed one did not.
 
-    Where there are two stages, it is killed between them.
+    Where there are two stages, it is killed between them. After every cell: see the slow test.
     """
     plain, results = runs.plain(grid, inside), runs.fresh()
     half = len(plain) // 2
@@ -217,18 +217,9 @@ def test_less_in_memory_changes_nothing(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("grid", QUICK, ids=lambda grid: grid.name)
-@pytest.mark.parametrize(
-    "options",
-    [("--keep-model",), ("--tensorboard", "logs"), ("--quiet",), ("--format", "json"), ("--rerun",)],
-    ids=" ".join,
-)
-def test_no_option_that_is_not_in_the_identity_changes_a_bit(
-    grid: Grid, options: tuple[str, ...], runs: Runs, inside: InProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(runs.folder)
-    plain, results = runs.plain(grid, inside), runs.fresh()
-    if "--rerun" in options:
-        inside.bench(*runs.args(grid), results=results, cache="cache")
+def test_a_rerun_in_another_format_changes_nothing(grid: Grid, runs: Runs, inside: InProcess) -> None:
+    plain, results, options = runs.plain(grid, inside), runs.fresh(), ("--format", "json", "--rerun")
+    inside.bench(*runs.args(grid), results=results, cache="cache")
     check(bits(inside.bench(*runs.args(grid), *options, results=results, cache="cache")), plain)
 
 
@@ -264,8 +255,11 @@ def test_a_stage_alone_is_what_it_is_beside_the_others(grid: Grid, runs: Runs, i
 
 
 @pytest.mark.slow
-@every_grid
-@pytest.mark.parametrize("keep", [(), ("--keep-model",)], ids=["plain", "keep"])
+@pytest.mark.parametrize(
+    ("grid", "keep"),
+    [*((grid, ()) for grid in GRIDS), *((grid, ("--keep-model",)) for grid in QUICK)],
+    ids=lambda one: one.name if isinstance(one, Grid) else " ".join(one),
+)
 def test_a_run_killed_after_any_cell_goes_on(
     grid: Grid, keep: tuple[str, ...], runs: Runs, inside: InProcess
 ) -> None:
