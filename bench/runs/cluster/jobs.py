@@ -13,6 +13,7 @@ from bench.backbones.outside import split_names
 from bench.backbones.registry import weights_of
 from bench.core import plugins
 from bench.core.cell import Cell
+from bench.core.errors import BenchError, StoreError
 from bench.data.twins import twins_file
 from bench.runs.cluster.blocks import Blocks
 from bench.runs.cluster.node import MISSING, Elsewhere, NetWork, Setup, sent_pixels, train
@@ -83,7 +84,13 @@ def _train_nets(context: Context, request: Request, jobs: Sequence[Job], pool: P
     cells = {cell.id: cell for job in jobs for cell in job.cells}
     waiting: dict[Ref, tuple[_Net, list[str]]] = {}
     for job in jobs:
-        net = _Net(context, request, job, pool, blocks)
+        try:
+            net = _Net(context, request, job, pool, blocks)
+        except StoreError:
+            raise
+        except BenchError as error:
+            fail(context, job.cells, str(error))
+            continue
         for ids in _units(job):
             waiting[net.submit(ids)] = net, ids
     while waiting:

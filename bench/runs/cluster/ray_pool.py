@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import shutil
 import socket
 import tempfile
@@ -42,6 +43,9 @@ def ray_pool(where: Where, emit: Callable[..., None]) -> Iterator[RayPool]:
     if where.address == LOCAL or _knock(where.address):
         # Read when Ray is imported; then this machine's address is 127.0.0.1 and nothing else.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    if where.address == LOCAL:
+        # Other users of this machine are kept out by a token of this run's, which is in no file.
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     import ray
 
     folder = Path(tempfile.gettempdir(), "ray")
@@ -60,7 +64,10 @@ def ray_pool(where: Where, emit: Callable[..., None]) -> Iterator[RayPool]:
                 **own, runtime_env={"env_vars": threads}, log_to_driver=False, logging_level=logging.ERROR
             )
         except (OSError, RuntimeError, ValueError) as error:
-            raise BenchError(f"--on {where.address}: {in_one_line(error)[:300]}") from None
+            raise BenchError(
+                f"--on {where.address}: {in_one_line(error)[:300]} (a cluster with a token needs "
+                "RAY_AUTH_MODE=token and the same token here)"
+            ) from None
         pool = RayPool(ray, where, emit)
         pool.check()
         yield pool
