@@ -20,6 +20,7 @@ from bench.backbones.info import (
     Origin,
     Reading,
 )
+from bench.backbones.outside import is_outside
 from bench.backbones.precision import FLOAT32, built_in, single_outputs
 from bench.core import plugins
 from bench.core.cell import Value
@@ -99,7 +100,7 @@ def reading_of(info: BackboneInfo, setting: Mapping[str, Value]) -> Reading:
     layers: list[str] = []
     for entry in str(setting["layers"]).split(","):
         owner, colon, layer = entry.rpartition(":")
-        if colon and owner != info.name:
+        if colon and owner != info.name and not is_outside(owner):
             get_backbone(owner)
         if layer and owner in ("", info.name):
             layers.append(layer)

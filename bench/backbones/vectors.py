@@ -20,7 +20,16 @@ LAYOUT = "ids (n names or numbers) and features (n x d numbers)"
 
 
 def features_for(info: BackboneInfo, items: Sequence[str]) -> np.ndarray:
-    """Return the (n, d) float32 features of these items.
+    """Return the (n, d) float32 features of these items. Raises what `rows_for` raises."""
+    rows, features = rows_for(info, items)
+    if np.array_equal(rows, np.arange(len(features))):
+        return features
+    own: np.ndarray = features[rows]
+    return own
+
+
+def rows_for(info: BackboneInfo, items: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of these items in a file of features, (n,), and all that it has, (m, d) float32.
 
     Raises BenchError for a faulty file, and for items that it lacks.
     """
@@ -34,11 +43,7 @@ def features_for(info: BackboneInfo, items: Sequence[str]) -> np.ndarray:
             f"{info.name} has no features of {which} (the first: {missing[0]!r:.80}; its own ids are like "
             f"{next(iter(ids), '')!r:.80})"
         )
-    taken = np.asarray(rows)
-    if np.array_equal(taken, np.arange(len(features))):
-        return features
-    own: np.ndarray = features[taken]
-    return own
+    return np.asarray(rows), features
 
 
 @lru_cache(maxsize=2)

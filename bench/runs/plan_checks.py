@@ -110,9 +110,9 @@ def check_vectors(parts: Sequence[BackboneInfo], examples: Examples) -> None:
     """Raise BenchError where a file of features is faulty, or lacks images of the data."""
     for info in parts:
         if info.reads == "vectors":
-            from bench.backbones.vectors import features_for
+            from bench.backbones.vectors import rows_for
 
-            features_for(info, examples.items)
+            rows_for(info, examples.items)
 
 
 def check_weights(

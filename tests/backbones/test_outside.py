@@ -19,7 +19,7 @@ import pytest
 from bench.backbones.info import ANY_SIZE, UNSAID
 from bench.backbones.names import parts_of, resolve_backbones, stored_parts
 from bench.backbones.outside import safe_name, split_names
-from bench.backbones.registry import build_backbone, get_backbone, problem_with, weights_ids
+from bench.backbones.registry import build_backbone, get_backbone, problem_with, reading_of, weights_ids
 from bench.backbones.vectors import features_for
 from bench.backbones.weights import check_count
 from bench.core.errors import BenchError, WeightsError
@@ -128,6 +128,14 @@ def test_a_model_of_one_size_takes_no_other(tmp_path: Path) -> None:
     path = saved(net_on(layers.Rescaling(1 / 255)), tmp_path / "net.keras")
     assert "takes images of 32x32, not 64x64" in str(problem(path, input_size="64"))
     assert problem(path, input_size="32") is None
+
+
+def test_layers_of_one_part_are_named_by_its_file(tmp_path: Path) -> None:
+    path = saved(net_on(layers.Rescaling(1 / 255)), tmp_path / "net.keras")
+    parts = parts_of(f"{path}+mobilenet_025")
+    setting = {**defaults(), "layers": "net.keras:stem,net.keras:pooled"}
+    assert problem_with(parts, "frozen", "imagenet", setting) is None
+    assert [reading_of(info, setting).layers for info in parts] == [("stem", "pooled"), ()]
 
 
 def test_a_classifier_says_which_layer_has_features(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench.backbones.info import BackboneInfo
-from bench.backbones.outside import FUNCTION, find_module
+from bench.backbones.outside import find_module, is_function
 from bench.backbones.weights import file_hash, imagenet_file, kaggle_models
 from bench.core import plugins
 from bench.core.environment import record
@@ -92,10 +92,13 @@ def needed(places: Sequence[str], backbones: Sequence[str], weights: Sequence[We
             load.append(place)
     outside: dict[str, tuple[str, bytes]] = {}
     for name in backbones:
-        if match := FUNCTION.fullmatch(name):
-            modules |= _package(match[1])
+        if is_function(name):
+            modules |= _package(name.partition(":")[0])
     library: dict[str, bytes] = {}
     for info, own, size in weights:
+        if info.origin is not None and info.origin.form == "preset":
+            # A folder of gigabytes: nodes read it where it lies, and check that it is the same.
+            continue
         named = own if own not in info.weights else ""
         if info.origin is not None and info.origin.form != "module":
             named = info.origin.place
