@@ -2,10 +2,11 @@
 
     python benchmarks/feature_file.py [--images 100000] [--width 768] [--profile 30]
 
-Features of 20 classes, sizes falling as 1/rank, in one .npz file. 68% of the images train, 12% validate, the rest test; the head
-is `none` with the default protocol: weight decay chosen on validation, then a second training on both. Times are of
-the processor, all threads together, and of the clock. Images are not looked at here: a run looks at those of new data
-once, whatever the backbone, to find copies. --profile: lines of a profile of the training.
+Features of 20 classes, sizes falling as 1/rank, in one .npz file. 68% of the images train, 12% validate,
+the rest test; the head is `none` with the default protocol: weight decay chosen on validation, then a
+second training on both. Times are of the processor, all threads together, and of the clock. Images are
+not looked at here: a run looks at those of new data once, whatever the backbone, to find copies.
+--profile: lines of a profile of the first training.
 """
 
 from __future__ import annotations
