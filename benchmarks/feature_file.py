@@ -63,7 +63,8 @@ def main() -> None:
     train, val, test = np.split(
         rng.permutation(asked.images), [int(0.68 * asked.images), int(0.8 * asked.images)]
     )
-    train.sort(), val.sort(), test.sort()
+    for part in (train, val, test):
+        part.sort()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.npz"
         np.savez(path, ids=np.array(items), features=rows)
