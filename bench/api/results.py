@@ -94,7 +94,7 @@ class Results:
         class, too. by: a column of the data; two sides are compared on the subgroups that it makes. Raises
         BenchError for a name that nothing matches.
         """
-        from bench.commands.compare_ import baseline_of, compared, compared_by, comparison_of, metrics_of
+        from bench.commands.comparing import baseline_of, compared, compared_by, comparison_of, metrics_of
         from bench.compare.resolve import Stock
         from bench.report.comparison_tables import narrowed
         from bench.store.read import readable_cells
