@@ -20,7 +20,7 @@ BACKBONES = ("mobilenet_025",)
 SEEDS = "0-2"
 
 NEW_CARDS = "tasks"
-"""The folder in which `bench init` writes cards unless it is told another one."""
+"""The folder in which `bench init` writes cards unless `--out` names another one."""
 
 
 def own_card(query: DataQuery, taken: Collection[str]) -> tuple[TaskCard, Survey]:
