@@ -63,6 +63,7 @@ def machines() -> Iterator[Machines]:
     """Start the head of a cluster, and end all of its processes afterwards."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    os.environ |= {"RAY_worker_niceness": "0"}
     from ray.cluster_utils import Cluster
 
     # Names of sockets have at most 107 characters.

@@ -46,6 +46,8 @@ def ray_pool(where: Where, emit: Callable[..., None]) -> Iterator[RayPool]:
     if where.address == LOCAL:
         # Other users of this machine are kept out by a token of this run's, which is in no file.
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        # Ray lets its workers yield to every other process, which a run without it does not.
+        os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
     folder = Path(tempfile.gettempdir(), "ray")
