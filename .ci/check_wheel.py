@@ -1,4 +1,7 @@
-"""Builds sdist and wheel, checks that no file is missing, and tries the wheel in a clean place elsewhere."""
+"""Builds sdist and wheel, checks that no file is missing, and tries the wheel in clean places elsewhere.
+
+By the Python that runs this, and by the newest that is supported, where this machine has one that is newer.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import venv
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACES = {"bench/": "bench/", "tasks/": "bench/tasks/", "baselines/": "bench/baselines/"}
 """Folders of the checkout, and where a wheel carries them."""
+
+NEWEST = 13
+"""The last minor version of CPython 3 that is supported."""
 
 CELL = ("--task", "fashion", "--sample", "tiny", "--backbone", "lenet", "--method", "none", "--seed", "0")
 
@@ -63,9 +69,22 @@ def check_files(files: list[str], wheel: Path) -> None:
     print(f"wheel-check: all {len(expected)} files of {', '.join(PLACES)} are in {wheel.name}")
 
 
-def install(wheel: Path, work: Path) -> Path:
+def newest_python() -> str | None:
+    """Return the newest supported Python that is newer than this one, on PATH or of pyenv, if any."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for minor in range(NEWEST, sys.version_info.minor, -1):
+        name = f"python3.{minor}"
+        found = [shutil.which(name) or "", *map(str, sorted(pyenv.glob(f"3.{minor}.*/bin/{name}")))]
+        for one in filter(None, found):
+            # A shim of pyenv is there for versions that are not chosen, too.
+            if not subprocess.run([one, "-c", "import ensurepip, venv"], capture_output=True).returncode:
+                return one
+    return None
+
+
+def install(python: str, wheel: Path, work: Path) -> Path:
     """Install the wheel into a clean venv; return the folder of its commands."""
-    venv.create(work / "venv", with_pip=True, symlinks=True)
+    run(python, "-m", "venv", "--symlinks", work / "venv", cwd=work)
     commands = work / "venv" / "bin"
     pip = (commands / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     constraints = ("-c", ROOT / "constraints.txt")
@@ -99,7 +118,8 @@ def try_it(commands: Path, work: Path) -> None:
     statuses = [row["status"] for row in json.loads(told)]
     if not statuses or set(statuses) != {"ok"}:
         sys.exit(f"the installed wheel trained no whole cell: {statuses}")
-    print(f"wheel-check: {len(statuses)} cells trained by the installed wheel")
+    version = run(commands / "python", "--version", cwd=place, stdout=subprocess.PIPE).strip()
+    print(f"wheel-check: {len(statuses)} cells trained by the installed wheel, {version}")
 
 
 def run(*command: str | Path, cwd: Path, stdout: int | None = None) -> str:
@@ -123,7 +143,15 @@ def main() -> None:
         work = Path(folder).resolve()
         wheel = build(files, work)
         check_files(files, wheel)
-        try_it(install(wheel, work), work)
+        pythons = [sys.executable, *filter(None, [newest_python()])]
+        places = [work / str(number) for number in range(len(pythons))]
+        for place in places:
+            place.mkdir()
+        # Side by side: pip works on one core.
+        with ThreadPoolExecutor() as pool:
+            list(
+                pool.map(lambda python, place: try_it(install(python, wheel, place), place), pythons, places)
+            )
 
 
 if __name__ == "__main__":

@@ -53,6 +53,18 @@ def test_every_package_is_listed() -> None:
     assert listed == found | {"bench.tasks", "bench.baselines"}
 
 
+def test_the_versions_of_python_are_the_same_everywhere() -> None:
+    classified = re.findall(r":: 3\.(\d+)$", CONFIG["metadata"]["classifiers"], re.MULTILINE)
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    (matrix,) = re.findall(r"python: \[(.*)\]", workflow)
+    assert re.findall(r"3\.(\d+)", matrix) == classified
+    first, last = classified[0], classified[-1]
+    assert CONFIG["options"]["python_requires"] == f">=3.{first}"
+    assert f"(3, {first}) <= sys.version_info[:2] <= (3, {last})" in (ROOT / "Makefile").read_text("utf-8")
+    assert f"NEWEST = {last}\n" in (ROOT / ".ci" / "check_wheel.py").read_text(encoding="utf-8")
+    assert f"CPython 3.{first} to 3.{last}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("folder", ["tasks", "baselines"])
 def test_folders_of_data_hold_no_code(folder: str) -> None:
     assert not list((ROOT / folder).rglob("*.py"))
