@@ -52,10 +52,10 @@ demo: .venv/.ready
 	$(PY) -m bench compare --task fashion --no-classes
 
 test: .venv/.ready-dev
-	$(PY) -m pytest -m "not slow" -n $(JOBS) $(ARGS)
+	$(PY) -m pytest -m "not slow" -n $(JOBS) --dist worksteal $(ARGS)
 
 test-slow: .venv/.ready-dev
-	$(PY) -m pytest -m slow -n $(JOBS) --dist loadfile $(ARGS)
+	$(PY) -m pytest -m slow -n $(JOBS) --dist worksteal $(ARGS)
 
 lint: .venv/.ready-dev
 	$(PY) -m ruff check .
