@@ -35,6 +35,10 @@ from the pages of results: [fashion](../results-fashion.md), [titles](../results
 [faces](../results-faces.md). Two figures are for frozen MobileNet 0.25 and MobileNetV2 0.35, one is for
 MobileNetV2 0.35; *two backbones* are both side by side. Brackets hold 95% intervals; a difference
 without one can be chance: three to five seeds of fashion vary by .002 to .04, of faces by .00 to .02.
+Where nothing is measured, the page says so; on data of your own:
+
+    bench run --task TASK --data DIR --method none,METHOD --seed 0-4
+    bench leaderboard --task TASK --effects
 """
 
 TITLES = {
@@ -93,6 +97,8 @@ def _step(info: StepInfo, details: Mapping[str, Any]) -> str:
         lines.append("")
     if details["measured"]:
         lines += ["Measured:\n", *(f"- {effect}" for effect in details["measured"]), ""]
+    else:
+        lines.append("Measured: not yet, on any of the four tasks.\n")
     return "\n".join(lines)
 
 
