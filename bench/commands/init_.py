@@ -16,7 +16,7 @@ from bench.data.own_card import NEW_CARDS
 
 @click.command()
 @click.argument("data", metavar="DATA")
-@click.option("--label", multiple=True, metavar="COLUMN", help="Column of the label, several of attributes.")
+@click.option("--label", multiple=True, metavar="COLUMN", help="Column of the label; several for attributes.")
 @click.option("--kind", metavar="KIND", help=f"{', '.join(KINDS)} [found].")
 @click.option(
     "--column",

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @allow_code_option
 @plugin_option
 @click.option("--labels", metavar="FILE", help="Table of reviewed labels [the one the cell was run with].")
-@click.option("--weights", metavar="FILE", help="Weights file, if it was one [the one it was run with].")
+@click.option("--weights", metavar="FILE", help="Weights file of the cell, if it had one [the recorded one].")
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),

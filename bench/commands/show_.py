@@ -32,7 +32,7 @@ def command(
     results: str | None,
     fmt: str,
 ) -> int:
-    """Print everything stored of one cell. CELL is the beginning of its id, or its folder.
+    """Print everything stored about one cell. CELL is the beginning of its id, or its folder.
 
     With --by, print its metrics on subgroups of the test items instead, and the gap between the worst and the
     best one. Exit code 4: its classes or epochs could not be read; the rest is shown.
