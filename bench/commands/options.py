@@ -190,7 +190,7 @@ grid_options = _stack(
         type=int,
         metavar="N",
         callback=tune_below,
-        help="Try N settings of every method, the default first; test the one that is best on validation [1].",
+        help="Try N settings of every method, the default first; test the best one by validation [1].",
     ),
     click.option(
         "--shard", metavar="I/N", help="Run only shard I of N of the grid, for N machines [all of it]."
