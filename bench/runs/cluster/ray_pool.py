@@ -24,7 +24,7 @@ from bench.runs.where import CLIENT, LOCAL, Where, check_where
 RETRIES = 20
 """How often a task is given again whose process or machine died."""
 
-_LONGEST = 40
+_LONGEST = 43
 """Longest folder for Ray's sockets: what Ray adds must fit into the 107 characters of a socket's name."""
 
 _PATIENCE = 20.0
@@ -50,8 +50,10 @@ def ray_pool(where: Where, emit: Callable[..., None]) -> Iterator[RayPool]:
         os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
-    folder = Path(tempfile.gettempdir(), "ray")
+    # A new folder: Ray's own default, /tmp/ray, is of every Ray on this machine.
+    folder = Path(tempfile.mkdtemp(prefix="r"))
     if len(str(folder)) > _LONGEST:
+        folder.rmdir()
         folder = Path(tempfile.mkdtemp(prefix="bench-ray-", dir="/tmp"))
     # The same numbers of threads as here: some sums depend on them.
     threads = {THREADS: str(os.cpu_count() or 1)}
