@@ -36,6 +36,10 @@ def _openvino(graph: Any, path: Path) -> None:
 
     # First of all: Keras's own import of OpenVINO would report the use of it to its makers.
     import_openvino()
+    from openvino.frontend.tensorflow import utils
+
+    # It deletes, by `exec`, a name that another `exec` has bound: from Python 3.13 on that is an error.
+    vars(utils)["exec"] = lambda code: None if code.startswith("del ") else exec(code)
     graph.export(str(path), format="openvino", verbose=False)
 
 
