@@ -296,6 +296,9 @@ def watched(args: Sequence[str], killing: Killing, log: Path) -> Ended:
             ended.victims += values
         elif kind in (COMMAND, WORKER):
             ended.calls[kind] = int(values[0])
+    if killing.after and status == 0:
+        # Whoever had ended by then was not killed.
+        ended.victims = [victim for victim in ended.victims if victim == WORKER]
     if status != (-signal.SIGKILL if ended.killed else 0):
         ended.faults.append(f"ended with {status}")
     return ended
