@@ -57,7 +57,7 @@ def command(
     from bench.commands.confusion_ import confusion_of
     from bench.commands.loading import place_of, results_root
     from bench.commands.show_ import find
-    from bench.runs.cell_data import column_of, examples_of
+    from bench.runs.cell_data import OtherData, column_of, examples_of
     from bench.store.settings import cell_title
     from bench.store.write import Store
 
@@ -71,7 +71,11 @@ def command(
         ids: Sequence[str] = pred.groups
     else:
         place = place_of(data, follow_links, results, tasks, cache)
-        ids = _ids(column_of(examples_of(stored.record["cell"], place), by), pred.items, by)
+        try:
+            examples = examples_of(stored.record["cell"], place)
+        except OtherData as error:
+            raise OtherData(f"{error}, or take --by {GROUP}, which needs no data") from None
+        ids = _ids(column_of(examples, by), pred.items, by)
     show_table(tables.listing_table(pred, ids, cell_title(stored.record), by), fmt)
 
 

@@ -75,7 +75,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Grid:
     request = Request(
         task="fashion",
         data=folder / "data",
-        backbones=("hog",),
+        backbones=("hog", "grey"),
         methods=("none",),
         stages=("top20",),
         seeds="0",
@@ -85,7 +85,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Grid:
     cells = list(make_plan(card, request, examples).cells)
     grid = Grid(folder, request, cells, {})
     grid.cold, said = grid.run("cold")
-    assert len(grid.cold) == len(cells) == 1 and not said
+    assert len(grid.cold) == len(cells) == 2 and not said
     return grid
 
 
