@@ -64,7 +64,7 @@ def machines() -> Iterator[Machines]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ |= {"RAY_worker_niceness": "0"}
-    from ray._private.utils import get_ray_address_file
+    from ray._common.utils import get_ray_address_file
     from ray.cluster_utils import Cluster
 
     # Ray writes the address of a test's cluster there, and does not make the folder.
