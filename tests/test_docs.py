@@ -12,6 +12,7 @@ import click
 import pytest
 from capture import Printed, environment, run
 from doc_pages import blocks, pages, runnable, shown
+from effects import METRICS, read
 from methods_page import page, read_details
 from renew import renewed
 from site_hook import relink
@@ -143,6 +144,18 @@ def test_the_page_of_methods_has_every_step_with_its_formula_and_paper() -> None
     for name, info in STEPS.items():
         assert "<math" in parts[name] and info.paper in parts[name]
         assert all(f"| `{param.name}` |" in parts[name] for param in info.params)
+
+
+def test_effects_are_of_steps_and_lie_in_their_intervals() -> None:
+    effects = read()
+    assert effects.keys() <= STEPS.keys()
+    for step, places in effects.items():
+        for place, found in places.items():
+            task = place.split()[0].strip(",")
+            assert {one.metric for one in found} <= {*METRICS[task].values()}, step
+            assert all(float(one.low) <= float(one.effect) <= float(one.high) for one in found if one.low), (
+                step
+            )
 
 
 def test_links_of_a_page_from_elsewhere_point_into_the_site() -> None:

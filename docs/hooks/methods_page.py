@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from effects import Effect
+from effects import read as read_effects
 from latex2mathml.converter import convert
 
 from bench.methods.grammar import MASK
@@ -29,16 +31,24 @@ them, *C*: the number of classes, *π*: the classes' shares in training, *m<sub>
 class's features. For pairs of photos: *a*, *b*: their features, *s*: how similar they are, *D*: their
 distance on the unit sphere, *θ<sub>k</sub>*: the angle to the direction of class, or person, *k*.
 
-**Measured** is the difference on test to `none` (pairs of photos: to `cosine`) under the same protocol,
-from the pages of results: [fashion](../results-fashion.md), [titles](../results-titles.md),
+**Effects** are differences on test to `none` (pairs of photos: to `cosine`) under the same protocol. Brackets
+hold 95% intervals, over test items and seeds. *With default arguments* means one grid for each task on real
+photos: three seeds of frozen MobileNet 0.25, 30% of the training labels hidden in multilabel, LFW's View 1:
+
+    bench run --task TASK --data DIR --regime frozen --backbone mobilenet_025 --seed 0-2 \\
+      --method none,METHOD,...
+    bench run --task multilabel --data DIR --regime frozen --backbone mobilenet_025 --seed 0-2 \\
+      --set source=fashion --set hide=random --set hide_rate=0.3 --method none,METHOD,...
+    bench leaderboard --task TASK --effects
+
+Steps that need a net are measured on LeNet trained from scratch (`--regime scratch --backbone lenet`),
+transforms of features as `STEP+cosine`, `l2` as `l2+euclidean`, `pairs` as `pairs+pair_logistic`. *On the
+pages of results* are other arguments, backbones and noise, some of an earlier default protocol:
+[fashion](../results-fashion.md), [titles](../results-titles.md),
 [marketplace](../results-marketplace.md), [multilabel](../results-multilabel.md),
 [faces](../results-faces.md). Two figures are for frozen MobileNet 0.25 and MobileNetV2 0.35, one is for
-MobileNetV2 0.35; *two backbones* are both side by side. Brackets hold 95% intervals; a difference
-without one can be chance: three to five seeds of fashion vary by .002 to .04, of faces by .00 to .02.
-Where nothing is measured, the page says so; on data of your own:
-
-    bench run --task TASK --data DIR --method none,METHOD --seed 0-4
-    bench leaderboard --task TASK --effects
+MobileNetV2 0.35; *two backbones* are both side by side. A difference without an interval can be chance:
+three to five seeds of fashion vary by .002 to .04, of faces by .00 to .02.
 """
 
 TITLES = {
@@ -58,12 +68,13 @@ TITLES = {
 
 def page() -> str:
     """Return the page as Markdown. Raises ValueError unless the details are those of the registry."""
-    details = read_details()
+    details, effects = read_details(), read_effects()
     parts = [HEAD]
     for stage in STAGES:
         steps = [info for info in STEPS.values() if _stage(info) == stage]
         parts.append(f"## {TITLES[stage]}\n")
-        parts += [_step(info, details[info.name]) for info in sorted(steps, key=lambda info: info.name)]
+        for info in sorted(steps, key=lambda info: info.name):
+            parts.append(_step(info, details[info.name], effects.get(info.name, {})))
     return "\n".join(parts)
 
 
@@ -81,7 +92,7 @@ def _stage(info: StepInfo) -> str:
     return info.stage_of({param.name: param.default for param in info.params})
 
 
-def _step(info: StepInfo, details: Mapping[str, Any]) -> str:
+def _step(info: StepInfo, details: Mapping[str, Any], effects: Mapping[str, Sequence[Effect]]) -> str:
     formula = convert(details["formula"], display="block")
     lines = [
         f"### {info.name}\n",
@@ -95,10 +106,14 @@ def _step(info: StepInfo, details: Mapping[str, Any]) -> str:
         lines += ["| argument | default | values | |", "| --- | --- | --- | --- |"]
         lines += [_row(param) for param in info.params]
         lines.append("")
+    if effects:
+        lines.append("With default arguments:\n")
+        lines += [f"- {place}: {', '.join(one.shown() for one in found)}" for place, found in effects.items()]
+        lines.append("")
     if details["measured"]:
-        lines += ["Measured:\n", *(f"- {effect}" for effect in details["measured"]), ""]
-    else:
-        lines.append("Measured: not yet, on any of the four tasks.\n")
+        lines += ["On the pages of results:\n", *(f"- {effect}" for effect in details["measured"]), ""]
+    if not effects and not details["measured"]:
+        lines.append("Not measured yet on any of the four tasks.\n")
     return "\n".join(lines)
 
 
