@@ -99,7 +99,7 @@ HOURS := benchmarks/kills.py benchmarks/mutation.py
 
 bench: .venv/.ready-dev
 	@failed=0; for script in $(filter-out $(HOURS),$(wildcard benchmarks/*.py)); do \
-	  echo "== $$script"; PYTHONPATH=. $(PY) "$$script" || failed=1; done; exit $$failed
+	  echo "== $$script"; $(PY) -m benchmarks.$$(basename $$script .py) || failed=1; done; exit $$failed
 
 wheel-check: .venv/.ready-dev
 	$(PY) .ci/check_wheel.py

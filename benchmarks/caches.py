@@ -1,6 +1,6 @@
 """What it costs to check every cached row against its digest whenever it is written or read.
 
-    BENCH_DATA=... KERAS_HOME=... python benchmarks/caches.py [--rounds 3]
+    BENCH_DATA=... KERAS_HOME=... python -m benchmarks.caches [--rounds 3]
 
 Each round runs cells three times in a process of its own and with a cache of its own: heads on features of
 MobileNet 0.25 where nothing is cached, other heads where all is, and a small net on pixels for 20 epochs. The

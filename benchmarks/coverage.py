@@ -1,6 +1,6 @@
 """How often 95% intervals hold the truth, by simulation: prints Markdown tables for docs/statistics.md.
 
-    python benchmarks/coverage.py [--trials 400]
+    python -m benchmarks.coverage [--trials 400]
 
 Runs: the test answers of two models whose true accuracies per class are known, on the same items; classes as
 large as the published fashion ones, as few large ones, or as many tiny ones. Pairs of photos: scores are

@@ -1,7 +1,7 @@
 """The default of frozen heads beside scikit-learn's logistic regression: same features, same split.
 
-    BENCH_DATA=... KERAS_HOME=... python benchmarks/defaults.py
-    BENCH_DATA=... KERAS_HOME=... python benchmarks/defaults.py --validate --set l2=0.001,0.003,0.01,0.03
+    BENCH_DATA=... KERAS_HOME=... python -m benchmarks.defaults
+    BENCH_DATA=... KERAS_HOME=... python -m benchmarks.defaults --validate --set l2=0.001,0.003,0.01,0.03
 
 Method `none` (of pairs: `pair_logistic`) by the default protocol, mean of the seeds, against
 `LogisticRegressionCV`: its C is chosen from seven on the validation part of the same seed, then it is fitted

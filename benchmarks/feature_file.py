@@ -1,6 +1,6 @@
 """A large file of features: how long until it is planned, and until its first head is trained.
 
-    python benchmarks/feature_file.py [--images 100000] [--width 768] [--profile 30]
+    python -m benchmarks.feature_file [--images 100000] [--width 768] [--profile 30]
 
 Features of 20 classes, sizes falling as 1/rank, in one .npz file. 68% of the images train, 12% validate,
 the rest test; the head is `none` with the default protocol: weight decay chosen on validation, then a

@@ -1,6 +1,6 @@
 """How fast features come, beside Keras's own way and beside the net alone.
 
-    BENCH_DATA=... KERAS_HOME=... python benchmarks/features.py [--rounds 3] [--images 1500]
+    BENCH_DATA=... KERAS_HOME=... python -m benchmarks.features [--rounds 3] [--images 1500]
 
 Each round times, interleaved and with nothing cached:
   decode     decoding every JPEG into the pixel cache

@@ -1,6 +1,6 @@
 """What fine-tuning a whole net costs beside a bare `keras.Model.fit` of the same net on the same arrays.
 
-    KERAS_HOME=... python benchmarks/finetune.py [--rounds 6] [--images 256] [--methods none,cmo]
+    KERAS_HOME=... python -m benchmarks.finetune [--rounds 6] [--images 256] [--methods none,cmo]
 
 MobileNetV2 0.35 at 224x224, batches of 16, Adam, a linear head for 20 classes; drawn pixels, a fifth of them
 for validation after every epoch. What is measured is what the regime `finetune` does: reading images, their

@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of every reader and of the grammar of methods.
 
-    python benchmarks/fuzz.py [--runs 5000] [--target NAME]... [--save DIR] [--seed 1]
+    python -m benchmarks.fuzz [--runs 5000] [--target NAME]... [--save DIR] [--seed 1]
 
 Each target of tests/fuzz/targets.py runs in a process of its own under atheris, which the extra `fuzz`
 installs, from its whole inputs and the corpus of what was found before. A finding is an exception that the

@@ -1,6 +1,6 @@
 """What a whole frozen grid costs beside one pass of its backbones over the images, and beside Keras by hand.
 
-    BENCH_DATA=... KERAS_HOME=... python benchmarks/grid.py [--rounds 3] [--by-hand]
+    BENCH_DATA=... KERAS_HOME=... python -m benchmarks.grid [--rounds 3] [--by-hand]
 
 Each round times, in fresh processes and with an empty cache each: one pass (decode every image, run both
 backbones once by the engine that the grid uses, keep nothing else), then `bench run` of 2 backbones x 6

@@ -1,6 +1,6 @@
 """What training all heads of a stage together saves beside `keras.Model.fit`, one head after the other.
 
-    python benchmarks/heads.py [--rounds 3] [--epochs 40]
+    python -m benchmarks.heads [--rounds 3] [--epochs 40]
 
 12 methods x 3 seeds on 5,000 x 1,280 drawn features, 40 classes with a long tail, batches of 128, and
 1,000 rows for validation. A head's twin is a keras.Sequential with one Dense layer on the same arrays:

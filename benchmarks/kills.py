@@ -1,6 +1,6 @@
 """How many runs that are killed at random moments leave a torn cell, or end with another bit than others.
 
-    python benchmarks/kills.py [--kills 1000] [--real 16] [--seconds S] [--seed 0] [--grid NAME...]
+    python -m benchmarks.kills [--kills 1000] [--real 16] [--seconds S] [--seed 0] [--grid NAME...]
         [--folder DIR]
 
 A small grid for each task and regime. --kills: of commands and workers that are forked, see `tests.kills`: a

@@ -1,6 +1,6 @@
 """Heads on a memory-mapped table of features larger than what they may hold: memory, and time for each row.
 
-    python benchmarks/large_table.py [--rows 1000000] [--width 256] [--epochs 2]
+    python -m benchmarks.large_table [--rows 1000000] [--width 256] [--epochs 2]
 
 Four heads (two losses x two weightings, 20 classes, batches of 128) train on all rows of a table on disk and
 on 10,000 rows of it for a tenth as many steps. Memory is what the process holds of its own (RssAnon of

@@ -1,6 +1,6 @@
 """How long `bench leaderboard`, `bench compare` and `bench report` take over stored cells, made up here.
 
-    python benchmarks/leaderboard.py [--cells 1000] [--items 1000] [--classes 20] [--report 100]
+    python -m benchmarks.leaderboard [--cells 1000] [--items 1000] [--classes 20] [--report 100]
 
 The cells are 5 seeds of as many settings as it takes; times are of the whole command, start-up included.
 Goals: 1,000 cells ranked in under 2 s; two runs of 20,000 items and 88 classes, or of 1,900 items and 26

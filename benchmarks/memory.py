@@ -1,6 +1,6 @@
 """What memory and time cost from ten thousand images to a hundred thousand.
 
-    python benchmarks/memory.py [--counts 10000,31623,100000] [--backbone mobilenet_025] [--pixels 64]
+    python -m benchmarks.memory [--counts 10000,31623,100000] [--backbone mobilenet_025] [--pixels 64]
 
 Drawn images go through everything a frozen cell goes through: decoding into the pixel cache, features,
 heads (three methods, ten epochs), scores of every image. Each count has a process of its own; 256 images go

@@ -1,6 +1,6 @@
 """How many small faults, put into the code that decides numbers or stores them, the tests notice.
 
-    python benchmarks/mutation.py [--sample 6] [--seed 0] [--module PART...] [--seconds S]
+    python -m benchmarks.mutation [--sample 6] [--seed 0] [--module PART...] [--seconds S]
         [--out FILE] [--again]
 
 Of each module in `TESTS` so many faults are drawn: a comparison turned, a sum for a difference, `and` for

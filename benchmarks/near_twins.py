@@ -1,7 +1,7 @@
 """How many planted copies are found as near twins, and how many pairs of a data set are, by transformation.
 
-    python benchmarks/near_twins.py --task fashion --data DIR [--photos 300] [--cache DIR]
-    python benchmarks/near_twins.py --hashes 10000,100000
+    python -m benchmarks.near_twins --task fashion --data DIR [--photos 300] [--cache DIR]
+    python -m benchmarks.near_twins --hashes 10000,100000
 
 Prints a Markdown row for each transformation: the share of copies that are found, and the share of the pairs
 found that join a photo with its copy. Then the pairs of the data set itself, and the seconds it took.

@@ -1,6 +1,6 @@
 """What half precision and XLA do to the time of a training step of a whole net.
 
-    python benchmarks/precision.py [--backbone mobilenetv2_035] [--size 96] [--steps 4] [--rounds 3]
+    python -m benchmarks.precision [--backbone mobilenetv2_035] [--size 96] [--steps 4] [--rounds 3]
 
 A net with random weights, a linear head for 20 classes and Adam take the same steps on drawn pixels as Keras
 compiles them: in float32, under the policies mixed_bfloat16 and mixed_float16, and in float32 with

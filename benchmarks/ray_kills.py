@@ -1,6 +1,6 @@
 """Kills nodes of a Ray cluster in the middle of runs, and compares what they store with a run without Ray.
 
-    python benchmarks/ray_kills.py [--kills 20] [--seed 0]
+    python -m benchmarks.ray_kills [--kills 20] [--seed 0]
 
 A head without CPUs and two nodes with one each, all on this machine at 127.0.0.1; one of the nodes has a
 cache of its own, so that images are sent to it. A grid of frozen heads and whole nets runs on them. Every few

@@ -1,6 +1,6 @@
 """What Ray costs on one machine: features of one backbone, and a grid of 72 cells, with and without it.
 
-    BENCH_DATA=... KERAS_HOME=... python benchmarks/ray_speed.py [--rounds 3] [--size 224]
+    BENCH_DATA=... KERAS_HOME=... python -m benchmarks.ray_speed [--rounds 3] [--size 224]
 
 Features (`--only features`): those of MobileNet 0.25 for all photos of the fashion data, from cached pixels.
 Ways: `bench run`; `bench run --on ray` with a worker of one CPU for each core; with one worker for all;

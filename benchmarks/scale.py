@@ -1,6 +1,6 @@
 """What one machine does for every image of a cluster's run, on synthetic rows: memory, bytes and time.
 
-    python benchmarks/scale.py [--counts 10000,100000,1000000] [--width 256]
+    python -m benchmarks.scale [--counts 10000,100000,1000000] [--width 256]
 
 Each count has a process of its own. `examples`: ids and labels in memory, and their fingerprint. `assemble`:
 rows of features that arrive in blocks of 1,024 and are written with their digests, by the ordering machine.

@@ -1,6 +1,6 @@
 """How long the commands that train nothing take, as whole processes.
 
-    python benchmarks/startup.py [--rounds 5]
+    python -m benchmarks.startup [--rounds 5]
 
 The results folder is made by the tiny synthetic sample; `bench run` is timed where all cells are stored.
 With BENCH_DATA set, `bench plan` is timed on real data too.

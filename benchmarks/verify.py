@@ -1,6 +1,6 @@
 """How long `bench verify` and `bench results` take over stored cells, made up here.
 
-    python benchmarks/verify.py [--cells 1000] [--items 1000] [--classes 20]
+    python -m benchmarks.verify [--cells 1000] [--items 1000] [--classes 20]
 
 Times are of the whole command, start-up included. Goal: 1,000 cells verified in under 10 s.
 """

@@ -1,6 +1,6 @@
 """What one seed of ten folds of pairs costs: processor time and memory.
 
-    python benchmarks/view2.py [--method "whiten(dims=100)+l2+joint_bayes"] [--seeds 1]
+    python -m benchmarks.view2 [--method "whiten(dims=100)+l2+joint_bayes"] [--seeds 1]
 
 Drawn features of the shape that View 2 of Labeled Faces in the Wild has with the faces task's `aligned`
 protocol: 7,700 photos x 8,192 features, ten folds of 300 same and 300 different pairs, no person in two

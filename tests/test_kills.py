@@ -20,8 +20,8 @@ def test_kills_at_random_moments_tear_nothing_and_change_no_bit(tmp_path: Path) 
 
     In a process of its own: one that has used TensorFlow, as this one may have, cannot be forked.
     """
-    command = ["benchmarks/kills.py", "--kills", "200", "--real", "4", "--folder", str(tmp_path)]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = ["-m", "benchmarks.kills", "--kills", "200", "--real", "4", "--folder", str(tmp_path)]
+    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         [sys.executable, *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=3600
     )
