@@ -99,15 +99,12 @@ def rate(count: int, call: Callable[[], Any]) -> float:
 
 def from_cache(pixels: Pixels, info: BackboneInfo, weights: str, engine: str, extract: Extract) -> float:
     """Compute and store the features of all images with an engine that is built already."""
-    own, feature_cache._engine = feature_cache._engine, lambda *_: extract
-    try:
-        with tempfile.TemporaryDirectory() as cache:
-            return rate(
-                len(pixels),
-                lambda: feature_cache.ensure_features(pixels, info, weights, "backbone", engine, Path(cache)),
-            )
-    finally:
-        feature_cache._engine = own
+    class Built(feature_cache.Extraction):
+        _extract = staticmethod(extract)  # type: ignore[assignment]
+
+    with tempfile.TemporaryDirectory() as cache:
+        how = pixels, info, weights, "backbone", engine, Path(cache)
+        return rate(len(pixels), lambda: Built(*how).rows())
 
 
 def on_memory(count: int, extract: Extract, batch: np.ndarray) -> float:

@@ -221,21 +221,27 @@ def compile_model(model: Any) -> Any:
     return import_openvino().Core().compile_model(model, "CPU", hints)
 
 
-def _openvino(net: Any, scale: Callable[[Any], Any], size: tuple[int, int]) -> Extract:
-    openvino = import_openvino()
-    import tensorflow as tf
+def frozen_graph(net: Any, scale: Callable[[Any], Any], size: tuple[int, int]) -> bytes:
+    """Return the net with its preprocessing as a serialised GraphDef, for `load_graph`."""
+    graph = _frozen(_graph(net, scale, size)).graph.as_graph_def()
+    return bytes(graph.SerializeToString(deterministic=True))
 
+
+def load_graph(graph: bytes, name: str) -> Extract:
+    """Return OpenVINO's function from batches of images to the features of a `frozen_graph`.
+
+    Imports no TensorFlow. Raises BenchError when OpenVINO is not installed, or cannot convert the net.
+    """
+    openvino = import_openvino()
     # Read from a file: `openvino.convert_model` reports every use to its makers.
     with tempfile.TemporaryDirectory(prefix="bench-openvino-") as folder:
-        frozen = _frozen(_graph(net, scale, size))
-        tf.io.write_graph(frozen.graph.as_graph_def(), folder, "net.pb", as_text=False)
+        path = Path(folder) / "net.pb"
+        path.write_bytes(graph)
         try:
-            model = compile_model(openvino.Core().read_model(str(Path(folder) / "net.pb")))
+            model = compile_model(openvino.Core().read_model(str(path)))
         except RuntimeError as error:
             why = " ".join(str(error).split())[:300]
-            raise BenchError(
-                f"OpenVINO cannot convert {net.name}: add --set engine=tensorflow ({why})"
-            ) from None
+            raise BenchError(f"OpenVINO cannot convert {name}: add --set engine=tensorflow ({why})") from None
     own = local()
 
     def extract(images: np.ndarray) -> np.ndarray:
@@ -245,3 +251,8 @@ def _openvino(net: Any, scale: Callable[[Any], Any], size: tuple[int, int]) -> E
         return np.array(own.request.get_output_tensor(0).data, np.float32)
 
     return extract
+
+
+def _openvino(net: Any, scale: Callable[[Any], Any], size: tuple[int, int]) -> Extract:
+    import_openvino()
+    return load_graph(frozen_graph(net, scale, size), net.name)

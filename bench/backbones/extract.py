@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -39,10 +40,8 @@ def feature_engine(
 
     The arguments are those of `ensure_features`; the reading's mirror is ignored.
     """
-    from bench.backbones.determinism import make_deterministic
-    from bench.backbones.engines import load_engine, read_at, unpooled
+    from bench.backbones.engines import load_engine
     from bench.backbones.handmade import load_handmade
-    from bench.backbones.registry import build_backbone
 
     if not info.is_net:
         return load_handmade(info)
@@ -50,7 +49,45 @@ def feature_engine(
         from bench.backbones.onnx_engine import load_onnx
 
         return load_onnx(info, preprocess, size)
+    net = _net(info, weights, size, reading, precision, pooled)
+    return load_engine(engine, net, preprocessing(info, preprocess), size)
+
+
+def feature_graph(
+    info: BackboneInfo,
+    weights: str,
+    preprocess: str,
+    engine: str,
+    size: tuple[int, int],
+    reading: Reading,
+    precision: str,
+    pooled: bool,
+) -> bytes | None:
+    """Return the graph that `engines.load_graph` runs elsewhere; None for what runs in another way.
+
+    With it, a process needs neither TensorFlow nor the seconds that building the net takes.
+    """
+    from bench.backbones.engines import frozen_graph
+
+    if engine != "openvino" or not info.is_net or info.source == "onnx":
+        return None
+    net = _net(info, weights, size, reading, precision, pooled)
+    return frozen_graph(net, preprocessing(info, preprocess), size)
+
+
+def _net(
+    info: BackboneInfo,
+    weights: str,
+    size: tuple[int, int],
+    reading: Reading,
+    precision: str,
+    pooled: bool,
+) -> Any:
+    """Return the built backbone up to what is read of it."""
+    from bench.backbones.determinism import make_deterministic
+    from bench.backbones.engines import read_at, unpooled
+    from bench.backbones.registry import build_backbone
+
     make_deterministic()
     net = build_backbone(info, size, weights, precision=precision)
-    taken = read_at(net, reading) if pooled else unpooled(net)
-    return load_engine(engine, taken, preprocessing(info, preprocess), size)
+    return read_at(net, reading) if pooled else unpooled(net)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bench.backbones.extract import Extract, both_ways, feature_engine, mirror
+from bench.backbones.extract import Extract, both_ways, feature_engine, feature_graph, mirror
 from bench.backbones.feature_file import DONE_FILE, Rows
 from bench.backbones.info import AS_EVER, BackboneInfo, Reading
 from bench.backbones.precision import FLOAT32
@@ -91,7 +91,8 @@ class Extraction:
     """One backbone over one set of images; the fields are those of `ensure_features`.
 
     pooled: whether a row is the (d,) features or the (h, w, c) map before the last pooling. recipe: how
-    views are made of the images. The net is built at most once, when the cache lacks something.
+    views are made of the images. graph: the net, if another process has built it. It is built at most once,
+    when the cache lacks something.
     """
 
     pixels: Pixels
@@ -106,6 +107,7 @@ class Extraction:
     pooled: bool = True
     recipe: Recipe | None = None
     spread: Spread | None = None
+    graph: bytes | None = None
 
     def features(self, view: int | None = None) -> Array:
         """Return the features that the reading asks for: `rows`, or the mean with those of the mirror."""
@@ -177,17 +179,26 @@ class Extraction:
 
     @cached_property
     def _extract(self) -> Extract:
-        return _engine(
-            self.info,
-            self.weights,
-            self.preprocess,
-            self.engine,
-            self.pixels.size,
-            self.progress,
-            self.reading,
-            self.precision,
-            self.pooled,
-        )
+        if self.graph is not None:
+            from bench.backbones.engines import load_graph
+
+            return load_graph(self.graph, self.info.name)
+        return feature_engine(*self._net)
+
+    @cached_property
+    def _graph(self) -> bytes | None:
+        return feature_graph(*self._net)
+
+    @property
+    def _net(self) -> tuple[BackboneInfo, str, str, str, tuple[int, int], Reading, str, bool]:
+        self.progress(0, 1, f"building {self.info.name}")
+        how = self.info, self.weights, self.preprocess, self.engine, self.pixels.size
+        return (*how, self.reading, self.precision, self.pooled)
+
+    def sent(self) -> Extraction:
+        """Return what another process needs, without images; with the net, if it then needs no TensorFlow."""
+        bare = replace(self, progress=no_progress, spread=None, cache=Path(), graph=self._graph)
+        return replace(bare, pixels=None)  # type: ignore[arg-type]
 
     @cached_property
     def _change(self) -> Change:
@@ -279,18 +290,3 @@ class Extraction:
                 file.save(done)
                 saved = time.monotonic()
         file.finish(np.flatnonzero(~self.pixels.ok))
-
-
-def _engine(
-    info: BackboneInfo,
-    weights: str,
-    preprocess: str,
-    engine: str,
-    size: tuple[int, int],
-    progress: Progress,
-    reading: Reading,
-    precision: str,
-    pooled: bool,
-) -> Extract:
-    progress(0, 1, f"building {info.name}")
-    return feature_engine(info, weights, preprocess, engine, size, reading, precision, pooled)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import pytest
 from bench.backbones import engines
 from bench.backbones import feature_cache as features
 from bench.backbones.engines import batch_for, load_engine, run_engine
-from bench.backbones.feature_cache import ensure_features
+from bench.backbones.feature_cache import Extraction, ensure_features
 from bench.backbones.registry import BACKBONES, build_backbone, get_backbone, preprocess
 from bench.core.errors import BenchError, StoreError, WeightsError
 from bench.data.cache.rows import CheckedRows
@@ -76,7 +77,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             np.float32
         )
 
-    monkeypatch.setattr(features, "_engine", lambda *_: extract)
+    monkeypatch.setattr(features, "feature_engine", lambda *_: extract)
     return seen
 
 
@@ -143,6 +144,28 @@ def test_an_image_has_the_same_features_whatever_else_is_there(tmp_path: Path) -
     few = _ensure(_pixels(40), tmp_path / "few")
     np.testing.assert_array_equal(many, again)
     np.testing.assert_array_equal(few, many[:40])
+
+
+def test_another_process_computes_the_same_bits_without_tensorflow(tmp_path: Path) -> None:
+    images = _pixels(40).images
+    here = Extraction(_pixels(40), LENET, "random", "backbone", "openvino", tmp_path)
+    expected = np.asarray(here.rows())
+    batch = batch_for((32, 32))
+    whole = np.zeros((batch, 32, 32, 3), np.uint8)
+    whole[:40] = images
+    np.save(tmp_path / "images.npy", whole)
+    (tmp_path / "sent").write_bytes(pickle.dumps(here.sent()))
+    code = """
+        import pickle, sys
+        from pathlib import Path
+        import numpy as np
+        folder = Path(sys.argv[1])
+        sent = pickle.loads((folder / "sent").read_bytes())
+        np.save(folder / "rows.npy", sent._extract(np.load(folder / "images.npy")))
+        assert "tensorflow" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(tmp_path)], check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "rows.npy")[:40], expected)
 
 
 def test_batches_stay_in_order_and_are_filled_up() -> None:
@@ -234,7 +257,7 @@ def test_cached_features_import_no_tensorflow(tmp_path: Path, counted: list[int]
         from pathlib import Path
         from types import SimpleNamespace
         from bench.backbones.registry import get_backbone
-        from bench.backbones.feature_cache import ensure_features
+        from bench.backbones.feature_cache import Extraction, ensure_features
 
         class Pixels(SimpleNamespace):
             def __len__(self):
@@ -380,7 +403,7 @@ def test_features_that_are_not_finite(value: float, tmp_path: Path, monkeypatch:
         out[5, 3] = value
         return out
 
-    monkeypatch.setattr(features, "_engine", lambda *_: extract)
+    monkeypatch.setattr(features, "feature_engine", lambda *_: extract)
     pixels = _pixels(30)
     pixels.ok[2] = False
     with pytest.raises(BenchError, match="lenet gives image 6 .* not finite .*weights random, preprocess tf"):

@@ -52,7 +52,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         return extract
 
-    monkeypatch.setattr(features, "_engine", engine)
+    monkeypatch.setattr(features, "feature_engine", engine)
     return seen
 
 
@@ -229,7 +229,7 @@ def test_maps_that_are_not_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         out[5, 1, 0, 2] = np.nan
         return out
 
-    monkeypatch.setattr(features, "_engine", lambda *_: extract)
+    monkeypatch.setattr(features, "feature_engine", lambda *_: extract)
     with pytest.raises(BenchError, match="lenet gives image 5 .* not finite"):
         ensure_maps(_pixels(30), **_how(tmp_path))
     assert not _folders(tmp_path)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import uuid
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,6 @@ import numpy as np
 from bench.backbones.engines import batch_for
 from bench.backbones.feature_cache import Extraction
 from bench.core.errors import BenchError
-from bench.core.progress import no_progress
 from bench.runs.cluster.node import MISSING, Pass, Setup, features_of, sent_pixels
 from bench.runs.cluster.pool import Lost, Pool, Ref
 
@@ -49,8 +46,7 @@ class Blocks:
         one machine. Raises BenchError for a block that ends every process that computes it.
         """
         key, pixels = extraction.key(view, mirrored), extraction.pixels
-        bare = replace(extraction, pixels=None, progress=no_progress, spread=None, cache=Path())  # type: ignore[arg-type]
-        work = self.pool.put(Pass(uuid.uuid4().hex, self.setup, bare, sent_pixels(pixels)))
+        work = self.pool.put(Pass(uuid.uuid4().hex, self.setup, extraction.sent(), sent_pixels(pixels)))
 
         def submit(rows: np.ndarray) -> Ref:
             images = self.pool.put(pixels.read(rows)) if self.sending else None
