@@ -100,7 +100,7 @@ def rate(count: int, call: Callable[[], Any]) -> float:
 def from_cache(pixels: Pixels, info: BackboneInfo, weights: str, engine: str, extract: Extract) -> float:
     """Compute and store the features of all images with an engine that is built already."""
     class Built(feature_cache.Extraction):
-        _extract = staticmethod(extract)  # type: ignore[assignment]
+        _extract = staticmethod(extract)
 
     with tempfile.TemporaryDirectory() as cache:
         how = pixels, info, weights, "backbone", engine, Path(cache)
