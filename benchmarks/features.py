@@ -99,6 +99,7 @@ def rate(count: int, call: Callable[[], Any]) -> float:
 
 def from_cache(pixels: Pixels, info: BackboneInfo, weights: str, engine: str, extract: Extract) -> float:
     """Compute and store the features of all images with an engine that is built already."""
+
     class Built(feature_cache.Extraction):
         _extract = staticmethod(extract)
 
