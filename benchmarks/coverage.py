@@ -20,7 +20,7 @@ from statistics import NormalDist
 import numpy as np
 
 from bench.compare.baselines.find import load_baseline
-from bench.compare.estimates import Contrast, Source, estimated
+from bench.compare.estimates import Contrast, MetricSamples, estimated
 from bench.compare.paired_bootstrap import PairedBootstrap
 from bench.compare.pairing import Items
 from bench.compare.subgroups import DIFFERENT, Subgroups
@@ -210,7 +210,7 @@ def people(
         # Before, few people had the factor P / (P - 1) alone.
         narrower = math.sqrt(who.count / (who.count - 1) / draws.inflation)
         for (name, own), values in zip(numbers, drawn.T, strict=True):
-            source = Source({"own": values}, {"own": float(own.mean())}, {})
+            source = MetricSamples({"own": values}, {"own": float(own.mean())}, {})
             found = estimated(source, Contrast.mean(["own"]), draws, 0)
             assert found.low is not None and found.high is not None
             for place, width in enumerate((narrower, 1.0)):

@@ -15,7 +15,7 @@ from bench.data.examples import Examples
 from bench.data.images import resize
 from bench.data.sources import open_source
 from bench.inference.predict import open_model
-from bench.runs.reproduce import Place, request_of
+from bench.runs.reproduce import LocalPaths, request_of
 from bench.store.read import Stored
 from tests.in_process import InProcess, content
 
@@ -69,11 +69,11 @@ def test_two_nets_of_one_name_are_two_results_wherever_they_lie(
         with pytest.raises(BenchError, match="the file net.keras: name it with --weights FILE"):
             open_model(stored)
         check_predictions(stored, f"{moved},{other}", examples)
-        place = Place(search_path("tasks"), weights=f"{moved},{other}")
+        place = LocalPaths(search_path("tasks"), weights=f"{moved},{other}")
         request = request_of(stored, place, {})
         assert request.backbones in ((str(moved),), (str(other),))
         with pytest.raises(BenchError, match="name it with --weights FILE"):
-            request_of(stored, Place(search_path("tasks")), {"backbone": (str(net),)})
+            request_of(stored, LocalPaths(search_path("tasks")), {"backbone": (str(net),)})
 
 
 def test_features_of_a_file_train_the_heads_of_the_net_that_made_them(

@@ -74,14 +74,14 @@ def is_preset(name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Place:
+class PresetLocation:
     """Where a preset lies. handle: on Kaggle, with its version; "" for a folder of the user's."""
 
     folder: Path
     handle: str = ""
 
 
-def place_of(text: str) -> Place:
+def place_of(text: str) -> PresetLocation:
     """Return where the files of `hub:PRESET` lie, present or not.
 
     A folder of this name is meant before a preset of keras-hub's. Raises BenchError for an unknown one.
@@ -91,9 +91,9 @@ def place_of(text: str) -> Place:
     if not preset:
         raise BenchError(f"--backbone {text!r}: name a preset of keras-hub, or its folder")
     if folder.is_dir():
-        return Place(folder)
+        return PresetLocation(folder)
     if match := _HANDLE.fullmatch(preset):
-        return Place(kaggle_models() / match[1], match[1])
+        return PresetLocation(kaggle_models() / match[1], match[1])
     if "://" in preset:
         raise BenchError(
             f"--backbone {text!r}: presets are taken from Kaggle, as kaggle://owner/model/keras/variant/1; "
@@ -110,7 +110,7 @@ def place_of(text: str) -> Place:
             )
         raise unknown("preset", preset, handles, "keras.io/keras_hub/presets lists those of keras-hub")
     handle = handles[preset]
-    return Place(kaggle_models() / handle, handle)
+    return PresetLocation(kaggle_models() / handle, handle)
 
 
 @cache

@@ -93,13 +93,13 @@ def describe(
     probably wrong; this computes features of every image.
     """
     from bench.commands.progress import Progress
-    from bench.report.data.tables import View
+    from bench.report.data.tables import DataView
     from bench.report.data.tables import describe as tables_of
 
     folder = _page_folder(out)
     _check_judge(options, sets, suspects, backbone, weights)
     parts, pixels, train, near, _ = _opened(options, sets)
-    view = View(parts, pixels, train, near)
+    view = DataView(parts, pixels, train, near)
     tables, judged = tables_of(view), None
     if suspects:
         from bench.report.data.suspects import judged_table

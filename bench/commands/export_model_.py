@@ -61,12 +61,12 @@ def command(
     from bench.commands.show_ import find
     from bench.core.paths import cache_dir, search_path
     from bench.inference.export_model import export_model
-    from bench.runs.reproduce import Place
+    from bench.runs.reproduce import LocalPaths
     from bench.store.write import Store
 
     stored = find(Store(results_root(results)), cell)
     folder = user_path(out).absolute()
-    place = Place(
+    place = LocalPaths(
         tasks=search_path("tasks", tasks),
         data=data_folder(data, None),
         labels=labels,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.backbones.info import BackboneInfo
-    from bench.backbones.presets import Place
+    from bench.backbones.presets import PresetLocation
     from bench.core.table import Table
 
 
@@ -73,7 +73,7 @@ def _file(info: BackboneInfo, input_size: str) -> tuple[tuple[int, int], Path]:
     return size, path
 
 
-def is_here(place: Place) -> bool:
+def is_here(place: PresetLocation) -> bool:
     """Return whether a preset's folder has its weights."""
     from bench.backbones.presets import CONFIG, weights_files
 
@@ -83,7 +83,7 @@ def is_here(place: Place) -> bool:
 
 
 def weights_table(
-    wanted: Sequence[tuple[BackboneInfo, tuple[int, int], Path]], presets: Mapping[str, Place]
+    wanted: Sequence[tuple[BackboneInfo, tuple[int, int], Path]], presets: Mapping[str, PresetLocation]
 ) -> Table:
     """Return backbones, their weights files or folders, sizes, and whether they are there."""
     from bench.core.table import Column, Table

@@ -17,7 +17,7 @@ from bench.core.table import Column, Table
 if TYPE_CHECKING:
     from bench.core.cell import Value
     from bench.methods.registry import StepInfo
-    from bench.report.terminal import View
+    from bench.report.terminal import Terminal
 
 
 @click.command()
@@ -186,11 +186,11 @@ def _backbone(name: str) -> str:
     return f"{_wrapped(lines)}\n\nExample:\n  bench run --task fashion --backbone {name}"
 
 
-def _view() -> View:
+def _view() -> Terminal:
     """Return how help is shown: as wide as the terminal, elsewhere NARROWEST columns."""
-    from bench.report.terminal import View
+    from bench.report.terminal import Terminal
 
-    return view_of_output() or View(NARROWEST)
+    return view_of_output() or Terminal(NARROWEST)
 
 
 def _wrapped(lines: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from bench.core.table import Table
-    from bench.report.terminal import View
+    from bench.report.terminal import Terminal
 
 NARROWEST = 80
 """Width of the narrowest terminal that tables are fitted to."""
@@ -68,12 +68,12 @@ def _print(tables: Sequence[Table], fmt: str, alone: bool) -> None:
     click.echo(f"[{lines}]" if fmt == "json" and not alone else "\n\n".join(texts))
 
 
-def view_of_output() -> View | None:
+def view_of_output() -> Terminal | None:
     """Return how to show tables on a terminal, None where standard output is none.
 
     The variable COLUMNS sets the width, and makes whatever reads the output a terminal.
     """
-    from bench.report.terminal import View
+    from bench.report.terminal import Terminal
 
     meta = _meta()
     terminal = sys.stdout.isatty()
@@ -81,7 +81,7 @@ def view_of_output() -> View | None:
         return None
     colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     width = max(NARROWEST, shutil.get_terminal_size((NARROWEST, 24)).columns)
-    return View(width, colour, bool(meta.get(WIDE)), bool(meta.get(COLUMNS)))
+    return Terminal(width, colour, bool(meta.get(WIDE)), bool(meta.get(COLUMNS)))
 
 
 def has_room(table: Table) -> bool:

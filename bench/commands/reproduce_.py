@@ -75,7 +75,7 @@ def command(
     from bench.commands.progress import Progress
     from bench.commands.show_ import find
     from bench.core.paths import cache_dir, search_path
-    from bench.runs.reproduce import DIFFERENT, FAILED, OTHER_PROCESSOR, TOLERANCE, Place, reproduce
+    from bench.runs.reproduce import DIFFERENT, FAILED, OTHER_PROCESSOR, TOLERANCE, LocalPaths, reproduce
     from bench.store.write import Store
 
     store = Store(results_root(results))
@@ -87,7 +87,7 @@ def command(
             wanted.setdefault((stored := find(store, text)).name, stored)
         except StoreError as error:
             faults.append(error)
-    place = Place(
+    place = LocalPaths(
         tasks=search_path("tasks", tasks),
         data=data_folder(data, None),
         labels=labels,

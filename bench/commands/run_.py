@@ -26,7 +26,7 @@ from bench.commands.options import (
 
 if TYPE_CHECKING:
     from bench.data.examples import Examples
-    from bench.runs.grid import Grid, Reporter
+    from bench.runs.grid import GridRun, Reporter
     from bench.runs.plan import Plan
 
 
@@ -58,7 +58,7 @@ def command(fmt: str, quiet: bool, verbose: bool, save: str | None, **options: A
     return done.exit_code()
 
 
-def _reporter(grid: Grid, verbose: bool, options: dict[str, Any], fmt: str | None) -> Reporter:
+def _reporter(grid: GridRun, verbose: bool, options: dict[str, Any], fmt: str | None) -> Reporter:
     """Return the receiver of messages. fmt: of the tables to come, None for none."""
     from bench.commands.progress import Progress
     from bench.commands.verbose import Explanation
@@ -79,13 +79,13 @@ def _reporter(grid: Grid, verbose: bool, options: dict[str, Any], fmt: str | Non
     return Reporter(Progress.say, lambda cells: Progress(cells, of_cell), planned)
 
 
-def grid_from(options: dict[str, Any]) -> Grid:
+def grid_from(options: dict[str, Any]) -> GridRun:
     """Return the grid of the values of `run_options`, and of `rerun`. Raises BenchError or DataError."""
     from bench.core.paths import cache_dir, results_dir, search_path
-    from bench.runs.grid import Grid
+    from bench.runs.grid import GridRun
     from bench.store.tensorboard_export import logs_dir
 
-    return Grid(
+    return GridRun(
         request_from(options),
         search_path("tasks", options["tasks"]),
         cache_dir(options["cache"]).resolve(),

@@ -14,14 +14,14 @@ from bench.store.write import Store, Stored
 
 if TYPE_CHECKING:
     from bench.data.examples import Examples
-    from bench.runs.grid import Grid
+    from bench.runs.grid import GridRun
     from bench.runs.plan import Plan
 
 
 class Explanation:
     """Lines about a run; `of_plan` comes first."""
 
-    def __init__(self, say: Callable[[str], None], grid: Grid, options: Mapping[str, Any]) -> None:
+    def __init__(self, say: Callable[[str], None], grid: GridRun, options: Mapping[str, Any]) -> None:
         self.say, self.grid, self.options = say, grid, options
         self.cells: dict[str, Cell] = {}
         self.store = Store(grid.results)

@@ -103,7 +103,7 @@ class SmallClasses(NamedTuple):
     each: bool = False
 
 
-class Source(NamedTuple):
+class MetricSamples(NamedTuple):
     """A metric by cell. drawn: (rows,) on the resamples. observed: on the items as they are.
 
     hits: (n,) bool of independent items, where the metric is their mean. small: where it is one of
@@ -118,7 +118,7 @@ class Source(NamedTuple):
 
 
 def estimated(
-    source: Source, contrast: Contrast, resamples: Resamples, changed: int, null: float = 0.0
+    source: MetricSamples, contrast: Contrast, resamples: Resamples, changed: int, null: float = 0.0
 ) -> Estimate:
     """Estimate a contrast. changed: items that count differently in its pairs. null: value that p tests."""
     rows = [np.stack([_combined(one, source.drawn) for one in own]) for own in contrast.strata]
@@ -154,7 +154,7 @@ def estimated(
 
 
 def _variance(
-    source: Source,
+    source: MetricSamples,
     contrast: Contrast,
     resamples: Resamples,
     rows: Sequence[np.ndarray],
@@ -197,7 +197,7 @@ def _unseen(small: Sequence[SmallClasses], units: int) -> float:
     return float(1.0 - ((1.0 - intervals.CONFIDENCE) / 2) ** (1.0 / n))
 
 
-def _hidden(source: Source, replicates: Sequence[Replicate]) -> np.ndarray:
+def _hidden(source: MetricSamples, replicates: Sequence[Replicate]) -> np.ndarray:
     """Return the variance of each replicate that the bootstrap does not see.
 
     Cells of one set of items that no resample moves are taken to err together.
@@ -226,7 +226,7 @@ def _hidden_by(small: SmallClasses, replicates: Sequence[Replicate]) -> np.ndarr
     return out
 
 
-def _won(source: Source, contrast: Contrast) -> tuple[int, int] | None:
+def _won(source: MetricSamples, contrast: Contrast) -> tuple[int, int] | None:
     """Return how many items only the first and only the second cell got right, if McNemar's test applies.
 
     It applies to two cells compared by hits of independent items.

@@ -16,7 +16,7 @@ from bench.compare.verdict import (
     SAME,
     Comparison,
     Difference,
-    Measured,
+    Measurement,
     judge,
     missing,
 )
@@ -59,7 +59,7 @@ def compare_runs(
         obstacle = OTHER_ITEMS if len(keys) > 1 else ""
     sides, stored = ours.beside(baseline, against), stored_differences(ours, theirs, metrics)
     if obstacle:
-        return judge(sides, [Measured(name, None, gap, INCOMPARABLE, obstacle) for name, gap in stored])
+        return judge(sides, [Measurement(name, None, gap, INCOMPARABLE, obstacle) for name, gap in stored])
     scored = all(side.scored for both in answers.values() for side in both)
     drawn = [metric for metric, _ in stored if scored or not METRICS[metric].score_based]
     named = {f"{which} {seeds[which]}": both[which] for seeds, both in answers.items() for which in (0, 1)}
@@ -85,21 +85,23 @@ def stored_differences(
 
 def _estimated(
     metric: str, gap: Difference, bootstrap: PairedBootstrap, contrast: Contrast, drawn: bool
-) -> Measured:
+) -> Measurement:
     """Return a metric of a whole stage with interval and p."""
     if gap.value is None:
-        return Measured(metric, None, gap, why="undefined on one side")
+        return Measurement(metric, None, gap, why="undefined on one side")
     if not drawn:
-        return Measured(metric, None, gap, why="a pinned file holds no scores to draw from")
+        return Measurement(metric, None, gap, why="a pinned file holds no scores to draw from")
     if few := few_changed(bootstrap.changed(metric, contrast.pairs)):
-        return Measured(metric, None, gap, SAME, few)
+        return Measurement(metric, None, gap, SAME, few)
     found = bootstrap.estimate(metric, contrast)
     if found is None:
-        return Measured(metric, None, gap, why=METRICS[metric].no_bootstrap or "no bootstrap draws it")
-    return Measured(metric, None, _with(gap, found))
+        return Measurement(metric, None, gap, why=METRICS[metric].no_bootstrap or "no bootstrap draws it")
+    return Measurement(metric, None, _with(gap, found))
 
 
-def _class_rows(ours: Side, theirs: Side, bootstrap: PairedBootstrap, contrast: Contrast) -> list[Measured]:
+def _class_rows(
+    ours: Side, theirs: Side, bootstrap: PairedBootstrap, contrast: Contrast
+) -> list[Measurement]:
     """Return each metric of each class that both settings have."""
     rows = []
     sides = [[{row["class"]: row for row in one["per_class"]} for one in s.results()] for s in (ours, theirs)]
@@ -112,11 +114,11 @@ def _class_rows(ours: Side, theirs: Side, bootstrap: PairedBootstrap, contrast: 
             mine, other = (sum(side) / len(side) for side in values)
             gap = Difference(mine, other, n, n)
             if few := few_changed(bootstrap.class_changed(metric, index, contrast.pairs), n):
-                rows.append(Measured(metric, name, gap, SAME, few))
+                rows.append(Measurement(metric, name, gap, SAME, few))
             elif n >= FEW_ITEMS and (found := bootstrap.class_estimate(metric, index, contrast)):
-                rows.append(Measured(metric, name, _with(gap, found)))
+                rows.append(Measurement(metric, name, _with(gap, found)))
             else:
-                rows.append(Measured(metric, name, gap))
+                rows.append(Measurement(metric, name, gap))
     return rows
 
 

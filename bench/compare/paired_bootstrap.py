@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from bench.compare.estimates import Contrast, Estimate, SmallClasses, Source, estimated
+from bench.compare.estimates import Contrast, Estimate, MetricSamples, SmallClasses, estimated
 from bench.compare.pairing import DECISIONS, SCORES, Items, Pairing, Resamples, pairing_of
 from bench.core.predictions import Predictions
 from bench.metrics.groups import group_of
@@ -160,7 +160,7 @@ class PairedBootstrap:
         found = estimated(source, contrast, self.resamples, changed, null)
         return found if contrast.pairs else found.within(METRICS[metric].low, METRICS[metric].high)
 
-    def source(self, metric: str, cells: Set[str]) -> Source:
+    def source(self, metric: str, cells: Set[str]) -> MetricSamples:
         """Return a metric of cells that `drawn` has, with all that an estimate of them needs."""
         number = counted_by(self.kind, metric)
         mean = METRICS[metric].means.get(self.kind)
@@ -168,7 +168,7 @@ class PairedBootstrap:
         hits = self.values[number] if alone else {}
         if not all(np.isin(hits[cell], (0, 1)).all() for cell in cells if hits):
             hits = {}
-        return Source(self.drawn(metric), self._observed[metric], hits, self._small(metric, cells))
+        return MetricSamples(self.drawn(metric), self._observed[metric], hits, self._small(metric, cells))
 
     def class_estimate(self, metric: str, index: int, contrast: Contrast) -> Estimate | None:
         """Estimate a contrast in a metric of one class, None where it is undefined."""
@@ -184,7 +184,7 @@ class PairedBootstrap:
         if self.pairing.BY_CLASS and hits:
             size = self.items.counts[[index]]
             small = (SmallClasses(hits, size, size),)
-        source = Source(drawn, observed, {} if self.items.groups else hits, small)
+        source = MetricSamples(drawn, observed, {} if self.items.groups else hits, small)
         changed = self.class_changed(metric, index, contrast.pairs)
         return estimated(source, contrast, self.resamples, changed)
 

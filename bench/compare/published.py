@@ -9,7 +9,7 @@ from typing import Protocol
 from bench.compare.baselines.types import Baseline, Number, PublishedResult, forbidding
 from bench.compare.conditions import comparable_run, conditions_of, disagreement
 from bench.compare.side import Side
-from bench.compare.verdict import INCOMPARABLE, Comparison, Difference, Measured, judge
+from bench.compare.verdict import INCOMPARABLE, Comparison, Difference, Measurement, judge
 from bench.core.kind import get_kind
 
 
@@ -20,14 +20,14 @@ class Published(Protocol):
         """Return why the test items cannot be those of a published result, or nothing."""
         ...
 
-    def rows(self, setting: Side, result: PublishedResult, obstacle: str) -> list[Measured]:
+    def rows(self, setting: Side, result: PublishedResult, obstacle: str) -> list[Measurement]:
         """Compare a setting's numbers with published ones.
 
         obstacle: why they cannot be judged, or nothing.
         """
         ...
 
-    def unpaired(self, ours: Side, theirs: Side, metrics: Collection[str]) -> list[Measured]:
+    def unpaired(self, ours: Side, theirs: Side, metrics: Collection[str]) -> list[Measurement]:
         """Return the numbers of two settings that were scored on other items.
 
         metrics: more metrics to compare.
@@ -68,9 +68,9 @@ def compare_published(
 
 def beside_number(
     metric: str, class_name: str | None, found: Difference, number: Number, obstacle: str, why: str = ""
-) -> Measured:
+) -> Measurement:
     """Return a difference to a published number, without interval and p where a verdict is forbidden."""
     if reason := forbidding(number.flags) or obstacle:
         shown = replace(found, low=None, high=None, p=None)
-        return Measured(metric, class_name, shown, INCOMPARABLE, reason)
-    return Measured(metric, class_name, found, None, why)
+        return Measurement(metric, class_name, shown, INCOMPARABLE, reason)
+    return Measurement(metric, class_name, found, None, why)

@@ -10,7 +10,7 @@ from bench.compare.references import answers_of
 from bench.compare.side import Side
 from bench.compare.subgroups import Subgroup, Subgroups
 from bench.compare.two_runs import paired_seeds
-from bench.compare.verdict import SAME, Comparison, Difference, Measured, judge
+from bench.compare.verdict import SAME, Comparison, Difference, Measurement, judge
 from bench.core.errors import BenchError
 from bench.metrics.registry import METRICS
 
@@ -50,20 +50,20 @@ def subgroup_differences(
 
 def _measured(
     group: Subgroup, name: str | None, metric: str, ours: Sequence[str], theirs: Sequence[str]
-) -> Measured:
+) -> Measurement:
     gap = Difference(group.mean(metric, ours), group.mean(metric, theirs), group.items, group.items)
     if gap.value is None:
-        return Measured(metric, name, gap, why="undefined on one side")
+        return Measurement(metric, name, gap, why="undefined on one side")
     if group.bootstrap is None or group.few(metric, ours):
-        return Measured(metric, name, gap)
+        return Measurement(metric, name, gap)
     pairs = dict(enumerate(zip(ours, theirs, strict=True)))
     contrast = Contrast.paired(pairs)
     if few := few_changed(group.bootstrap.changed(metric, contrast.pairs), group.items):
-        return Measured(metric, name, gap, SAME, few)
+        return Measurement(metric, name, gap, SAME, few)
     found = group.bootstrap.estimate(metric, contrast)
     if found is None or found.low is None:
-        return Measured(metric, name, gap, why=METRICS[metric].no_bootstrap or "no bootstrap draws it")
-    return Measured(
+        return Measurement(metric, name, gap, why=METRICS[metric].no_bootstrap or "no bootstrap draws it")
+    return Measurement(
         metric,
         name,
         Difference(gap.ours, gap.theirs, group.items, group.items, low=found.low, high=found.high, p=found.p),

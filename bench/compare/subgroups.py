@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.compare.estimates import Contrast, Estimate, Source, estimated
+from bench.compare.estimates import Contrast, Estimate, MetricSamples, estimated
 from bench.compare.paired_bootstrap import DRAWS, PairedBootstrap
 from bench.compare.pairing import Items, Resamples, pairing_of
 from bench.compare.verdict import ALPHA, FEW_ITEMS
@@ -301,7 +301,7 @@ class Subgroups:
         contrast = Contrast((tuple({f"0 {cell}": 1.0, f"1 {cell}": -1.0} for cell in cells),))
         assert first.bootstrap is not None and second.bootstrap is not None
         between = _Between(self._resamples, first.bootstrap.resamples, second.bootstrap.resamples)
-        source = Source(drawn, observed, {}, tuple(small), tuple(constant))
+        source = MetricSamples(drawn, observed, {}, tuple(small), tuple(constant))
         return estimated(source, contrast, between, 0)
 
 

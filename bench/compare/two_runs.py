@@ -18,7 +18,7 @@ from bench.compare.verdict import (
     WORSE,
     Comparison,
     Difference,
-    Measured,
+    Measurement,
     Sides,
     judge,
 )
@@ -107,7 +107,7 @@ def _two_sides(
     sides = ours.beside(their.name, their.name)
     if ours.kind != theirs.kind:
         why = f"kind: {ours.kind} and {theirs.kind}"
-        return judge(sides, [Measured(ours.headline, None, Difference(), INCOMPARABLE, why)])
+        return judge(sides, [Measurement(ours.headline, None, Difference(), INCOMPARABLE, why)])
     obstacle = ""
     for what, a, b in (
         ("task", f"version {ours.task_version}", f"version {theirs.task_version}"),
@@ -191,7 +191,7 @@ def _two_published(ours: Candidate, theirs: Candidate) -> list[Comparison]:
 
 def _numbers(
     metric: str, name: str | None, a: PublishedResult, b: PublishedResult, obstacle: str
-) -> Measured:
+) -> Measurement:
     ours, theirs = (side.metrics[metric] if name is None else side.classes[name][metric] for side in (a, b))
     n_ours, n_theirs = (
         number.n if name is None else side.support.get(name, number.n)
@@ -199,9 +199,9 @@ def _numbers(
     )
     if reason := forbidding((*ours.flags, *theirs.flags)) or obstacle:
         gap = Difference(ours.value, theirs.value, n_ours, n_theirs)
-        return Measured(metric, name, gap, INCOMPARABLE, reason)
+        return Measurement(metric, name, gap, INCOMPARABLE, reason)
     tests = _newcombe(ours, n_ours, theirs, n_theirs)
-    return Measured(metric, name, Difference(ours.value, theirs.value, n_ours, n_theirs, **tests))
+    return Measurement(metric, name, Difference(ours.value, theirs.value, n_ours, n_theirs, **tests))
 
 
 def _newcombe(ours: Number, n_ours: int | None, theirs: Number, n_theirs: int | None) -> dict[str, float]:

@@ -129,7 +129,7 @@ class Comparison:
         return max(self.difference.n_ours or 0, self.difference.n_theirs or 0)
 
 
-class Measured(NamedTuple):
+class Measurement(NamedTuple):
     """A difference in one metric before it is judged.
 
     verdict: where it needs no test. why: says so, or what is to be known of the interval.
@@ -152,7 +152,7 @@ def missing(sides: Sides, metric: str, found: Difference, why: str) -> Compariso
     return Comparison(sides, metric, None, found, Verdict(MISSING, why))
 
 
-def judge(sides: Sides, rows: Iterable[Measured], comparable_run: str = "") -> list[Comparison]:
+def judge(sides: Sides, rows: Iterable[Measurement], comparable_run: str = "") -> list[Comparison]:
     """Return the rows with their verdicts; one that has a verdict keeps it.
 
     Better or worse needs an interval of the difference without 0 and, where there is a p, p <= .05 too. Of a
@@ -182,7 +182,7 @@ def called(metric: str, low: float, high: float, p: float | None) -> str:
     return BETTER if (low > 0) == up else WORSE
 
 
-def _corrected(rows: Sequence[Measured]) -> dict[int, float | None]:
+def _corrected(rows: Sequence[Measurement]) -> dict[int, float | None]:
     """Return the q of the classes that are tested, by their places."""
     tested: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
@@ -197,7 +197,7 @@ def _corrected(rows: Sequence[Measured]) -> dict[int, float | None]:
     }
 
 
-def _verdict(row: Measured, q: float | None, comparable_run: str) -> Verdict:
+def _verdict(row: Measurement, q: float | None, comparable_run: str) -> Verdict:
     found = row.difference
     if row.verdict is not None:
         return Verdict(row.verdict, row.why, None, comparable_run)

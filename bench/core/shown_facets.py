@@ -104,7 +104,7 @@ class Confusion(Protocol):
 class Description(Protocol):
     """Description of a data set before training.
 
-    view: `bench.report.data.tables.View`. report: `bench.data.check.DataReport`.
+    view: `bench.report.data.tables.DataView`. report: `bench.data.check.DataReport`.
     """
 
     def labels(self, parts: Any) -> Any:
@@ -137,7 +137,7 @@ class Description(Protocol):
 
 
 class Sections(Protocol):
-    """Sections of a report about one stage. stage: `bench.report.stage.Stage`."""
+    """Sections of a report about one stage. stage: `bench.report.stage.StageReport`."""
 
     def scored(self, stage: Any) -> str:
         """Return the numbers of scored items and of their classes or people, in words."""

@@ -11,7 +11,7 @@ from bench.core.errors import DataError
 from bench.data.examples import Examples, Problem, because_of, fingerprint
 from bench.data.files import open_folder
 from bench.data.hashing import hash_files
-from bench.data.layout import Layout, Row, in_order_of_content, unused
+from bench.data.layout import Layout, PhotoRow, in_order_of_content, unused
 from bench.data.photo_tree import PhotoTree, walk
 from bench.data.reader import FolderImages
 from bench.data.split_rules import part_of
@@ -83,7 +83,7 @@ def open_class_folders(
             continue
         own = hashes.found[photo.file]
         rows.append(
-            Row(unused(printable(photo.file), taken), own, photo.file, number, (photo.label, photo.part))
+            PhotoRow(unused(printable(photo.file), taken), own, photo.file, number, (photo.label, photo.part))
         )
     if not rows:
         raise DataError(f"{root.root}: no photo lies in a class folder{because_of(problems)}; {_LAYOUT}")

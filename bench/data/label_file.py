@@ -24,7 +24,7 @@ _LAYOUT = f"it must hold one of {', '.join(TABLES[:4])}, and {IMAGES}/"
 
 
 @dataclass
-class Labelled:
+class LabelledPhoto:
     """One image: its file, its first row, its labels and its other cells.
 
     labels: the set of values of each attribute over all rows of the image; both if rows disagree.
@@ -45,7 +45,7 @@ class Labelled:
 class _Found:
     """The images of a table by file, and its problems."""
 
-    images: dict[str, Labelled] = field(default_factory=dict)
+    images: dict[str, LabelledPhoto] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -118,7 +118,7 @@ def _match(table: LabelTable, files: PhotoFiles) -> _Found:
             found.problems.append(_merge(found.images[file], labels, table, row))
             continue
         others = tuple(cell for place, cell in enumerate(row.cells) if place not in labelled)
-        found.images[file] = Labelled(file, row.where, labels, others)
+        found.images[file] = LabelledPhoto(file, row.where, labels, others)
     for image in found.images.values():
         if not any(image.cells):
             found.problems.append(
@@ -140,7 +140,7 @@ def _labels(table: LabelTable, row: LabelRow, problems: list[Problem]) -> list[s
     return labels
 
 
-def _merge(image: Labelled, labels: Sequence[set[str]], table: LabelTable, row: LabelRow) -> Problem:
+def _merge(image: LabelledPhoto, labels: Sequence[set[str]], table: LabelTable, row: LabelRow) -> Problem:
     """Merge another row of an image, and return a note about it."""
     name = image.file.removeprefix(f"{IMAGES}/")[:80]
     before = image.cells
@@ -161,7 +161,7 @@ def _merge(image: Labelled, labels: Sequence[set[str]], table: LabelTable, row: 
     return Problem("duplicate_image", row.where, f"{name} is also in {image.where}, which is kept")
 
 
-def _columns(table: LabelTable, images: Sequence[Labelled]) -> dict[str, tuple[str, ...]]:
+def _columns(table: LabelTable, images: Sequence[LabelledPhoto]) -> dict[str, tuple[str, ...]]:
     """Return all columns in the table's order."""
     cells = [image.cells for image in images]
     labels = iter(tuple(row[place] for row in cells) for place in range(len(table.attributes)))

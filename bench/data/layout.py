@@ -58,7 +58,7 @@ NO_LAYOUT = Layout()
 
 
 @dataclass(frozen=True)
-class Row:
+class PhotoRow:
     """One usable photo before the rows are ordered.
 
     item: its id. content: hash of its bytes. place: where the image is, as its reader wants it. ties: cells
@@ -86,7 +86,7 @@ def unused(item: str, taken: set[str]) -> str:
     return name
 
 
-def in_order_of_content(rows: Sequence[Row]) -> list[Row]:
+def in_order_of_content(rows: Sequence[PhotoRow]) -> list[PhotoRow]:
     """Return rows in an order that depends on the photos and labels alone.
 
     Folds, validation and minibatches depend on the order of examples. The same photos therefore give the same

@@ -37,7 +37,7 @@ _LAYOUT = f"it must hold listings.csv and {IMAGES}/, or one folder of photos per
 
 
 @dataclass(frozen=True)
-class Photo:
+class ListingPhoto:
     """One photo of a listing: its file, its place in the table, its cells."""
 
     file: str
@@ -49,7 +49,7 @@ class Photo:
 class Found:
     """Usable photos by item id, and problems."""
 
-    photos: dict[str, Photo] = field(default_factory=dict)
+    photos: dict[str, ListingPhoto] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -126,7 +126,7 @@ def _from_table(root: DataFolder, name: str) -> Found:
         cells["price"] = price_in(price)
         cells["group"] = cells["sender"] or cells["listing"]
         for text in photos:
-            _add(found, files, Photo(text, where, cells))
+            _add(found, files, ListingPhoto(text, where, cells))
     _disagreements(found)
     found.problems += files.without_row(name)
     return found
@@ -171,7 +171,7 @@ def price_in(text: str) -> str:
     return number if _PRICE.fullmatch(number) else ""
 
 
-def _add(found: Found, files: PhotoFiles, photo: Photo) -> None:
+def _add(found: Found, files: PhotoFiles, photo: ListingPhoto) -> None:
     """Add a photo of a row, or a problem if it cannot be used."""
     file = files.find(photo.file)
     if isinstance(file, Problem):
@@ -186,12 +186,12 @@ def _add(found: Found, files: PhotoFiles, photo: Photo) -> None:
             Problem(kind, photo.where, f"photo {item[:80]} {what} in {other.where}, which is kept")
         )
         return
-    found.photos[item] = Photo(file, photo.where, photo.cells)
+    found.photos[item] = ListingPhoto(file, photo.where, photo.cells)
 
 
 def _disagreements(found: Found) -> None:
     """Note every listing whose photos have different categories; they are kept."""
-    first: dict[str, Photo] = {}
+    first: dict[str, ListingPhoto] = {}
     noted: set[str] = set()
     for photo in found.photos.values():
         listing = photo.cells["listing"]
@@ -223,5 +223,5 @@ def _from_folders(root: DataFolder) -> Found:
             )
         cells = {"category": printable(name.strip()), "sender": "", "listing": "", "price": "", "group": ""}
         for file in files:
-            found.photos[printable(f"{name}/{file}")] = Photo(f"{name}/{file}", f"{name}/", cells)
+            found.photos[printable(f"{name}/{file}")] = ListingPhoto(f"{name}/{file}", f"{name}/", cells)
     return found

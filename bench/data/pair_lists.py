@@ -48,7 +48,7 @@ class ListedPair:
     fold: int
 
 
-class People:
+class PhotoIndex:
     """The photos of a data set by person and number, as in lists.
 
     names: n folder names. numbers: n numbers. shown: n ids, for messages. refused: reasons by name and
@@ -93,7 +93,7 @@ class People:
 
 
 def read_pair_lists(
-    folders: Sequence[tuple[DataFolder, str]], people: People, hashes: Sequence[str]
+    folders: Sequence[tuple[DataFolder, str]], people: PhotoIndex, hashes: Sequence[str]
 ) -> tuple[dict[str, PairList], list[Problem]]:
     """Read the existing lists, each from the first folder that has its file.
 
@@ -194,7 +194,7 @@ def _pair(text: str, line: int, same: bool, fold: int) -> ListedPair:
     return ListedPair(line, first, second, same, fold)
 
 
-def _resolved(pairs: Sequence[ListedPair], people: People, with_folds: bool) -> PairList:
+def _resolved(pairs: Sequence[ListedPair], people: PhotoIndex, with_folds: bool) -> PairList:
     """Return the positions of all photos. with_folds: whether the list must have several folds."""
     last = pairs[-1].fold
     if with_folds and not last:
@@ -209,7 +209,7 @@ def _resolved(pairs: Sequence[ListedPair], people: People, with_folds: bool) -> 
 
 
 def _notes(
-    file: str, pairs: Sequence[ListedPair], listed: PairList, people: People, hashes: Sequence[str]
+    file: str, pairs: Sequence[ListedPair], listed: PairList, people: PhotoIndex, hashes: Sequence[str]
 ) -> list[Problem]:
     """Return notes on odd pairs, which are kept."""
     seen: dict[tuple[int, int], int] = {}

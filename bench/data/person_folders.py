@@ -12,7 +12,7 @@ from bench.core.errors import DataError
 from bench.data.examples import Examples, PairList, Problem, because_of, fingerprint, require_columns
 from bench.data.files import LEAVES, DataFolder, open_folder
 from bench.data.hashing import hash_files
-from bench.data.pair_lists import FILES, People, read_pair_lists
+from bench.data.pair_lists import FILES, PhotoIndex, read_pair_lists
 from bench.data.photo_files import SUFFIXES
 from bench.data.reader import FolderImages
 from bench.data.tables import printable
@@ -35,7 +35,7 @@ _DIGITS = re.compile(r"([0-9]+)")
 
 
 @dataclass(frozen=True)
-class Photo:
+class PersonPhoto:
     """One photo. file: its path in the data folder. name: the person's folder. number: in lists."""
 
     file: str
@@ -47,7 +47,7 @@ class Photo:
 class _Found:
     """Photos by item id, and problems."""
 
-    photos: dict[str, Photo] = field(default_factory=dict)
+    photos: dict[str, PersonPhoto] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -84,7 +84,7 @@ def open_people(
     }
     require_columns(f"{root.root}:", needed_columns, columns)
     content = tuple(hashes.found[photo.file] for photo in photos)
-    people = People([photo.name for photo in photos], [photo.number for photo in photos], items, refused)
+    people = PhotoIndex([photo.name for photo in photos], [photo.number for photo in photos], items, refused)
     lists, notes = read_pair_lists([(root, ""), (root, path)] if path else [(root, "")], people, content)
     return Examples(
         items=items,
@@ -224,7 +224,7 @@ def _photos_of(found: _Found, path: str, name: str, entries: Sequence[os.DirEntr
             why = f"{item} is also {printable(found.photos[item].file)}, which is kept"
             found.problems.append(Problem("duplicate_name", f"{where}/{printable(photo)}", why))
             continue
-        found.photos[item] = Photo(f"{path}{name}/{photo}", name, number)
+        found.photos[item] = PersonPhoto(f"{path}{name}/{photo}", name, number)
 
 
 def _stray(found: _Found, where: str, entry: os.DirEntry[str], expected: Collection[str]) -> None:

@@ -14,7 +14,7 @@ from bench.data.examples import Examples, ImageReader, Problem, because_of, fing
 from bench.data.files import DataFolder, open_folder
 from bench.data.hashing import hash_files, hash_rows
 from bench.data.label_rows import label_notes
-from bench.data.layout import Layout, Row, in_order_of_content, unused
+from bench.data.layout import Layout, PhotoRow, in_order_of_content, unused
 from bench.data.listings import price_in
 from bench.data.photo_tree import PhotoNames, PhotoTree, walk
 from bench.data.reader import FolderImages
@@ -154,7 +154,7 @@ def _named(
     layout: Layout,
     columns: Mapping[str, Sequence[str]],
     cache: Path,
-) -> list[Row]:
+) -> list[PhotoRow]:
     """Return the rows whose photo is found, once in each part of the published split."""
     cells, where, problems = columns[table.image], table.rows.where, table.problems
     labels = columns.get(layout.label, ())
@@ -182,7 +182,7 @@ def _named(
         if (refused := hashes.refused.get(photo)) is not None:
             problems.append(Problem(refused.kind, where[row], f"{printable(photo)}: {refused}"))
         else:
-            rows.append(Row(item, hashes.found[photo], photo, row, ()))
+            rows.append(PhotoRow(item, hashes.found[photo], photo, row, ()))
     problems += (
         Problem("no_row", printable(file), "no row names it", fatal=False)
         for file in sorted(table.names.photos - table.names.asked)
@@ -190,7 +190,7 @@ def _named(
     return rows
 
 
-def _embedded(table: PhotoTable, chosen: Sequence[int], cache: Path) -> list[Row]:
+def _embedded(table: PhotoTable, chosen: Sequence[int], cache: Path) -> list[PhotoRow]:
     """Return the rows with an image in the table."""
     counts = Counter(shard for shard, _ in table.rows.places)
     hashes = hash_rows(
@@ -204,13 +204,13 @@ def _embedded(table: PhotoTable, chosen: Sequence[int], cache: Path) -> list[Row
     for number in chosen:
         shard, row = table.rows.places[number]
         if content := hashes[shard][row]:
-            rows.append(Row(own[number], content, (shard, row), number, ()))
+            rows.append(PhotoRow(own[number], content, (shard, row), number, ()))
         else:
             table.problems.append(Problem("no_image", table.rows.where[number], "the image is empty"))
     return rows
 
 
-def _reader(table: PhotoTable, rows: Sequence[Row], content: tuple[str, ...]) -> ImageReader:
+def _reader(table: PhotoTable, rows: Sequence[PhotoRow], content: tuple[str, ...]) -> ImageReader:
     if table.embedded:
         places = [row.place for row in rows]
         return parquet.ParquetImages(table.root, places, table.image, content)

@@ -23,7 +23,7 @@ from bench.inference.predict import ImageModel, open_model, quiet
 from bench.inference.serving_formats import FORMATS, check_installed, write_graph
 from bench.inference.serving_graph import check_exportable, serving_graph
 from bench.report.model_card import Checked, model_card
-from bench.runs.reproduce import Place, open_data, request_of
+from bench.runs.reproduce import LocalPaths, open_data, request_of
 from bench.store.write import Stored
 
 TOLERANCE = 1e-4
@@ -42,7 +42,7 @@ class OtherScores(BenchError):
 
 
 def export_model(
-    stored: Stored, name: str, folder: Path, place: Place, cache: Path, options: Mapping[str, Any]
+    stored: Stored, name: str, folder: Path, place: LocalPaths, cache: Path, options: Mapping[str, Any]
 ) -> Checked:
     """Write a cell's saved model into a folder, which is made, whole or not at all; return what was checked.
 

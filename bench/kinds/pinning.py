@@ -10,7 +10,7 @@ from bench.compare.baselines.packing import pack_cells, pack_scores, unpack_cell
 if TYPE_CHECKING:
     import numpy as np
 
-    from bench.compare.baselines.checks import Checks
+    from bench.compare.baselines.checks import FileChecks
     from bench.compare.baselines.pinning import PinnedRun, PinnedStage
     from bench.core.predictions import Predictions
 
@@ -20,13 +20,13 @@ RUN: Mapping[str, type] = {"scores": str}
 MAYBE: Mapping[str, type] = {"known": list, "cuts": list}
 
 
-def check_stage(check: Checks, fields: Mapping[str, Any], n: int, k: int, where: str) -> None:
+def check_stage(check: FileChecks, fields: Mapping[str, Any], n: int, k: int, where: str) -> None:
     """See `Pinning`."""
     check.packed(fields["truth"], n * k, 1, f"{where}.truth")
     check_known(check, fields, k, where)
 
 
-def check_known(check: Checks, fields: Mapping[str, Any], k: int, where: str) -> None:
+def check_known(check: FileChecks, fields: Mapping[str, Any], k: int, where: str) -> None:
     """Check the known training counts of each class, if present."""
     if "known" in fields:
         known = [check.count(count, f"{where}.known") for count in fields["known"]]
@@ -34,7 +34,7 @@ def check_known(check: Checks, fields: Mapping[str, Any], k: int, where: str) ->
             check.fail(f"{where}.known", "must be a count for each class")
 
 
-def check_run(check: Checks, fields: Mapping[str, Any], stage: PinnedStage, where: str) -> None:
+def check_run(check: FileChecks, fields: Mapping[str, Any], stage: PinnedStage, where: str) -> None:
     """See `Pinning`."""
     check.packed(fields["scores"], 4 * stage.n * len(stage.classes), 1, f"{where}.scores")
     if "cuts" in fields:

@@ -9,7 +9,7 @@ from typing import Any
 from bench.compare.baselines.types import CLASS_METRICS, Number, PublishedResult
 from bench.compare.published import beside_number
 from bench.compare.side import Side
-from bench.compare.verdict import MISSING, Difference, Measured
+from bench.compare.verdict import MISSING, Difference, Measurement
 from bench.core.kind import get_kind
 from bench.core.plural import counted
 from bench.metrics import intervals
@@ -42,7 +42,7 @@ def obstacle(setting: Side, result: PublishedResult) -> str:
     )
 
 
-def rows(setting: Side, result: PublishedResult, obstacle: str) -> list[Measured]:
+def rows(setting: Side, result: PublishedResult, obstacle: str) -> list[Measurement]:
     """See `Published`.
 
     The published number has its Wilson interval, the difference Newcombe's; our hits are means over seeds.
@@ -62,7 +62,7 @@ def rows(setting: Side, result: PublishedResult, obstacle: str) -> list[Measured
     return summary + classes
 
 
-def unpaired(ours: Side, theirs: Side, metrics: Collection[str]) -> list[Measured]:
+def unpaired(ours: Side, theirs: Side, metrics: Collection[str]) -> list[Measurement]:
     """See `Published`: a difference of two samples."""
     return rows(ours, _as_published(theirs, compared(theirs.kind, metrics)), "")
 
@@ -130,7 +130,7 @@ class _OurClasses:
 
 def _summary_row(
     setting: Side, mine: _OurClasses, result: PublishedResult, name: str, obstacle: str
-) -> Measured:
+) -> Measurement:
     number = result.metrics[name]
     ours, n, tests, why = setting.mean(name), setting.size, dict[str, float | None](), ""
     # Where each item has one class, the classes' items are all items, and a metric from 0 to 1 is a share.
@@ -147,19 +147,19 @@ def _summary_row(
 
 def _class_row(
     noun: str, mine: _OurClasses, result: PublishedResult, name: str, metric: str, obstacle: str
-) -> Measured:
+) -> Measurement:
     n = mine.support.get(name)
     ours = mine.value(name, metric) if n else None
     if name not in result.classes:
         gap = Difference(ours, n_ours=n)
-        return Measured(metric, name, gap, MISSING, f"{noun} not in the baseline")
+        return Measurement(metric, name, gap, MISSING, f"{noun} not in the baseline")
     number, tests, why = result.classes[name][metric], dict[str, float | None](), ""
     published = result.support.get(name) or number.n
     if metric in SHARES and published:
         tests, why = _intervals(number, mine.hits(name, metric), n, published)
     gap = Difference(ours, number.value, n, published, **tests)
     if not n:
-        return Measured(metric, name, gap, MISSING, f"{noun} not scored by the run")
+        return Measurement(metric, name, gap, MISSING, f"{noun} not scored by the run")
     return beside_number(metric, name, gap, number, obstacle, why)
 
 

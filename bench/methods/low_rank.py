@@ -25,7 +25,7 @@ MOST_IN_DOUBLE = 1 << 20
 """Numbers that coordinates keep in double precision; larger tables are single, which takes half the time."""
 
 
-class Table(NamedTuple):
+class KnownCells(NamedTuple):
     """Known cells. values: (n, k) float64 in [0, 1], 0 where unknown. weight: (n, k), 0 where unknown."""
 
     values: np.ndarray
@@ -82,7 +82,7 @@ class Factors(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Objective:
+class FactorisationLoss:
     """Objective to minimise: the sum over known cells of weight x loss, plus l2 x penalty.
 
     loss: `logistic`, cross entropy in nats with probability sigmoid(z), or `squared`, (z - s)².
@@ -94,7 +94,7 @@ class Objective:
     penalty: str
     l2: float
 
-    def cells(self, logits: np.ndarray, table: Table) -> tuple[float, np.ndarray]:
+    def cells(self, logits: np.ndarray, table: KnownCells) -> tuple[float, np.ndarray]:
         """Return the weighted sum of losses and its (n, k) slope by logit."""
         if self.loss == "squared":
             gap = logits - table.values
@@ -114,7 +114,7 @@ class Objective:
         out: np.ndarray = np.where(logits >= 0.0, 1.0, small) / (1.0 + small)
         return out
 
-    def value_and_slopes(self, model: Factors, basis: Basis, table: Table) -> tuple[float, Factors]:
+    def value_and_slopes(self, model: Factors, basis: Basis, table: KnownCells) -> tuple[float, Factors]:
         """Return the objective at a model, and its gradient."""
         left, right, bias = model
         inner = basis.times(left)
@@ -161,9 +161,9 @@ def coordinates_of(features: np.ndarray) -> np.ndarray:
 
 
 def fit(
-    objective: Objective,
+    objective: FactorisationLoss,
     basis: Basis,
-    table: Table,
+    table: KnownCells,
     rank: int,
     tolerance: float = 1e-6,
     start: Factors | None = None,
@@ -195,7 +195,7 @@ def fit(
     return unpack(minimize(both, first, jac=True, method="L-BFGS-B", options=options).x)
 
 
-def _rates(objective: Objective, table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _rates(objective: FactorisationLoss, table: KnownCells) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (k,) of each attribute: the b that fits alone, the curvature there, the known cells' weight."""
     known = table.weight.sum(axis=0)
     rate = (table.weight * table.values).sum(axis=0) / known
@@ -204,7 +204,7 @@ def _rates(objective: Objective, table: Table) -> tuple[np.ndarray, np.ndarray, 
     return np.log(rate) - np.log1p(-rate), rate * (1.0 - rate), known
 
 
-def _start(objective: Objective, basis: Basis, table: Table, rank: int) -> Factors:
+def _start(objective: FactorisationLoss, basis: Basis, table: KnownCells, rank: int) -> Factors:
     """Return where to start: one Newton step of a full-rank model, and of that the largest directions."""
     bias, curves, known = _rates(objective, table)
     n, k = table.values.shape
@@ -223,7 +223,7 @@ def _start(objective: Objective, basis: Basis, table: Table, rank: int) -> Facto
     return Factors(left / even, turn * even, bias)
 
 
-def _scales(objective: Objective, basis: Basis, table: Table, start: Factors) -> Factors:
+def _scales(objective: FactorisationLoss, basis: Basis, table: KnownCells, start: Factors) -> Factors:
     """Return one over the root of the curvature at the start, of every unknown, attributes taken alike.
 
     Where rows have factors of their own it is that of base rates: at a row's best its few cells are hardly

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.methods.low_rank import Basis, Factors, Objective, Table, coordinates_of, fit
+from bench.methods.low_rank import Basis, FactorisationLoss, Factors, KnownCells, coordinates_of, fit
 
 LOW_RANK_GRID = (30.0, 10.0, 3.0, 1.0, 0.3)
 PLAIN_GRID = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
@@ -24,7 +24,7 @@ ROUGH, FINE = 3e-3, 2e-4
 """Tolerances of a fit that is compared with others, and of the one that answers."""
 
 
-class Estimate(NamedTuple):
+class Completion(NamedTuple):
     """probabilities: (n, k) float64 of yes in every cell, NaN for attributes without a known cell.
 
     l2: the penalty that was used. chosen: whether it was chosen on held-out cells.
@@ -35,19 +35,19 @@ class Estimate(NamedTuple):
     chosen: bool
 
 
-def matrix_factorisation(targets: np.ndarray, rank: int, l2: float | str, seed: int) -> Estimate:
+def matrix_factorisation(targets: np.ndarray, rank: int, l2: float | str, seed: int) -> Completion:
     """Estimate by the other labels alone: argmin over P, Q, b of BCE(S | P Qᵀ + b) + l2 |P|² + l2 |Q|².
 
     The sum of cross entropies is over known cells. b, each attribute's base rate, has no penalty: without it
     a rare attribute would spend rank and penalty on being rare (Koren et al. 2009, Matrix factorization
     techniques for recommender systems, have such biases). targets: (n, k).
     """
-    return _estimate(targets, None, True, Objective("logistic", "sum", 1.0), rank, l2, seed)
+    return _estimate(targets, None, True, FactorisationLoss("logistic", "sum", 1.0), rank, l2, seed)
 
 
 def leml(
     targets: np.ndarray, features: np.ndarray, rank: int, l2: float | str, loss: str, norm: str, seed: int
-) -> Estimate:
+) -> Completion:
     """Estimate by features through a low rank: argmin over W, H, b of loss(S | X W Hᵀ + b) + l2 penalty.
 
     Yu et al. 2014, Large-scale multi-label learning with missing labels, arXiv:1307.5101, with b
@@ -57,12 +57,12 @@ def leml(
     to the same stationary points. X is scaled so that its rows have mean squared length 1.
     """
     penalty = {"trace": "sum", "frobenius": "product"}[norm]
-    return _estimate(targets, features, False, Objective(loss, penalty, 1.0), rank, l2, seed)
+    return _estimate(targets, features, False, FactorisationLoss(loss, penalty, 1.0), rank, l2, seed)
 
 
 def feature_completion(
     targets: np.ndarray, features: np.ndarray, rank: int, l2: float | str, seed: int
-) -> Estimate:
+) -> Completion:
     """Estimate by the row's other labels and by features: a factorisation whose P is pulled towards X G.
 
     argmin over P, Q, G, b of BCE(S | P Qᵀ + b) + l2 (|P - X G|² + |G|² + |Q|²), summed over known cells: the
@@ -70,12 +70,12 @@ def feature_completion(
     posterior mode, attributes having no features of their own. A row without a known label is estimated by
     its features; one with many departs from them as far as its labels demand. X as in `leml`.
     """
-    return _estimate(targets, features, True, Objective("logistic", "sum", 1.0), rank, l2, seed)
+    return _estimate(targets, features, True, FactorisationLoss("logistic", "sum", 1.0), rank, l2, seed)
 
 
 def by_attribute(
     targets: np.ndarray, features: np.ndarray, l2: float | str, balanced: bool, seed: int
-) -> Estimate:
+) -> Completion:
     """Estimate each attribute by a logistic regression on the features of the rows where it is known.
 
     argmin over w, b of the sum of cross entropies + l2 |w|², for all attributes at once. balanced: known yes
@@ -90,7 +90,9 @@ def by_attribute(
         on_yes, on_no = (half / np.maximum(part, 1e-9) for part in parts)
         weight = np.where(known, yes * on_yes + (1.0 - yes) * on_no, 0.0)
     k = targets.shape[1]
-    return _estimate(targets, features, False, Objective("logistic", "left", 1.0), k, l2, seed, weight)
+    return _estimate(
+        targets, features, False, FactorisationLoss("logistic", "left", 1.0), k, l2, seed, weight
+    )
 
 
 def observed_means(targets: np.ndarray) -> np.ndarray:
@@ -105,21 +107,21 @@ def _estimate(
     targets: np.ndarray,
     features: np.ndarray | None,
     own: bool,
-    objective: Objective,
+    objective: FactorisationLoss,
     rank: int,
     l2: float | str,
     seed: int,
     weight: np.ndarray | None = None,
-) -> Estimate:
+) -> Completion:
     """Fit the attributes that have known cells of both values; the others are estimated by their mean."""
     means = observed_means(targets)
     mixed = np.flatnonzero((means > 0.0) & (means < 1.0))
     probabilities = np.broadcast_to(means, targets.shape).copy()
     grid = LOW_RANK_GRID if objective.penalty == "sum" or objective.loss == "squared" else PLAIN_GRID
     if not len(mixed):
-        return Estimate(probabilities, grid[2] if isinstance(l2, str) else l2, False)
+        return Completion(probabilities, grid[2] if isinstance(l2, str) else l2, False)
     known = ~np.isnan(targets[:, mixed])
-    table = Table(
+    table = KnownCells(
         np.where(known, targets[:, mixed], 0.0).astype(np.float64),
         known.astype(np.float64) if weight is None else weight[:, mixed],
     )
@@ -131,11 +133,16 @@ def _estimate(
     objective = replace(objective, l2=l2)
     model = fit(objective, basis, table, rank, FINE, start)
     probabilities[:, mixed] = objective.answer(model.logits(basis))
-    return Estimate(probabilities, l2, chosen)
+    return Completion(probabilities, l2, chosen)
 
 
 def _chosen(
-    objective: Objective, basis: Basis, table: Table, rank: int, grid: tuple[float, ...], seed: int
+    objective: FactorisationLoss,
+    basis: Basis,
+    table: KnownCells,
+    rank: int,
+    grid: tuple[float, ...],
+    seed: int,
 ) -> tuple[float, Factors | None]:
     """Return the penalty of the grid that estimates held-out known cells best, and the model that did.
 
@@ -144,8 +151,8 @@ def _chosen(
     held = _held_out(table, seed)
     if not held.any():
         return grid[len(grid) // 2], None
-    shown = Table(np.where(held, 0.0, table.values), np.where(held, 0.0, table.weight))
-    judged = Table(table.values, np.where(held, table.weight, 0.0))
+    shown = KnownCells(np.where(held, 0.0, table.values), np.where(held, 0.0, table.weight))
+    judged = KnownCells(table.values, np.where(held, table.weight, 0.0))
     best: tuple[float, Factors | None] = grid[0], None
     lowest = np.inf
     for l2 in grid:
@@ -161,7 +168,7 @@ def _chosen(
     return best
 
 
-def _held_out(table: Table, seed: int) -> np.ndarray:
+def _held_out(table: KnownCells, seed: int) -> np.ndarray:
     """Return (n, k) bool: known cells to hold out; every attribute keeps known cells of both values."""
     rng = np.random.default_rng(seed)
     held = np.zeros(table.values.shape, bool)
@@ -172,6 +179,6 @@ def _held_out(table: Table, seed: int) -> np.ndarray:
     return held
 
 
-def found_of(estimate: Estimate) -> dict[str, Any]:
+def found_of(estimate: Completion) -> dict[str, Any]:
     """Return an estimate's entries for the record: the penalty if it was chosen."""
     return {"l2": estimate.l2} if estimate.chosen else {}

@@ -21,7 +21,7 @@ from bench.core.errors import StoreError
 from bench.core.plotting import DARK, LIGHT, recoloured, rendered
 from bench.core.safe_text import visible
 from bench.core.table import Column, Table
-from bench.report.page import Answer, Figure, Gallery, Page, Picture, Points, Section, Words
+from bench.report.page import Figure, Gallery, Highlights, Page, Picture, Points, Section, Words
 from bench.report.render import MISSING, NUMBERS, shown
 
 INDEX = "index.html"
@@ -32,7 +32,7 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 _KINDS = {
     Words: "words",
     Points: "points",
-    Answer: "answer",
+    Highlights: "answer",
     Table: "table",
     Figure: "figure",
     Gallery: "gallery",

@@ -41,7 +41,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Highlights:
     """Sentences that answer a page's question, the most important first, beside a figure."""
 
     lines: Sequence[str]
@@ -65,7 +65,7 @@ class Gallery:
     pictures: Sequence[Picture]
 
 
-Block = Words | Points | Answer | Table | Figure | Gallery
+Block = Words | Points | Highlights | Table | Figure | Gallery
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from bench.report.caveats import TITLE as WARNINGS
 from bench.report.caveats import warnings_section
 from bench.report.page import Page, Section
 from bench.report.provenance import data_section, origin_section
-from bench.report.stage import Stage, Thumbnail, shown_metrics
+from bench.report.stage import StageReport, Thumbnail, shown_metrics
 from bench.report.stage_sections import answer_blocks, stage_section
 from bench.runs.cell_data import ColumnValues
 from bench.store.settings import kind_of
@@ -49,7 +49,7 @@ def make_page(
     by_id = {stored.id: stored for stored in cells}
     names = Counter((board.cell["task"], board.cell["stage"]) for board in found)
     stages = [
-        Stage(
+        StageReport(
             board,
             by_id,
             published[board.cell["task"]],
@@ -73,7 +73,7 @@ def make_page(
     return Page(f"messybench: {tasks}", lead, sections, links), unreadable
 
 
-def _conclusions(stages: Sequence[Stage]) -> Section:
+def _conclusions(stages: Sequence[StageReport]) -> Section:
     """Return what the boards show."""
     if len(stages) == 1:
         return Section("Conclusions", answer_blocks(stages[0]))

@@ -23,7 +23,7 @@ Thumbnail = Callable[[Stored, str], bytes | None]
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageReport:
     """One board, with all stored cells by id.
 
     several: whether other boards share the stage's name. values: of a column, for subgroups of test items.

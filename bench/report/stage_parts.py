@@ -12,7 +12,7 @@ from bench.report.comparison_tables import compare_table
 from bench.report.findings import Hard
 from bench.report.page import Block, Figure, Gallery, Picture, Section, Words
 from bench.report.plots import Bin
-from bench.report.stage import Stage
+from bench.report.stage import StageReport
 from bench.store.settings import rehearses
 
 HARDEST = 24
@@ -24,7 +24,7 @@ def number(value: float | None) -> str:
     return "no value" if value is None else f"{value:.3f}"
 
 
-def scored_items(stage: Stage) -> str:
+def scored_items(stage: StageReport) -> str:
     """Return the numbers of scored items and of classes or attributes."""
     items = stage.board.bootstrap.items
     noun = get_kind(stage.board.bootstrap.kind).columns.classes[0].title
@@ -32,7 +32,7 @@ def scored_items(stage: Stage) -> str:
     return f"{len(items.ids):,} {scored} of {counted(len(items.classes), noun)}"
 
 
-def published_blocks(stage: Stage) -> list[Block]:
+def published_blocks(stage: StageReport) -> list[Block]:
     """Return the comparison with the published baseline, and that it is none where it cannot be."""
     if stage.baseline is None:
         return []
@@ -42,7 +42,9 @@ def published_blocks(stage: Stage) -> list[Block]:
     return [table]
 
 
-def calibration_section(stage: Stage, bins: Sequence[Bin], summary: str, axes: tuple[str, str]) -> Section:
+def calibration_section(
+    stage: StageReport, bins: Sequence[Bin], summary: str, axes: tuple[str, str]
+) -> Section:
     """Return the section of a reliability diagram. summary: what it shows. axes: their titles."""
     error = stage.first(stage.best)["metrics"].get("test", {}).get("ece")
     if not bins or error is None:
@@ -54,7 +56,7 @@ def calibration_section(stage: Stage, bins: Sequence[Bin], summary: str, axes: t
     return Section("Calibration", (Figure(stage.stem("calibration"), alt, caption, draw),))
 
 
-def hardest_items(stage: Stage, found: Sequence[Hard]) -> Section:
+def hardest_items(stage: StageReport, found: Sequence[Hard]) -> Section:
     """Return the section of the best cell's worst errors, HARDEST at most."""
     if not found:
         return Section("Hardest items")

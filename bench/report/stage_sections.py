@@ -16,8 +16,8 @@ from bench.metrics.registry import get_metric
 from bench.report import bars
 from bench.report.bars import QUIET, STRONG, Mark, Panel
 from bench.report.leaderboard_tables import effects_table, leaderboard_table
-from bench.report.page import Answer, Block, Figure, Section, Words
-from bench.report.stage import Stage
+from bench.report.page import Block, Figure, Highlights, Section, Words
+from bench.report.stage import StageReport
 from bench.report.stage_parts import number
 from bench.report.subgroup_tables import gap_table, shown_metrics, subgroup_table
 from bench.report.tuning_section import tuning_section
@@ -33,15 +33,15 @@ PANELS = 12
 """Most methods in the plot of losses."""
 
 
-def answer_blocks(stage: Stage) -> list[Block]:
+def answer_blocks(stage: StageReport) -> list[Block]:
     """Return the conclusions about one board beside the plot of its ranking, and what was measured."""
     facet = get_kind(stage.board.bootstrap.kind).sections
     cells, settings = counted(len(stage.board.records), "cell"), counted(len(stage.board.rows), "setting")
     measured = f"{cells} of {settings}, scored on {facet.scored(stage)}."
-    return [Answer([*conclusions(stage.board, stage.effects), measured], _ranking_figure(stage))]
+    return [Highlights([*conclusions(stage.board, stage.effects), measured], _ranking_figure(stage))]
 
 
-def stage_section(stage: Stage) -> Section:
+def stage_section(stage: StageReport) -> Section:
     """Return the section of one board."""
     facet = get_kind(stage.board.bootstrap.kind).sections
     ranking = Section("Ranking", (leaderboard_table([stage.board]),))
@@ -51,7 +51,7 @@ def stage_section(stage: Stage) -> Section:
     return Section(stage.title, (Words(lead),), tuple(section for section in sections if section.blocks))
 
 
-def _ranking_figure(stage: Stage) -> Figure:
+def _ranking_figure(stage: StageReport) -> Figure:
     board, title = stage.board, get_metric(stage.board.metric).title
     shown = list(board.rows[:RANKED])
     if board.choice is not None and board.choice not in shown:
@@ -73,7 +73,7 @@ def _ranking_figure(stage: Stage) -> Figure:
     return Figure(stage.stem("leaderboard"), alt, caption, bars.dots(panels))
 
 
-def _ranking_panel(stage: Stage, rows: Sequence[Row], metric: str) -> Panel:
+def _ranking_panel(stage: StageReport, rows: Sequence[Row], metric: str) -> Panel:
     marks = []
     for row in rows:
         ids = [str(record["id"]) for record in row.setting.records]
@@ -87,7 +87,7 @@ def _ranking_panel(stage: Stage, rows: Sequence[Row], metric: str) -> Panel:
     return Panel(get_metric(metric).title, marks, None if trivial is None else trivial[1], "trivial")
 
 
-def _effects(stage: Stage) -> Section:
+def _effects(stage: StageReport) -> Section:
     found = stage.effects
     if not found:
         return Section("Effects of methods")
@@ -117,7 +117,7 @@ def _effects(stage: Stage) -> Section:
     return Section("Effects of methods", (figure, effects_table(found)))
 
 
-def _subgroups(stage: Stage) -> Section:
+def _subgroups(stage: StageReport) -> Section:
     """Return the metrics of validation's choice, all seeds, on the subgroups by `stage.values`."""
     if stage.values is None:
         return Section("Subgroups")
@@ -142,7 +142,7 @@ def _effect_mark(method: str, row: Effect | None) -> Mark:
     return Mark(method, row.value, row.low, row.high, tone)
 
 
-def _training(stage: Stage) -> Section:
+def _training(stage: StageReport) -> Section:
     found = []
     for setting in stage.alike[:PANELS]:
         histories = [stage.cells[record["id"]].history for record in setting.records]

@@ -33,7 +33,7 @@ STYLES = {
 
 
 @dataclass(frozen=True)
-class View:
+class Terminal:
     """How a terminal shows tables.
 
     width: its columns. colour: whether it shows colours. wide: all columns, however wide the lines become.
@@ -48,7 +48,7 @@ class View:
     terse: bool = False
 
 
-def fitted(table: Table, view: View) -> str:
+def fitted(table: Table, view: Terminal) -> str:
     """Return the table as lines of at most `view.width` columns, without a final newline.
 
     Columns that are empty are left out, those with one value become a note, and those of the highest rank
@@ -69,12 +69,12 @@ def fitted(table: Table, view: View) -> str:
     return "\n".join(parts)
 
 
-def fits(table: Table, view: View) -> bool:
+def fits(table: Table, view: Terminal) -> bool:
     """Return whether every column of a table has room."""
     return view.wide or not _fewer(_Cells(table), table.columns, view.width)[1]
 
 
-def _columns(cells: _Cells, view: View) -> tuple[list[Column], list[str]]:
+def _columns(cells: _Cells, view: Terminal) -> tuple[list[Column], list[str]]:
     """Return the columns to show, and notes on those that are not."""
     table = cells.table
     within = {key for column in table.columns for key in column.spread}
@@ -179,7 +179,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
-def _drawn(cells: _Cells, columns: Sequence[Column], view: View) -> str:
+def _drawn(cells: _Cells, columns: Sequence[Column], view: Terminal) -> str:
     """Return the lines of a table: titles, dashes, rows. rich's own table needs a millisecond for a row."""
     widths = _widths(cells, columns, sys.maxsize if view.wide else view.width)
     titles = [visible(column.title) for column in columns]

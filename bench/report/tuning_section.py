@@ -11,7 +11,7 @@ from bench.core.kind import get_kind
 from bench.core.plotting import Draw, Theme, canvas, short
 from bench.metrics.registry import get_metric
 from bench.report.page import Figure, Section
-from bench.report.stage import Stage
+from bench.report.stage import StageReport
 from bench.report.tuning_tables import orderings_table, tuning_table
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Point:
     high: float | None = None
 
 
-def tuning_section(stage: Stage) -> Section:
+def tuning_section(stage: StageReport) -> Section:
     """Return the section of the tuned cells on one board; it is empty without any."""
     board = stage.board
     metric = get_kind(board.bootstrap.kind).selection
@@ -62,7 +62,7 @@ def tuning_section(stage: Stage) -> Section:
     return Section("Tuning", (*figures, *tables))
 
 
-def budget_points(stage: Stage) -> dict[str, list[Point]]:
+def budget_points(stage: StageReport) -> dict[str, list[Point]]:
     """Return the test scores of each method by number of trials, on the backbone best on validation."""
     backbone = stage.best.cell["backbone"]
     points: dict[str, list[Point]] = {}

@@ -60,7 +60,7 @@ class Reporter:
 
 
 @dataclass(frozen=True)
-class Grid:
+class GridRun:
     """A request, and what to do with it.
 
     tasks: folders of task cards. command: the command line that runs it, stored with each cell. experiment:
@@ -129,7 +129,7 @@ class Outcome:
         return EXIT_SOME_FAILED if failed or self.kept else EXIT_DONE
 
 
-def run_grid(grid: Grid, reporter: Reporter) -> Outcome:
+def run_grid(grid: GridRun, reporter: Reporter) -> Outcome:
     """Plan a grid and train its missing cells; every cell is stored, measured or failed, afterwards.
 
     Raises BenchError for a request that cannot be planned, NothingMeasured if no combination can run.
@@ -175,7 +175,7 @@ def resolved(experiment: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     }
 
 
-def _train(grid: Grid, plan: Plan, store: Store, reporter: Reporter) -> tuple[Cell, ...]:
+def _train(grid: GridRun, plan: Plan, store: Store, reporter: Reporter) -> tuple[Cell, ...]:
     """Train the missing cells; return those that failed and keep an older answer."""
     from bench.runs import launch
 

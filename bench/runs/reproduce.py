@@ -45,7 +45,7 @@ Event = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Place:
+class LocalPaths:
     """Paths on this machine, which a record does not hold. None: as in the cell's command.
 
     cache: of pixels and features; None computes all of them anew. follow_links: whether links that leave the
@@ -77,7 +77,7 @@ class Reproduction:
 
 
 def reproduce(
-    stored: Stored, place: Place, tolerance: float, on_event: Event, options: Mapping[str, Any]
+    stored: Stored, place: LocalPaths, tolerance: float, on_event: Event, options: Mapping[str, Any]
 ) -> Reproduction:
     """Run a cell again in temporary folders, and compare its predictions.
 
@@ -120,7 +120,7 @@ def verdict(difference: AnswerDifference, tolerance: float, one_processor: bool 
     return DIFFERENT if one_processor else OTHER_PROCESSOR
 
 
-def request_of(stored: Stored, place: Place, options: Mapping[str, Any]) -> Request:
+def request_of(stored: Stored, place: LocalPaths, options: Mapping[str, Any]) -> Request:
     """Return the request for this one cell.
 
     All that decides its answer is in its record; where data, reviewed labels and weights lie is taken from
@@ -166,7 +166,7 @@ def request_of(stored: Stored, place: Place, options: Mapping[str, Any]) -> Requ
     )
 
 
-def _plugins(stored: Stored, place: Place) -> tuple[str, ...]:
+def _plugins(stored: Stored, place: LocalPaths) -> tuple[str, ...]:
     """Return the plug-ins to load. Raises BenchError for one that the cell needs and is not here.
 
     The cell's command may name some; that is no reason to run them, because the cell may be a stranger's.
@@ -223,7 +223,7 @@ def open_data(
     return card, examples
 
 
-def _planned(stored: Stored, request: Request, place: Place, cache: Path) -> Plan:
+def _planned(stored: Stored, request: Request, place: LocalPaths, cache: Path) -> Plan:
     """Return a plan of the one cell. Raises BenchError where it cannot run, or not on the same data."""
     card, examples = open_data(stored, request, place.tasks, cache)
     id8 = stored.id[:8]

@@ -11,24 +11,24 @@ from bench.commands.progress import Progress
 from bench.commands.verbose import Explanation
 from bench.core.paths import search_path
 from bench.core.predictions import CellResult
-from bench.runs.grid import Grid
+from bench.runs.grid import GridRun
 from bench.runs.plan import Plan, Request, make_plan, open_task
 from bench.store.write import Store, failed
 
 
 @pytest.fixture
-def planned(tmp_path: Path) -> tuple[Grid, Plan, Any]:
+def planned(tmp_path: Path) -> tuple[GridRun, Plan, Any]:
     """A grid of two cells on the tiny sample, nothing of it trained."""
     request = Request(
         "fashion", sample="tiny", backbones=("lenet",), methods=("none,focal",), seeds="0", stages=("top20",)
     )
     tasks = search_path("tasks", None)
     card, examples = open_task(request, tasks, tmp_path / "cache")
-    grid = Grid(request, tasks, tmp_path / "cache", tmp_path / "results", "bench run --task fashion")
+    grid = GridRun(request, tasks, tmp_path / "cache", tmp_path / "results", "bench run --task fashion")
     return grid, make_plan(card, request, examples), examples
 
 
-def test_every_choice_and_every_cell_is_explained(planned: tuple[Grid, Plan, Any]) -> None:
+def test_every_choice_and_every_cell_is_explained(planned: tuple[GridRun, Plan, Any]) -> None:
     grid, plan, examples = planned
     first, second = plan.cells
     result = failed(CellResult(second, "failed", environment={}, command=""), "loss became NaN")

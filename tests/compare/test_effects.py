@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.compare.effects import Effect, effect_metrics, effects
-from bench.compare.estimates import Contrast, Source, estimated
+from bench.compare.estimates import Contrast, MetricSamples, estimated
 from bench.compare.stored_cells import read_bootstraps
 from bench.compare.tuning import orderings
 from bench.compare.verdict import BETTER, SAME, WORSE
@@ -68,7 +68,7 @@ def test_the_interval_is_drawn_over_items_and_over_the_seeds_of_all_backbones(tm
     )
     contrast = Contrast.mean(map(str, range(3)))
     seen = [float(np.mean([_gap(cells, ids, b, s) for b in backbones])) for s in range(3)]
-    source = Source(dict(zip("012", gaps, strict=True)), dict(zip("012", seen, strict=True)), {})
+    source = MetricSamples(dict(zip("012", gaps, strict=True)), dict(zip("012", seen, strict=True)), {})
     expected = estimated(source, contrast, shared.resamples, 0)
     row = found(tmp_path, "top1_micro", draws=200)["focal", "top1_micro"]
     assert (row.low, row.high) == pytest.approx((expected.low, expected.high), abs=1e-6)

@@ -21,7 +21,7 @@ from bench.compare.baselines.find import load_baseline
 from bench.compare.baselines.pin import pin, write_baseline
 from bench.compare.baselines.types import Baseline
 from bench.compare.effects import base_of, effects
-from bench.compare.estimates import Contrast, Source, estimated
+from bench.compare.estimates import Contrast, MetricSamples, estimated
 from bench.compare.leaderboard import BEHIND, BEST, TIED, Board, boards
 from bench.compare.paired_bootstrap import PairedBootstrap
 from bench.compare.resolve import Stock, find_candidates
@@ -339,7 +339,7 @@ def test_a_difference_is_drawn_as_it_is_defined(tmp_path: Path) -> None:
         - KIND.metrics.weighted_summary(theirs, weights)["eer"]
     )
     own = value(ours, "eer") - value(theirs, "eer")
-    source = Source({"own": gaps}, {"own": own}, {})
+    source = MetricSamples({"own": gaps}, {"own": own}, {})
     expected = estimated(source, Contrast.mean(["own"]), people, 0)
     assert (found.difference.low, found.difference.high) == pytest.approx(
         (expected.low, expected.high), abs=2e-6

@@ -17,7 +17,7 @@ from scipy import stats
 from bench.compare import paired_bootstrap
 from bench.compare.baselines.pin import pin, write_baseline
 from bench.compare.effects import effects
-from bench.compare.estimates import Contrast, Source, estimated
+from bench.compare.estimates import Contrast, MetricSamples, estimated
 from bench.compare.leaderboard import BEHIND, BEST, TIED, boards
 from bench.compare.paired_bootstrap import PairedBootstrap
 from bench.compare.resolve import Stock, find_candidates
@@ -126,7 +126,7 @@ MANY = ItemResamples(10**6, None, 600, 0)
 def of_normal(rows: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
     """Return the interval of a mean over seeds whose values on the resamples are given."""
     cells = {str(i): row for i, row in enumerate(rows)}
-    source = Source(cells, {str(i): float(value) for i, value in enumerate(seen)}, {})
+    source = MetricSamples(cells, {str(i): float(value) for i, value in enumerate(seen)}, {})
     found = estimated(source, Contrast.mean(cells), MANY, 0)
     assert found.low is not None and found.high is not None
     return found.low, found.high

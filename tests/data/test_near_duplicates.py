@@ -26,7 +26,7 @@ from bench.data.synthetic.multilabel import multilabel_sample
 from bench.data.task_card import find_cards, read_card
 from bench.data.twins import ensure_twins
 from bench.kinds.multilabel.attribute_tables import pair_counts, phi
-from bench.report.data.tables import View, describe
+from bench.report.data.tables import DataView, describe
 from bench.report.render import render
 from tests.data.folders import encoded
 from tests.data.test_listings import folder_of, opened
@@ -186,7 +186,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Parts, Pixels]:
 
 def test_the_description_counts_what_is_there(drawn: tuple[Parts, Pixels]) -> None:
     parts, pixels = drawn
-    whole, classes, groups = describe(View(parts, pixels, parts.mask, NONE))
+    whole, classes, groups = describe(DataView(parts, pixels, parts.mask, NONE))
     figures = {row["what"]: row["count"] for row in whole.rows}
     labels = parts.examples.columns["category"]
     assert figures["images that decode"] == figures["of these with a label"] == len(labels)
@@ -208,7 +208,7 @@ def test_twins_with_different_labels_stand_first(tmp_path: Path) -> None:
     examples, pixels = written(tmp_path, upright, "HHBHS")
     train = np.array([True, True, True, False, True])
     found = ensure_twins(examples, tmp_path / "cache")
-    view = View(Parts(CARD, examples, defaults()), pixels, train, found)
+    view = DataView(Parts(CARD, examples, defaults()), pixels, train, found)
     tables = {table.title: table for table in describe(view)}
     rows = tables["Near duplicates"].rows
     assert [(row["one"], row["two"], row["label"], row["other"], row["sides"]) for row in rows] == [
@@ -229,7 +229,7 @@ def test_every_format_renders_and_hostile_names_survive(drawn: tuple[Parts, Pixe
     columns = parts.examples.columns
     renamed = tuple(name if label == "Bag" else label for label in columns["category"])
     examples = replace(parts.examples, columns={**columns, "category": renamed})
-    tables = describe(View(Parts(CARD, examples, defaults()), pixels, parts.mask, NONE))
+    tables = describe(DataView(Parts(CARD, examples, defaults()), pixels, parts.mask, NONE))
     for fmt in ("table", "csv", "md", "json"):
         texts = [render(table, fmt) for table in tables]
         assert all(texts)
@@ -259,7 +259,7 @@ def test_attributes_are_described_one_by_one_and_two_by_two(tmp_path: Path) -> N
     pixels = ensure_pixels(examples, (SIDE, SIDE), "squash", tmp_path, lambda *_: None)
     setting = {**defaults(), "hide": "random", "hide_rate": 0.5}
     for parts in (Parts(card, examples, defaults()), Parts(card, examples, setting)):
-        tables = {table.title: table for table in describe(View(parts, pixels, parts.mask, NONE))}
+        tables = {table.title: table for table in describe(DataView(parts, pixels, parts.mask, NONE))}
         assert list(tables) == ["Data", "Attributes", "Attributes together", "Unknown labels of one image"]
         figures = {row["what"]: row["count"] for row in tables["Data"].rows}
         assert figures["labels in all"] == 800 and figures["attributes"] == 8

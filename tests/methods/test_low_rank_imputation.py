@@ -10,11 +10,11 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from bench.methods.low_rank import Basis, Factors, Objective, Table, coordinates_of, fit
+from bench.methods.low_rank import Basis, FactorisationLoss, Factors, KnownCells, coordinates_of, fit
 from bench.methods.low_rank_imputation import (
     LOW_RANK_GRID,
     PLAIN_GRID,
-    Estimate,
+    Completion,
     by_attribute,
     feature_completion,
     leml,
@@ -36,8 +36,8 @@ def problem(
     return features, labels
 
 
-def table_of(labels: np.ndarray) -> Table:
-    return Table(np.nan_to_num(labels), (~np.isnan(labels)).astype(float))
+def table_of(labels: np.ndarray) -> KnownCells:
+    return KnownCells(np.nan_to_num(labels), (~np.isnan(labels)).astype(float))
 
 
 def scaled(features: np.ndarray) -> np.ndarray:
@@ -85,7 +85,7 @@ def test_factorisation_of_4_by_3_against_brute_force(rank: int, l2: float) -> No
 
     lowest, where = least(cost, 7 * rank + 3, starts=12)
     p, q, b = parts(where)
-    model = fit(Objective("logistic", "sum", l2), Basis(None, True, 4), table_of(SMALL), rank, 1e-9)
+    model = fit(FactorisationLoss("logistic", "sum", l2), Basis(None, True, 4), table_of(SMALL), rank, 1e-9)
     assert cost(np.concatenate([np.ravel(part) for part in model])) == pytest.approx(lowest, abs=1e-5)
     np.testing.assert_allclose(model.left @ model.right.T + model.bias, p @ q.T + b, atol=5e-3)
     answer = matrix_factorisation(SMALL, rank, l2, seed=0).probabilities
@@ -144,7 +144,7 @@ def test_leml_of_full_rank_with_nothing_unknown_is_ridge(shape: tuple[int, int],
     ours = leml(labels, features, K, l2, "squared", "frobenius", seed=0).probabilities
     np.testing.assert_allclose(ours, np.clip(theirs, 0, 1), atol=2e-3)
     basis = Basis(coordinates_of(features), False, len(x))
-    model = fit(Objective("squared", "product", l2), basis, table_of(labels), K, 1e-10)
+    model = fit(FactorisationLoss("squared", "product", l2), basis, table_of(labels), K, 1e-10)
     np.testing.assert_allclose(model.logits(basis), theirs, atol=1e-5)
 
 
@@ -158,7 +158,7 @@ def test_leml_of_low_rank_with_nothing_unknown_is_reduced_rank_ridge() -> None:
     turn = np.linalg.svd(stacked)[2][:2].T
     theirs = x @ coefficients @ turn @ turn.T + labels.mean(axis=0)
     basis = Basis(coordinates_of(features), False, len(x))
-    model = fit(Objective("squared", "product", l2), basis, table_of(labels), 2, 1e-10)
+    model = fit(FactorisationLoss("squared", "product", l2), basis, table_of(labels), 2, 1e-10)
     np.testing.assert_allclose(model.logits(basis), theirs, atol=1e-4)
 
 
@@ -215,7 +215,7 @@ def test_slopes_are_those_of_differences_and_vanish_at_the_answer(
     loss: str, penalty: str, features_in: bool, own: bool
 ) -> None:
     features, labels = problem(12)
-    objective, table = Objective(loss, penalty, 0.3), table_of(labels)
+    objective, table = FactorisationLoss(loss, penalty, 0.3), table_of(labels)
     basis = Basis(coordinates_of(features) if features_in else None, own, 12)
     rank = K if penalty == "left" else 2
     model = fit(objective, basis, table, rank, 1e-9)
@@ -263,15 +263,15 @@ def test_what_is_minimised_is_what_the_docstring_says() -> None:
     }
     for loss, misfit in fits.items():
         for penalty, size in sizes.items():
-            total = Objective(loss, penalty, 0.7).value_and_slopes(model, basis, table)[0]
+            total = FactorisationLoss(loss, penalty, 0.7).value_and_slopes(model, basis, table)[0]
             assert total == pytest.approx(misfit + 0.7 * size)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e3])
 def test_logits_of_any_size_are_finite(scale: float) -> None:
     logits = scale * np.array([[-50.0, 50.0, 0.0]])
-    table = Table(np.array([[1.0, 0.0, 0.5]]), np.ones((1, 3)))
-    cost, slope = Objective("logistic", "sum", 1.0).cells(logits, table)
+    table = KnownCells(np.array([[1.0, 0.0, 0.5]]), np.ones((1, 3)))
+    cost, slope = FactorisationLoss("logistic", "sum", 1.0).cells(logits, table)
     assert cost == pytest.approx(100.0 * scale + np.log(2.0))
     np.testing.assert_allclose(slope, [[-1.0, 1.0, 0.0]])
 
@@ -288,7 +288,7 @@ def test_coordinates_are_single_where_they_are_many_and_give_the_same_answer(
     np.testing.assert_allclose(single, whole, atol=1e-3)
 
 
-ESTIMATES: dict[str, Callable[[np.ndarray, np.ndarray, float | str], Estimate]] = {
+ESTIMATES: dict[str, Callable[[np.ndarray, np.ndarray, float | str], Completion]] = {
     "mf": lambda labels, _, l2: matrix_factorisation(labels, 3, l2, 0),
     "leml": lambda labels, x, l2: leml(labels, x, 3, l2, "logistic", "trace", 0),
     "fmc": lambda labels, x, l2: feature_completion(labels, x, 3, l2, 0),

@@ -25,7 +25,7 @@ from bench.data.split_rules import RULES
 from bench.methods.registry import STEPS
 from bench.metrics.registry import METRICS
 from bench.runs.plan import Plan, Request, make_plan, open_task
-from bench.runs.reproduce import Place, request_of
+from bench.runs.reproduce import LocalPaths, request_of
 from bench.store.read import Stored, read_cell
 from bench.store.write import Store
 from bench.training.losses.families import ATTRIBUTES, CLASSES
@@ -196,7 +196,7 @@ def test_a_stored_command_is_no_reason_to_run_a_plugin(tmp_path: Path) -> None:
     module(tmp_path, "own", "own_step", "raise SystemExit('it was run')\n")
     stored = stored_cell(tmp_path)
     assert isinstance(stored, Stored)
-    place, options = Place(search_path("tasks")), {"plugins": ("own.py",), "data": str(tmp_path)}
+    place, options = LocalPaths(search_path("tasks")), {"plugins": ("own.py",), "data": str(tmp_path)}
     with pytest.raises(BenchError, match="was run with the plug-in own: name it with --plugin FILE.py"):
         request_of(stored, place, options)
     named = request_of(stored, replace(place, plugins=("own.py",)), options)
@@ -209,7 +209,7 @@ def test_reproduce_runs_no_loss_that_only_the_cell_names(tmp_path: Path) -> None
     assert isinstance(stored, Stored)
     cell = {**stored.record["cell"], "plugins": {}, "method_text": "loss(function=evil:soft)"}
     stored = replace(stored, record={**stored.record, "cell": cell})
-    place, options = Place(search_path("tasks"), data=tmp_path), {"data": str(tmp_path), "task": "toy"}
+    place, options = LocalPaths(search_path("tasks"), data=tmp_path), {"data": str(tmp_path), "task": "toy"}
     with pytest.raises(BenchError, match="the cell's method runs evil:soft: --allow-code runs it"):
         request_of(stored, place, options)
     allowed = request_of(stored, replace(place, allow_code=True), options)

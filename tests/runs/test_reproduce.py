@@ -30,7 +30,7 @@ from bench.runs.reproduce import (
     DIFFERENT,
     EQUAL,
     WITHIN,
-    Place,
+    LocalPaths,
     environment_changes,
     identity_changes,
     request_of,
@@ -283,7 +283,7 @@ def edited(cell: Cell, tmp_path: Path, **changes: Any) -> Stored:
 def test_a_request_needs_what_the_record_does_not_hold(
     cell: Cell, tmp_path: Path, changes: dict[str, Any], says: str
 ) -> None:
-    stored, place = edited(cell, tmp_path, **changes), Place(tasks=search_path("tasks"))
+    stored, place = edited(cell, tmp_path, **changes), LocalPaths(tasks=search_path("tasks"))
     if not says:
         assert request_of(stored, place, {}).backbones == ("lenet",)
         return
@@ -298,10 +298,10 @@ def test_reviewed_labels_and_weights_are_taken_where_they_are_named(cell: Cell, 
     weights.write_text("")
     own = {"protocol": {"labels": "reviewed"}, "weights": "sha256:" + "0" * 64}
     command = f"bench run --task fashion --set epochs=2 --set 'labels={table}' --weights {weights}"
-    said = request_of(edited(cell, tmp_path, **own), Place(search_path("tasks")), options_of(command))
+    said = request_of(edited(cell, tmp_path, **own), LocalPaths(search_path("tasks")), options_of(command))
     told = request_of(
         edited(cell, tmp_path, **own),
-        Place(search_path("tasks"), labels=str(table), weights=str(weights)),
+        LocalPaths(search_path("tasks"), labels=str(table), weights=str(weights)),
         {},
     )
     for request in (said, told):

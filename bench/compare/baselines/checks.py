@@ -14,7 +14,7 @@ from bench.metrics.registry import METRICS, is_metric
 _TYPES = {str: "text", int: "a whole number", float: "a number", dict: "an object", list: "a list"}
 
 
-class Checks:
+class FileChecks:
     """Checks of one file, which `file` names. All of them raise BenchError."""
 
     def __init__(self, file: str) -> None:

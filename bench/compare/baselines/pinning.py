@@ -11,7 +11,7 @@ from bench.core.kind import get_kind
 if TYPE_CHECKING:
     import numpy as np
 
-    from bench.compare.baselines.checks import Checks
+    from bench.compare.baselines.checks import FileChecks
     from bench.core.predictions import Predictions
 
 
@@ -53,11 +53,11 @@ class Pinning(Protocol):
     RUN: Mapping[str, type]
     MAYBE: Mapping[str, type]
 
-    def check_stage(self, check: Checks, fields: Mapping[str, Any], n: int, k: int, where: str) -> None:
+    def check_stage(self, check: FileChecks, fields: Mapping[str, Any], n: int, k: int, where: str) -> None:
         """Check a stage's fields, of n items and k classes, as far as that takes no numpy."""
         ...
 
-    def check_run(self, check: Checks, fields: Mapping[str, Any], stage: PinnedStage, where: str) -> None:
+    def check_run(self, check: FileChecks, fields: Mapping[str, Any], stage: PinnedStage, where: str) -> None:
         """Check a run's fields likewise."""
         ...
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bench.compare.baselines.checks import Checks
+from bench.compare.baselines.checks import FileChecks
 from bench.compare.baselines.pinning import PinnedRun, PinnedStage, pinning_of
 from bench.compare.baselines.types import (
     CLASS_METRICS,
@@ -54,7 +54,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return out
 
 
-class _Reader(Checks):
+class _Reader(FileChecks):
     """Converter of JSON to a Baseline."""
 
     def baseline(self, raw: Any, path: Path) -> Baseline:

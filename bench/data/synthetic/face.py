@@ -21,7 +21,7 @@ FACE, FLAT, BODY = range(3)
 """In depth: on the dome of the head, upright through its axis, not turned with the head at all."""
 
 
-class Style(NamedTuple):
+class Hair(NamedTuple):
     """A hair style: how low it reaches beside the face, how thick it is, its length behind the head."""
 
     sides: int
@@ -29,10 +29,10 @@ class Style(NamedTuple):
     behind: int = 0
 
 
-STYLES: Mapping[str, Style] = {
-    "bald": Style(0, 0), "crop": Style(10, 10), "short": Style(40, 60), "curls": Style(160, 190),
-    "fringe": Style(760, 90, 1050), "bob": Style(640, 110, 820),
-    "long": Style(900, 80, 1500),
+STYLES: Mapping[str, Hair] = {
+    "bald": Hair(0, 0), "crop": Hair(10, 10), "short": Hair(40, 60), "curls": Hair(160, 190),
+    "fringe": Hair(760, 90, 1050), "bob": Hair(640, 110, 820),
+    "long": Hair(900, 80, 1500),
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.data.examples import Examples
-from bench.data.synthetic.images import STREAM, Description, SyntheticImages, check_size, fingerprint
+from bench.data.synthetic.images import STREAM, SyntheticImage, SyntheticImages, check_size, fingerprint
 from bench.data.synthetic.person import Person, Shot, random_description
 from bench.data.synthetic.random_stream import RandomStream
 from bench.data.synthetic.write import write_sample
@@ -39,7 +39,7 @@ _LAST_ENDS = ("by", "dale", "field", "gate", "ham", "ley", "mere", "more", "stea
 
 
 @dataclass(frozen=True)
-class Portrait(Description):
+class Portrait(SyntheticImage):
     """One photo of a person; the key is the seed of clothes, background and noise."""
 
     person: Person

@@ -21,7 +21,7 @@ STREAM = 1
 
 
 @dataclass(frozen=True)
-class Description:
+class SyntheticImage:
     """Everything that the pixels of one image depend on.
 
     key: seed of the random choices that the fields of a subclass leave open.
@@ -45,7 +45,7 @@ class Description:
 
 
 @dataclass(frozen=True)
-class GoodsImage(Description):
+class GoodsImage(SyntheticImage):
     """One piece of goods.
 
     shape: the article type that is shown (a wrong label names another one). colour: a name in `colours.RGB`
@@ -72,7 +72,7 @@ class GoodsImage(Description):
 class SyntheticImages:
     """Renders image i when it is read and keeps nothing, so any thread may read."""
 
-    descriptions: tuple[Description, ...]
+    descriptions: tuple[SyntheticImage, ...]
 
     def read(self, index: int) -> np.ndarray:
         """Return image `index`, (side, side, 3) uint8 RGB."""

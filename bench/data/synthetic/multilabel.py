@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bench.data.examples import Examples
 from bench.data.synthetic.colours import RGB, mix
-from bench.data.synthetic.images import STREAM, Description, SyntheticImages, check_size, fingerprint
+from bench.data.synthetic.images import STREAM, SyntheticImage, SyntheticImages, check_size, fingerprint
 from bench.data.synthetic.random_stream import RandomStream
 from bench.data.synthetic.write import write_sample
 
@@ -29,7 +29,7 @@ _UNKNOWN = 22  # percent of the labels that are missing
 _RELISTED = {"tiny": 2, "small": 6}  # images that are there twice
 
 
-class Style(NamedTuple):
+class Garment(NamedTuple):
     """Frequencies of the attributes in one style.
 
     share: percent of the garments. sleeves, pattern, shops: value -> weight. The others: percent.
@@ -45,20 +45,20 @@ class Style(NamedTuple):
     shops: Mapping[str, int]
 
 
-STYLES: Mapping[str, Style] = {
-    "tee": Style(40, {"none": 20, "short": 65, "long": 15}, 42, {"plain": 64, "striped": 32, "dotted": 4},
+STYLES: Mapping[str, Garment] = {
+    "tee": Garment(40, {"none": 20, "short": 65, "long": 15}, 42, {"plain": 64, "striped": 32, "dotted": 4},
         42, 10, 3, {"Alder": 50, "Brook": 30, "Cove": 20}),
-    "shirt": Style(28, {"short": 14, "long": 86}, 60, {"plain": 58, "striped": 38, "dotted": 4},
+    "shirt": Garment(28, {"short": 14, "long": 86}, 60, {"plain": 58, "striped": 38, "dotted": 4},
         8, 94, 3, {"Alder": 20, "Brook": 60, "Cove": 20}),
-    "dress": Style(19, {"none": 62, "short": 20, "long": 18}, 34, {"plain": 62, "striped": 8, "dotted": 30},
+    "dress": Garment(19, {"none": 62, "short": 20, "long": 18}, 34, {"plain": 62, "striped": 8, "dotted": 30},
         40, 6, 94, {"Alder": 20, "Brook": 20, "Cove": 60}),
-    "jumper": Style(13, {"long": 1}, 76, {"plain": 72, "striped": 26, "dotted": 2},
+    "jumper": Garment(13, {"long": 1}, 76, {"plain": 72, "striped": 26, "dotted": 2},
         46, 16, 4, {"Alder": 34, "Brook": 33, "Cove": 33}),
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Outfit(Description):
+class Outfit(SyntheticImage):
     """One garment.
 
     sleeves: none, short or long. pattern: plain, striped or dotted. two: the lower half has another colour.

@@ -9,12 +9,12 @@ from pathlib import Path
 from bench.core.errors import DataError
 from bench.data.examples import Examples
 
-Table = tuple[str, Mapping[str, Sequence[str]]]
+SampleTable = tuple[str, Mapping[str, Sequence[str]]]
 """The header of the column of items, and the other columns."""
 
 
 def write_sample(
-    examples: Examples, folder: Path, tables: Mapping[str, Table], image: str, levels: int = 1
+    examples: Examples, folder: Path, tables: Mapping[str, SampleTable], image: str, levels: int = 1
 ) -> None:
     """Write tables by file name and each image as `image`, its path with {} for the item.
 

@@ -14,7 +14,7 @@ from bench.data.label_table import ClassLabels, Labels, count_classes
 from bench.data.labels import Parts
 from bench.methods.prices import odd_prices
 from bench.report.data.plots import BARS, Prices, bars, boxes
-from bench.report.data.tables import View
+from bench.report.data.tables import DataView
 from bench.report.page import Figure, Section
 
 PRICES = 40
@@ -59,17 +59,17 @@ def check_tables(report: DataReport) -> list[Table]:
     return [Table("Classes", columns, tuple(rows))]
 
 
-def tables(view: View) -> list[Table]:
+def tables(view: DataView) -> list[Table]:
     """See `bench.core.shown_facets.Description`."""
     return [classes_table(view)]
 
 
-def sections(view: View) -> list[Section]:
+def sections(view: DataView) -> list[Section]:
     """See `bench.core.shown_facets.Description`."""
     return [_classes(view), _prices(view)]
 
 
-def figures(view: View) -> list[tuple[str, Any]]:
+def figures(view: DataView) -> list[tuple[str, Any]]:
     """See `bench.core.shown_facets.Description`."""
     parts, train, rows = view.parts, view.train, view.rows
     counts = sorted(Counter(parts.given[row] for row in rows.tolist()).values())
@@ -88,7 +88,7 @@ def figures(view: View) -> list[tuple[str, Any]]:
     return out
 
 
-def classes_table(view: View) -> Table:
+def classes_table(view: DataView) -> Table:
     """Return the classes, the largest first: images, sides of the split, groups, prices."""
     parts, train, rows, prices = view.parts, view.train, view.rows, view.prices
     labels = parts.given
@@ -130,7 +130,7 @@ def classes_table(view: View) -> Table:
     return Table("Classes", shown, tuple(out))
 
 
-def _classes(view: View) -> Section:
+def _classes(view: DataView) -> Section:
     table = classes_table(view)
     if not table.rows:
         return Section("Classes", [table])
@@ -146,7 +146,7 @@ def _classes(view: View) -> Section:
     return Section("Classes", [Figure("classes", alt, caption, bars(names, counts, "images")), table])
 
 
-def _prices(view: View) -> Section:
+def _prices(view: DataView) -> Section:
     if not any(view.prices):
         return Section("Prices")
     labels, prices = view.parts.given, view.prices

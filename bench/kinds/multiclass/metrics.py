@@ -12,7 +12,7 @@ What is undefined is None (NaN inside arrays), by these rules:
 - Top-5 is undefined with five classes or fewer, where it would always be 1.
 - Log loss and calibration error are undefined where scores are no probabilities.
 
-`summary`, `per_class` and `weighted_summary` all read the same `Counts`.
+`summary`, `per_class` and `weighted_summary` all read the same `ConfusionCounts`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CHUNK = 1 << 22
 
 
 @dataclass(frozen=True)
-class Counts:
+class ConfusionCounts:
     """Counts behind hits and averages, per draw and class: four (draws, k) arrays.
 
     support: items of the class. hits: of those, answered right. hits5: of those, among the five highest
@@ -130,7 +130,7 @@ def weighted_summary(pred: Predictions, weights: np.ndarray) -> dict[str, np.nda
     return of_counts(counter(pred)(weights), pred.train_support)
 
 
-def of_counts(counts: Counts, train_support: np.ndarray) -> dict[str, np.ndarray]:
+def of_counts(counts: ConfusionCounts, train_support: np.ndarray) -> dict[str, np.ndarray]:
     """Return the result of `weighted_summary` from summed counts. train_support: (k,)."""
     support, n = counts.support, counts.support.sum(axis=1)
     scored = support > 0
@@ -208,7 +208,7 @@ def report_rows(pred: Predictions) -> tuple[dict[str, Any], ...]:
     return (*rows, *({**row, "support": overall["n"]} for row in (accuracy, *averages)))
 
 
-def counter(pred: Predictions) -> Callable[[np.ndarray], Counts]:
+def counter(pred: Predictions) -> Callable[[np.ndarray], ConfusionCounts]:
     """Return the function of (draws, n) weights behind `weighted_summary`.
 
     Everything independent of the weights is computed once. Both raise ValueError as described there.
@@ -220,12 +220,12 @@ def counter(pred: Predictions) -> Callable[[np.ndarray], Counts]:
     outcomes = _adder(3 * pred.truth.astype(np.int64) + depth, 3 * k)
     answers = _adder(decisions(pred), k)
 
-    def count(weights: np.ndarray) -> Counts:
+    def count(weights: np.ndarray) -> ConfusionCounts:
         if weights.ndim != 2 or weights.shape[1] != n:
             raise ValueError(f"weights are {weights.shape}, but there are {n} items")
         by_outcome = outcomes(weights).reshape(-1, k, 3)
         none = np.full(by_outcome.shape[:2], np.nan)
-        return Counts(
+        return ConfusionCounts(
             support=by_outcome.sum(axis=2),
             hits=by_outcome[:, :, 2],
             hits5=none if top5 is None else by_outcome[:, :, 1:].sum(axis=2),

@@ -10,7 +10,7 @@ from bench.compare.baselines.packing import pack, pack_bits, unpack, unpack_bits
 if TYPE_CHECKING:
     import numpy as np
 
-    from bench.compare.baselines.checks import Checks
+    from bench.compare.baselines.checks import FileChecks
     from bench.compare.baselines.pinning import PinnedRun, PinnedStage
     from bench.core.predictions import Predictions
 
@@ -20,12 +20,12 @@ RUN: Mapping[str, type] = {"answers": str}
 MAYBE: Mapping[str, type] = {"top5": str}
 
 
-def check_stage(check: Checks, fields: Mapping[str, Any], n: int, k: int, where: str) -> None:
+def check_stage(check: FileChecks, fields: Mapping[str, Any], n: int, k: int, where: str) -> None:
     """See `Pinning`."""
     check.packed(fields["truth"], n, k, f"{where}.truth")
 
 
-def check_run(check: Checks, fields: Mapping[str, Any], stage: PinnedStage, where: str) -> None:
+def check_run(check: FileChecks, fields: Mapping[str, Any], stage: PinnedStage, where: str) -> None:
     """See `Pinning`."""
     check.packed(fields["answers"], stage.n, len(stage.classes), f"{where}.answers")
     if "top5" in fields:

@@ -15,24 +15,24 @@ from bench.report.bars import Mark
 from bench.report.cell_tables import class_table, mean_over_seeds
 from bench.report.comparison_tables import compare_table
 from bench.report.page import Block, Figure, Section
-from bench.report.stage import Stage
+from bench.report.stage import StageReport
 from bench.report.stage_parts import HARDEST, calibration_section, hardest_items, number
 from bench.report.stage_parts import scored_items as scored
 
 __all__ = ["hardest", "scored", "sections"]
 
 
-def sections(stage: Stage) -> list[Section]:
+def sections(stage: StageReport) -> list[Section]:
     """See `bench.core.shown_facets.Sections`."""
     return [_classes(stage), _confusions(stage), _calibration(stage), _curves(stage)]
 
 
-def hardest(stage: Stage) -> Section:
+def hardest(stage: StageReport) -> Section:
     """See `bench.core.shown_facets.Sections`."""
     return hardest_items(stage, findings.hardest(stage.answers, HARDEST))
 
 
-def _classes(stage: Stage) -> Section:
+def _classes(stage: StageReport) -> Section:
     rows = [stage.cells[record["id"]].per_class for record in stage.best.records]
     scored = [row for row in rows[0] if row.get("test_support")]
     if not scored:
@@ -63,7 +63,7 @@ def _classes(stage: Stage) -> Section:
     return Section("Classes", (figure, *tables))
 
 
-def _published(stage: Stage, names: Sequence[str]) -> PublishedResult | None:
+def _published(stage: StageReport, names: Sequence[str]) -> PublishedResult | None:
     """Return the first published result of this stage that has one of these classes."""
     published = stage.baseline.published if stage.baseline else ()
     found = (result for result in published if result.stage == stage.board.cell["stage"])
@@ -94,7 +94,7 @@ def _published_mark(result: PublishedResult, name: str) -> Mark:
     return Mark(name, number.value, low, high)
 
 
-def _confusions(stage: Stage) -> Section:
+def _confusions(stage: StageReport) -> Section:
     pred, table = stage.answers, findings.confusion_table(stage.answers)
     worst = table.rows[0] if table.rows else None
     name, detail = stage.named(stage.best, seed=True), "Every item is answered right."
@@ -106,7 +106,7 @@ def _confusions(stage: Stage) -> Section:
     return Section("Confusions", (Figure(stage.stem("confusion"), alt, caption, draw, vector=False), table))
 
 
-def _calibration(stage: Stage) -> Section:
+def _calibration(stage: StageReport) -> Section:
     bins = findings.calibration(stage.answers)
     count = sum(item.n for item in bins) or 1
     right = sum(item.accuracy * item.n for item in bins) / count
@@ -115,7 +115,7 @@ def _calibration(stage: Stage) -> Section:
     return calibration_section(stage, bins, detail, ("accuracy", "confidence (highest score)"))
 
 
-def _curves(stage: Stage) -> Section:
+def _curves(stage: StageReport) -> Section:
     settings = [setting for setting in (stage.best, stage.plain) if setting is not None]
     lines = [findings.pooled_curves(stage.named(s, seed=True), stage.predictions(s)) for s in settings]
     alt = f"ROC and precision-recall curves of {' and '.join(roc.name for roc, _ in lines)}, classes pooled."

@@ -12,7 +12,7 @@ from bench.data.label_table import AttributeLabels, Labels
 from bench.data.labels import Parts
 from bench.kinds.multilabel.attribute_tables import attribute_figures, attribute_tables
 from bench.report.data.plots import BARS, bars
-from bench.report.data.tables import View
+from bench.report.data.tables import DataView
 from bench.report.page import Figure, Section
 
 VALUES = {"yes": 1, "no": 0, "unknown": -1}
@@ -57,17 +57,17 @@ def check_tables(report: DataReport) -> list[Table]:
     return [Table("Attributes", columns, tuple(rows))]
 
 
-def figures(view: View) -> list[tuple[str, Any]]:
+def figures(view: DataView) -> list[tuple[str, Any]]:
     """See `bench.core.shown_facets.Description`."""
     return attribute_figures(view.parts, view.train, view.rows)
 
 
-def tables(view: View) -> list[Table]:
+def tables(view: DataView) -> list[Table]:
     """See `bench.core.shown_facets.Description`."""
     return attribute_tables(view.parts, view.train, view.rows)
 
 
-def sections(view: View) -> list[Section]:
+def sections(view: DataView) -> list[Section]:
     """See `bench.core.shown_facets.Description`."""
     found = tables(view)
     shown = found[0].rows[:BARS]

@@ -14,7 +14,7 @@ is answered with yes. What is undefined is None (NaN inside arrays), by these ru
   which items count would depend on the answers.)
 - Log loss and calibration error are undefined where a score is no probability.
 
-`summary`, `per_class` and `weighted_summary` all read the same `Counts`.
+`summary`, `per_class` and `weighted_summary` all read the same `AttributeCounts`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ EXACT = 1 << 24
 
 
 @dataclass(frozen=True)
-class Counts:
+class AttributeCounts:
     """Observed cells per draw and attribute, four (draws, k) arrays; three sums over items, (draws,) each.
 
     seen: observed. yes: of those, true. predicted: of those seen, answered with yes. hits: of those, true.
@@ -278,7 +278,7 @@ def curves(pred: Predictions) -> tuple[dict[str, Any], ...]:
     return on_curves.curves(pred)
 
 
-def _counts(pred: Predictions, weights: np.ndarray) -> Counts:
+def _counts(pred: Predictions, weights: np.ndarray) -> AttributeCounts:
     check(pred)
     n, k = pred.truth.shape
     if weights.ndim != 2 or weights.shape[1] != n:
@@ -296,7 +296,7 @@ def _counts(pred: Predictions, weights: np.ndarray) -> Counts:
         kind = np.float32 if _add_up_exactly(part) else np.float64
         sums[first : first + size] = part.astype(kind) @ cells.astype(kind)
         item_sums[first : first + size] = part.astype(np.float64) @ items
-    return Counts(*np.hsplit(sums, 4), *item_sums.T)
+    return AttributeCounts(*np.hsplit(sums, 4), *item_sums.T)
 
 
 def _add_up_exactly(weights: np.ndarray) -> bool:

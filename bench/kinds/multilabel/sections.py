@@ -9,7 +9,7 @@ from bench.report import bars, plots
 from bench.report.bars import Mark
 from bench.report.cell_tables import class_table, mean_over_seeds
 from bench.report.page import Block, Figure, Section
-from bench.report.stage import Stage
+from bench.report.stage import StageReport
 from bench.report.stage_parts import HARDEST, calibration_section, hardest_items, published_blocks
 from bench.report.stage_parts import scored_items as scored
 from bench.store.settings import Setting
@@ -20,17 +20,17 @@ CURVES = 6
 """Largest number of attributes with curves: more would not be distinguishable."""
 
 
-def sections(stage: Stage) -> list[Section]:
+def sections(stage: StageReport) -> list[Section]:
     """See `bench.core.shown_facets.Sections`."""
     return [_attributes(stage), _calibration(stage), _curves(stage)]
 
 
-def hardest(stage: Stage) -> Section:
+def hardest(stage: StageReport) -> Section:
     """See `bench.core.shown_facets.Sections`."""
     return hardest_items(stage, findings.hardest(stage.answers, stage.answers.cuts, HARDEST))
 
 
-def _attributes(stage: Stage) -> Section:
+def _attributes(stage: StageReport) -> Section:
     ours, name = findings.area_marks(_seeds(stage, stage.best)), stage.named(stage.best)
     theirs = findings.area_marks(_seeds(stage, stage.plain)) if stage.plain else []
     label = stage.named(stage.plain) if stage.plain else ""
@@ -54,11 +54,11 @@ def _attributes(stage: Stage) -> Section:
     return Section("Attributes", blocks)
 
 
-def _seeds(stage: Stage, setting: Setting) -> list[Predictions]:
+def _seeds(stage: StageReport, setting: Setting) -> list[Predictions]:
     return [stage.cells[record["id"]].predictions("test") for record in setting.records]
 
 
-def _decisions(stage: Stage) -> Figure:
+def _decisions(stage: StageReport) -> Figure:
     """Return the figure of each attribute's F1 beside the best trivial answer's."""
     kind, pred, name = get_kind(stage.board.bootstrap.kind), stage.answers, stage.named(stage.best, seed=True)
     rows = kind.metrics.per_class(pred)
@@ -78,12 +78,12 @@ def _decisions(stage: Stage) -> Figure:
     return Figure(stage.stem("f1"), alt, caption, bars.classes(ours, theirs, (name, label), "F1"))
 
 
-def _calibration(stage: Stage) -> Section:
+def _calibration(stage: StageReport) -> Section:
     bins = findings.calibration(stage.answers)
     return calibration_section(stage, bins, ", all attributes pooled", ("share of yes", "score"))
 
 
-def _curves(stage: Stage) -> Section:
+def _curves(stage: StageReport) -> Section:
     lines = findings.curves(stage.answers, CURVES)
     if not lines:
         return Section("ROC and precision-recall")

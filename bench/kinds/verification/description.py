@@ -10,7 +10,7 @@ from bench.data.label_table import ClassCount, ClassLabels, Labels, count_classe
 from bench.data.labels import Parts
 from bench.kinds.verification.people import images_table, lists_table, people_figures
 from bench.report.data.plots import bars
-from bench.report.data.tables import View
+from bench.report.data.tables import DataView
 from bench.report.page import Figure, Section
 
 
@@ -35,19 +35,19 @@ def check_tables(report: DataReport) -> list[Table]:
     return [images_table(people), *lists_table(report.examples)]
 
 
-def figures(view: View) -> list[tuple[str, Any]]:
+def figures(view: DataView) -> list[tuple[str, Any]]:
     """See `bench.core.shown_facets.Description`."""
     rows = view.rows
     used = [("of these of people on either side", len(rows))]
     return [*used, ("of these in train", int(view.train[rows].sum())), *people_figures(_people(view))]
 
 
-def tables(view: View) -> list[Table]:
+def tables(view: DataView) -> list[Table]:
     """Return people by how many images they have, and the lists of pairs where there are some."""
     return [images_table(_people(view)), *lists_table(view.parts.examples)]
 
 
-def sections(view: View) -> list[Section]:
+def sections(view: DataView) -> list[Section]:
     """See `bench.core.shown_facets.Description`."""
     found = tables(view)
     shown = found[0].rows
@@ -64,5 +64,5 @@ def sections(view: View) -> list[Section]:
     return [Section("People", [figure, *found])]
 
 
-def _people(view: View) -> tuple[ClassCount, ...]:
+def _people(view: DataView) -> tuple[ClassCount, ...]:
     return count_classes(view.labels.classes, view.splits)

@@ -19,7 +19,7 @@ from bench.kinds.pinning import check_known, known, unpacked_known
 if TYPE_CHECKING:
     import numpy as np
 
-    from bench.compare.baselines.checks import Checks
+    from bench.compare.baselines.checks import FileChecks
     from bench.compare.baselines.pinning import PinnedRun, PinnedStage
     from bench.core.predictions import Predictions
 
@@ -29,7 +29,7 @@ RUN: Mapping[str, type] = {"pair_cuts": str, "scores": str}
 MAYBE: Mapping[str, type] = {"known": list}
 
 
-def check_stage(check: Checks, fields: Mapping[str, Any], n: int, k: int, where: str) -> None:
+def check_stage(check: FileChecks, fields: Mapping[str, Any], n: int, k: int, where: str) -> None:
     """See `Pinning`: who is on n pairs of photos, and their folds."""
     check.packed(fields["truth"], n, 1, f"{where}.truth")
     check_known(check, fields, k, where)
@@ -43,7 +43,7 @@ def check_stage(check: Checks, fields: Mapping[str, Any], n: int, k: int, where:
             check.packed(table[key], n, table["count"], f"{where}.{name}.{key}")
 
 
-def check_run(check: Checks, fields: Mapping[str, Any], stage: PinnedStage, where: str) -> None:
+def check_run(check: FileChecks, fields: Mapping[str, Any], stage: PinnedStage, where: str) -> None:
     """See `Pinning`."""
     for key in RUN:
         check.packed(fields[key], 4 * stage.n, 1, f"{where}.{key}")

@@ -18,7 +18,7 @@ from bench.compare.estimates import Contrast
 from bench.compare.paired import stored_differences
 from bench.compare.paired_bootstrap import PairedBootstrap
 from bench.compare.published import beside_number
-from bench.compare.verdict import Difference, Measured
+from bench.compare.verdict import Difference, Measurement
 from bench.metrics import intervals
 from bench.metrics.intervals import Interval
 
@@ -38,7 +38,7 @@ def obstacle(setting: Side, result: PublishedResult) -> str:
     return "" if published == {n} else f"data: {n:,} pairs, published {next(iter(published)):,}"
 
 
-def rows(setting: Side, result: PublishedResult, obstacle: str) -> list[Measured]:
+def rows(setting: Side, result: PublishedResult, obstacle: str) -> list[Measurement]:
     """See `Published`: the accuracy has intervals.
 
     The standard error over folds is in the interval of the accuracy, and no row.
@@ -76,7 +76,7 @@ def _squares(ours: float, own: Interval, theirs: float, other: Interval) -> Inte
     )
 
 
-def unpaired(ours: Side, theirs: Side, metrics: Collection[str]) -> list[Measured]:
+def unpaired(ours: Side, theirs: Side, metrics: Collection[str]) -> list[Measurement]:
     """See `Published`.
 
     People on both sides' pairs make the intervals rather too long, for then the two go up and down together.
@@ -87,7 +87,7 @@ def unpaired(ours: Side, theirs: Side, metrics: Collection[str]) -> list[Measure
             own, other = (own_interval(setting, metric) for setting in (ours, theirs))
             low, high = map(intervals.defined, _squares(gap.ours, own, gap.theirs, other))
             gap = replace(gap, low=low, high=high)
-        out.append(Measured(metric, None, gap))
+        out.append(Measurement(metric, None, gap))
     return out
 
 

@@ -8,26 +8,26 @@ from bench.kinds.verification.findings import HardPair
 from bench.kinds.verification.notes import fold_line, rates
 from bench.report.cell_tables import class_table
 from bench.report.page import Block, Figure, Gallery, Picture, Section, Words
-from bench.report.stage import Stage
+from bench.report.stage import StageReport
 from bench.report.stage_parts import published_blocks
 from bench.report.thumbnails import side_by_side
 
 HARDEST = 16
 
 
-def scored(stage: Stage) -> str:
+def scored(stage: StageReport) -> str:
     """See `bench.core.shown_facets.Sections`."""
     items = stage.board.bootstrap.items
     people = {*(items.groups or ()), *(items.partners or ())}
     return f"{len(items.ids):,} test pairs of {len(people):,} people"
 
 
-def sections(stage: Stage) -> list[Section]:
+def sections(stage: StageReport) -> list[Section]:
     """See `bench.core.shown_facets.Sections`."""
     return [_people(stage), _curve(stage), _scores(stage)]
 
 
-def _people(stage: Stage) -> Section:
+def _people(stage: StageReport) -> Section:
     record = stage.first(stage.best)
     name, error = stage.named(stage.best, seed=True), record["metrics"]["test"].get("accuracy_fold_se")
     folds = findings.by_fold(stage.answers)
@@ -39,7 +39,7 @@ def _people(stage: Stage) -> Section:
     return Section("People", blocks)
 
 
-def _curve(stage: Stage) -> Section:
+def _curve(stage: StageReport) -> Section:
     settings = [setting for setting in (stage.best, stage.plain) if setting is not None]
     found = [findings.roc(stage.named(s, seed=True), stage.predictions(s)) for s in settings]
     lines = [line for line in found if line is not None]
@@ -56,7 +56,7 @@ def _curve(stage: Stage) -> Section:
     return Section("ROC", (Figure(stage.stem("roc"), alt, caption, draw),))
 
 
-def _scores(stage: Stage) -> Section:
+def _scores(stage: StageReport) -> Section:
     if not len(stage.answers.items):
         return Section("Scores")
     bars = findings.histogram(stage.answers)
@@ -70,7 +70,7 @@ def _scores(stage: Stage) -> Section:
     return Section("Scores", (Figure(stage.stem("scores"), alt, caption, plots.scores(bars)),))
 
 
-def hardest(stage: Stage) -> Section:
+def hardest(stage: StageReport) -> Section:
     """Return the pairs that the best cell is most wrong about, both photos side by side."""
     found = findings.hardest(stage.answers, HARDEST)
     if not found:
@@ -92,7 +92,7 @@ def hardest(stage: Stage) -> Section:
     return Section("Hardest pairs", (Words(text), Gallery(label, tuple(pictures))))
 
 
-def _lines(stage: Stage, hard: HardPair) -> list[str]:
+def _lines(stage: StageReport, hard: HardPair) -> list[str]:
     a, b = hard.people
     lines = [
         f"true: both {a}" if hard.same else f"true: {a} and {b}",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bench.data.examples import ImageError, ImageReader
 from bench.report.data.plots import sizes
 from bench.report.data.tables import (
-    View,
+    DataView,
     groups_table,
     near_pairs,
     twins_table,
@@ -26,7 +26,7 @@ TWINS, SUSPECTS = 24, 48
 """Most near duplicates and suspect photos shown."""
 
 
-def describe_page(view: View, judged: Judged | None = None) -> Page:
+def describe_page(view: DataView, judged: Judged | None = None) -> Page:
     """Return the page of a data set. judged: its suspect labels, if wanted."""
     card, examples = view.parts.card, view.parts.examples
     lead = (
@@ -45,7 +45,7 @@ def describe_page(view: View, judged: Judged | None = None) -> Page:
     return Page(f"The data of {card.name}", lead, [section for section in sections if section.blocks])
 
 
-def _sizes(view: View) -> list[Block]:
+def _sizes(view: DataView) -> list[Block]:
     found = view.pixels.sizes
     if not found:
         return []
@@ -60,7 +60,7 @@ def _sizes(view: View) -> list[Block]:
     return [Figure("sizes", alt, caption, sizes(found))]
 
 
-def _twins(view: View) -> Section:
+def _twins(view: DataView) -> Section:
     table = twins_table(view)
     if table is None:
         return Section("Near duplicates")

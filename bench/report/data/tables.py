@@ -22,7 +22,7 @@ GREY = 3
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class DataView:
     """A task's examples with their pixels and split.
 
     train: (n,) bool, the others are test. near: (p, 2) positions of near duplicates.
@@ -66,14 +66,14 @@ class View:
         return self.parts.examples.columns.get("price", ("",) * len(self.parts.examples))
 
 
-def describe(view: View) -> list[Table]:
+def describe(view: DataView) -> list[Table]:
     """Return tables of the data set: totals, classes, attributes or people, groups, near duplicates."""
     others = (groups_table(view), twins_table(view))
     labelled = view.kind.description.tables(view)
     return [whole_table(view), *labelled, *(table for table in others if table is not None)]
 
 
-def whole_table(view: View) -> Table:
+def whole_table(view: DataView) -> Table:
     """Return the totals."""
     pixels, rows = view.pixels, view.rows
     sizes = [size for size, number in pixels.sizes.items() for _ in range(number)]
@@ -101,7 +101,7 @@ def whole_table(view: View) -> Table:
     return Table("Data", columns, table, ("bench data check lists left out images, with reasons",))
 
 
-def _title_counts(view: View) -> list[tuple[str, int]]:
+def _title_counts(view: DataView) -> list[tuple[str, int]]:
     """Return counts of titles, none if the data has no titles."""
     if view.parts.titles is None:
         return []
@@ -116,7 +116,7 @@ def _grey(pixels: Pixels, rows: np.ndarray) -> int:
     return found
 
 
-def groups_table(view: View) -> Table | None:
+def groups_table(view: DataView) -> Table | None:
     """Count photos per listing and per group of the split; None without groups."""
     parts, rows, out = view.parts, view.rows, []
     columns = parts.examples.columns
@@ -136,7 +136,7 @@ def groups_table(view: View) -> Table | None:
     return Table("Photos of one listing or group", shown, tuple(out))
 
 
-def near_pairs(view: View) -> np.ndarray:
+def near_pairs(view: DataView) -> np.ndarray:
     """Return the near duplicates, (p, 2) positions.
 
     Pairs with different labels come first, then those across the split.
@@ -146,7 +146,7 @@ def near_pairs(view: View) -> np.ndarray:
     return pairs[np.lexsort((train[pairs[:, 0]] == train[pairs[:, 1]], ~conflicts))]
 
 
-def twins_table(view: View, most: int = 20) -> Table | None:
+def twins_table(view: DataView, most: int = 20) -> Table | None:
     """List near duplicates in the order of `near_pairs`; None if there are none."""
     items, labels, train = view.parts.examples.items, view.labels, view.train
     pairs = near_pairs(view)

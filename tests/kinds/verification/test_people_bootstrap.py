@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.compare.estimates import Contrast, Source, estimated
+from bench.compare.estimates import Contrast, MetricSamples, estimated
 from bench.core.predictions import PairFacts, Predictions
 from bench.kinds.verification.people_bootstrap import People, PeopleDraws
 from bench.metrics import bootstrap
@@ -151,7 +151,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(effect: float) -> 
         for name, true in truth.items():
             observed = once[name]
             assert observed is not None
-            source = Source({"own": many[name]}, {"own": observed}, {})
+            source = MetricSamples({"own": many[name]}, {"own": observed}, {})
             interval = estimated(source, Contrast.mean(["own"]), draws, 0)
             assert interval.low is not None and interval.high is not None
             covered[name] += interval.low <= true <= interval.high

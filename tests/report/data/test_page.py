@@ -30,7 +30,7 @@ from bench.report.data.contact_sheet import suspect_texts, write_sheet
 from bench.report.data.page import SUSPECTS, describe_page
 from bench.report.data.plots import Prices, bars, boxes, sizes
 from bench.report.data.suspects import Judged
-from bench.report.data.tables import View, describe
+from bench.report.data.tables import DataView, describe
 from bench.report.html import write_page
 from bench.report.page import Figure, Gallery, Page, Section
 from tests.data.folders import encoded, picture
@@ -45,12 +45,12 @@ def bench(*args: object) -> Any:
     return CliRunner().invoke(cli, [str(arg) for arg in args], standalone_mode=False)
 
 
-def view_of(folder: Path) -> View:
+def view_of(folder: Path) -> DataView:
     examples = opened(folder)
     pixels = ensure_pixels(examples, (SIDE, SIDE), "squash", folder.parent / "cache", lambda *_: None)
     parts = Parts(CARD, examples, defaults())
     near = ensure_twins(examples, folder.parent / "cache")
-    return View(parts, pixels, np.arange(len(examples)) % 2 == 0, near)
+    return DataView(parts, pixels, np.arange(len(examples)) % 2 == 0, near)
 
 
 def sections(page: Page) -> dict[str, Section]:
@@ -131,7 +131,7 @@ def test_hostile_names_are_text(listings: Path, tmp_path: Path) -> None:
         assert EVIL.encode() not in base64.b64decode(data)
 
 
-def judged_of(view: View, suspects: int) -> Judged:
+def judged_of(view: DataView, suspects: int) -> Judged:
     items, given = view.parts.examples.items, view.parts.given
     found = tuple(
         Suspect(items[row], given[row], given[row] if row == 1 else "Bag", 0.1, "looks like another", "")
