@@ -64,7 +64,8 @@ def measure(folder: Path) -> dict[str, tuple[float, float]]:
     from bench.core.paths import search_path
     from bench.data import decoding
     from bench.data.cache import folders, rows
-    from bench.runs.plan import Request, make_plan, open_task
+    from bench.runs.open_task import open_task
+    from bench.runs.plan import Request, make_plan
     from bench.runs.worker import run_order
 
     make_deterministic()

@@ -43,7 +43,8 @@ from bench.data.pixels import Pixels
 from bench.kinds.verification.frozen import FrozenPairs
 from bench.kinds.verification.similarity.pair_heads import PairTable
 from bench.runs.context import Context
-from bench.runs.plan import Job, Request, make_plan, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import Job, Request, make_plan
 from bench.runs.run_job import prepare_inputs, prepare_pixels
 from bench.runs.stage_work import StageWork
 

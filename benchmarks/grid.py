@@ -41,7 +41,8 @@ from bench.backbones.registry import get_backbone
 from bench.backbones.feature_cache import ensure_features
 from bench.core.paths import search_path
 from bench.core.protocol import AUTO, defaults
-from bench.runs.plan import Request, open_task
+from bench.runs.plan import (Request)
+from bench.runs.open_task import (open_task)
 
 data, cache = Path(sys.argv[1]), Path(sys.argv[2])
 quiet = lambda done, total, what: None
@@ -62,7 +63,8 @@ import tensorflow as tf
 from bench.backbones.registry import build_backbone, get_backbone, preprocess
 from bench.core.paths import search_path
 from bench.data.labels import Parts
-from bench.runs.plan import Request, make_plan, open_task
+from bench.runs.plan import (Request, make_plan)
+from bench.runs.open_task import (open_task)
 from bench.core.kind import get_kind
 
 data, cache = Path(sys.argv[1]), Path(sys.argv[2])

@@ -26,7 +26,7 @@ from bench.data.images import decode, resize
 from bench.data.near_duplicates import SIDE, near_twins
 from bench.data.phash import LOW, HashIndex
 from bench.data.pixels import Pixels, ensure_pixels
-from bench.runs.plan import open_task
+from bench.runs.open_task import open_task
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 

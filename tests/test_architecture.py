@@ -32,6 +32,25 @@ def test_the_table_is_all_that_lies_in_bench() -> None:
     assert entries == {*table(), "__init__.py", "__init__.pyi", "__main__.py", "py.typed"}
 
 
+def test_every_public_class_has_a_name_of_its_own() -> None:
+    places: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "bench").rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert len(places) > 100
+    assert not {name: found for name, found in places.items() if len(found) > 1}
+
+
+def test_no_module_is_longer_than_350_lines() -> None:
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in (ROOT / "bench").rglob("*.py")
+    }
+    assert len(lengths) > 100
+    assert not {path: length for path, length in lengths.items() if length > 350}
+
+
 def test_the_picture_draws_every_layer_once_on_the_way_up() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     (picture,) = re.findall(r"```text\n(core .*?)```", text, flags=re.DOTALL)

@@ -12,7 +12,8 @@ import numpy as np
 
 from bench.backbones.feature_cache import Spread, ensure_features
 from bench.backbones.info import BackboneInfo
-from bench.backbones.registry import build_backbone, freeze, no_maps, preprocess, reading_of, weights_of
+from bench.backbones.problems import no_maps
+from bench.backbones.registry import build_backbone, freeze, preprocess, reading_of, weights_of
 from bench.backbones.vectors import features_for
 from bench.core.cell import Value
 from bench.core.errors import BenchError

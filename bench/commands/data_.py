@@ -134,7 +134,7 @@ def _check_judge(
     from bench.commands.options import request_options
     from bench.core.kind import get_kind
     from bench.core.paths import search_path
-    from bench.runs.plan import find_card
+    from bench.runs.open_task import find_card
 
     if not suspects and (backbone, weights) != (None, None):
         raise BenchError("--backbone and --weights are for --suspects: add it, or leave them out")
@@ -190,7 +190,7 @@ def _opened(
     from bench.data.near_duplicates import SIDE
     from bench.data.pixels import ensure_pixels
     from bench.data.twins import ensure_twins
-    from bench.runs.plan import open_task
+    from bench.runs.open_task import open_task
 
     place = cache_dir(options["cache"]).resolve()
     request = request_options(options, None, None, sets)

@@ -28,7 +28,8 @@ def command(fmt: str, save: str | None, **options: Any) -> int:
     FILE.toml gives options by their names; those of the command line win.
     """
     from bench.core.paths import cache_dir, results_dir, search_path
-    from bench.runs.plan import make_plan, open_task
+    from bench.runs.open_task import open_task
+    from bench.runs.plan import make_plan
     from bench.runs.shards import own_shard
 
     request, shard = request_from(options), shard_from(options)

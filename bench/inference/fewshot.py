@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from bench.backbones.engine_choice import with_engine
 from bench.backbones.inputs import frozen_inputs, pixels_for
 from bench.backbones.names import joined_name, resolve_backbones
-from bench.backbones.registry import problem_with
+from bench.backbones.problems import problem_with
 from bench.core.cell import Value, finite
 from bench.core.errors import BenchError, DataError, nearest
 from bench.core.kind import get_kind
@@ -29,7 +29,8 @@ from bench.data.labels import Parts
 from bench.data.pixels import Pixels
 from bench.inference.class_lists import TEST, TRAIN, read_classes
 from bench.inference.episodes import LEARNERS, draw_episodes, score_episodes
-from bench.runs.plan import Request, open_task, refuse_code
+from bench.runs.open_task import open_task
+from bench.runs.plan import Request, refuse_code
 
 _FEATURE_KEYS = (
     *("input_size", "resize", "crop", "preprocess", "engine", "precision"),

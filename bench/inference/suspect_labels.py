@@ -14,7 +14,8 @@ from bench.core.progress import Progress
 from bench.data.corrections import Suspect
 from bench.data.labels import Parts
 from bench.report.data.suspects import Judged
-from bench.runs.plan import Request, open_task, refuse_code
+from bench.runs.open_task import open_task
+from bench.runs.plan import Request, refuse_code
 
 
 def judge(
@@ -35,7 +36,7 @@ def judge(
     from bench.backbones.engine_choice import with_engine
     from bench.backbones.inputs import frozen_inputs, pixels_for
     from bench.backbones.names import parts_of
-    from bench.backbones.registry import problem_with
+    from bench.backbones.problems import problem_with
     from bench.core.protocol import resolve
     from bench.core.protocol_checks import check_together
     from bench.methods.clean_labels import find_suspects

@@ -75,7 +75,8 @@ class Thumbnails:
     def _open(
         self, data: Path | None, size: str | None, settings: Mapping[str, Any] | None = None
     ) -> Examples:
-        from bench.runs.plan import Request, open_task
+        from bench.runs.open_task import open_task
+        from bench.runs.plan import Request
 
         request = Request(self._task, data, size, settings=settings or {}, follow_links=self._follow)
         return open_task(request, self._tasks, self._cache)[1]

@@ -11,7 +11,8 @@ from bench.core.errors import BenchError, DataError, unknown
 from bench.data.examples import Examples
 from bench.data.sources import sample_size
 from bench.data.task_card import find_cards
-from bench.runs.plan import Request, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import Request
 from bench.store.experiment_file import experiment_files, read_experiment
 from bench.store.places import slug
 

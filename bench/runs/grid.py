@@ -22,7 +22,8 @@ from bench.core.errors import (
 from bench.core.kind import get_kind
 from bench.core.plural import counted
 from bench.data.examples import Examples
-from bench.runs.plan import Plan, Request, make_plan, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import Plan, Request, make_plan
 from bench.runs.shards import Shard, own_shard
 from bench.runs.where import Where, check_where
 from bench.store.experiment_file import store_experiment

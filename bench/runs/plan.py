@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,19 @@ from bench.backbones.engine_choice import with_engine
 from bench.backbones.info import BackboneInfo
 from bench.backbones.names import joined_name, resolve_backbones
 from bench.backbones.outside import functions_in
-from bench.backbones.registry import no_maps, problem_with, weights_ids
+from bench.backbones.problems import no_maps, problem_with
+from bench.backbones.registry import weights_ids
 from bench.core import plugins
 from bench.core.cell import Cell, DataId, Value
-from bench.core.errors import BenchError, DataError, unknown
+from bench.core.errors import BenchError, unknown
 from bench.core.kind import get_kind
-from bench.core.paths import user_path
 from bench.core.protocol import CARD, GIVEN, identified, resolve
 from bench.core.protocol_checks import check_together
 from bench.core.stage_values import stage_values
 from bench.data.examples import Examples
 from bench.data.labels import Parts
-from bench.data.sources import NotInSample, open_source
-from bench.data.split_rules import REGISTERED, check_plan, on_column
-from bench.data.task_card import REGIMES, TaskCard, find_cards, load_card
+from bench.data.split_rules import REGISTERED, check_plan
+from bench.data.task_card import REGIMES, TaskCard
 from bench.methods.grammar import parse_methods, paths_in, problems_for
 from bench.methods.shape import shape_of
 from bench.runs.plan_checks import (
@@ -39,8 +37,6 @@ from bench.runs.plan_checks import (
 )
 from bench.runs.title_checks import check_titles, unfit
 from bench.runs.trials import check_tuning
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -147,75 +143,6 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     if len(seeds) > 1000:
         raise BenchError(f"--seed {text!r}: at most 1,000 seeds")
     return tuple(seeds)
-
-
-def find_card(request: Request, tasks: Sequence[Path], tell: Tell | None = None) -> TaskCard:
-    """Return the card of the task, or the one made for data without a card.
-
-    tell: called with each note on what such data holds. Raises BenchError for an unknown task or neither task
-    nor data, DataError for data that does not say what to learn.
-    """
-    if request.task:
-        if request.label or request.kind or request.columns:
-            raise BenchError(
-                f"--label, --kind and --column are for data without a card; {request.task} has one: leave "
-                "out --task, or edit its task.toml"
-            )
-        return load_card(request.task, tasks)
-    if request.data is None:
-        raise BenchError(
-            "name a task with --task (bench list tasks), or data of your own with --data DIR (bench init DIR)"
-        )
-    from bench.core.paths import shipped
-    from bench.data.own_card import edited_card, own_card
-    from bench.data.survey import DataQuery
-
-    query = DataQuery(request.data, request.label, request.kind, request.columns, request.follow_links)
-    card, found = own_card(query, find_cards([shipped("tasks")]))
-    if tell is not None:
-        for note in found.notes:
-            tell(f"{card.name}: {note}")
-        if (other := edited_card(found, card.name, tasks)) is not None:
-            tell(
-                f"{other} is a card for this data and is not used; to use it: --task {card.name} --tasks "
-                f"{shlex.quote(str(other.parents[1]))}"
-            )
-    return card
-
-
-def open_task(
-    request: Request, tasks: Sequence[Path], cache: Path, tell: Tell | None = None
-) -> tuple[TaskCard, Examples]:
-    """Read the task's card and open its data. tell: see `find_card`.
-
-    Raises BenchError (unknown task) or DataError (bad data).
-    """
-    for place in request.plugins:
-        plugins.load(place)
-    card = find_card(request, tasks, tell)
-    if request.data is None and "drawn" not in card.grids:
-        raise DataError(f"task {card.name} has no sample: name its data with --data DIR")
-    sample = request.sample or (card.grids["drawn"].sample if "drawn" in card.grids else "")
-    asked = str(request.settings.get("source", CARD))
-    if asked not in (CARD, *card.sources):
-        raise unknown("source", asked, card.sources, f"{card.name} has {', '.join((CARD, *card.sources))}")
-    looked_at = card.split_column if on_column(card.split_rule) else ""
-    needed = tuple(name for name in (card.label, looked_at, card.split_group) if name)
-    source = card.sources.get(asked, card.source)
-    try:
-        examples = open_source(source, request.data, sample, cache, needed, request.follow_links, card.layout)
-    except NotInSample as lack:
-        raise DataError(f"task {card.name} needs its own data, --data DIR: {lack}") from None
-    reviewed = str(request.settings.get("labels", GIVEN))
-    if reviewed != GIVEN:
-        if "review" not in get_kind(card.kind).supports:
-            raise BenchError(
-                f"--set labels={reviewed}: {card.name} is {card.kind}; no class is there to review"
-            )
-        from bench.data.corrections import corrected
-
-        examples = corrected(examples, card.label, user_path(reviewed))
-    return card, replace(examples, task=card.name)
 
 
 def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:

@@ -25,7 +25,8 @@ from bench.data.sources import sample_size
 from bench.data.task_card import TaskCard
 from bench.methods.grammar import paths_in
 from bench.runs.launch import Orders, execute
-from bench.runs.plan import Plan, Request, make_plan, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import Plan, Request, make_plan
 from bench.store.answers import AnswerDifference, compare_parts
 from bench.store.write import Store, Stored
 

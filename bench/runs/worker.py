@@ -21,7 +21,8 @@ from bench.core.logged_warnings import send_warnings
 from bench.core.memory_limits import used_up
 from bench.data.examples import Examples
 from bench.data.task_card import TaskCard
-from bench.runs.plan import Request, make_plan, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import Request, make_plan
 
 
 def main() -> None:

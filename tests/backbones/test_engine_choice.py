@@ -10,10 +10,11 @@ import pytest
 from bench.backbones import engine_choice
 from bench.backbones.engine_choice import with_engine
 from bench.backbones.names import parts_of
-from bench.backbones.registry import problem_with
+from bench.backbones.problems import problem_with
 from bench.core.paths import search_path
 from bench.core.protocol import AUTO, defaults
-from bench.runs.plan import Request, make_plan, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import Request, make_plan
 
 TF, OV = "tensorflow", "openvino"
 

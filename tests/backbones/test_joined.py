@@ -13,15 +13,8 @@ from bench.backbones.feature_cache import ensure_features
 from bench.backbones.info import Reading
 from bench.backbones.inputs import GivenFeatures, JoinedInputs, frozen_inputs, pixels_for
 from bench.backbones.names import parts_of
-from bench.backbones.registry import (
-    get_backbone,
-    no_maps,
-    problem_with,
-    reading_of,
-    weights_ids,
-    weights_of,
-    width_of,
-)
+from bench.backbones.problems import no_maps, problem_with
+from bench.backbones.registry import get_backbone, reading_of, weights_ids, weights_of, width_of
 from bench.core.cell import Value
 from bench.core.errors import BenchError, WeightsError
 from bench.core.protocol import defaults

@@ -13,7 +13,8 @@ import pytest
 from bench.backbones.extract import feature_engine
 from bench.backbones.info import ANY_SIZE, UNSAID, Reading
 from bench.backbones.names import parts_of
-from bench.backbones.registry import no_maps, preprocess, problem_with
+from bench.backbones.problems import no_maps, problem_with
+from bench.backbones.registry import preprocess
 from bench.core.errors import BenchError
 from bench.core.protocol import defaults
 

@@ -19,7 +19,8 @@ import pytest
 from bench.backbones.info import ANY_SIZE, UNSAID
 from bench.backbones.names import parts_of, resolve_backbones, stored_parts
 from bench.backbones.outside import safe_name, split_names
-from bench.backbones.registry import build_backbone, get_backbone, problem_with, reading_of, weights_ids
+from bench.backbones.problems import problem_with
+from bench.backbones.registry import build_backbone, get_backbone, reading_of, weights_ids
 from bench.backbones.vectors import features_for
 from bench.backbones.weights import check_count
 from bench.core.errors import BenchError, WeightsError

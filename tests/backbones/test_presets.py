@@ -14,7 +14,7 @@ from bench.backbones.info import UNSAID
 from bench.backbones.names import parts_of
 from bench.backbones.outside import functions_in, split_names
 from bench.backbones.presets import place_of, preset_handles
-from bench.backbones.registry import problem_with
+from bench.backbones.problems import problem_with
 from bench.core.errors import BenchError
 from bench.core.protocol import defaults
 from tests.commands.test_fetch import bench

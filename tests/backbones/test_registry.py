@@ -16,14 +16,8 @@ import numpy as np
 import pytest
 
 from bench.backbones.info import PREPROCESS, BackboneInfo
-from bench.backbones.registry import (
-    BACKBONES,
-    build_backbone,
-    get_backbone,
-    preprocess,
-    problem_of,
-    weights_id,
-)
+from bench.backbones.problems import problem_of
+from bench.backbones.registry import BACKBONES, build_backbone, get_backbone, preprocess, weights_id
 from bench.backbones.weights import imagenet_file
 from bench.core.errors import BenchError, WeightsError
 from bench.core.protocol import defaults

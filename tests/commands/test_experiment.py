@@ -22,7 +22,8 @@ from bench.commands.words import Word
 from bench.core.errors import BenchError, StoreError
 from bench.core.paths import shipped
 from bench.core.protocol import KEYS
-from bench.runs.plan import make_plan, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import make_plan
 from bench.store.experiment_file import read_experiment, store_experiment, write_experiment
 from tests.commands.test_main import bench as call
 

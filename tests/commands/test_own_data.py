@@ -15,7 +15,8 @@ from bench.data.layout import Layout
 from bench.data.own_card import card_text, own_card, task_name
 from bench.data.survey import DataQuery, survey
 from bench.data.task_card import card_of_text, read_card
-from bench.runs.plan import Plan, Request, make_plan, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import Plan, Request, make_plan
 from tests.data.layouts import as_csv, as_folders, as_kaggle, as_parquet, put, shots
 from tests.data.test_photo_table import CELEBA, opened, photo, table
 

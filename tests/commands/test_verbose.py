@@ -12,7 +12,8 @@ from bench.commands.verbose import Explanation
 from bench.core.paths import search_path
 from bench.core.predictions import CellResult
 from bench.runs.grid import GridRun
-from bench.runs.plan import Plan, Request, make_plan, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import Plan, Request, make_plan
 from bench.store.write import Store, failed
 
 

@@ -27,7 +27,8 @@ from bench.data.sources import open_source
 from bench.metrics.registry import METRICS, metrics_of
 from bench.report.results_page import make_page
 from bench.runs.cell_data import ColumnValues, DataPlace
-from bench.runs.plan import Request, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import Request
 from bench.store.experiment_file import store_experiment
 from bench.store.write import Store
 from tests.data.layouts import as_csv, shots

@@ -20,7 +20,8 @@ from bench.core.kind import get_kind
 from bench.core.paths import search_path
 from bench.core.predictions import CellResult
 from bench.core.processor import KEYS, onednn_isa, other_processors, processor, same_processor
-from bench.runs.plan import Request, make_plan, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import Request, make_plan
 from bench.store.write import Store
 from tests.grids import answers
 

@@ -18,7 +18,8 @@ from bench.data.rehearsal import Rehearsal
 from bench.data.splits import StageSplit
 from bench.data.task_card import Stage, load_card
 from bench.kinds.multiclass.split import stage_split
-from bench.runs.plan import Request, make_plan, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import Request, make_plan
 from bench.store.write import Store
 from tests.place import Place
 

@@ -15,7 +15,8 @@ from bench.data.sources import SOURCES
 from bench.data.split_rules import RULES, SplitPlan, check_column
 from bench.data.task_card import find_cards, load_card, read_card
 from bench.methods.grammar import parse_method, problems_for
-from bench.runs.plan import Request, open_task, parse_seeds
+from bench.runs.open_task import open_task
+from bench.runs.plan import Request, parse_seeds
 
 CARDS = find_cards(search_path("tasks"))
 FASHION = CARDS["fashion"].read_text(encoding="utf-8")

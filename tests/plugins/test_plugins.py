@@ -24,7 +24,8 @@ from bench.data.sources import SOURCES
 from bench.data.split_rules import RULES
 from bench.methods.registry import STEPS
 from bench.metrics.registry import METRICS
-from bench.runs.plan import Plan, Request, make_plan, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import Plan, Request, make_plan
 from bench.runs.reproduce import LocalPaths, request_of
 from bench.store.read import Stored, read_cell
 from bench.store.write import Store

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bench.core.paths import search_path
 from bench.runs.context import Context
-from bench.runs.plan import Request, make_plan, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import Request, make_plan
 from bench.runs.run_job import run_job
 
 

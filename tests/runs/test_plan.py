@@ -13,7 +13,8 @@ from bench.core.errors import BenchError
 from bench.core.paths import search_path
 from bench.data.examples import Examples
 from bench.data.task_card import TaskCard, load_card
-from bench.runs.plan import Plan, Request, make_plan, open_task, parse_seeds
+from bench.runs.open_task import open_task
+from bench.runs.plan import Plan, Request, make_plan, parse_seeds
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,8 @@ from bench.core.paths import search_path
 from bench.core.predictions import CellResult, Predictions
 from bench.data.sources import SOURCES
 from bench.runs.launch import Orders
-from bench.runs.plan import Plan, Request, make_plan, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import Plan, Request, make_plan
 from bench.runs.reproduce import (
     DIFFERENT,
     EQUAL,

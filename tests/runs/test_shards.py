@@ -15,7 +15,8 @@ from bench.core.cell import Cell, DataId, MethodSpec, Step
 from bench.core.errors import BenchError
 from bench.core.paths import search_path
 from bench.data.task_card import load_card
-from bench.runs.plan import Job, Plan, Request, make_plan, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import Job, Plan, Request, make_plan
 from bench.runs.shards import Shard, divide, parse_shard, shard_of
 
 NAMES = ("lenet", "mobilenet_025", "mobilenet_025+tfidf", "hog", "mobilenetv2_035+hog", "tfidf")

@@ -14,7 +14,8 @@ from bench.core.search import Search
 from bench.data.examples import Examples
 from bench.data.task_card import load_card
 from bench.methods.registry import STEPS
-from bench.runs.plan import Plan, Request, make_plan, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import Plan, Request, make_plan
 from bench.runs.trials import SHARED, trials_of, tuning_notes
 
 

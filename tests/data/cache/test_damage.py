@@ -15,7 +15,8 @@ from bench.core.cell import Cell
 from bench.core.paths import search_path
 from bench.data.sources import SOURCES
 from bench.runs.launch import Orders
-from bench.runs.plan import Request, make_plan, open_task
+from bench.runs.open_task import open_task
+from bench.runs.plan import Request, make_plan
 from bench.runs.worker import run_order
 from bench.store.write import Store
 
