@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.api.tables import ResultTable, html
-from bench.commands.loading import load_cells, report_problems
-from bench.commands.show_ import find
+from bench.commands.loading import find, load_cells, report_problems
 from bench.core.errors import BenchError, NothingMeasured
 from bench.core.kind import get_kind
 from bench.core.paths import cache_dir, search_path, user_path

@@ -16,7 +16,6 @@ from bench.core.errors import EXIT_DONE, EXIT_SOME_FAILED, BenchError
 from bench.core.table import Column, Table
 
 if TYPE_CHECKING:
-    from bench.commands.progress import Progress
     from bench.runs.cache_entries import Entry
 
 COLUMNS = (
@@ -51,7 +50,7 @@ def list_(cache: str | None, fmt: str) -> None:
     for entry in entries:
         with entry.held() as free:
             rows.append(_row(entry, entry.state if free else "in use"))
-    _show(Table(f"Cache {place}", COLUMNS, rows, (_total(entries),)), fmt)
+    show_table(Table(f"Cache {place}", COLUMNS, rows, (_total(entries),)), fmt)
 
 
 @command.command()
@@ -65,8 +64,12 @@ def verify(cache: str | None, fmt: str) -> int:
     place, entries = _found(cache)
     rows, total, verified = [], sum(entry.size for entry in entries), 0
     with Progress(0) as progress:
+
+        def show(before: int, done: int) -> None:
+            progress.step(before + done, total, "bytes verified")
+
         for entry in entries:
-            why = fault_of(entry, partial(_show_bytes, progress, verified, total))
+            why = fault_of(entry, partial(show, verified))
             verified += entry.size
             state = "damaged" if why else "unfinished" if entry.state == "unfinished" else "good"
             rows.append({**_row(entry, state), "why": why or None})
@@ -74,7 +77,7 @@ def verify(cache: str | None, fmt: str) -> int:
     note = f"{damaged} of {len(rows)} are damaged; they are built again when next used."
     notes = (_total(entries), note if damaged else "No entry is damaged.")
     columns = (*COLUMNS, Column("why", "problem"))
-    _show(Table(f"Cache {place}", columns, rows, notes), fmt)
+    show_table(Table(f"Cache {place}", columns, rows, notes), fmt)
     return EXIT_SOME_FAILED if damaged else EXIT_DONE
 
 
@@ -107,7 +110,7 @@ def prune(max_size: str | None, older_than: str | None, dry_run: bool, cache: st
     notes = [f"{note} ({human_size(done.stays)})."]
     if done.in_use:
         notes.append(f"{len(done.in_use)} more are in use by another process and stay.")
-    _show(Table(f"Cache {place}", COLUMNS, rows, notes), fmt)
+    show_table(Table(f"Cache {place}", COLUMNS, rows, notes), fmt)
 
 
 def _found(cache: str | None) -> tuple[Path, list[Entry]]:
@@ -122,10 +125,6 @@ def _found(cache: str | None) -> tuple[Path, list[Entry]]:
         return place, find_entries(place)
     except OSError as error:
         raise BenchError(f"cache {place}: cannot be read ({error.strerror or error})") from None
-
-
-def _show_bytes(progress: Progress, verified: int, total: int, done: int) -> None:
-    progress.step(verified + done, total, "bytes verified")
 
 
 def _row(entry: Entry, state: str) -> Mapping[str, Any]:
@@ -147,8 +146,3 @@ def _total(entries: Sequence[Entry]) -> str:
     from bench.report.render import human_size
 
     return f"{len(entries)} in all, {human_size(sum(entry.size for entry in entries))}."
-
-
-def _show(table: Table, fmt: str) -> None:
-
-    show_table(table, fmt)

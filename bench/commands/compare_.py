@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -86,13 +86,10 @@ def command(
     condition: tuple[str, ...],
     fail_on_regression: str | None,
     by: str | None,
-    data: str | None,
-    follow_links: bool,
-    tasks: str | None,
-    cache: str | None,
     results: str | None,
     baselines: str | None,
     fmt: str,
+    **where: Any,
 ) -> int:
     """Compare stored results with a published or a pinned baseline, or A with B.
 
@@ -109,7 +106,6 @@ def command(
         check_task,
         in_one_thread,
         load_cells,
-        place_of,
         report_problems,
         results_root,
         values_by,
@@ -128,9 +124,8 @@ def command(
     verdicts, conditions = _verdicts(verdict), declared(condition)
     if len(sides) > 2:
         raise BenchError(f"{len(sides)} runs to compare: give two, or one and a baseline")
-    values = None
-    if by is not None or data is not None:
-        values = values_by(by, place_of(data, follow_links, results, tasks, cache))
+    values = values_by(by, results, **where)
+    if values is not None:
         if len(sides) < 2:
             raise BenchError("--by compares two runs on their test items: name both, A and B")
         if everything or classes or fail_on_regression is not None:

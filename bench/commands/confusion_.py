@@ -39,13 +39,11 @@ def command(cell: str, out: str | None, digits: int, results: str | None, fmt: s
     CELL is the beginning of a stored cell's id, or its folder. The report is scikit-learn's, with intervals;
     CSV and JSON are not rounded.
     """
-    from bench.commands.loading import report_problems, results_root
-    from bench.commands.show_ import find
+    from bench.commands.loading import report_problems, stored_cell
     from bench.store.settings import cell_title
-    from bench.store.write import Store
 
     target = None if out is None else _target(out)
-    stored = find(Store(results_root(results)), cell)
+    stored = stored_cell(cell, results)
     tables_of, pred = confusion_of(stored), stored.predictions("test")
     if target is not None:
         _draw(tables_of.confusion_shares(pred), pred.classes, target)

@@ -79,6 +79,8 @@ def describe(data: DataSet, place: Path, records: Records) -> tuple[list[str], i
 
     Servers are asked for what the table lacks. Raises DataError if Kaggle cannot be asked.
     """
+    from bench.report.render import human_size
+
     lines = [f"{data.name}: {data.title}", f"  from     {data.page}"]
     if data.kaggle:
         from bench.data.fetch.kaggle_sets import ask_kaggle
@@ -88,7 +90,7 @@ def describe(data: DataSet, place: Path, records: Records) -> tuple[list[str], i
         version = recorded if isinstance(recorded, int) else facts.version
         lines += [f"  licence  {facts.licence or 'see its page'}", f"  to       {place}"]
         lines.append(
-            f"  archive  {in_words(facts.size)}, version {version}; kagglehub checks Kaggle's checksum"
+            f"  archive  {human_size(facts.size)}, version {version}; kagglehub checks Kaggle's checksum"
         )
         return lines, facts.size, version
     lines += [f"  licence  {data.licence}", f"  to       {place}"]
@@ -96,7 +98,7 @@ def describe(data: DataSet, place: Path, records: Records) -> tuple[list[str], i
     for file, size in zip(data.files, sizes, strict=True):
         digest = file.sha256 or records.sha256(file.url)
         known = f"SHA-256 {digest}" if digest else "checksum not known"
-        lines.append(f"  {file.name}  {in_words(size)}, {known}")
+        lines.append(f"  {file.name}  {human_size(size)}, {known}")
     return lines, None if None in sizes else sum(size or 0 for size in sizes), None
 
 
@@ -108,21 +110,6 @@ def _size(file: RemoteFile) -> int | None:
         return size_of(file.url)
     except OSError:
         return None
-
-
-def in_words(size: int | None) -> str:
-    """Return a number of bytes in words.
-
-    >>> in_words(180_566_744), in_words(26_002), in_words(24_800_000_000), in_words(4), in_words(None)
-    ('181 MB', '26 kB', '24.8 GB', '4 bytes', 'size not known')
-    """
-    if size is None:
-        return "size not known"
-    for unit, name in ((1e9, "GB"), (1e6, "MB")):
-        if size >= unit:
-            number = size / unit
-            return f"{number:.1f} {name}" if number < 100 else f"{number:.0f} {name}"
-    return f"{size / 1e3:.0f} kB" if size >= 1000 else f"{size} bytes"
 
 
 def set_table(sets: Sequence[DataSet]) -> Table:

@@ -56,15 +56,13 @@ def command(
     map of the score's fall when a region is hidden. For a task of pairs name two photos: each is explained
     given the other. Exit code 4: an image could not be read.
     """
-    from bench.commands.loading import report_problems, results_root
-    from bench.commands.show_ import find
+    from bench.commands.loading import report_problems, stored_cell
     from bench.core.kind import get_kind
     from bench.core.safe_text import visible
     from bench.core.table import Column, Table
     from bench.inference.explain import NO_LIME
-    from bench.store.write import Store
 
-    stored = find(Store(results_root(results)), cell)
+    stored = stored_cell(cell, results)
     predictor = get_kind(stored.record["cell"]["kind"]).predictor
     found, problems = predictor.targets(stored, images, names, weights, allow_code)
     _check_installed(NO_LIME)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.commands.data_fetch import agree, in_words, yes_option
+from bench.commands.data_fetch import agree, yes_option
 from bench.commands.notices import say
 from bench.commands.options import format_option
 from bench.commands.output import show_table
@@ -123,6 +123,7 @@ def _fetch(missing: Sequence[tuple[BackboneInfo, tuple[int, int]]]) -> int:
     from bench.backbones.registry import build_backbone
     from bench.backbones.weights import imagenet_file
     from bench.core.environment import quiet
+    from bench.report.render import human_size
 
     quiet()
     failed = 0
@@ -136,7 +137,7 @@ def _fetch(missing: Sequence[tuple[BackboneInfo, tuple[int, int]]]) -> int:
             continue
         path = imagenet_file(info, size)
         if path is not None and path.is_file():
-            say(f"{info.name}: {path}, {in_words(path.stat().st_size)}")
+            say(f"{info.name}: {path}, {human_size(path.stat().st_size)}")
     return failed
 
 

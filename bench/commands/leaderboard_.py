@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -48,12 +48,9 @@ def command(
     effects: bool,
     tuning: bool,
     by: str | None,
-    data: str | None,
-    follow_links: bool,
-    tasks: str | None,
-    cache: str | None,
     results: str | None,
     fmt: str,
+    **where: Any,
 ) -> int:
     """Rank backbones and methods by a metric on test, with intervals and costs.
 
@@ -61,7 +58,7 @@ def command(
     and the best one. Cells that differ in protocol or data are separate. Missing cells of the grid are
     listed, never imputed.
     """
-    from bench.commands.loading import in_one_thread, load_cells, place_of, report_problems, values_by
+    from bench.commands.loading import in_one_thread, load_cells, report_problems, values_by
     from bench.metrics.registry import get_metric
 
     in_one_thread()
@@ -69,9 +66,7 @@ def command(
         raise BenchError("--tuning goes by the selection metric: leave out --effects, --metric and --top")
     if by is not None and (effects or tuning):
         raise BenchError("--by shows the ranked settings: leave out --effects and --tuning")
-    values = None
-    if by is not None or data is not None:
-        values = values_by(by, place_of(data, follow_links, results, tasks, cache))
+    values = values_by(by, results, **where)
     if metric is not None:
         get_metric(metric)
     root, cells, problems = load_cells(results, task)

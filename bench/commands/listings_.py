@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
@@ -41,12 +42,9 @@ LISTING, GROUP = "listing", "group"
 def command(
     cell: str,
     by: str,
-    data: str | None,
-    follow_links: bool,
     results: str | None,
-    tasks: str | None,
-    cache: str | None,
     fmt: str,
+    **where: Any,
 ) -> None:
     """Score a stored cell on listings: one answer for all photos of a listing, by three rules.
 
@@ -55,24 +53,21 @@ def command(
     senders, or listings of unknown senders) are stored with the answers.
     """
     from bench.commands.confusion_ import confusion_of
-    from bench.commands.loading import place_of, results_root
-    from bench.commands.show_ import find
+    from bench.commands.loading import place_of, stored_cell
     from bench.runs.cell_data import OtherData, column_of, examples_of
     from bench.store.settings import cell_title
-    from bench.store.write import Store
 
     if not by.strip():
         raise BenchError("--by is empty: name a column of the data, or use group")
-    stored = find(Store(results_root(results)), cell)
+    stored = stored_cell(cell, results)
     tables, pred = confusion_of(stored), stored.predictions("test")
     if by == GROUP:
         if pred.groups is None:
             raise BenchError(f"cell {stored.id[:8]} has no groups: its task's items are independent")
         ids: Sequence[str] = pred.groups
     else:
-        place = place_of(data, follow_links, results, tasks, cache)
         try:
-            examples = examples_of(stored.record["cell"], place)
+            examples = examples_of(stored.record["cell"], place_of(results, **where))
         except OtherData as error:
             raise OtherData(f"{error}, or take --by {GROUP}, which needs no data") from None
         ids = _ids(column_of(examples, by), pred.items, by)

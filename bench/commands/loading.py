@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.commands.notices import say
 from bench.core.errors import BenchError, StoreError, unknown
@@ -54,8 +55,36 @@ def results_root(results: str | None) -> Path:
     return root
 
 
+def stored_cell(cell: str, results: str | None) -> Stored:
+    """Return a cell of the results folder, see `find`. Raises BenchError."""
+    return find(Store(results_root(results)), cell)
+
+
+def find(store: Store, text: str) -> Stored:
+    """Return the stored cell of this name. Raises BenchError if none, an unreadable one or several match.
+
+    A number after the id, "3fa9c1d2.2", names a further answer of the cell.
+    """
+    wanted, _, number = text.rstrip("/").rsplit("-", 1)[-1].lower().partition(".")
+    cells, problems = store.further() if number else store.load()
+    named = [stored for stored in cells if str(stored.answer) == (number or "1")]
+    found = [stored for stored in named if wanted and stored.id.startswith(wanted)]
+    if not found:
+        folder = re.compile(rf"/s[^/]*-{re.escape(wanted[:8])}[^/]*/[^/]*: ")
+        for problem in problems:
+            if wanted and folder.search(problem):
+                raise StoreError(problem)
+        if "/" in text:
+            raise BenchError(f"no cell of {str(store.root)!r} is in {text!r}: name its --results folder")
+        raise BenchError(f"no stored cell begins with {text!r} in {store.root} (bench results lists them)")
+    if len(found) > 1:
+        names = ", ".join(stored.id[: len(wanted) + 4] for stored in found[:5])
+        raise BenchError(f"{text!r} matches {len(found)} cells ({names}, ...): give more of the id")
+    return found[0]
+
+
 def place_of(
-    data: str | None, follow_links: bool, results: str | None, tasks: str | None, cache: str | None
+    results: str | None, data: str | None, follow_links: bool, tasks: str | None, cache: str | None
 ) -> DataPlace:
     """Return where the data of stored cells is looked for. Raises BenchError for an empty name."""
     from bench.commands.options import data_folder
@@ -66,15 +95,20 @@ def place_of(
     return DataPlace(folder, cards, cache_dir(cache).resolve(), results_root(results), follow_links)
 
 
-def values_by(by: str | None, place: DataPlace) -> ColumnValues:
-    """Return the column of `--by`. Raises BenchError without one: its data is for nothing else."""
+def values_by(by: str | None, results: str | None, **where: Any) -> ColumnValues | None:
+    """Return the column of `--by`, None without it. where: of the data, see `place_of`.
+
+    Raises BenchError for data without a column: it is for nothing else.
+    """
     from bench.runs.cell_data import ColumnValues
 
+    if by is None and where["data"] is None:
+        return None
     if by is None:
         raise BenchError("--data is for --by COLUMN: leave it out, or name the column of the subgroups")
     if not by.strip():
         raise BenchError("--by is empty: name a column of the data")
-    return ColumnValues(by, place)
+    return ColumnValues(by, place_of(results, **where))
 
 
 def check_task(root: Path, task: str | None) -> None:

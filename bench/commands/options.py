@@ -18,6 +18,7 @@ from bench.core.paths import user_path
 if TYPE_CHECKING:
     from bench.core.cell import Value
     from bench.runs.plan import Request
+    from bench.runs.reproduce import LocalPaths
     from bench.runs.shards import Shard
     from bench.runs.where import Where
 
@@ -148,6 +149,19 @@ allow_code_option = click.option(
     callback=refuse_code,
     help="Run code that you trust: Lambda layers, what FILE.toml or a task card names.",
 )
+
+cell_options = _stack(
+    click.option("--data", metavar="DIR", help="Folder with the data [the one the cell was run with]."),
+    follow_links_option,
+    allow_code_option,
+    plugin_option,
+    click.option(
+        "--labels", metavar="FILE", help="Table of reviewed labels [the one the cell was run with]."
+    ),
+    click.option("--weights", metavar="FILE", help="The weights file that the cell was run with, if any."),
+    tasks_option,
+)
+"""Options of commands that run a stored cell's model on its data again, see `local_paths`."""
 
 grid_options = _stack(
     data_options,
@@ -328,6 +342,16 @@ def where_from(options: dict[str, Any]) -> Where | None:
     from bench.runs.where import Where
 
     return Where(options["on"], options["cpus_per_job"], options["gpus_per_job"])
+
+
+def local_paths(options: dict[str, Any], cache: Path | None = None) -> LocalPaths:
+    """Return the paths of `cell_options`. cache: of pixels and features, None for none."""
+    from bench.core.paths import search_path
+    from bench.runs.reproduce import LocalPaths
+
+    named = {key: options[key] for key in ("labels", "weights", "follow_links", "allow_code", "plugins")}
+    data = data_folder(options["data"], None)
+    return LocalPaths(search_path("tasks", options["tasks"]), data=data, cache=cache, **named)
 
 
 def data_folder(data: str | None, sample: str | None) -> Path | None:

@@ -36,13 +36,11 @@ def command(
     or a folder; a task of pairs takes two files, or many pairs with --pairs. Exit code 4: an image could not
     be read; the others are predicted.
     """
-    from bench.commands.loading import report_problems, results_root
-    from bench.commands.show_ import find
+    from bench.commands.loading import report_problems, stored_cell
     from bench.core.kind import get_kind
     from bench.core.safe_text import visible
-    from bench.store.write import Store
 
-    stored = find(Store(results_root(results)), cell)
+    stored = stored_cell(cell, results)
     named = stored.record["cell"]
     title = (
         f"{named['task']} {named['stage']}: {named['backbone']}, {named['method_text']}, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -44,26 +44,24 @@ if TYPE_CHECKING:
 def command(
     out: str,
     task: str | None,
-    data: str | None,
     by: str | None,
-    follow_links: bool,
     results: str | None,
     baselines: str | None,
-    tasks: str | None,
-    cache: str | None,
+    **where: Any,
 ) -> int:
     """Write one page with tables and plots of all stored results.
 
     DIR/index.html is self-contained; DIR/plots has each plot as PNG and SVG.
     """
-    from bench.commands.loading import in_one_thread, load_cells, place_of, values_by
+    from bench.commands.loading import in_one_thread, load_cells, values_by
     from bench.core.paths import cache_dir, search_path
 
     in_one_thread()
     root, cells, problems = load_cells(results, task)
-    folder = None if data is None else user_path(data).resolve()
-    sources = Sources(folder, search_path("tasks", tasks), cache_dir(cache), follow_links)
-    values = None if by is None else values_by(by, place_of(data, follow_links, results, tasks, cache))
+    data = None if where["data"] is None else user_path(where["data"]).resolve()
+    cards = search_path("tasks", where["tasks"])
+    sources = Sources(data, cards, cache_dir(where["cache"]), where["follow_links"])
+    values = None if by is None else values_by(by, results, **where)
     path = written(cells, problems, search_path("baselines", baselines), sources, user_path(out), values)
     for problem in problems:
         say(problem)

@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.commands.options import (
-    allow_code_option,
-    follow_links_option,
-    format_option,
-    plugin_option,
-    results_option,
-    tasks_option,
-)
+from bench.commands.options import cell_options, format_option, local_paths, results_option
 from bench.commands.output import show_table
 from bench.core.errors import (
     EXIT_DONE,
@@ -34,12 +27,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("cells", nargs=-1, required=True, metavar="CELL...")
-@click.option("--data", metavar="DIR", help="Folder with the data [the one the cell was run with].")
-@follow_links_option
-@allow_code_option
-@plugin_option
-@click.option("--labels", metavar="FILE", help="Table of reviewed labels [the one the cell was run with].")
-@click.option("--weights", metavar="FILE", help="Weights file of the cell, if it had one [the recorded one].")
+@cell_options
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
@@ -47,22 +35,15 @@ if TYPE_CHECKING:
     help="Allowed difference of a score [0.0001].",
 )
 @click.option("--cache", metavar="DIR", help="Use pixels and features of this cache [compute them again].")
-@tasks_option
 @results_option
 @format_option
 def command(
     cells: tuple[str, ...],
-    data: str | None,
-    follow_links: bool,
-    allow_code: bool,
-    plugins: tuple[str, ...],
-    labels: str | None,
-    weights: str | None,
     tolerance: float | None,
     cache: str | None,
-    tasks: str | None,
     results: str | None,
     fmt: str,
+    **options: Any,
 ) -> int:
     """Run stored cells again from their records and compare their predictions, score by score.
 
@@ -70,12 +51,10 @@ def command(
     differ by more than the tolerance; 4, one of several cells could not be run; 5, scores differ on another
     kind of processor, which is inconclusive.
     """
-    from bench.commands.loading import report_problems, results_root
-    from bench.commands.options import data_folder
+    from bench.commands.loading import find, report_problems, results_root
     from bench.commands.progress import Progress
-    from bench.commands.show_ import find
-    from bench.core.paths import cache_dir, search_path
-    from bench.runs.reproduce import DIFFERENT, FAILED, OTHER_PROCESSOR, TOLERANCE, LocalPaths, reproduce
+    from bench.core.paths import cache_dir
+    from bench.runs.reproduce import DIFFERENT, FAILED, OTHER_PROCESSOR, TOLERANCE, reproduce
     from bench.store.write import Store
 
     store = Store(results_root(results))
@@ -87,22 +66,13 @@ def command(
             wanted.setdefault((stored := find(store, text)).name, stored)
         except StoreError as error:
             faults.append(error)
-    place = LocalPaths(
-        tasks=search_path("tasks", tasks),
-        data=data_folder(data, None),
-        labels=labels,
-        weights=weights,
-        cache=cache_dir(cache).resolve() if cache else None,
-        follow_links=follow_links,
-        allow_code=allow_code,
-        plugins=plugins,
-    )
+    place = local_paths(options, cache_dir(cache).resolve() if cache else None)
     allowed = TOLERANCE if tolerance is None else tolerance
     with Progress(len(wanted)) as progress:
         for stored in wanted.values():
             try:
-                options = options_of(str(stored.record.get("command", "")))
-                found.append(reproduce(stored, place, allowed, progress.on_event, options))
+                given = options_of(str(stored.record.get("command", "")))
+                found.append(reproduce(stored, place, allowed, progress.on_event, given))
             except BenchError as error:
                 faults.append(error)
     if not found:

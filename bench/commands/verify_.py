@@ -25,8 +25,7 @@ def command(cells: tuple[str, ...], task: str | None, results: str | None, fmt: 
     CELL is the beginning of an id, or a cell's folder; default: all cells. The table lists each number that
     differs from the one recomputed from the predictions. Exit code 4: a number differs or a cell was changed.
     """
-    from bench.commands.loading import in_one_thread, load_cells, report_problems
-    from bench.commands.show_ import find
+    from bench.commands.loading import find, in_one_thread, load_cells, report_problems
     from bench.core.processor import usable_cores
     from bench.core.table import Column, Table
     from bench.store.verify import verify_all

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from bench.core.cell import finite
 from bench.core.errors import unknown
 from bench.core.kind import Kind
 from bench.core.table import Column, Table
 from bench.data.examples import ImageError
 from bench.inference.explain import Target
 from bench.inference.predict import ImageAnswer, image_files, open_model
+from bench.report.render import json_list
 from bench.store.head_file import SavedHead
 from bench.store.write import Stored
 
@@ -69,9 +68,7 @@ class ImagePredictor(ABC):
         problems += [f"{answer.image}: {answer.why}" for answer in answers if answer.scores is None]
         read = [answer for answer in answers if answer.scores is not None]
         if fmt == "json":
-            objects = [finite(self._object(model.head, answer, top)) for answer in answers]
-            lines = [json.dumps(own, allow_nan=False) for own in objects]
-            return "[\n" + ",\n".join(lines) + "\n]" if lines else "[]", problems
+            return json_list(self._object(model.head, answer, top) for answer in answers), problems
         if fmt == "csv":
             names = ("image", "class", "probability", "cut", "decision")
             rows = [row for answer in read for row in self.rows(model.head, answer)]

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from bench.data.decoding import workers
 from bench.data.examples import ImageError
 from bench.data.images import RESIZE_MODES, decode, resize
 from bench.store.head_file import SavedHead, load_head
+from bench.store.model_file import SavedModel
 from bench.store.read import MODEL
 from bench.store.write import Stored
 
@@ -32,29 +33,7 @@ ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".ti
 
 Extract = Callable[[np.ndarray], np.ndarray]
 Scale = Callable[[Any], Any]
-
-
-@dataclass(frozen=True)
-class InputSettings:
-    """The settings of a saved model that turn images into features; fields are those of `SavedModel`."""
-
-    backbone: str
-    weights: str
-    preprocess: str
-    engine: str
-    resize: str
-    size: tuple[int, int]
-    crop: float
-    layers: str
-    pool: str
-    unit_fields: bool
-    mirror: bool
-    precision: str
-
-    @classmethod
-    def of(cls, head: object) -> InputSettings:
-        """Return the settings of a saved model."""
-        return cls(**{field.name: getattr(head, field.name) for field in fields(cls)})
+M = TypeVar("M", bound=SavedModel)
 
 
 @dataclass(frozen=True)
@@ -73,12 +52,7 @@ def open_model(stored: Stored, weights: str | None = None, allow_code: bool = Fa
     run. Raises StoreError if there is no saved model or it is another cell's, BenchError for missing or other
     weights.
     """
-    check_measured(stored)
-    name = str(stored.record["cell"]["backbone"])
-    for other in sorted(reads(name) - {"pixels"}):
-        raise BenchError(f"cell {stored.id[:8]} needs {other} ({name}); images are not enough")
-    head = load_head(model_folder(stored))
-    check_saved(stored, head.cell, head.resize)
+    head = opened(stored, load_head, "images")
     parts, given = model_weights(head.backbone, head.weights, weights, allow_code)
     width = head.filters[-1] if head.filters else width_of(parts, vars(head))
     one_net = len(parts) == 1 and parts[0].is_net
@@ -87,28 +61,32 @@ def open_model(stored: Stored, weights: str | None = None, allow_code: bool = Fa
     return ImageModel(head, parts, given)
 
 
-def check_measured(stored: Stored) -> None:
-    """Raise BenchError for a failed cell, which has no model."""
+def opened(stored: Stored, load: Callable[[Path], M], what: str) -> M:
+    """Return the undamaged saved model of a cell. load: reads it from the cell's folder. what: its inputs.
+
+    Raises BenchError for a failed cell, and for one that needs more than pixels; StoreError if there is no
+    model, or it is another cell's or resizes images in an unknown way.
+    """
     if not stored.ok:
         raise BenchError(
             f"cell {stored.id[:8]} was not measured: it has no model ({stored.record['reason']})"
         )
-
-
-def model_folder(stored: Stored) -> Path:
-    """Return the folder of a cell with an undamaged saved model. Raises StoreError for any other."""
+    name = str(stored.record["cell"]["backbone"])
+    for other in sorted(reads(name) - {"pixels"}):
+        raise BenchError(f"cell {stored.id[:8]} needs {other} ({name}); {what} are not enough")
     if not stored.has(MODEL):
         raise StoreError(f"{stored.folder} has no saved model: train the cell again with --keep-model")
     stored.read(MODEL)
-    return stored.folder
-
-
-def check_saved(stored: Stored, cell: str, mode: str) -> None:
-    """Raise StoreError for the model of another cell, or an unknown resize mode."""
-    if cell != stored.id:
-        raise StoreError(f"{stored.folder}: its model is of cell {cell[:8]!r}; train again with --keep-model")
-    if mode not in RESIZE_MODES:
-        raise StoreError(f"{stored.folder}: its model resizes images by {mode[:20]!r}, which is unknown")
+    head = load(stored.folder)
+    if head.cell != stored.id:
+        raise StoreError(
+            f"{stored.folder}: its model is of cell {head.cell[:8]!r}; train again with --keep-model"
+        )
+    if head.resize not in RESIZE_MODES:
+        raise StoreError(
+            f"{stored.folder}: its model resizes images by {head.resize[:20]!r}, which is unknown"
+        )
+    return head
 
 
 def model_weights(
@@ -141,7 +119,7 @@ class ImageModel:
 
     def read(self, path: Path) -> np.ndarray:
         """Return an image resized for the backbone, (h, w, 3) uint8. Raises ImageError."""
-        return read_image(path, InputSettings.of(self.head))
+        return read_image(path, self.head)
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Return (n, k) float32 probabilities for (n, h, w, 3) uint8 images of the model's size."""
@@ -202,7 +180,7 @@ class ImageModel:
 
         head = self.head
         if head.regime == "frozen" and not head.filters:
-            return frozen_features(self.parts, InputSettings.of(head), self.weights)
+            return frozen_features(self.parts, head, self.weights)
         make_deterministic()
         (info,) = self.parts
         scale = preprocess(info, head.preprocess)
@@ -217,7 +195,7 @@ class ImageModel:
         return lambda images: features(maps(images))
 
 
-def frozen_features(parts: Sequence[BackboneInfo], head: InputSettings, weights: str) -> Extract:
+def frozen_features(parts: Sequence[BackboneInfo], head: SavedModel, weights: str) -> Extract:
     """Return the feature extractor of a head on frozen backbones."""
     from bench.backbones.extract import both_ways, feature_engine, mirror
 
@@ -277,7 +255,7 @@ def fill(net: Any, variables: Sequence[np.ndarray]) -> None:
         held.assign(array)
 
 
-def read_image(path: Path, settings: InputSettings) -> np.ndarray:
+def read_image(path: Path, settings: SavedModel) -> np.ndarray:
     """Return an image resized for the backbone, (h, w, 3) uint8. Raises ImageError."""
     try:
         data = read_file(path)

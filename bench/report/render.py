@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.core.cell import finite
@@ -100,12 +100,15 @@ def _csv_line(values: Sequence[Any]) -> str:
 
 
 def _json(table: Table) -> str:
-    rows = [{column.key: _plain(row.get(column.key)) for column in table.columns} for row in table.rows]
-    if not rows:
-        return "[]"
-    # ASCII, safe in any terminal and encoding; one row per line, for people and diff.
-    lines = [json.dumps(row, allow_nan=False, ensure_ascii=True) for row in rows]
-    return "[\n" + ",\n".join(lines) + "\n]"
+    return json_list(
+        {column.key: _plain(row.get(column.key)) for column in table.columns} for row in table.rows
+    )
+
+
+def json_list(objects: Iterable[Mapping[str, Any]]) -> str:
+    """Return objects as JSON: ASCII, safe in any terminal and encoding; one a line, for people and diff."""
+    lines = [json.dumps(finite(one), allow_nan=False, ensure_ascii=True) for one in objects]
+    return "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {"table": _table, "csv": _csv, "json": _json, "md": _md}
@@ -138,12 +141,14 @@ def shown(column: Column, value: Any) -> str:
     return str(value)
 
 
-def human_size(size: float) -> str:
+def human_size(size: float | None) -> str:
     """Return a number of bytes in readable units.
 
-    >>> human_size(999), human_size(1_437_000_000), human_size(20_500_000_000_000)
-    ('999 B', '1.4 GB', '20.5 TB')
+    >>> human_size(999), human_size(1_437_000_000), human_size(20_500_000_000_000), human_size(None)
+    ('999 B', '1.4 GB', '20.5 TB', 'size not known')
     """
+    if size is None:
+        return "size not known"
     for unit in ("B", "kB", "MB", "GB"):
         if size < 999.95:
             return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"

@@ -96,7 +96,7 @@ def test_kaggle_is_asked_for_size_and_licence(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(kaggle_sets, "_download", downloaded)
     done = bench("data", "fetch", "multilabel", "--out", tmp_path / "out", "--yes")
     assert done.exception is None, done.exception
-    assert "593 MB, version 7" in done.stdout and "licence  MIT" in done.stdout
+    assert "592.8 MB, version 7" in done.stdout and "licence  MIT" in done.stdout
     assert f"--data {tmp_path / 'out'} --set source=fashion" in done.stdout
     assert asked == ["paramaggarwal/fashion-product-images-small/versions/7"]
     # From then on it is the version that came first.

@@ -1,15 +1,15 @@
-"""Table of the public data sets behind the tasks: files, sizes, licences, checksums, layout."""
+"""Public data sets behind the tasks, as `sets.toml` has them: files, sizes, licences, checksums, layout."""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.core.errors import unknown
 from bench.core.paths import shipped
 from bench.data.task_card import find_cards, read_card
-
-GB = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class DataSet:
     name: str
     title: str
     sources: tuple[str, ...]
-    licence: str | None
     page: str
     keeps: tuple[str, ...]
+    licence: str | None = None
     files: tuple[RemoteFile, ...] = ()
     kaggle: str = ""
-    most: int = 4 * GB
+    most: int = 4_000_000_000
 
     @property
     def size(self) -> int | None:
@@ -53,126 +53,20 @@ class DataSet:
         return None if not sizes or None in sizes else sum(size or 0 for size in sizes)
 
 
-_FIGSHARE = "https://ndownloader.figshare.com/files/"
+def _read_sets() -> dict[str, DataSet]:
+    raw = tomllib.loads((Path(__file__).parent / "sets.toml").read_text("utf-8"))
+    files = {name: RemoteFile(name, **own) for name, own in raw["files"].items()}
+    for own in raw["sets"].values():
+        own["files"] = [files[name] for name in own.get("files", ())]
+    lists = ("sources", "keeps", "files")
+    return {
+        name: DataSet(name, **{**own, **{key: tuple(own[key]) for key in lists}})
+        for name, own in raw["sets"].items()
+    }
 
-# Sizes and checksums: scikit-learn (sklearn/datasets/_lfw.py) and TensorFlow Datasets (lfw/checksums.tsv).
-_LFW_LISTS = (
-    RemoteFile(
-        "pairsDevTrain.txt",
-        f"{_FIGSHARE}5976012",
-        56_579,
-        "1d454dada7dfeca0e7eab6f65dc4e97a6312d44cf142207be28d688be92aabfa",
-    ),
-    RemoteFile(
-        "pairsDevTest.txt",
-        f"{_FIGSHARE}5976009",
-        26_002,
-        "7cb06600ea8b2814ac26e946201cdb304296262aad67d046a16a7ec85d0ff87c",
-    ),
-    RemoteFile(
-        "pairs.txt",
-        f"{_FIGSHARE}5976006",
-        155_335,
-        "ea42330c62c92989f9d7c03237ed5d591365e89b3e649747777b70e692dc1592",
-    ),
-)
-_LFW_LICENCE = "none; published for research"
-_LFW_PAGE = "https://scikit-learn.org/stable/datasets/real_world.html"
-_FASHION = ("kaggle-fashion", "fashion-attributes")
 
-SETS: Mapping[str, DataSet] = {
-    data.name: data
-    for data in (
-        DataSet(
-            name="fashion-small",
-            title="Fashion Product Images, 60x80 pixels",
-            sources=_FASHION,
-            licence=None,
-            page="https://www.kaggle.com/datasets/paramaggarwal/fashion-product-images-small",
-            kaggle="paramaggarwal/fashion-product-images-small",
-            keeps=("styles.csv", "images"),
-        ),
-        DataSet(
-            name="fashion-full",
-            title="Fashion Product Images, full size",
-            sources=_FASHION,
-            licence=None,
-            page="https://www.kaggle.com/datasets/paramaggarwal/fashion-product-images-dataset",
-            kaggle="paramaggarwal/fashion-product-images-dataset",
-            keeps=("styles.csv", "images"),
-        ),
-        DataSet(
-            name="lfw",
-            title="Labeled Faces in the Wild, with its lists of pairs",
-            sources=("people",),
-            licence=_LFW_LICENCE,
-            page=_LFW_PAGE,
-            keeps=("lfw", *(file.name for file in _LFW_LISTS)),
-            files=(
-                *_LFW_LISTS,
-                RemoteFile(
-                    "lfw.tgz",
-                    f"{_FIGSHARE}5976018",
-                    180_566_744,
-                    "055f7d9c632d7370e6fb4afc7468d40f970c34a80d4c6f50ffec63f5a8d536c0",
-                    unpack=True,
-                ),
-            ),
-        ),
-        DataSet(
-            name="lfw-funneled",
-            title="Labeled Faces in the Wild, aligned by funneling",
-            sources=("people",),
-            licence=_LFW_LICENCE,
-            page=_LFW_PAGE,
-            keeps=("lfw_funneled", *(file.name for file in _LFW_LISTS)),
-            files=(
-                *_LFW_LISTS,
-                RemoteFile(
-                    "lfw-funneled.tgz",
-                    f"{_FIGSHARE}5976015",
-                    243_346_528,
-                    "b47c8422c8cded889dc5a13418c4bc2abbda121092b3533a83306f90d900100a",
-                    unpack=True,
-                ),
-            ),
-        ),
-        DataSet(
-            name="orl",
-            title="ORL faces: 40 people, 10 photos each",
-            sources=("people",),
-            licence="none; credit to AT&T Laboratories Cambridge",
-            page="https://cam-orl.co.uk/facedatabase.html",
-            keeps=tuple(f"s{number}" for number in range(1, 41)),
-            files=(
-                RemoteFile(
-                    "att_faces.zip",
-                    "https://www.cl.cam.ac.uk/Research/DTG/attarchive/pub/data/att_faces.zip",
-                    unpack=True,
-                ),
-            ),
-            most=GB,
-        ),
-        DataSet(
-            name="clothing",
-            title="Clothing dataset: photos of clothes by their owners, 20 labels",
-            sources=("listings",),
-            licence="CC0 1.0",
-            page="https://github.com/alexeygrigorev/clothing-dataset",
-            keeps=("images.csv", "images"),
-            files=(
-                # A commit fixes the photos. GitHub packs the archive anew, so its checksum is not published.
-                RemoteFile(
-                    "clothing-dataset.zip",
-                    "https://codeload.github.com/alexeygrigorev/clothing-dataset/zip/"
-                    "08b50460cf229fd852bb6c11564e0959f52578ca",
-                    unpack=True,
-                ),
-            ),
-        ),
-    )
-}
-"""Data sets by name; the first of a task is the one that its name stands for."""
+SETS: Mapping[str, DataSet] = _read_sets()
+"""Data sets by name, in the order of `sets.toml`; the first of a task is the one that its name stands for."""
 
 
 def tasks_of(data: DataSet) -> dict[str, tuple[str, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,9 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench.backbones.info import BackboneInfo
-from bench.backbones.names import reads
 from bench.backbones.registry import preprocess
-from bench.core.cell import finite
 from bench.core.errors import BenchError, DataError, StoreError
 from bench.core.paths import user_path
 from bench.core.protocol import defaults
@@ -27,12 +24,9 @@ from bench.data.examples import ImageError
 from bench.inference.explain import Target
 from bench.inference.predict import (
     Extract,
-    InputSettings,
-    check_measured,
-    check_saved,
     frozen_features,
-    model_folder,
     model_weights,
+    opened,
     quiet,
     read_image,
     saved_net,
@@ -42,6 +36,7 @@ from bench.kinds.verification.match import match_of
 from bench.kinds.verification.model_file import KeptMatch, load_match
 from bench.kinds.verification.similarity.matcher import PhotoMatcher, from_arrays
 from bench.methods.grammar import parse_method
+from bench.report.render import json_list
 from bench.store.write import Stored
 
 BATCH = 64
@@ -70,14 +65,9 @@ def open_match(stored: Stored, weights: str | None = None, allow_code: bool = Fa
     weights: the file that a cell with weights of its own was run with. Raises StoreError where no model was
     saved or it is another cell's, BenchError for a cell of folds and for missing or other weights.
     """
-    check_measured(stored)
-    cell = stored.record["cell"]
-    for other in sorted(reads(cell["backbone"]) - {"pixels"}):
-        raise BenchError(f"cell {stored.id[:8]} needs {other} ({cell['backbone']}); photos are not enough")
-    if cell["protocol"].get("pairs") == "view2":
+    if stored.ok and stored.record["cell"]["protocol"].get("pairs") == "view2":
         raise BenchError(f"cell {stored.id[:8]} keeps no model: {VIEW2}")
-    head = load_match(model_folder(stored))
-    check_saved(stored, head.cell, head.resize)
+    head = opened(stored, load_match, "photos")
     return MatchPredictor(head, *model_weights(head.backbone, head.weights, weights, allow_code))
 
 
@@ -91,7 +81,7 @@ class MatchPredictor:
 
     def read(self, path: Path) -> np.ndarray:
         """Return a photo as the backbone sees it, (h, w, 3) uint8. Raises ImageError (a few words)."""
-        return read_image(path, InputSettings.of(self.head))
+        return read_image(path, self.head)
 
     def scores(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return (m,) float32, how alike (m, h, w, 3) uint8 photos of the model's size are."""
@@ -197,11 +187,7 @@ class MatchPredictor:
 
         frozen, size = self.head.regime == "frozen", self.head.size
         with quiet():
-            extract = (
-                frozen_features(self.parts, InputSettings.of(self.head), self.weights)
-                if frozen
-                else self._net()
-            )
+            extract = frozen_features(self.parts, self.head, self.weights) if frozen else self._net()
             # TensorFlow looks for devices when the first operation runs.
             extract(np.zeros((batch_for(size), *size, 3) if frozen else (1, 2, *size, 3), np.uint8))
         return extract
@@ -271,8 +257,7 @@ def _shown(head: KeptMatch, answers: Sequence[PairAnswer], fmt: str, title: str)
         for answer in answers
     ]
     if fmt == "json":
-        lines = [json.dumps(finite(row), allow_nan=False) for row in rows]
-        return "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
+        return json_list(rows)
     columns = [
         Column("first", "first"),
         Column("second", "second"),
