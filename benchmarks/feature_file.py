@@ -51,7 +51,7 @@ def main() -> None:
     from bench.core.protocol import REGIME_DEFAULTS, resolve
     from bench.data.splits import StageSplit
     from bench.methods.grammar import parse_method
-    from bench.runs.requests import Order
+    from bench.runs.orders import Order
     from bench.runs.trainers import HeadTrainer
 
     rng = np.random.default_rng(0)

@@ -71,7 +71,7 @@ def whole_way(count: int, backbone: str, side: int, cache: Path) -> dict[str, fl
     from bench.data.pixels import ensure_pixels
     from bench.data.splits import StageSplit
     from bench.methods.grammar import parse_methods
-    from bench.runs.requests import Order
+    from bench.runs.orders import Order
     from bench.runs.trainers import HeadTrainer
 
     def no_progress(done: int, total: int, what: str) -> None:

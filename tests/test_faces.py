@@ -13,7 +13,7 @@ import pytest
 
 from bench.data.synthetic.faces import faces_sample, write_people
 from bench.kinds.verification.frozen import FrozenPairs
-from bench.kinds.verification.requests import Matched, PairOrder
+from bench.kinds.verification.orders import Matched, PairOrder
 from bench.store.read import MODEL, PREDICTIONS, Stored
 from tests.grids import reseal
 from tests.in_process import InProcess

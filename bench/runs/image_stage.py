@@ -21,7 +21,7 @@ from bench.data.titles.stage_titles import StageTitles, stage_titles
 from bench.methods.shape import shape_of
 from bench.runs.commit import Answer, forget_checkpoints
 from bench.runs.context import Context
-from bench.runs.requests import Resolver, Trainer, resolve_order
+from bench.runs.orders import Resolver, Trainer, resolve_order
 from bench.runs.signal_check import signal_check
 from bench.runs.stage_work import Net, Nets, StageWork, Validated
 from bench.runs.train_stage import train_cells, validate_cells

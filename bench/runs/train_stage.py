@@ -15,7 +15,7 @@ from bench.methods.apply import TrainRows, apply_posthoc, fit_posthoc
 from bench.methods.fallback import TwoHeads
 from bench.methods.shape import shape_of, step_with
 from bench.runs.commit import Answer
-from bench.runs.requests import Fitted, Order, Trainer
+from bench.runs.orders import Fitted, Order, Trainer
 from bench.store.head_file import SavedHead, saved_head
 from bench.training.auxiliary import Targets
 from bench.training.linear_head import LinearHead, link

@@ -20,7 +20,7 @@ from bench.methods.apply import Resolved, makes_anew
 from bench.methods.fallback import two_heads
 from bench.methods.grammar import needs_features
 from bench.methods.shape import shape_of
-from bench.runs.requests import Fitted, Order, Resolver, fit_of, resolve_order, train_setting
+from bench.runs.orders import Fitted, Order, Resolver, fit_of, resolve_order, train_setting
 from bench.training.fits import Fit, Trained, unit_rows
 from bench.training.nets.checkpoints import checkpoint_file
 from bench.training.standardize import BLOCK, gather, mean_and_deviation, standardise

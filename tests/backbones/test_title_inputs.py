@@ -81,7 +81,7 @@ def test_a_gru_tells_titles_apart_by_the_order_of_words() -> None:
     from bench.data.splits import StageSplit
     from bench.data.titles.stage_titles import stage_titles
     from bench.methods.grammar import NONE
-    from bench.runs.requests import Order
+    from bench.runs.orders import Order
     from bench.runs.trainers import NetTrainer
 
     rng = np.random.default_rng(0)

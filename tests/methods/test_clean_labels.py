@@ -17,7 +17,7 @@ from bench.data.splits import StageSplit
 from bench.methods import clean_labels as cleaning
 from bench.methods.clean_labels import Suspects, clean, find_suspects, fold_of, out_of_sample
 from bench.methods.grammar import parse_method, problems_for
-from bench.runs.requests import Order
+from bench.runs.orders import Order
 from bench.runs.trainers import HeadTrainer
 from bench.training.fits import Trained
 

@@ -17,7 +17,7 @@ from bench.kinds.multilabel.runner import resolve_cells
 from bench.kinds.multilabel.split import AttributeSplit
 from bench.methods.grammar import parse_method
 from bench.runs import trainers
-from bench.runs.requests import Fitted, Order, resolve_order
+from bench.runs.orders import Fitted, Order, resolve_order
 from bench.runs.trainers import HeadTrainer
 from bench.training.fits import Fit, Trained
 

@@ -15,7 +15,7 @@ from bench.core.errors import BenchError
 from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
 from bench.methods.grammar import parse_method, problems_for
-from bench.runs.requests import Order
+from bench.runs.orders import Order
 from bench.runs.trainers import HeadTrainer
 from bench.training.auxiliary import SIDE, Targets, auxiliary_of, read_targets
 from bench.training.fits import Auxiliary, Fit, Mixing, Trained, TrainSetting, unit_rows

@@ -16,7 +16,7 @@ from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
 from bench.methods.apply import resolve
 from bench.methods.grammar import parse_method
-from bench.runs.requests import Order
+from bench.runs.orders import Order
 from bench.runs.trainers import HeadTrainer
 from bench.training.co_teaching import PEER, mean_head, taught_rows
 from bench.training.fits import Fit, Hidden, Trained, TrainSetting

@@ -15,7 +15,7 @@ from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
 from bench.methods.class_weights import class_balanced
 from bench.methods.grammar import parse_method
-from bench.runs.requests import Order, fit_of, resolve_order
+from bench.runs.orders import Order, fit_of, resolve_order
 from bench.runs.train_stage import train_cells
 from bench.runs.trainers import HeadTrainer
 from bench.store.head_file import SavedHead, load_head

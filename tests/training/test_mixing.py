@@ -15,7 +15,7 @@ from bench.core.errors import BenchError
 from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
 from bench.methods.grammar import parse_method
-from bench.runs.requests import Order
+from bench.runs.orders import Order
 from bench.runs.trainers import HeadTrainer
 from bench.testing.graph import Measured
 from bench.training.fits import Fit, Mixing, Trained, TrainSetting

@@ -12,7 +12,7 @@ from bench.backbones.inputs import GivenFeatures
 from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
 from bench.methods.grammar import NONE
-from bench.runs.requests import Order
+from bench.runs.orders import Order
 from bench.runs.trainers import HeadTrainer
 from bench.training import standardize
 from bench.training.standardize import gather, mean_and_deviation, standardise

@@ -14,7 +14,7 @@ from bench.core.cell import Value
 from bench.core.protocol import AUTO, KEYS, REGIME_DEFAULTS, defaults
 from bench.data.splits import StageSplit
 from bench.methods.grammar import parse_method
-from bench.runs.requests import Fitted, Order, train_setting
+from bench.runs.orders import Fitted, Order, train_setting
 from bench.runs.trainers import HeadTrainer
 from bench.training.fits import Epoch, Fit, Trained, TrainSetting
 from bench.training.linear_head import LossSpec

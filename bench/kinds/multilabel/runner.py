@@ -17,7 +17,7 @@ from bench.kinds.multilabel.stage_checks import count_duplicates
 from bench.methods.apply import Resolved, resolve_attributes
 from bench.runs.commit import Answer
 from bench.runs.image_stage import ImageStage
-from bench.runs.requests import Order, Resolver
+from bench.runs.orders import Order, Resolver
 from bench.runs.stage_work import Nets, StageRun, StageWork
 
 

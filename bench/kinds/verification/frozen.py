@@ -19,14 +19,14 @@ from bench.data.augmentation import Recipe
 from bench.data.pixels import Pixels
 from bench.kinds.verification.arrays import PairArrays
 from bench.kinds.verification.match import ON_PAIRS, ON_PIXELS, TRAINED, MatchShape, match_of
+from bench.kinds.verification.orders import Matched, PairOrder
 from bench.kinds.verification.prepare import PLAIN, Preparer, Scorer, Work, placed
-from bench.kinds.verification.requests import Matched, PairOrder
 from bench.kinds.verification.similarity.embeddings import EmbeddingFit, train_embeddings
 from bench.kinds.verification.similarity.matcher import Matcher, PhotoMatcher, to_arrays
 from bench.kinds.verification.similarity.pair_heads import PairFit, PairTable, train_pair_heads
 from bench.kinds.verification.similarity.pixels import PhotoScores
 from bench.kinds.verification.similarity.transforms import Affine, Space, digest, standardised
-from bench.runs.requests import train_setting
+from bench.runs.orders import train_setting
 from bench.training.fits import Trained
 from bench.training.loop import core_count
 from bench.training.weight_decay import decay_path

@@ -11,7 +11,7 @@ from bench.backbones.inputs import Inputs
 from bench.core.errors import BenchError
 from bench.kinds.verification.arrays import PairArrays
 from bench.kinds.verification.match import TRAINED, MatchShape, match_of
-from bench.kinds.verification.requests import PairOrder
+from bench.kinds.verification.orders import PairOrder
 from bench.kinds.verification.similarity.joint_bayes import from_pairs, from_people, in_parts, ratio_of
 from bench.kinds.verification.similarity.matcher import Matcher
 from bench.kinds.verification.similarity.mining import mined_pairs

@@ -17,8 +17,8 @@ from bench.kinds.verification.arrays import PairArrays, PairSplit
 from bench.kinds.verification.frozen import FrozenPairs
 from bench.kinds.verification.metrics import best_cut
 from bench.kinds.verification.model_file import kept_match
+from bench.kinds.verification.orders import Matched, PairOrder, PairsTrainer
 from bench.kinds.verification.pair_split import near_different
-from bench.kinds.verification.requests import Matched, PairOrder, PairsTrainer
 from bench.kinds.verification.siamese_nets import NetPairs
 from bench.kinds.verification.split import split
 from bench.kinds.verification.stage_checks import check_pairs

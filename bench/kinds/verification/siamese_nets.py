@@ -20,8 +20,8 @@ from bench.core.cell import Step, Value
 from bench.core.progress import Progress
 from bench.data.pixels import Pixels
 from bench.kinds.verification.match import match_of
-from bench.kinds.verification.requests import Matched, PairOrder
-from bench.runs.requests import train_setting
+from bench.kinds.verification.orders import Matched, PairOrder
+from bench.runs.orders import train_setting
 from bench.training.fits import Fit, Trained
 from bench.training.linear_head import LossSpec
 from bench.training.nets.checkpoints import checkpoint_file

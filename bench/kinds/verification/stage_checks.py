@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.kinds.verification.arrays import PairSplit
 from bench.kinds.verification.frozen import FrozenPairs
-from bench.kinds.verification.requests import PairsTrainer
+from bench.kinds.verification.orders import PairsTrainer
 from bench.metrics.curves import areas
 from bench.runs.signal_check import MOST_ROWS, PERMUTATIONS, Signal, summarise
 from bench.training.standardize import mean_and_deviation

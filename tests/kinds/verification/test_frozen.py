@@ -16,7 +16,7 @@ from bench.data.augmentation import Recipe
 from bench.kinds.verification.arrays import Fold, PairArrays
 from bench.kinds.verification.frozen import FrozenMatched, FrozenPairs
 from bench.kinds.verification.match import SUPERVISION, match_of
-from bench.kinds.verification.requests import PairOrder
+from bench.kinds.verification.orders import PairOrder
 from bench.kinds.verification.sampling import make_pairs
 from bench.kinds.verification.similarity.matcher import from_arrays
 from bench.methods.grammar import parse_method

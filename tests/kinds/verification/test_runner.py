@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bench.core.cell import Cell, DataId
 from bench.core.protocol import resolve
 from bench.kinds.verification.arrays import Fold, PairArrays, PairSplit
-from bench.kinds.verification.requests import Matched, PairOrder
+from bench.kinds.verification.orders import Matched, PairOrder
 from bench.kinds.verification.runner import FoldAnswer, _names, match_cells
 from bench.methods.grammar import parse_method
 from bench.training.fits import Trained

@@ -11,7 +11,7 @@ from bench.backbones.registry import get_backbone
 from bench.core.cell import Step, Value
 from bench.core.protocol import defaults
 from bench.kinds.verification.arrays import Fold, PairArrays
-from bench.kinds.verification.requests import PairOrder
+from bench.kinds.verification.orders import PairOrder
 from bench.kinds.verification.siamese_nets import COSINE_SCALE, NetPairs, PhotoPairs, pair_net
 from bench.methods.grammar import parse_method
 from bench.training.schedule import initial_kernel

@@ -1,4 +1,4 @@
-"""Requests to train a cell of pairs and their results, in any regime."""
+"""Orders to train a cell of pairs, and their results, in any regime."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from bench.kinds.verification.arrays import Fold, PairArrays
-from bench.runs.requests import BaseOrder
+from bench.runs.orders import BaseOrder
 from bench.training.fits import Trained
 
 

@@ -1,4 +1,4 @@
-"""Requests to train a cell and their results, in any regime."""
+"""Orders to train a cell, and their results, in any regime."""
 
 from __future__ import annotations
 
