@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.data.duplicates import (
     Duplicates,
+    Leak,
     Twins,
     disagree,
     find_duplicates,
@@ -38,20 +39,6 @@ class Disagreement:
     straddling: bool
 
 
-@dataclass(frozen=True)
-class LeakedImage:
-    """A test image with duplicates in train.
-
-    items: its id, and that of one copy in train; copies: number of copies in train. near: whether the copy is
-    only a near duplicate. on: their label, or both if they differ, or the attributes that differ.
-    """
-
-    items: tuple[str, str]
-    on: str
-    near: bool
-    copies: int
-
-
 @dataclass(frozen=True, eq=False)
 class DataReport:
     """Everything `bench data check` prints.
@@ -75,7 +62,7 @@ class DataReport:
     duplicates: Duplicates
     twins: Twins
     disagreements: tuple[Disagreement, ...]
-    leaks: tuple[LeakedImage, ...]
+    leaks: tuple[Leak, ...]
     shared_items: int
     shared_groups: int | None
     sizes: Mapping[tuple[int, int], int]
@@ -138,15 +125,7 @@ def check_data(
         duplicates=find_duplicates(hashes, table, train, usable),
         twins=twins,
         disagreements=_disagreements(items, labels, train, same, twins.pairs),
-        leaks=tuple(
-            LeakedImage(
-                (items[leak.test], items[leak.train]),
-                labels.shared(leak.test, leak.train),
-                leak.near,
-                leak.copies,
-            )
-            for leak in find_leaks(hashes, near, train, usable)
-        ),
+        leaks=tuple(find_leaks(hashes, near, train, usable)),
         shared_items=on_both_sides(items, train, usable),
         shared_groups=None if groups is None else on_both_sides(groups, train, usable),
         sizes=pixels.sizes,

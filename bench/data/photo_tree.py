@@ -12,23 +12,9 @@ from bench.data.files import LEAVES, DataFolder
 from bench.data.tables import printable
 
 ENDINGS = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"),
-    *(
-        ".avif",
-        ".jp2",
-        ".j2k",
-        ".jpf",
-        ".jpx",
-        ".j2c",
-        ".mpo",
-        ".pbm",
-        ".pgm",
-        ".ppm",
-        ".pnm",
-        ".qoi",
-        ".tga",
-    ),
-)
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff",
+    ".avif", ".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".mpo", ".pbm", ".pgm", ".ppm", ".pnm", ".qoi", ".tga",
+)  # fmt: skip
 """Endings of the formats in `bench.data.images.FORMATS`, in lower case."""
 
 _LEFT_BY_SYSTEMS = ("thumbs.db", "desktop.ini")

@@ -224,9 +224,9 @@ def test_attributes_are_counted_and_contradictions_named(tmp_path: Path) -> None
     )
     tables = {table.title: table for table in check_tables(got, attributes)}
     assert list(tables)[2:5] == ["Attributes", "Test images also in train", "Labels that disagree"]
-    assert [(leak.items, leak.near, leak.copies, leak.on) for leak in got.leaks] == [
-        (("b.jpg", "a.jpg"), False, 2, "three")
-    ]
+    assert tables["Test images also in train"].rows == (
+        {"test": "b.jpg", "train": "a.jpg", "how": "bytes", "copies": 2, "on": "three"},
+    )
     figures = {line["what"]: line["count"] for line in tables["Data check"].rows}
     assert figures["unknown labels"] == 7 and figures["groups in train and in test"] == 1
     assert figures["of these without any known label (kept)"] == 1

@@ -61,27 +61,15 @@ def stage_titles(
     """
     masked, classes = bool(setting["mask_class_words"]), ClassWords(split.classes)
     read: list[Words] = [()] * len(titles)
-    counts: dict[str, TitleCounts] = {}
     train = np.sort(np.concatenate([split.train, split.val]))
-    known: set[str] = set()
-    for name, rows in (("train", train), ("test", split.test)):
-        given = {row: words(titles[row]) for row in rows.tolist()}
-        own = {row: classes.without(found) if masked else found for row, found in given.items()}
-        for row, found in own.items():
+    given, own, names = {}, {}, {}
+    for part, rows in (("train", train), ("test", split.test)):
+        given[part] = {row: words(titles[row]) for row in rows.tolist()}
+        own[part] = {row: classes.without(found) if masked else found for row, found in given[part].items()}
+        names[part] = split.names(rows)
+        for row, found in own[part].items():
             read[row] = found
-        if name == "train":
-            known = {word for found in own.values() for word in found}
-        holding = None
-        names = split.names(rows)
-        if names is not None:
-            holding = sum(holds(found, label) for found, label in zip(given.values(), names, strict=True))
-        counts[name] = TitleCounts(
-            len(rows),
-            sum(not found for found in given.values()),
-            holding,
-            sum(bool(given[row]) and not found for row, found in own.items()),
-            sum(bool(found) and known.isdisjoint(found) for found in own.values()),
-        )
+    counts, known = _counted(given, own, names)
     if not known:
         blank, why = counts["train"], "are empty or without letters and digits"
         if masked and blank.emptied:
@@ -94,17 +82,30 @@ def count_parts(
     titles: Sequence[str], labels: Sequence[str], splits: Mapping[str, np.ndarray]
 ) -> dict[str, TitleCounts]:
     """Count the unmasked titles of the rows of each split. labels: n class names, () for attributes."""
-    out, known = {}, set[str]()
-    for name, rows in splits.items():
-        found = {row: words(titles[row]) for row in rows.tolist()}
-        if name == "train":
-            known = {word for own in found.values() for word in own}
-        holding = None
-        if len(labels):
-            holding = sum(holds(own, labels[row]) for row, own in found.items())
-        unknown = sum(bool(own) and known.isdisjoint(own) for own in found.values())
-        out[name] = TitleCounts(len(rows), sum(not own for own in found.values()), holding, 0, unknown)
-    return out
+    found = {name: {row: words(titles[row]) for row in rows.tolist()} for name, rows in splits.items()}
+    names = {name: [labels[row] for row in own] if len(labels) else None for name, own in found.items()}
+    return _counted(found, found, names)[0]
+
+
+def _counted(
+    given: Mapping[str, Mapping[int, Words]],
+    own: Mapping[str, Mapping[int, Words]],
+    names: Mapping[str, Sequence[str] | None],
+) -> tuple[dict[str, TitleCounts], set[str]]:
+    """Return the counts of each split, and all words of train. own: the words of each row that are used."""
+    known = {word for found in own["train"].values() for word in found}
+    counts = {}
+    for part, rows in given.items():
+        classes, used = names[part], own[part]
+        pairs = [] if classes is None else zip(rows.values(), classes, strict=True)
+        counts[part] = TitleCounts(
+            len(rows),
+            sum(not found for found in rows.values()),
+            None if classes is None else sum(holds(found, name) for found, name in pairs),
+            sum(bool(rows[row]) and not found for row, found in used.items()),
+            sum(bool(found) and known.isdisjoint(found) for found in used.values()),
+        )
+    return counts, known
 
 
 def title_figures(counts: Mapping[str, TitleCounts]) -> list[tuple[str, int]]:

@@ -88,13 +88,14 @@ def leaks_table(report: DataReport, most: int | None = None) -> Table:
         Column("copies", "copies in train", "int"),
         Column("on", report.labels.leak_title),
     )
+    items = report.examples.items
     rows = tuple(
         {
-            "test": leak.items[0],
-            "train": leak.items[1],
+            "test": items[leak.test],
+            "train": items[leak.train],
             "how": "near" if leak.near else "bytes",
             "copies": leak.copies,
-            "on": leak.on,
+            "on": report.labels.shared(leak.test, leak.train),
         }
         for leak in report.leaks[:most]
     )
