@@ -27,9 +27,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.backbones import feature_cache
 from bench.backbones.determinism import make_deterministic
 from bench.backbones.engines import Extract, batch_for, load_engine, run_engine
+from bench.backbones.feature_cache import Extraction
 from bench.backbones.info import BackboneInfo
 from bench.backbones.registry import build_backbone, get_backbone, preprocess
 from bench.backbones.weights import imagenet_file
@@ -100,7 +100,7 @@ def rate(count: int, call: Callable[[], Any]) -> float:
 def from_cache(pixels: Pixels, info: BackboneInfo, weights: str, engine: str, extract: Extract) -> float:
     """Compute and store the features of all images with an engine that is built already."""
 
-    class Built(feature_cache.Extraction):
+    class Built(Extraction):
         _extract = staticmethod(extract)
 
     with tempfile.TemporaryDirectory() as cache:

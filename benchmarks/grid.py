@@ -38,7 +38,7 @@ make_deterministic()
 from bench.data.pixels import ensure_pixels
 from bench.backbones.engine_choice import with_engine
 from bench.backbones.registry import get_backbone
-from bench.backbones.feature_cache import ensure_features
+from bench.backbones.feature_cache import Extraction
 from bench.core.paths import search_path
 from bench.core.protocol import AUTO, defaults
 from bench.runs.plan import (Request)
@@ -51,7 +51,7 @@ pixels = ensure_pixels(examples, (224, 224), "squash", cache, quiet)
 for name in sys.argv[3].split(","):
     info = get_backbone(name)
     engine = with_engine([info], "frozen", {**defaults(), "engine": AUTO})["engine"]
-    ensure_features(pixels, info, "imagenet", "backbone", engine, cache, quiet)
+    Extraction(pixels, info, "imagenet", "backbone", engine, cache, quiet).features()
 """
 
 BY_HAND = """

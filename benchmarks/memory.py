@@ -63,7 +63,7 @@ def peak() -> float:
 
 def whole_way(count: int, backbone: str, side: int, cache: Path) -> dict[str, float]:
     """Take so many images through everything; return the seconds of each part."""
-    from bench.backbones.feature_cache import ensure_features
+    from bench.backbones.feature_cache import Extraction
     from bench.backbones.inputs import GivenFeatures
     from bench.backbones.registry import get_backbone
     from bench.core.protocol import defaults
@@ -82,7 +82,9 @@ def whole_way(count: int, backbone: str, side: int, cache: Path) -> dict[str, fl
     examples = Examples(items, {}, Drawn(count, side), f"{count} {side}", "memory benchmark")
     pixels = ensure_pixels(examples, (side, side), "squash", cache, no_progress)
     marks.append(time.perf_counter())
-    features = ensure_features(pixels, get_backbone(backbone), "random", "backbone", "tensorflow", cache)
+    features = Extraction(
+        pixels, get_backbone(backbone), "random", "backbone", "tensorflow", cache
+    ).features()
     marks.append(time.perf_counter())
     names = tuple(f"class {number}" for number in range(CLASSES))
     truth = (np.arange(count) % CLASSES).astype(np.int32)

@@ -38,7 +38,7 @@ def feature_engine(
 ) -> Extract:
     """Return the function from batches of exactly `batch_for(size)` images to features or unpooled maps.
 
-    The arguments are those of `ensure_features`; the reading's mirror is ignored.
+    The arguments are those of `bench.backbones.feature_cache.Extraction`; the reading's mirror is ignored.
     """
     from bench.backbones.engines import load_engine
     from bench.backbones.handmade import load_handmade

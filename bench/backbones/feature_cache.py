@@ -56,43 +56,22 @@ class Spread(Protocol):
         ...
 
 
-def ensure_features(
-    pixels: Pixels,
-    info: BackboneInfo,
-    weights: str,
-    preprocess: str,
-    engine: str,
-    cache: Path,
-    progress: Progress = no_progress,
-    reading: Reading = AS_EVER,
-    precision: str = FLOAT32,
-    spread: Spread | None = None,
-) -> Array:
-    """Return the (n, d) float32 features of all images, read from the cache, computing them if need be.
-
-    Rows of quarantined images are NaN. weights: `imagenet`, `random` (one fixed draw) or a path. preprocess:
-    `backbone` or a mode of PREPROCESS. engine: `tensorflow` or `openvino`. reading: what is taken from the
-    net; a mean of two images' features is made anew each time, of two files of the cache. precision: what the
-    net computes in, see `bench.backbones.precision.built_in`. spread: where the net runs, None for this
-    process.
-    Cached features need no import of TensorFlow. A folder is complete or absent; two processes compute the
-    same one once; a killed build continues where it stopped. Damaged rows, found now or when read later, are
-    computed again, and a line reports it.
-    Raises WeightsError for unavailable weights, StoreError when the cache cannot be written, and
-    BenchError for an illegal size, a missing engine, a layer that the net does not have and features that are
-    not finite.
-    """
-    how = pixels, info, weights, preprocess, engine, cache, progress, reading, precision
-    return Extraction(*how, spread=spread).features()
-
-
 @dataclass(frozen=True, eq=False)
 class Extraction:
-    """One backbone over one set of images; the fields are those of `ensure_features`.
+    """One frozen backbone over one set of images: rows read from the cache, computed if need be.
 
-    pooled: whether a row is the (d,) features or the (h, w, c) map before the last pooling. recipe: how
-    views are made of the images. graph: the net, if another process has built it. It is built at most once,
-    when the cache lacks something.
+    weights: `imagenet`, `random` (one fixed draw) or a path. preprocess: `backbone` or a mode of PREPROCESS.
+    engine: `tensorflow` or `openvino`. reading: what is taken from the net. precision: what the net computes
+    in, see `bench.backbones.precision.built_in`. pooled: whether a row is the (d,) features or the (h, w, c)
+    map before the last pooling. recipe: how views are made of the images. spread: where the net runs, None
+    for this process. graph: the net, if another process has built it.
+
+    Rows are float32, of quarantined images NaN. Cached ones need no import of TensorFlow; the net is built at
+    most once, when the cache lacks something. A folder of the cache is complete or absent; two processes
+    compute the same one once; a killed build continues where it stopped. Damaged rows, found now or when read
+    later, are computed again, and a line reports it. Reading raises WeightsError for unavailable weights,
+    StoreError when the cache cannot be written, and BenchError for an illegal size, a missing engine, a layer
+    that the net does not have and features that are not finite.
     """
 
     pixels: Pixels
@@ -110,16 +89,26 @@ class Extraction:
     graph: bytes | None = None
 
     def features(self, view: int | None = None) -> Array:
-        """Return the features that the reading asks for: `rows`, or the mean with those of the mirror."""
+        """Return the features that the reading asks for: `rows`, or the mean with those of the mirror.
+
+        That mean is made anew each time, of two files of the cache.
+        """
         rows = self.rows(view)
         if not self.reading.mirror:
             return rows
         return both_ways(np.asarray(rows), np.asarray(self.rows(view, mirrored=True)))
 
+    def views(self, count: int) -> tuple[Array, ...]:
+        """Return the features of so many changed versions of every image, (n, d) each, without the unchanged.
+
+        Each version has a cache folder of its own, so that a larger number reuses those present.
+        """
+        return tuple(self.features(number) for number in range(count))
+
     def rows(self, view: int | None = None, mirrored: bool = False) -> CheckedRows:
         """Return (n, d) features or (n, h, w, c) maps of the images, or of the view of this number from 0.
 
-        mirrored: of their left-right mirrors. The rest: see `ensure_features`.
+        mirrored: of their left-right mirrors.
         """
         # A net is large: it lives as long as this object, not as long as the rows.
         fresh = replace(self)

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bench.backbones.feature_cache import Spread, ensure_features
-from bench.backbones.info import BackboneInfo
+from bench.backbones.feature_cache import Extraction, Spread
+from bench.backbones.info import AS_EVER, BackboneInfo
 from bench.backbones.problems import no_maps
 from bench.backbones.registry import build_backbone, freeze, preprocess, reading_of, weights_of
 from bench.backbones.vectors import features_for
@@ -79,13 +79,11 @@ class FrozenInputs:
     @cached_property
     def features(self) -> Array:
         """(n, d) float32 features of the images as they are."""
-        return ensure_features(self.pixels, **self._how)
+        return self._extraction().features()
 
     def views(self, recipe: Recipe, count: int) -> Sequence[Array]:
         """Return the features of so many changed views of every image: (n, d) float32 each."""
-        from bench.backbones.views import ensure_views
-
-        return ensure_views(self.pixels, **self._how, recipe=recipe, views=count)
+        return self._extraction(recipe=recipe).views(count)
 
     @cached_property
     def maps(self) -> Array:
@@ -93,27 +91,16 @@ class FrozenInputs:
 
         Raises BenchError where there is no such map, or something else is to be read.
         """
-        from bench.backbones.views import ensure_maps
-
-        how = self._how
         if why := no_maps((self.info,), self.setting):
             raise BenchError(why)
-        del how["reading"]
-        return ensure_maps(self.pixels, **how)
+        return self._extraction(reading=AS_EVER, pooled=False).rows()
 
-    @property
-    def _how(self) -> dict[str, Any]:
-        return {
-            "info": self.info,
-            "weights": self.weights,
-            "preprocess": str(self.setting["preprocess"]),
-            "engine": str(self.setting["engine"]),
-            "precision": str(self.setting["precision"]),
-            "cache": self.cache,
-            "progress": self.progress,
-            "reading": reading_of(self.info, self.setting),
-            "spread": self.spread,
-        }
+    def _extraction(self, **more: Any) -> Extraction:
+        named = {key: str(self.setting[key]) for key in ("preprocess", "engine", "precision")}
+        own = {"reading": reading_of(self.info, self.setting), "spread": self.spread, **named, **more}
+        return Extraction(
+            self.pixels, self.info, self.weights, cache=self.cache, progress=self.progress, **own
+        )
 
 
 @dataclass(frozen=True)

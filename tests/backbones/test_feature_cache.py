@@ -21,7 +21,7 @@ import pytest
 from bench.backbones import engines
 from bench.backbones import feature_cache as features
 from bench.backbones.engines import batch_for, load_engine, run_engine
-from bench.backbones.feature_cache import Extraction, ensure_features
+from bench.backbones.feature_cache import Extraction
 from bench.backbones.registry import BACKBONES, build_backbone, get_backbone, preprocess
 from bench.core.errors import BenchError, StoreError, WeightsError
 from bench.data.cache.rows import CheckedRows
@@ -89,7 +89,7 @@ def _ensure(pixels: Any, cache: Path, **changes: Any) -> Any:
         "cache": cache,
         **changes,
     }
-    return ensure_features(pixels, wanted.pop("info", LENET), **wanted)
+    return Extraction(pixels, wanted.pop("info", LENET), **wanted).features()
 
 
 ENGINES = ("tensorflow", "openvino")
@@ -257,7 +257,7 @@ def test_cached_features_import_no_tensorflow(tmp_path: Path, counted: list[int]
         from pathlib import Path
         from types import SimpleNamespace
         from bench.backbones.registry import get_backbone
-        from bench.backbones.feature_cache import Extraction, ensure_features
+        from bench.backbones.feature_cache import Extraction
 
         class Pixels(SimpleNamespace):
             def __len__(self):
@@ -265,7 +265,7 @@ def test_cached_features_import_no_tensorflow(tmp_path: Path, counted: list[int]
 
         pixels = Pixels(key="fake", size=(32, 32))
         wanted = ("random", "backbone", "tensorflow", Path(sys.argv[1]))
-        found = ensure_features(pixels, get_backbone("lenet"), *wanted)
+        found = Extraction(pixels, get_backbone("lenet"), *wanted).features()
         print(found.shape, sorted({"tensorflow", "keras", "openvino", "PIL"} & set(sys.modules)))
         """
     )

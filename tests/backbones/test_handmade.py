@@ -15,7 +15,7 @@ pytest.importorskip("skimage", reason="the extra `handmade` is not installed")
 
 from skimage.feature import hog, local_binary_pattern
 
-from bench.backbones.feature_cache import ensure_features
+from bench.backbones.feature_cache import Extraction
 from bench.backbones.handmade import FUNCTIONS, load_handmade
 from bench.backbones.handmade_table import HANDMADE
 from bench.backbones.info import BackboneInfo
@@ -96,11 +96,11 @@ def test_the_cache_holds_them_by_image_and_not_by_the_nets_settings(name: str, t
     images = np.stack([photo((40, 40), seed) for seed in range(5)])
     pixels: Any = FakePixels(images, np.array([True, True, False, True, True]))
     how: dict[str, Any] = {"info": get_backbone(name), "weights": "none", "cache": tmp_path}
-    found = ensure_features(pixels, preprocess="backbone", engine="tensorflow", **how)
+    found = Extraction(pixels, preprocess="backbone", engine="tensorflow", **how).features()
     assert np.isnan(found[2]).all()
     for place in (0, 1, 3, 4):
         np.testing.assert_array_equal(found[place], FUNCTIONS[name](images[place]))
-    again = ensure_features(pixels, preprocess="caffe", engine="openvino", **how)
+    again = Extraction(pixels, preprocess="caffe", engine="openvino", **how).features()
     np.testing.assert_array_equal(again, found)
     (folder,) = [path for path in (tmp_path / "features").iterdir() if path.is_dir()]
     meta = json.loads((folder / "features.json").read_text())

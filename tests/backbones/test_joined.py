@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.backbones.feature_cache import ensure_features
+from bench.backbones.feature_cache import Extraction
 from bench.backbones.info import Reading
 from bench.backbones.inputs import GivenFeatures, JoinedInputs, frozen_inputs, pixels_for
 from bench.backbones.names import parts_of
@@ -177,7 +177,7 @@ def test_joined_features_are_the_parts_side_by_side(examples: Examples, tmp_path
         pixels = ensure_pixels(examples, (size, size), "squash", tmp_path, crop=0.8)
         weights = "random" if name == "lenet" else "none"
         how = weights, "backbone", "tensorflow", tmp_path / "alone"
-        wanted.append(ensure_features(pixels, get_backbone(name), *how))
+        wanted.append(Extraction(pixels, get_backbone(name), *how).features())
     assert inputs.features.shape == (len(examples), 1024 + 84 + 4356)
     np.testing.assert_array_equal(inputs.features, np.concatenate(wanted, axis=1))
     assert inputs.widths == (1024, 84, 4356) and inputs.features.dtype == np.float32

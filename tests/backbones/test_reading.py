@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from bench.backbones.engines import batch_for, read_at
-from bench.backbones.feature_cache import ensure_features
+from bench.backbones.feature_cache import Extraction
 from bench.backbones.info import POOLS, Reading
 from bench.backbones.registry import build_backbone, get_backbone, preprocess
-from bench.backbones.views import ensure_views
 from bench.core.errors import BenchError
 from bench.data.augmentation import Recipe, load_change
 from tests.backbones.test_feature_cache import FakePixels
@@ -41,7 +40,7 @@ def pixels_of(count: int, size: tuple[int, int] = SIZE) -> Any:
 def ensure(pixels: Any, cache: Path, reading: Reading, **changes: Any) -> np.ndarray:
     how: dict[str, Any] = {"info": MOBILENET, "weights": "random", "preprocess": "backbone"}
     how |= {"engine": "tensorflow", "cache": cache, **changes}
-    return np.asarray(ensure_features(pixels, **how, reading=reading))
+    return np.asarray(Extraction(pixels, **how, reading=reading).features())
 
 
 def run_by_hand(net: Any, images: np.ndarray, name: str) -> np.ndarray:
@@ -142,9 +141,8 @@ def test_mirrored_features_are_the_mean_of_both_ways(tmp_path: Path) -> None:
 def test_views_are_read_like_the_images(tmp_path: Path) -> None:
     pixels, recipe = pixels_of(5, (32, 32)), Recipe("crop")
     reading = Reading(("conv_2",), mirror=True)
-    (view,) = ensure_views(
-        pixels, LENET, "random", "backbone", "tensorflow", tmp_path, lambda *_: None, recipe, 1, reading
-    )
+    how = pixels, LENET, "random", "backbone", "tensorflow", tmp_path
+    (view,) = Extraction(*how, reading=reading, recipe=recipe).views(1)
     changed: Any = FakePixels(load_change(recipe, (32, 32))(pixels.images, np.arange(5), 0), key="changed")
     np.testing.assert_allclose(view, ensure(changed, tmp_path, reading, info=LENET), atol=1e-6)
 

@@ -14,9 +14,8 @@ import pytest
 
 from bench.backbones import feature_cache as features
 from bench.backbones.engines import unpooled
-from bench.backbones.feature_cache import ensure_features
+from bench.backbones.feature_cache import Extraction
 from bench.backbones.registry import BACKBONES, build_backbone, get_backbone, preprocess
-from bench.backbones.views import ensure_maps, ensure_views
 from bench.core.errors import BenchError, StoreError
 from bench.data.augmentation import Recipe, load_change
 from bench.data.cache.rows import CheckedRows
@@ -69,7 +68,7 @@ def _how(cache: Path, **changes: Any) -> dict[str, Any]:
 
 
 def _views(pixels: Any, cache: Path, views: int, recipe: Recipe = CROP, **changes: Any) -> Any:
-    return ensure_views(pixels, **_how(cache, **changes), recipe=recipe, views=views)
+    return Extraction(pixels, **_how(cache, **changes), recipe=recipe).views(views)
 
 
 def _folders(cache: Path) -> set[str]:
@@ -82,7 +81,7 @@ def _mean(images: np.ndarray) -> np.ndarray:
 
 
 def test_the_features_cache_of_before_is_still_found(tmp_path: Path, counted: list[int]) -> None:
-    ensure_features(_pixels(30), **_how(tmp_path))
+    Extraction(_pixels(30), **_how(tmp_path)).features()
     assert _folders(tmp_path) == {"lenet-ff9e2f55300b34c1"}
 
 
@@ -96,7 +95,7 @@ def test_a_view_is_the_features_of_changed_images(tmp_path: Path) -> None:
         changed = change(pixels.images, np.arange(150), number)
         expected = np.asarray(net(preprocess(LENET)(changed), training=False))
         np.testing.assert_allclose(view, expected, atol=1e-5)
-    plain = ensure_features(pixels, **_how(tmp_path))
+    plain = Extraction(pixels, **_how(tmp_path)).features()
     assert not np.allclose(found[0], found[1], atol=1e-3) and not np.allclose(found[0], plain, atol=1e-3)
 
 
@@ -129,8 +128,8 @@ def test_what_could_differ_is_kept_apart(tmp_path: Path, counted: list[int]) -> 
     for recipe in (CROP, Recipe("crop", 0.7), Recipe("flip"), Recipe("flip", 0.7)):
         _views(pixels, tmp_path, 1, recipe)
     assert len(counted) == len(_folders(tmp_path)) == 3
-    ensure_maps(pixels, **_how(tmp_path))
-    ensure_features(pixels, **_how(tmp_path))
+    Extraction(pixels, **_how(tmp_path), pooled=False).rows()
+    Extraction(pixels, **_how(tmp_path)).features()
     assert len(_folders(tmp_path)) == 5
 
 
@@ -140,7 +139,7 @@ def test_meta_tells_what_the_images_went_through(tmp_path: Path, counted: list[i
     meta = json.loads(path.read_text(encoding="utf-8"))
     assert meta["augment"] == {"version": 1, "recipe": "crop", "strength": 0.5} and meta["view"] == 0
     assert meta["rows"]["shape"] == [30, 84]
-    ensure_maps(_pixels(30), **_how(tmp_path / "maps"))
+    Extraction(_pixels(30), **_how(tmp_path / "maps"), pooled=False).rows()
     (path,) = (tmp_path / "maps" / "features").glob("*/features.json")
     meta = json.loads(path.read_text(encoding="utf-8"))
     assert meta["pooled"] is False and meta["rows"]["shape"] == [30, 2, 3, 4]
@@ -178,11 +177,13 @@ def test_interrupted_maps_go_on_where_they_stopped(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ensure_maps(_pixels(), **_how(tmp_path, progress=stop))
+        Extraction(_pixels(), **_how(tmp_path, progress=stop), pooled=False).rows()
     counted.clear()
-    found = ensure_maps(_pixels(), **_how(tmp_path))
+    found = Extraction(_pixels(), **_how(tmp_path), pooled=False).rows()
     assert len(counted) == 2 + 1  # what is left, and the batch that shows what shape a map has
-    np.testing.assert_array_equal(found, ensure_maps(_pixels(), **_how(tmp_path / "whole")))
+    np.testing.assert_array_equal(
+        found, Extraction(_pixels(), **_how(tmp_path / "whole"), pooled=False).rows()
+    )
 
 
 def test_two_builders_compute_once(tmp_path: Path, counted: list[int]) -> None:
@@ -204,7 +205,7 @@ def test_two_builders_compute_once(tmp_path: Path, counted: list[int]) -> None:
 def test_maps_are_what_is_averaged_into_features(engine: str, tmp_path: Path) -> None:
     pixels = _pixels(5, (70, 100))
     how = _how(tmp_path, info=MOBILENET, engine=engine)
-    maps, pooled = ensure_maps(pixels, **how), ensure_features(pixels, **how)
+    maps, pooled = Extraction(pixels, **how, pooled=False).rows(), Extraction(pixels, **how).features()
     assert maps.shape == (5, 2, 3, 256) and maps.dtype == np.float32 and isinstance(maps, CheckedRows)
     np.testing.assert_allclose(np.asarray(maps).mean(axis=(1, 2)), pooled, atol=1e-6, rtol=1e-4)
     assert np.ptp(maps, axis=(1, 2)).max() > 0
@@ -213,13 +214,13 @@ def test_maps_are_what_is_averaged_into_features(engine: str, tmp_path: Path) ->
 def test_maps_of_quarantined_images_are_nan_and_damage_is_mended(tmp_path: Path, counted: list[int]) -> None:
     pixels = _pixels()
     pixels.ok[[7, 8, 299]] = False
-    maps = np.array(ensure_maps(pixels, **_how(tmp_path)))
+    maps = np.array(Extraction(pixels, **_how(tmp_path), pooled=False).rows())
     assert maps.shape == (300, 2, 3, 4)
     np.testing.assert_array_equal(np.isnan(maps).all(axis=(1, 2, 3)), ~pixels.ok)
     np.testing.assert_array_equal(maps[pixels.ok, 1, 2, 3], _mean(pixels.images)[pixels.ok])
     (rows,) = tmp_path.glob("features/*/features.npy")
     rows.write_bytes(rows.read_bytes()[:-100])
-    np.testing.assert_array_equal(ensure_maps(pixels, **_how(tmp_path)), maps)
+    np.testing.assert_array_equal(Extraction(pixels, **_how(tmp_path), pooled=False).rows(), maps)
     assert len(counted) == 2 * (1 + 3)
 
 
@@ -231,7 +232,7 @@ def test_maps_that_are_not_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(features, "feature_engine", lambda *_: extract)
     with pytest.raises(BenchError, match="lenet gives image 5 .* not finite"):
-        ensure_maps(_pixels(30), **_how(tmp_path))
+        Extraction(_pixels(30), **_how(tmp_path), pooled=False).rows()
     assert not _folders(tmp_path)
 
 
@@ -240,7 +241,7 @@ def test_maps_that_the_disk_has_no_room_for(
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})())
     with pytest.raises(StoreError, match="make room"):
-        ensure_maps(_pixels(), **_how(tmp_path))
+        Extraction(_pixels(), **_how(tmp_path), pooled=False).rows()
     assert len(counted) == 1
 
 
@@ -259,8 +260,8 @@ def test_images_need_not_be_square_from_pixels_to_views(tmp_path: Path) -> None:
     pixels = ensure_pixels(examples, (35, 45), "pad", tmp_path)
     how = _how(tmp_path)
     assert pixels.size == (35, 45)
-    assert ensure_features(pixels, **how).shape == (6, 84)
-    assert ensure_maps(pixels, **how).shape == (6, 5, 8, 16)
+    assert Extraction(pixels, **how).features().shape == (6, 84)
+    assert Extraction(pixels, **how, pooled=False).rows().shape == (6, 5, 8, 16)
     (view,) = _views(pixels, tmp_path, 1, Recipe("rotate"))
     change, net = load_change(Recipe("rotate"), (35, 45)), build_backbone(LENET, (35, 45))
     rows = np.arange(6)

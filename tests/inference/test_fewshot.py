@@ -23,7 +23,7 @@ from sklearn.neighbors import NearestCentroid
 from statsmodels.stats.weightstats import DescrStatsW
 from threadpoolctl import threadpool_limits
 
-from bench.backbones import inputs
+from bench.backbones.feature_cache import Extraction
 from bench.commands.main import cli
 from bench.core.errors import BenchError, DataError
 from bench.inference.class_lists import read_classes
@@ -391,12 +391,12 @@ def labelled_features(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Stand in for the backbones: noise about a centre of each class's own. Gives who was asked."""
     asked: list[str] = []
 
-    def features(pixels: Any, info: Any, **rest: Any) -> np.ndarray:
-        asked.append(info.name)
-        rng = np.random.default_rng(len(info.name))
-        return rng.normal(size=(len(pixels), 16)).astype(np.float32)
+    def features(made: Extraction) -> np.ndarray:
+        asked.append(made.info.name)
+        rng = np.random.default_rng(len(made.info.name))
+        return rng.normal(size=(len(made.pixels), 16)).astype(np.float32)
 
-    monkeypatch.setattr(inputs, "ensure_features", features)
+    monkeypatch.setattr(Extraction, "features", features)
     return asked
 
 

@@ -113,12 +113,12 @@ def frozen(
     examples: Examples, pixels: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, np.ndarray, Cell]:
     """A stored frozen cell with a hidden layer, its scores computed from the run's own features."""
-    from bench.backbones.feature_cache import ensure_features
+    from bench.backbones.feature_cache import Extraction
 
     place = tmp_path_factory.mktemp("frozen")
     info = get_backbone("lenet")
     features = np.asarray(
-        ensure_features(pixels, info, "random", "backbone", "tensorflow", place / "cache"), np.float64
+        Extraction(pixels, info, "random", "backbone", "tensorflow", place / "cache").features(), np.float64
     )
     rng = np.random.default_rng(0)
     mean, scale = features.mean(axis=0), features.std(axis=0) + 0.1
