@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.commands.options import request_options
+from bench.commands.option_values import request_options
 from bench.core.paths import search_path
 from bench.data.images import decode, resize
 from bench.data.near_duplicates import SIDE, near_twins

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from bench.commands.options import allow_code_option, data_options, format_option, request_options
+from bench.commands.option_values import request_options
+from bench.commands.options import allow_code_option, data_options, format_option
 from bench.commands.output import show_table
 from bench.core.errors import BenchError
 from bench.core.paths import user_path

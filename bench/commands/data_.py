@@ -131,7 +131,7 @@ def _check_judge(
     weights: str | None,
 ) -> None:
     """Raise BenchError if labels cannot be judged, or if a backbone is named without --suspects."""
-    from bench.commands.options import request_options
+    from bench.commands.option_values import request_options
     from bench.core.kind import get_kind
     from bench.core.paths import search_path
     from bench.runs.open_task import find_card
@@ -147,7 +147,7 @@ def _check_judge(
 def _judged(
     options: dict[str, Any], sets: tuple[str, ...], backbone: str | None, weights: str | None
 ) -> Judged:
-    from bench.commands.options import request_options
+    from bench.commands.option_values import request_options
     from bench.commands.progress import Progress
     from bench.core.paths import cache_dir, search_path
     from bench.inference.suspect_labels import judge
@@ -180,7 +180,7 @@ def _opened(
     """
     import numpy as np
 
-    from bench.commands.options import request_options
+    from bench.commands.option_values import request_options
     from bench.commands.progress import Progress
     from bench.core.errors import DataError
     from bench.core.paths import cache_dir, search_path

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from bench.commands.options import cache_option, cell_options, local_paths, results_option
+from bench.commands.option_values import local_paths
+from bench.commands.options import cache_option, cell_options, results_option
 from bench.commands.words import Word
 from bench.core.paths import user_path
 from bench.core.safe_text import visible

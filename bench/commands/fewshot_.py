@@ -59,7 +59,7 @@ def command(
     """
     from dataclasses import replace
 
-    from bench.commands.options import request_options
+    from bench.commands.option_values import request_options
     from bench.commands.progress import Progress
     from bench.core.paths import cache_dir, search_path
     from bench.inference.fewshot import EpisodeSettings, few_shot, few_shot_json, few_shot_table

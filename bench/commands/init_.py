@@ -32,7 +32,7 @@ def command(data: str, out: str, follow_links: bool, **options: Any) -> None:
 
     Prints what was found and the command to run next. No photo is opened. The card is commented; edit it.
     """
-    from bench.commands.options import data_folder, own_data
+    from bench.commands.option_values import data_folder, own_data
     from bench.core.atomic_files import replacing
     from bench.core.errors import StoreError
     from bench.core.paths import shipped

@@ -87,7 +87,7 @@ def place_of(
     results: str | None, data: str | None, follow_links: bool, tasks: str | None, cache: str | None
 ) -> DataPlace:
     """Return where the data of stored cells is looked for. Raises BenchError for an empty name."""
-    from bench.commands.options import data_folder
+    from bench.commands.option_values import data_folder
     from bench.core.paths import cache_dir, search_path
     from bench.runs.cell_data import DataPlace
 

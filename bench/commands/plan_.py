@@ -8,7 +8,8 @@ import click
 
 from bench.commands.experiment_argument import experiment_argument, save_experiment, save_option
 from bench.commands.notices import say
-from bench.commands.options import format_option, grid_options, request_from, shard_from
+from bench.commands.option_values import request_from, shard_from
+from bench.commands.options import format_option, grid_options
 from bench.commands.output import show_table
 from bench.core.errors import EXIT_DONE, EXIT_NOTHING_MEASURED
 from bench.core.table import Column, Table

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.commands.options import cell_options, format_option, local_paths, results_option
+from bench.commands.option_values import local_paths
+from bench.commands.options import cell_options, format_option, results_option
 from bench.commands.output import show_table
 from bench.core.errors import (
     EXIT_DONE,

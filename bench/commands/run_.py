@@ -14,15 +14,8 @@ from bench.commands.experiment_argument import (
     save_experiment,
     save_option,
 )
-from bench.commands.options import (
-    experiment_params,
-    format_option,
-    request_from,
-    run_options,
-    shard_from,
-    where_from,
-    where_options,
-)
+from bench.commands.option_values import request_from, shard_from, where_from
+from bench.commands.options import experiment_params, format_option, run_options, where_options
 
 if TYPE_CHECKING:
     from bench.data.examples import Examples
