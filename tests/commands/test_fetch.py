@@ -65,8 +65,8 @@ def test_size_licence_and_checksum_come_before_the_question(lists: str, site: Si
     assert isinstance(done.exception, BenchError) and "add --yes" in str(done.exception)
     assert {method for method, _, _ in site.asked} == {"HEAD"} and not Path(lists).exists()
     digest = hashlib.sha256(b"1\t1\n").hexdigest()
-    assert f"pairs.txt  4 bytes, SHA-256 {digest}" in done.stdout
-    assert "pairsDevTest.txt  2 bytes, checksum not known" in done.stdout
+    assert f"pairs.txt  4 B, SHA-256 {digest}" in done.stdout
+    assert "pairsDevTest.txt  2 B, checksum not known" in done.stdout
     assert "licence  none; published for research" in done.stdout
 
 
