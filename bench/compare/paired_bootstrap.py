@@ -151,14 +151,14 @@ class PairedBootstrap:
     def estimate(self, metric: str, contrast: Contrast, null: float = 0.0) -> Estimate | None:
         """Estimate a contrast in a metric, None without a bootstrap of it. null: value that p tests.
 
-        The interval of a single value stays within the range of its metric.
+        The interval stays within the range of the metric, or of differences in it.
         """
         if not contrast.cells <= self.drawn(metric).keys():
             return None
         source = self.source(metric, contrast.cells)
         changed = self.changed(metric, contrast.pairs) if contrast.pairs else 0
         found = estimated(source, contrast, self.resamples, changed, null)
-        return found if contrast.pairs else found.within(METRICS[metric].low, METRICS[metric].high)
+        return _possible(found, contrast, METRICS[metric].low, METRICS[metric].high)
 
     def source(self, metric: str, cells: Set[str]) -> MetricSamples:
         """Return a metric of cells that `drawn` has, with all that an estimate of them needs."""
@@ -186,7 +186,7 @@ class PairedBootstrap:
             small = (SmallClasses(hits, size, size),)
         source = MetricSamples(drawn, observed, {} if self.items.groups else hits, small)
         changed = self.class_changed(metric, index, contrast.pairs)
-        return estimated(source, contrast, self.resamples, changed)
+        return _possible(estimated(source, contrast, self.resamples, changed), contrast, 0.0, 1.0)
 
     def class_changed(self, metric: str, index: int, pairs: Iterable[tuple[str, str]]) -> int:
         """Return how many items count differently for a class, in any of these pairs of cells."""
@@ -336,6 +336,13 @@ def numbers_of(kind: str, metrics: Iterable[str]) -> frozenset[str]:
         out |= {mean.of for table in (info.means, info.small) if (mean := table.get(kind)) is not None}
         out.add(counted_by(kind, metric))
     return frozenset(out)
+
+
+def _possible(found: Estimate, contrast: Contrast, low: float, high: float | None) -> Estimate:
+    """Cut an interval to the range of a metric, or of differences in it."""
+    if not contrast.pairs:
+        return found.within(low, high)
+    return found if high is None else found.within(low - high, high - low)
 
 
 def _differing(marks: Mapping[str, np.ndarray], pairs: Iterable[tuple[str, str]]) -> int:

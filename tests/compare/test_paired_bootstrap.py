@@ -69,6 +69,17 @@ def test_metrics_and_classes_are_those_of_the_resampled_items() -> None:
         assert one.changed == np.abs(gap).sum()
 
 
+def test_a_difference_over_seeds_far_apart_stays_within_the_range_of_differences() -> None:
+    like = noisy(60, 3, 0.5, 0)
+    accuracies = {"a0": 0.99, "b0": 0.02, "a1": 0.5, "b1": 0.5}
+    cells = {
+        name: noisy(60, 3, share, seed, like=like) for seed, (name, share) in enumerate(accuracies.items())
+    }
+    found, contrast = made(cells, classes=True), Contrast.paired({0: ("a0", "b0"), 1: ("a1", "b1")})
+    for one in (found.estimate("top1_micro", contrast), found.class_estimate("top1", 0, contrast)):
+        assert one is not None and one.high == 1.0 and one.low is not None and -1 <= one.low < one.value < 1
+
+
 def test_items_are_ranked_as_often_however_many_chunks_and_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Predictions] = []
     hits = on_scores.hits
