@@ -73,3 +73,25 @@ def test_trials_are_the_same_whatever_shares_the_run(tmp_path: Path, monkeypatch
     assert one.record["choices"]["tuning"]["splits"] == 1 and not verify(one.folder).findings
     shown = [row["lr"] for row in one.trials]
     np.testing.assert_array_equal(shown, [row["lr"] for row in alone.trials])
+
+
+def test_tpe_gives_the_same_bits_whatever_shares_the_run_and_after_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("optuna", reason="the extra `tune` is not installed")
+    run = InProcess(tmp_path, monkeypatch)
+    options = "--task fashion --sample tiny --backbone hog --seed 0 --stage top20 --quiet --set epochs=8"
+    grid = ("run", *options.split(), "--tune", "10", "--set", "tuner=tpe", "--set", "val_fraction=0.3")
+    monkeypatch.setattr(image_stage, "FEW", 1)
+    both = ("--method", "none,focal")
+    first = run.bench(*grid, *both, results="killed", cache="cache", kill_after=1)
+    assert len(first) == 1
+    together = run.bench(*grid, *both, results="killed", cache="cache")
+    (alone,) = run.bench(*grid, "--method", "focal", results="alone", cache="cache")
+    (same,) = [one for one in together if one.id == alone.id]
+    assert content(same) == content(alone) and not verify(same.folder).findings
+    found, rows = alone.record["choices"]["tuning"], alone.trials
+    assert (found["trials"], found["tuner"], len(rows)) == (10, "tpe", 10) and found["optuna"]
+    ended = [row["val_top1_macro"] for row in rows if row["val_top1_macro"] is not None]
+    assert rows[0]["val_top1_macro"] == found["val_untuned"] and found["val"] == max(ended)
+    assert any(row["reason"].startswith("stopped after 1 epochs") for row in rows if row["reason"])

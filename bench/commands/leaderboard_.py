@@ -136,7 +136,7 @@ def ranked(
     if effects:
         rows = [row for one in found for row in effects_of(records, one, metrics)]
         table = effects_table(rows, full)
-        if not full and len({row.trials for row in rows}) > 1:
+        if not full and len({row.budget for row in rows}) > 1:
             further = [_orderings(records, one, metric) for one in found]
         table = replace(table, notes=(*table.notes, *rehearsal_notes(record["cell"] for record in records)))
     else:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.compare.estimates import Contrast
 from bench.compare.paired_bootstrap import FEW_CHANGES, PairedBootstrap
-from bench.compare.tuning import trials_of
+from bench.compare.tuning import UNTUNED, Budget, budget_of
 from bench.compare.verdict import SAME, called
 from bench.core.cell import canonical_json
 from bench.core.kind import get_kind
@@ -28,8 +28,8 @@ class Effect:
     value: mean over backbones of the mean over seeds. low..high: its interval. backbones: how many
     (the same one with another protocol counts again). pairs: cells with a `none` of their own;
     up: how many of these pairs improve the metric. q: p among all methods of the board.
-    verdict: better, worse, same, or None without a bootstrap. base: the method compared with. trials: of
-    both, where they are tuned; 1: they are not.
+    verdict: better, worse, same, or None without a bootstrap. base: the method compared with. budget: of
+    both.
     """
 
     task: str
@@ -47,7 +47,7 @@ class Effect:
     q: float | None = None
     verdict: str | None = None
     base: str = NONE
-    trials: int = 1
+    budget: Budget = UNTUNED
 
 
 def base_of(records: Iterable[Record]) -> str:
@@ -69,7 +69,7 @@ def effects(records: Sequence[Record], bootstrap: PairedBootstrap, metrics: Iter
     """Return the effect of each method relative to `none`, for every metric that is defined.
 
     A pair is two cells that differ only in the method; a cell without its `none` is ignored. Tuned cells have
-    effects of their own, for each number of trials. See `base_of` for the method that replaces `none`. Seeds
+    effects of their own, for each budget. See `base_of` for the method that replaces `none`. Seeds
     are resampled, backbones are not: the effect holds for these.
     """
     inside = set(bootstrap.cells)
@@ -77,11 +77,11 @@ def effects(records: Sequence[Record], bootstrap: PairedBootstrap, metrics: Iter
     base = base_of(own)
     pairs = _pairs(own, base)
     out: list[Effect] = []
-    for metric, trials in product(metrics, sorted({count for count, _ in pairs})):
+    for metric, budget in product(metrics, sorted({one for one, _ in pairs})):
         rows = [
-            replace(row, trials=trials)
-            for (count, method), bases in pairs.items()
-            if count == trials and (row := _effect(bootstrap, metric, method, bases)) is not None
+            replace(row, budget=budget)
+            for (one, method), bases in pairs.items()
+            if one == budget and (row := _effect(bootstrap, metric, method, bases)) is not None
         ]
         qs = intervals.benjamini_hochberg([row.p for row in rows])
         out += [_judged(replace(row, q=q, base=base)) for row, q in zip(rows, qs, strict=True)]
@@ -94,10 +94,10 @@ Bases = Mapping[str, Mapping[int, tuple[Record, Record]]]
 
 def _pairs(
     records: Sequence[Record], base_method: str
-) -> dict[tuple[int, str], dict[str, dict[int, tuple[Record, Record]]]]:
-    """Return the pairs by number of trials and method, then by all else but the seed, then by seed."""
+) -> dict[tuple[Budget, str], dict[str, dict[int, tuple[Record, Record]]]]:
+    """Return the pairs by budget and method, then by all else but the seed, then by seed."""
     plain: dict[tuple[str, int], Record] = {}
-    rest: list[tuple[str, str, int, int, Record]] = []
+    rest: list[tuple[str, str, int, Budget, Record]] = []
     keys = pairing_keys(records)
     for record in records:
         cell, base = record["cell"], keys[record["id"]]
@@ -105,13 +105,13 @@ def _pairs(
         if cell["method_text"] == base_method:
             plain[base, seed] = record
         else:
-            rest.append((cell["method_text"], base, seed, trials_of(cell), record))
-    out: dict[tuple[int, str], dict[str, dict[int, tuple[Record, Record]]]] = {}
-    for method, base, seed, trials, record in sorted(rest, key=lambda row: row[:3]):
+            rest.append((cell["method_text"], base, seed, budget_of(cell), record))
+    out: dict[tuple[Budget, str], dict[str, dict[int, tuple[Record, Record]]]] = {}
+    for method, base, seed, budget, record in sorted(rest, key=lambda row: row[:3]):
         if (base, seed) in plain:
             # Two versions of the plug-in that a method is of stand side by side.
             own = canonical_json([base, record["cell"].get("plugins", {})])
-            out.setdefault((trials, method), {}).setdefault(own, {})[seed] = (record, plain[base, seed])
+            out.setdefault((budget, method), {}).setdefault(own, {})[seed] = (record, plain[base, seed])
     return out
 
 

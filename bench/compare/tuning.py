@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.compare.estimates import Contrast, Estimate
 from bench.compare.paired_bootstrap import FEW_CHANGES, PairedBootstrap
@@ -17,16 +17,31 @@ from bench.metrics.registry import get_metric
 from bench.store.read import Stored
 from bench.store.settings import Record, pairing_keys
 
-KEYS = ("tune", "tune_seed")
+KEYS = ("tune", "tune_seed", "tuner")
 """The protocol keys of tuning."""
 
 HOLDS, UNDECIDED, REVERSED, NEW = "holds", "no longer", "reversed", "new"
 """What becomes of the ordering of two methods with tuning, where one or the other had a verdict."""
 
 
+class Budget(NamedTuple):
+    """Trials of a cell, 1: it is not tuned; and what chose them, "" for random search."""
+
+    trials: int = 1
+    tuner: str = ""
+
+
+UNTUNED = Budget()
+
+
 def trials_of(cell: Mapping[str, Any]) -> int:
     """Return the number of trials of a cell; 1: it is not tuned."""
     return int(cell["protocol"].get("tune", 1))
+
+
+def budget_of(cell: Mapping[str, Any]) -> Budget:
+    """Return the tuning budget of a cell."""
+    return Budget(trials_of(cell), str(cell["protocol"].get("tuner", "")))
 
 
 def without_tuning(cell: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,15 +73,15 @@ class Tuned:
     """One tuned setting: means over seeds.
 
     metric: the selection metric, of val, curve, test and gap. val_untuned, val: of the default setting and of
-    the chosen trial on validation. curve: trial count -> expected best on validation. test: of the chosen
-    trial. moved: test minus that of the untuned cells, None where these are not stored. gap: val - test.
-    gap_untuned: the same of the default setting. chosen: the values by seed. splits: see
+    the chosen trial on validation. curve: trial count -> expected best on validation, of random trials. test:
+    of the chosen trial. moved: test minus that of the untuned cells, None where these are not stored. gap:
+    val - test. gap_untuned: the same of the default setting. chosen: the values by seed. splits: see
     `bench.runs.stage_work.Validated`.
     """
 
     cell: Mapping[str, Any]
     metric: str
-    trials: int
+    budget: Budget
     seeds: int
     splits: int
     validated: int
@@ -95,7 +110,8 @@ def tuned_settings(
     groups: dict[str, list[Stored]] = {}
     for stored in measured:
         if trials_of(cell := stored.record["cell"]) > 1:
-            key = {**without_tuning(cell), "method": cell["method"], "tune": [trials_of(cell), _seed(cell)]}
+            how = [*budget_of(cell), _seed(cell)]
+            key = {**without_tuning(cell), "method": cell["method"], "tune": how}
             groups.setdefault(canonical_json(key), []).append(stored)
     out, problems = [], []
     for group in groups.values():
@@ -105,7 +121,7 @@ def tuned_settings(
             problems.append(str(error))
             continue
         out.append(_tuned(group, scores, plain, shared, metric))
-    return sorted(out, key=lambda one: one.trials), problems
+    return sorted(out, key=lambda one: one.budget), problems
 
 
 def _tuned(
@@ -137,7 +153,7 @@ def _tuned(
     return Tuned(
         cell=cell,
         metric=metric,
-        trials=trials_of(cell),
+        budget=budget_of(cell),
         seeds=len(group),
         splits=max(int(one["splits"]) for one in found),
         validated=min(int(stored.record["counts"].get("val") or 0) for stored in group),
@@ -146,7 +162,7 @@ def _tuned(
         curve={
             n: math.fsum(expected_best(own, n, higher) for own in known) / len(known)
             for n in counts
-            if all(known)
+            if all(known) and not budget_of(cell).tuner
         },
         test=test,
         moved=moved,
@@ -176,11 +192,11 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 @dataclass(frozen=True)
 class Ordering:
-    """Difference of two methods in a metric at one number of trials; verdict: of the first one."""
+    """Difference of two methods in a metric at one budget; verdict: of the first one."""
 
     ours: str
     theirs: str
-    trials: int
+    budget: Budget
     value: float
     low: float | None = None
     high: float | None = None
@@ -189,30 +205,30 @@ class Ordering:
 
 
 def orderings(records: Sequence[Record], bootstrap: PairedBootstrap, metric: str) -> list[Ordering]:
-    """Return the difference of every two methods at every number of trials that both have.
+    """Return the difference of every two methods at every budget that both have.
 
-    Means over the backbones and seeds that both methods share at all numbers of trials. A verdict needs an
-    interval without 0 and q <= ALPHA (Benjamini-Hochberg over the pairs of one number of trials).
+    Means over the backbones and seeds that both methods share at all budgets. A verdict needs an interval
+    without 0 and q <= ALPHA (Benjamini-Hochberg over the pairs of one budget).
     """
     inside = set(bootstrap.cells)
-    found: dict[tuple[int, str], dict[tuple[str, int], str]] = {}
+    found: dict[tuple[Budget, str], dict[tuple[str, int], str]] = {}
     keys = pairing_keys(records, KEYS)
     for record in records:
         if record["id"] in inside and record["status"] == "ok":
             cell = record["cell"]
             place = keys[record["id"]], int(cell["seed"])
-            found.setdefault((trials_of(cell), cell["method_text"]), {})[place] = str(record["id"])
-    budgets = sorted({trials for trials, _ in found})
+            found.setdefault((budget_of(cell), cell["method_text"]), {})[place] = str(record["id"])
+    budgets = sorted({budget for budget, _ in found})
     methods = list(dict.fromkeys(method for _, method in found))
     out = []
-    for trials in budgets:
+    for budget in budgets:
         rows = []
         for ours, theirs in combinations(methods, 2):
-            sides = [found.get((count, method), {}) for count in budgets for method in (ours, theirs)]
+            sides = [found.get((one, method), {}) for one in budgets for method in (ours, theirs)]
             shared = sorted(set.intersection(*(set(side) for side in sides)))
             if shared:
-                pair = found[trials, ours], found[trials, theirs]
-                rows.append(_ordering(bootstrap, metric, (ours, theirs), trials, pair, shared))
+                pair = found[budget, ours], found[budget, theirs]
+                rows.append(_ordering(bootstrap, metric, (ours, theirs), budget, pair, shared))
         known = [row for row in rows if row is not None]
         qs = benjamini_hochberg([row.p for row in known])
         out += [
@@ -228,7 +244,7 @@ def _ordering(
     bootstrap: PairedBootstrap,
     metric: str,
     names: tuple[str, str],
-    trials: int,
+    budget: Budget,
     sides: tuple[Mapping[tuple[str, int], str], Mapping[tuple[str, int], str]],
     shared: Sequence[tuple[str, int]],
 ) -> Ordering | None:
@@ -239,12 +255,12 @@ def _ordering(
     found = bootstrap.estimate(metric, contrast)
     if found is None:
         return None
-    row = Ordering(*names, trials, found.value, found.low, found.high, found.p)
+    row = Ordering(*names, budget, found.value, found.low, found.high, found.p)
     return replace(row, p=None, verdict=SAME) if found.changed < FEW_CHANGES else row
 
 
 def fate(before: Ordering, after: Ordering) -> str | None:
-    """Return what becomes of an ordering with more trials, None where it has no verdict at either."""
+    """Return what becomes of an ordering with another budget, None where it has no verdict at either."""
     if before.verdict in (SAME, None):
         return None if after.verdict in (SAME, None) else NEW
     if after.verdict in (SAME, None):

@@ -260,6 +260,14 @@ KEYS: dict[str, Key] = {
             later=True,
         ),
         Key("tune_seed", int, 0, "tune: seed of the trials", low=0, high=2**32 - 1, later=True),
+        Key(
+            "tuner",
+            str,
+            "random",
+            "tune: how trials are chosen: at random, or by Optuna's TPE with successive halving over epochs",
+            choices=("random", "tpe"),
+            later=True,
+        ),
     )
 }
 

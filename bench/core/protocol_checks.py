@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 from bench.core.cell import Value
 from bench.core.errors import BenchError
+from bench.core.protocol import KEYS
 
 _REHEARSAL_KEYS = ("rehearse_by", "rehearse_seed")
+_TUNING_KEYS = ("tune_seed", "tuner")
 
 
 def check_together(setting: Mapping[str, Value]) -> None:
@@ -24,8 +26,9 @@ def check_together(setting: Mapping[str, Value]) -> None:
         raise BenchError("--set hide=column and hide_by go together: for example --set hide_by=season")
     if not setting["rehearse"] and (unused := [key for key in _REHEARSAL_KEYS if setting[key]]):
         raise BenchError(f"--set {unused[0]} is for rehearsals: add --set rehearse=STAGE")
-    if setting["tune_seed"] and setting["tune"] == 1:
-        raise BenchError("--set tune_seed is for --tune N with several trials: add --tune 16, for example")
+    unused = [key for key in _TUNING_KEYS if setting[key] != KEYS[key].default]
+    if unused and setting["tune"] == 1:
+        raise BenchError(f"--set {unused[0]} is for --tune N with several trials: add --tune 16, for example")
     if setting["rehearse"] and setting["staged"]:
         raise BenchError("--set rehearse=STAGE is for a single stage: leave out staged=true")
     if setting["rehearse"] and noisy:

@@ -76,4 +76,9 @@ def _between(space: Search) -> tuple[float, float]:
 
 def _value(space: Search, drawn: Any, whole: bool) -> float:
     value = space.choices[int(drawn)] if space.choices else min(max(float(drawn), space.low), space.high)
+    return rounded(value, whole)
+
+
+def rounded(value: float, whole: bool) -> float:
+    """Return a value as trials have it: a whole number, or one of DIGITS significant digits."""
     return round(value) if whole else float(f"{float(value):.{DIGITS}g}")

@@ -182,9 +182,9 @@ def _listed(holes: Sequence[Hole]) -> str:
 
 
 def effects_table(effects: Sequence[Effect], full: bool = False) -> Table:
-    """Return a row for each metric and method, with the effects at each number of trials side by side.
+    """Return a row for each metric and method, with the effects at each budget side by side.
 
-    full: every column, for machines, and a row for each number of trials.
+    full: every column, for machines, and a row for each budget.
     """
     tasks, stages = ({getattr(effect, key) for effect in effects} for key in ("task", "stage"))
     columns = [
@@ -201,10 +201,15 @@ def effects_table(effects: Sequence[Effect], full: bool = False) -> Table:
         Column("up", "better in", "int", rank=2),
         Column("pairs", "of pairs", "int", rank=2),
         Column("backbones", "backbones", "int", rank=3),
-        *([Column("trials", "trials", "int", rank=3)] if full else []),
+        *([Column("trials", "trials", "int", rank=3), Column("tuner", "tuner", rank=3)] if full else []),
     ]
     rows = [
-        {**vars(effect), "what": get_metric(effect.metric).title, "effect": effect.value}
+        {
+            **vars(effect),
+            **effect.budget._asdict(),
+            "what": get_metric(effect.metric).title,
+            "effect": effect.value,
+        }
         for effect in effects
     ]
     base = effects[0].base if effects else NONE
@@ -218,7 +223,7 @@ def effects_table(effects: Sequence[Effect], full: bool = False) -> Table:
     ]
     if not effects:
         notes = [f"No method has a cell beside one of {NONE} with the same backbone, seed and protocol."]
-    if not full and len({effect.trials for effect in effects}) > 1:
+    if not full and len({effect.budget for effect in effects}) > 1:
         columns, rows = side_by_side_columns(effects), side_by_side(effects)
         notes.append(
             "untuned: the default setting of every method; n trials: the best of n on validation, for every "

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.compare.tuning import Tuned, orderings, trials_of, tuned_settings
+from bench.compare.tuning import Tuned, budget_of, orderings, tuned_settings
 from bench.core.kind import get_kind
 from bench.core.plotting import Draw, Theme, canvas, short
 from bench.metrics.registry import get_metric
@@ -49,15 +49,18 @@ def tuning_section(stage: StageReport) -> Section:
             caption,
             by_trials(budgets, f"{title} on test"),
         ),
-        Figure(
-            stage.stem("trials"),
-            f"Expected best {get_metric(metric).title} on validation of n trials: {_ends(curves)}.",
-            "The expected best of n trials (Dodge et al. 2019); flat where more trials buy nothing.",
-            by_trials(curves, f"expected best {get_metric(metric).title} on validation"),
-        ),
     ]
+    if curves:
+        figures.append(
+            Figure(
+                stage.stem("trials"),
+                f"Expected best {get_metric(metric).title} on validation of n trials: {_ends(curves)}.",
+                "The expected best of n trials (Dodge et al. 2019); flat where more trials buy nothing.",
+                by_trials(curves, f"expected best {get_metric(metric).title} on validation"),
+            )
+        )
     tables = [tuning_table(tuned)]
-    if len({trials_of(record["cell"]) for record in board.records}) > 1:
+    if len({budget_of(record["cell"]) for record in board.records}) > 1:
         tables.append(orderings_table(orderings(board.records, board.bootstrap, board.metric), board.metric))
     return Section("Tuning", (*figures, *tables))
 
@@ -69,18 +72,20 @@ def budget_points(stage: StageReport) -> dict[str, list[Point]]:
     for row in stage.board.rows:
         cell = row.setting.cell
         if cell["backbone"] == backbone and row.value is not None:
-            point = Point(trials_of(cell), row.value, row.low, row.high)
-            points.setdefault(cell["method_text"], []).append(point)
+            trials, tuner = budget_of(cell)
+            name = f"{cell['method_text']}, {tuner}" if tuner else cell["method_text"]
+            points.setdefault(name, []).append(Point(trials, row.value, row.low, row.high))
     several = {name: sorted(own, key=lambda one: one.trials) for name, own in points.items() if len(own) > 1}
     return dict([*(several or points).items()][:MOST])
 
 
 def curve_points(tuned: Sequence[Tuned]) -> dict[str, list[Point]]:
-    """Return the expected best of n trials of each method, from the settings with the most trials."""
-    most = max(one.trials for one in tuned)
+    """Return the expected best of n trials of each method, from the settings with the most random trials."""
+    drawn = [one for one in tuned if one.curve]
+    most = max((one.budget.trials for one in drawn), default=0)
     return {
         one.cell["method_text"]: [Point(n, value) for n, value in one.curve.items()]
-        for one in [one for one in tuned if one.trials == most][:MOST]
+        for one in [one for one in drawn if one.budget.trials == most][:MOST]
     }
 
 

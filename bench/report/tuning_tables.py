@@ -7,12 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from bench.compare.effects import Effect
-from bench.compare.tuning import HOLDS, NEW, REVERSED, UNDECIDED, Ordering, Tuned, fate
+from bench.compare.tuning import HOLDS, NEW, REVERSED, UNDECIDED, Budget, Ordering, Tuned, fate
 from bench.core.table import Column, Table
 from bench.metrics.registry import get_metric
-
-DEFAULTS = 1
-"""The number of trials of an untuned cell."""
 
 
 def tuning_table(tuned: Sequence[Tuned], full: bool = False) -> Table:
@@ -24,6 +21,7 @@ def tuning_table(tuned: Sequence[Tuned], full: bool = False) -> Table:
         Column("backbone", "backbone"),
         Column("method", "method"),
         Column("trials", "trials", "int"),
+        Column("tuner", "tuner"),
         Column("seeds", "seeds", "int"),
         Column("validated", "val items", "int"),
         Column("splits", "splits", "int"),
@@ -40,11 +38,11 @@ def tuning_table(tuned: Sequence[Tuned], full: bool = False) -> Table:
     ]
     rows = [_tuned_row(one) for one in tuned]
     if not full:
-        few = {key for key in ("stage", "backbone", "splits") if len({row[key] for row in rows}) < 2}
+        few = {key for key in ("stage", "backbone", "splits", "tuner") if len({row[key] for row in rows}) < 2}
         columns = [column for column in columns if column.key not in few]
     notes = (
         f"All numbers are {title}, means over seeds. best of n: the expected best of n trials on validation "
-        "(Dodge et al. 2019), from all trials of a cell.",
+        "(Dodge et al. 2019), from all trials of a cell; only where they are random.",
         "moved: test of the chosen trial minus test of the default setting, with a 95% interval by a paired "
         "bootstrap; empty where the untuned cells are not stored.",
         "val - test: how much the validation score of what was chosen promised too much.",
@@ -57,9 +55,8 @@ def _tuned_row(one: Tuned) -> dict[str, Any]:
     return {
         **{key: one.cell[key] for key in ("stage", "backbone")},
         "method": one.cell["method_text"],
-        **{
-            key: getattr(one, key) for key in ("trials", "seeds", "validated", "splits", "val_untuned", "val")
-        },
+        **one.budget._asdict(),
+        **{key: getattr(one, key) for key in ("seeds", "validated", "splits", "val_untuned", "val")},
         **{f"best_of_{n}": value for n, value in one.curve.items()},
         "test": one.test,
         "moved": None if moved is None else moved.value,
@@ -76,15 +73,17 @@ def _values(values: Mapping[str, Any]) -> str:
 
 
 def with_budgets(effects: Sequence[Effect]) -> list[Effect]:
-    """Return the effects with the number of trials in the names of tuned methods."""
+    """Return the effects with the budget in the names of tuned methods."""
     return [
-        replace(effect, method=f"{effect.method}, {budget(effect.trials)}") if effect.trials > 1 else effect
+        replace(effect, method=f"{effect.method}, {budget(effect.budget)}")
+        if effect.budget.trials > 1
+        else effect
         for effect in effects
     ]
 
 
 def side_by_side(effects: Sequence[Effect]) -> list[dict[str, Any]]:
-    """Return a row for each metric and method, with the effects at each number of trials side by side."""
+    """Return a row for each metric and method, with the effects at each budget side by side."""
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for effect in effects:
         key = effect.stage, effect.metric, effect.method
@@ -92,7 +91,7 @@ def side_by_side(effects: Sequence[Effect]) -> list[dict[str, Any]]:
             key, {"stage": effect.stage, "what": get_metric(effect.metric).title, "method": effect.method}
         )
         for name in ("value", "low", "high", "verdict"):
-            row[f"{name}_{effect.trials}"] = getattr(effect, name)
+            row[f"{name}_{key_of(effect.budget)}"] = getattr(effect, name)
     return list(rows.values())
 
 
@@ -101,50 +100,55 @@ def side_by_side_columns(effects: Sequence[Effect]) -> list[Column]:
     columns = [Column("what", "what"), Column("method", "method")]
     if len({effect.stage for effect in effects}) > 1:
         columns.insert(0, Column("stage", "stage"))
-    for trials in sorted({effect.trials for effect in effects}):
+    return [*columns, *_budget_columns({effect.budget for effect in effects})]
+
+
+def budget(of: Budget) -> str:
+    """Return a budget as a heading."""
+    return "untuned" if of.trials == 1 else f"{of.trials} trials{f', {of.tuner}' if of.tuner else ''}"
+
+
+def key_of(of: Budget) -> str:
+    """Return a budget as a part of a column's key: `16`, `16_tpe`."""
+    return f"{of.trials}{f'_{of.tuner}' if of.tuner else ''}"
+
+
+def _budget_columns(budgets: Iterable[Budget]) -> list[Column]:
+    columns = []
+    for one in sorted(budgets):
+        key = key_of(one)
         columns += [
-            Column(f"value_{trials}", budget(trials), "signed"),
-            Column(f"low_{trials}", "low", "signed"),
-            Column(f"high_{trials}", "high", "signed"),
-            Column(f"verdict_{trials}", "verdict"),
+            Column(f"value_{key}", budget(one), "signed"),
+            Column(f"low_{key}", "low", "signed"),
+            Column(f"high_{key}", "high", "signed"),
+            Column(f"verdict_{key}", "verdict"),
         ]
     return columns
 
 
-def budget(trials: int) -> str:
-    """Return a number of trials as a heading."""
-    return "untuned" if trials == DEFAULTS else f"{trials} trials"
-
-
 def orderings_table(found: Sequence[Ordering], metric: str) -> Table:
-    """Return a row for each two methods with a verdict at the fewest or most trials, and its fate."""
-    budgets = sorted({one.trials for one in found})
-    pairs: dict[tuple[str, str], dict[int, Ordering]] = {}
+    """Return a row for each two methods with a verdict at the first or last budget, and its fate."""
+    budgets = sorted({one.budget for one in found})
+    pairs: dict[tuple[str, str], dict[Budget, Ordering]] = {}
     for one in found:
-        pairs.setdefault((one.ours, one.theirs), {})[one.trials] = one
+        pairs.setdefault((one.ours, one.theirs), {})[one.budget] = one
     rows = []
-    for (ours, theirs), by_trials in pairs.items():
-        first, last = by_trials.get(budgets[0]), by_trials.get(budgets[-1])
+    for (ours, theirs), by_budget in pairs.items():
+        first, last = by_budget.get(budgets[0]), by_budget.get(budgets[-1])
         if first is None or last is None or (outcome := fate(first, last)) is None:
             continue
         row: dict[str, Any] = {"ours": ours, "theirs": theirs, "fate": outcome}
-        for trials, one in by_trials.items():
-            row |= {f"{name}_{trials}": getattr(one, name) for name in ("value", "low", "high", "verdict")}
+        for own, one in by_budget.items():
+            names = ("value", "low", "high", "verdict")
+            row |= {f"{name}_{key_of(own)}": getattr(one, name) for name in names}
         rows.append(row)
-    columns = [Column("ours", "method"), Column("theirs", "against")]
-    for trials in budgets:
-        columns += [
-            Column(f"value_{trials}", budget(trials), "signed"),
-            Column(f"low_{trials}", "low", "signed"),
-            Column(f"high_{trials}", "high", "signed"),
-            Column(f"verdict_{trials}", "verdict"),
-        ]
+    columns = [Column("ours", "method"), Column("theirs", "against"), *_budget_columns(budgets)]
     columns.append(Column("fate", "ordering"))
     title = f"Orderings of methods by {get_metric(metric).title} on test"
     return Table(title, columns, rows, (_summary(rows, len(pairs), budgets),))
 
 
-def _summary(rows: Iterable[Mapping[str, Any]], pairs: int, budgets: Sequence[int]) -> str:
+def _summary(rows: Iterable[Mapping[str, Any]], pairs: int, budgets: Sequence[Budget]) -> str:
     fates = [row["fate"] for row in rows]
     count = {name: fates.count(name) for name in (HOLDS, UNDECIDED, REVERSED, NEW)}
     had = len(fates) - count[NEW]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any
 
 from bench.core.cell import Cell, MethodSpec, Value
@@ -13,8 +14,11 @@ from bench.core.protocol import AUTO
 from bench.core.search import Search, draw
 from bench.methods.search import Argument, search_space, with_arguments
 
-KEYS = ("tune", "tune_seed")
+KEYS = ("tune", "tune_seed", "tuner")
 """The protocol keys of tuning."""
+
+TPE = "tpe"
+"""The value of `tuner` for Optuna's tree-structured Parzen estimator."""
 
 SHARED = ("lr", "l2", "batch_size")
 """The protocol keys that every method's trials search."""
@@ -62,6 +66,10 @@ def check_tuning(setting: Mapping[str, Value], methods: Sequence[MethodSpec], ki
             f"--tune {count}: with staged=true a stage begins with the net of the one before it; leave out "
             "one of the two"
         )
+    if setting.get("tuner") == TPE and find_spec("optuna") is None:
+        raise BenchError(
+            "--set tuner=tpe needs Optuna, which is not installed: pip install 'messybench[tune]'"
+        )
     for name, search in shared_space(setting, regime).items():
         if search.fault:
             raise BenchError(
@@ -76,33 +84,60 @@ def check_tuning(setting: Mapping[str, Value], methods: Sequence[MethodSpec], ki
                 )
 
 
-def trials_of(cell: Cell) -> list[Trial]:
+@dataclass(frozen=True)
+class Space:
+    """Values that a cell's trials search. plain: the cell without tuning; shared: the spaces of SHARED."""
+
+    plain: Cell
+    shared: Mapping[str, Search]
+    arguments: Sequence[Argument]
+
+    @classmethod
+    def of(cls, cell: Cell) -> Space:
+        """Return the space of a tuned cell."""
+        plain = replace(cell, protocol=tuple(pair for pair in cell.protocol if pair[0] not in KEYS))
+        arguments = search_space(cell.method, cell.kind, cell.regime)
+        return cls(plain, shared_space(cell.setting, cell.regime), arguments)
+
+    def first(self) -> Trial:
+        """Return the trial of the default setting."""
+        known = {name: self.plain.setting[name] for name in SHARED}
+        steps = self.plain.method.steps
+        return Trial(
+            self.plain, {**known, **{name_of(one): steps[one.place][one.name] for one in self.arguments}}
+        )
+
+    def trial(self, shared: Sequence[Value], own: Sequence[Value]) -> Trial:
+        """Return the trial of these values, in the order of `shared` and `arguments`."""
+        setting = dict(zip(self.shared, shared, strict=True))
+        method = with_arguments(self.plain.method, self.arguments, own)
+        protocol = tuple(sorted({**self.plain.setting, **setting}.items()))
+        named = {name_of(one): value for one, value in zip(self.arguments, own, strict=True)}
+        return Trial(replace(self.plain, method=method, protocol=protocol), {**setting, **named})
+
+
+def trials_of(cell: Cell, count: int | None = None) -> list[Trial]:
     """Return a cell's trials: the cell as it is, then values drawn from the search spaces.
 
-    The values of SHARED depend on the protocol and `tune_seed` alone, so that all methods and seeds try the
-    same ones; those of a step's arguments depend on the step too. The first trials do not depend on how many
-    there are.
+    count: of all trials, the protocol's if None. The values of SHARED depend on the protocol and `tune_seed`
+    alone, so that all methods and seeds try the same ones; those of a step's arguments depend on the step
+    too. The first trials do not depend on how many there are.
     """
-    count, seed = trial_count(cell.setting), int(cell.setting.get("tune_seed", 0) or 0)
-    plain = replace(cell, protocol=tuple(pair for pair in cell.protocol if pair[0] not in KEYS))
-    spaces, arguments = (
-        shared_space(cell.setting, cell.regime),
-        search_space(cell.method, cell.kind, cell.regime),
-    )
-    whole = [name == "batch_size" for name in spaces]
-    shared = draw(list(spaces.values()), whole, count - 1, _stream(seed, "protocol"))
-    own = [_own(arguments, step, count - 1, seed) for step in dict.fromkeys(one.place for one in arguments)]
-    known = {name: cell.setting[name] for name in SHARED}
-    first = {name_of(one): cell.method.steps[one.place][one.name] for one in arguments}
-    trials = [Trial(plain, {**known, **first})]
+    count = trial_count(cell.setting) if count is None else count
+    space, seed = Space.of(cell), tune_seed(cell.setting)
+    whole = [name == "batch_size" for name in space.shared]
+    shared = draw(list(space.shared.values()), whole, count - 1, stream(seed, "protocol"))
+    places = dict.fromkeys(one.place for one in space.arguments)
+    own = [_own(space.arguments, step, count - 1, seed) for step in places]
+    trials = [space.first()]
     for number, values in enumerate(shared):
-        drawn = [value for step in own for value in step[number]]
-        setting = dict(zip(spaces, values, strict=True))
-        method = with_arguments(cell.method, arguments, drawn)
-        protocol = tuple(sorted({**dict(plain.protocol), **setting}.items()))
-        named = {name_of(one): value for one, value in zip(arguments, drawn, strict=True)}
-        trials.append(Trial(replace(plain, method=method, protocol=protocol), {**setting, **named}))
+        trials.append(space.trial(values, [value for step in own for value in step[number]]))
     return trials
+
+
+def tune_seed(setting: Mapping[str, Value]) -> int:
+    """Return the seed of a tuned cell's trials."""
+    return int(setting.get("tune_seed", 0) or 0)
 
 
 def name_of(argument: Argument) -> str:
@@ -114,11 +149,11 @@ def _own(arguments: Sequence[Argument], place: int, count: int, seed: int) -> li
     """Draw the values of one step's arguments."""
     own = [one for one in arguments if one.place == place]
     spaces, whole = [one.search for one in own], [one.whole for one in own]
-    return draw(spaces, whole, count, _stream(seed, own[0].step))
+    return draw(spaces, whole, count, stream(seed, own[0].step))
 
 
-def _stream(seed: int, name: str) -> int:
-    """Return a seed of 32 bits for the values of one step, or of the protocol."""
+def stream(seed: int, name: str) -> int:
+    """Return a seed of 32 bits for the values of one step, of the protocol, or of a tuner."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:4], "big")
 
 

@@ -23,6 +23,7 @@ from bench.compare.tuning import (
     NEW,
     REVERSED,
     UNDECIDED,
+    Budget,
     Ordering,
     expected_best,
     fate,
@@ -79,7 +80,7 @@ def place(tmp_path: Path) -> Path:
 def test_effects_are_of_cells_with_one_number_of_trials(place: Path) -> None:
     records = [stored.record for stored in cells(place)]
     found = {
-        (row.method, row.trials): row
+        (row.method, row.budget.trials): row
         for row in effects(records, bootstrap(place, "top1_micro"), ["top1_micro"])
     }
     assert set(found) == set(product(("focal", "ldam"), (1, 4)))
@@ -91,7 +92,7 @@ def test_effects_are_of_cells_with_one_number_of_trials(place: Path) -> None:
 def test_an_ordering_that_was_the_lack_of_tuning_goes(place: Path) -> None:
     records = [stored.record for stored in cells(place)]
     found = {
-        (one.ours, one.theirs, one.trials): one
+        (one.ours, one.theirs, one.budget.trials): one
         for one in orderings(records, bootstrap(place, "top1_micro"), "top1_micro")
     }
     pairs = {pair[:2] for pair in found}
@@ -117,7 +118,8 @@ def test_an_ordering_that_was_the_lack_of_tuning_goes(place: Path) -> None:
 )
 def test_what_becomes_of_an_ordering(before: str | None, after: str | None, expected: str | None) -> None:
     one, other = (
-        Ordering("a", "b", trials, 0.1, verdict=verdict) for trials, verdict in ((1, before), (16, after))
+        Ordering("a", "b", Budget(trials), 0.1, verdict=verdict)
+        for trials, verdict in ((1, before), (16, after))
     )
     assert fate(one, other) == expected
 
@@ -126,7 +128,7 @@ def test_what_tuning_chose_and_moved(place: Path) -> None:
     found, problems = tuned_settings(cells(place), [bootstrap(place, "top1_macro")], "top1_macro")
     assert not problems and [one.cell["method_text"] for one in found] == ["focal", "ldam", "none"]
     none = found[-1]
-    assert (none.trials, none.seeds, none.splits) == (4, 3, 1)
+    assert (none.budget, none.seeds, none.splits) == (Budget(4), 3, 1)
     assert none.val_untuned == 0.5 and none.val == pytest.approx(0.8)
     assert none.curve[1] == pytest.approx((0.5 + 0.8 + 0.6) / 3)
     assert none.curve[2] == pytest.approx(expected_best([0.5, 0.8, 0.6], 2)) and set(none.curve) == {1, 2, 4}
@@ -151,6 +153,26 @@ def test_nothing_moved_where_no_untuned_cell_is_stored(tmp_path: Path) -> None:
     put(tmp_path, answers(100, 5, 0.5, 1), scores=(0.4, 0.3))
     (one,), _ = tuned_settings(cells(tmp_path), [bootstrap(tmp_path, "top1_macro")], "top1_macro")
     assert one.moved is None and one.gap_untuned is None and one.gap is not None
+
+
+def test_tuners_stand_side_by_side(place: Path) -> None:
+    """As many trials of TPE are another budget, and have no expected best of n: they depend on each other."""
+    like = answers(400, 6, 0.5, 99)
+    for (method, accuracy), seed in product((("none", 0.8), ("focal", 0.5)), range(3)):
+        test = answers(400, 6, accuracy, 7 + seed, like)
+        put(place, test, seed, method=method, scores=(0.5, None, 0.9, 0.7), protocol={"tuner": "tpe"})
+    board = bootstrap(place, "top1_micro")
+    records = [stored.record for stored in cells(place)]
+    budgets = {Budget(1), Budget(4), Budget(4, "tpe")}
+    assert {row.budget for row in effects(records, board, ["top1_micro"])} == budgets
+    assert {one.budget for one in orderings(records, board, "top1_micro")} == budgets
+    found, _ = tuned_settings(cells(place), [bootstrap(place, "top1_macro")], "top1_macro")
+    drawn = {(one.cell["method_text"], one.budget): bool(one.curve) for one in found}
+    assert drawn["none", Budget(4)] and not drawn["none", Budget(4, "tpe")]
+    none = next(one for one in found if one.budget.tuner and one.cell["method_text"] == "none")
+    assert none.moved is not None and none.moved.value > 0.2
+    shown = leaderboard(place, "--effects", "--format", "md").stdout
+    assert "4 trials, tpe" in " ".join(shown.split())
 
 
 def test_a_damaged_table_of_trials_is_named(place: Path) -> None:
