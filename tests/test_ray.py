@@ -15,9 +15,10 @@ from tests.clusters import bits, machines, start, stored, wait_for
 pytest.importorskip("tensorflow")
 pytest.importorskip("ray")
 
+PLUGIN = Path(__file__).parent / "plugins" / "toy" / "toy_remedies.py"
 GRID = (
     *("--task", "fashion", "--sample", "tiny", "--stage", "top20", "--seed", "0", "--set", "epochs=1"),
-    *("--backbone", "hog,lenet", "--method", "none,class_weight"),
+    *("--backbone", "hog,lenet", "--method", "none,toy_brier", "--plugin", str(PLUGIN)),
 )
 FACES = (
     *("--task", "faces", "--sample", "tiny", "--seed", "0", "--set", "epochs=1", "--method", "none"),
@@ -31,6 +32,7 @@ def ended(running: subprocess.Popen[bytes], log: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_survives_the_deaths_of_nodes_and_of_its_driver(tmp_path: Path) -> None:
+    """A plug-in is sent to nodes that do not have it; two drivers end what the first one began."""
     log = tmp_path / "log"
     ended(start(GRID, tmp_path / "alone", tmp_path / "cache", log), log)
     with machines() as found:
@@ -49,7 +51,11 @@ def test_a_run_survives_the_deaths_of_nodes_and_of_its_driver(tmp_path: Path) ->
         first.kill()
         first.wait()
         assert stored(tmp_path / "results") < 4
-        ended(start(args, tmp_path / "results", tmp_path / "cache-2", log), log)
+        drivers = [start(args, tmp_path / "results", tmp_path / "cache-2", log) for _ in range(2)]
+        for driver in drivers:
+            ended(driver, log)
+    said = log.read_text(encoding="utf-8")
+    assert "another run is writing to" in said and "0 of 4 cells to train" in said, said
     assert bits(tmp_path / "results") == bits(tmp_path / "alone")
     nodes = {stored.record["environment"]["node"] for stored in Store(tmp_path / "results").load()[0]}
     assert len(nodes) > 1 and all(name.startswith("127.0.0.1 (") for name in nodes)
