@@ -57,7 +57,7 @@ def _cells(table: Table, row: Any) -> str:
 
 
 def _side(column: Column) -> str:
-    return ' style="text-align:left"' if column.kind in ("text", "bool") else ""
+    return ' style="text-align:left"' if column.type in ("text", "bool") else ""
 
 
 def _safe(text: str) -> str:

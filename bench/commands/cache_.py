@@ -129,7 +129,7 @@ def _found(cache: str | None) -> tuple[Path, list[Entry]]:
 
 def _row(entry: Entry, state: str) -> Mapping[str, Any]:
     return {
-        "kind": entry.kind,
+        "kind": entry.contents,
         "task": entry.task or None,
         "source": entry.source or None,
         "backbone": entry.backbone or None,

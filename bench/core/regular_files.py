@@ -24,15 +24,15 @@ class NotAFile(OSError):
 
 
 class Refused(Exception):
-    """A file cannot be used. kind: one of these names; str(): a few words.
+    """A file cannot be used. code: one of these names; str(): a few words.
 
     `no_file`, `outside` (a link or path that leaves the folder), `not_a_file` (folder, pipe, device),
     `too_large`, `unreadable`.
     """
 
-    def __init__(self, kind: str, why: str) -> None:
+    def __init__(self, code: str, why: str) -> None:
         super().__init__(why)
-        self.kind = kind
+        self.code = code
 
 
 def open_regular(path: str | os.PathLike[str], flags: int = 0) -> FileIO:

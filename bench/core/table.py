@@ -12,7 +12,7 @@ from typing import Any
 class Column:
     """One column.
 
-    kind: `text`, `int`, `ratio` (3 decimals), `signed` (+.123), `seconds`, `bytes` (20.5 GB), `bool`.
+    type: `text`, `int`, `ratio` (3 decimals), `signed` (+.123), `seconds`, `bytes` (20.5 GB), `bool`.
     rank: on a terminal that is too narrow, columns of the highest rank are left out first, those of rank 0
     never. spread: keys of the columns that terminals and pages show within this one: of a standard deviation
     (.839 ±.011), or of the ends of an interval (.839 [.828, .850]). group: on a page, the heading of the
@@ -21,7 +21,7 @@ class Column:
 
     key: str
     title: str
-    kind: str = "text"
+    type: str = "text"
     rank: int = 1
     spread: tuple[str, ...] = ()
     group: str = ""

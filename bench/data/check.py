@@ -78,8 +78,8 @@ class DataReport:
 
     @property
     def problem_counts(self) -> tuple[tuple[str, bool, int], ...]:
-        """(kind, whether the row or image is left out, number), fatal ones first."""
-        counts = Counter((problem.kind, problem.fatal) for problem in self.problems)
+        """(code, whether the row or image is left out, number), fatal ones first."""
+        counts = Counter((problem.code, problem.fatal) for problem in self.problems)
         return tuple(
             (kind, fatal, number)
             for (kind, fatal), number in sorted(

@@ -79,7 +79,7 @@ def open_class_folders(
     for number, photo in enumerate(found.photos):
         if photo.file in hashes.refused:
             why = hashes.refused[photo.file]
-            problems.append(Problem(why.kind, printable(photo.file), f"{why}"))
+            problems.append(Problem(why.code, printable(photo.file), f"{why}"))
             continue
         own = hashes.found[photo.file]
         rows.append(

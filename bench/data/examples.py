@@ -21,11 +21,11 @@ class ImageError(Exception):
 class Problem:
     """A problem of the data.
 
-    kind: a fixed name, by which problems are counted (`stray_comma`, `no_image`, `truncated`). where: file
+    code: a fixed name, by which problems are counted (`stray_comma`, `no_image`, `truncated`). where: file
     and row, or image path. why: a sentence. fatal: whether the row or image is left out.
     """
 
-    kind: str
+    code: str
     where: str
     why: str
     fatal: bool = True

@@ -42,7 +42,7 @@ def open_kaggle(
     problems = (
         *table.problems,
         *chosen.problems,
-        *(Problem(why.kind, names[item], f"{why}") for item, why in refused.items()),
+        *(Problem(why.code, names[item], f"{why}") for item, why in refused.items()),
         *_without_row(entries, table, chosen.seen),
     )
     kept = [item for item in names if item not in refused]

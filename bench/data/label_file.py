@@ -70,7 +70,7 @@ def open_label_file(
     found = _match(table, files)
     hashes = hash_files(root, tuple(found.images), cache)
     for file, why in hashes.refused.items():
-        found.problems.append(Problem(why.kind, file, f"{why}"))
+        found.problems.append(Problem(why.code, file, f"{why}"))
         del found.images[file]
     if not found.images:
         raise DataError(f"{root.root}: no row of {name} can be used{because_of(found.problems)}; {_LAYOUT}")
@@ -111,7 +111,7 @@ def _match(table: LabelTable, files: PhotoFiles) -> _Found:
         photo = row.photo.removeprefix("./").removeprefix(f"{IMAGES}/")
         file = files.find(photo) if photo else Problem("empty_id", "", "the row names no image")
         if isinstance(file, Problem):
-            found.problems.append(Problem(file.kind, row.where, file.why))
+            found.problems.append(Problem(file.code, row.where, file.why))
             continue
         labels = _labels(table, row, found.problems)
         if file in found.images:
@@ -189,7 +189,7 @@ def _answers(
     table = read_label_table(root, name)
     found = _match(table, PhotoFiles(root, _LAYOUT))
     problems += (
-        replace(problem, fatal=False) for problem in found.problems if problem.kind != "no_known_label"
+        replace(problem, fatal=False) for problem in found.problems if problem.code != "no_known_label"
     )
     names = [table.names[place] for place in table.attributes]
     for title in names:

@@ -14,12 +14,12 @@ from bench.core.errors import DataError
 class Noise:
     """Label noise.
 
-    kind: `none`, `uniform` (any other class), `pair` (the next class by name, Han et al. 2018) or
+    rule: `none`, `uniform` (any other class), `pair` (the next class by name, Han et al. 2018) or
     `confusion` (a class that the task's card lists as confused with this one; without any, another class).
     rate: share of the rows. seed: of rows and new labels.
     """
 
-    kind: str = "none"
+    rule: str = "none"
     rate: float = 0.0
     seed: int = 0
 
@@ -33,20 +33,20 @@ def add_noise(
     New labels are classes of the rows. Raises DataError if there is only one class.
     """
     number = round(noise.rate * len(rows))
-    if noise.kind == "none" or not number:
+    if noise.rule == "none" or not number:
         return tuple(labels)
     classes = sorted({labels[row] for row in rows.tolist()})
     if len(classes) < 2:
-        raise DataError(f"noise={noise.kind} needs two classes; the training set has {len(classes)}")
+        raise DataError(f"noise={noise.rule} needs two classes; the training set has {len(classes)}")
     following = dict(zip(classes, (*classes[1:], classes[0]), strict=True))
     rng = np.random.default_rng(noise.seed)
     out = list(labels)
     for row in rng.permutation(rows)[:number].tolist():
         own = labels[row]
         others = [name for name in classes if name != own]
-        if noise.kind == "pair":
+        if noise.rule == "pair":
             others = [following[own]]
-        elif noise.kind == "confusion":
+        elif noise.rule == "confusion":
             others = [name for name in alike.get(own, ()) if name in following and name != own] or others
         out[row] = others[int(rng.integers(len(others)))]
     return tuple(out)

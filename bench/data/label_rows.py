@@ -100,8 +100,8 @@ def _is_header(fields: Sequence[str]) -> bool:
 
 
 def _uneven(where: str, found: int, wanted: int) -> Problem:
-    kind = "too_few_fields" if found < wanted else "too_many_fields"
-    return Problem(kind, where, f"{found} fields, expected {wanted}")
+    code = "too_few_fields" if found < wanted else "too_many_fields"
+    return Problem(code, where, f"{found} fields, expected {wanted}")
 
 
 def _from_csv(root: DataFolder, name: str, mark: str) -> LabelTable:

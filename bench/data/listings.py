@@ -70,7 +70,7 @@ def open_listings(
     for item, photo in list(found.photos.items()):
         if photo.file in hashes.refused:
             why = hashes.refused[photo.file]
-            found.problems.append(Problem(why.kind, photo.file, f"{why}"))
+            found.problems.append(Problem(why.code, photo.file, f"{why}"))
             del found.photos[item]
     if not found.photos:
         raise DataError(f"{root.root}: no photo can be used{because_of(found.problems)}; {_LAYOUT}")
@@ -175,15 +175,15 @@ def _add(found: Found, files: PhotoFiles, photo: ListingPhoto) -> None:
     """Add a photo of a row, or a problem if it cannot be used."""
     file = files.find(photo.file)
     if isinstance(file, Problem):
-        found.problems.append(Problem(file.kind, photo.where, file.why, file.fatal))
+        found.problems.append(Problem(file.code, photo.where, file.why, file.fatal))
         return
     item = file.removeprefix(f"{IMAGES}/").rpartition(".")[0]
     if item in found.photos:
         other = found.photos[item]
         same = other.cells["category"] == photo.cells["category"]
-        kind, what = ("duplicate_image", "is also") if same else ("label_conflict", "has another category")
+        code, what = ("duplicate_image", "is also") if same else ("label_conflict", "has another category")
         found.problems.append(
-            Problem(kind, photo.where, f"photo {item[:80]} {what} in {other.where}, which is kept")
+            Problem(code, photo.where, f"photo {item[:80]} {what} in {other.where}, which is kept")
         )
         return
     found.photos[item] = ListingPhoto(file, photo.where, photo.cells)

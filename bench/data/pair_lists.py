@@ -128,7 +128,7 @@ def _read(folders: Sequence[tuple[DataFolder, str]], file: str) -> bytes | Refus
         try:
             return folder.read(f"{path}{file}")
         except Refused as why:
-            if why.kind != "no_file":
+            if why.code != "no_file":
                 return why
     return None
 
@@ -235,7 +235,7 @@ def which_pairs(examples: Examples, asked: str) -> str:
     faults = {
         problem.where.partition(" line ")[0]: problem
         for problem in examples.problems
-        if problem.kind == BAD_LIST
+        if problem.code == BAD_LIST
     }
     there = {name for name, file in FILES.items() if name in examples.pair_lists or file in faults}
     if asked == "auto":

@@ -72,7 +72,7 @@ def open_people(
     for item, photo in list(found.photos.items()):
         if photo.file in hashes.refused:
             why = hashes.refused[photo.file]
-            found.problems.append(Problem(why.kind, printable(photo.file), f"{why}"))
+            found.problems.append(Problem(why.code, printable(photo.file), f"{why}"))
             refused[photo.name, photo.number] = f"{why}"
             del found.photos[item]
     if not found.photos:

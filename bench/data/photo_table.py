@@ -140,7 +140,7 @@ def _labelled(table: PhotoTable, layout: Layout, columns: Mapping[str, Sequence[
     chosen = []
     wanted = [(layout.label, "empty_label"), (layout.split, "no_part")]
     for row, where in enumerate(table.rows.where):
-        lacks = next(((name, kind) for name, kind in wanted if name and not columns[name][row]), None)
+        lacks = next(((name, code) for name, code in wanted if name and not columns[name][row]), None)
         if lacks is None:
             chosen.append(row)
         else:
@@ -170,9 +170,9 @@ def _named(
         first = found.setdefault((file, part), row)
         if first != row:
             same = not labels or labels[first] == labels[row]
-            kind, what = ("duplicate_image", "is also") if same else ("label_conflict", "has another label")
+            code, what = ("duplicate_image", "is also") if same else ("label_conflict", "has another label")
             why = f"photo {printable(file)[:80]} {what} in {where[first]}, which is kept"
-            problems.append(Problem(kind, where[row], why))
+            problems.append(Problem(code, where[row], why))
             continue
         shown = printable(file)
         files[row] = file, unused(f"{shown} ({part})" if shown in items else shown, items)
@@ -180,7 +180,7 @@ def _named(
     rows = []
     for row, (photo, item) in files.items():
         if (refused := hashes.refused.get(photo)) is not None:
-            problems.append(Problem(refused.kind, where[row], f"{printable(photo)}: {refused}"))
+            problems.append(Problem(refused.code, where[row], f"{printable(photo)}: {refused}"))
         else:
             rows.append(PhotoRow(item, hashes.found[photo], photo, row, ()))
     problems += (

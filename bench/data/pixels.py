@@ -119,8 +119,8 @@ def ensure_pixels(
 
     opened = ensured()
     quarantine = {
-        int(position): Problem(kind, where, reason)
-        for position, kind, where, reason in opened.facts["quarantine"]
+        int(position): Problem(code, where, reason)
+        for position, code, where, reason in opened.facts["quarantine"]
     }
     ok = np.ones(len(examples), bool)
     ok[list(quarantine)] = False
@@ -186,7 +186,7 @@ def _build(examples: Examples, folders: Mapping[RowFolder, Form], progress: Prog
         facts = {
             "task": examples.task,
             "quarantine": [
-                [position, _kind(why), f"image {examples.items[position]}", why]
+                [position, _code(why), f"image {examples.items[position]}", why]
                 for position, why in sorted(decoded.failed.items())
             ],
             "sizes": [[*shape, number] for shape, number in sorted(decoded.sizes.items())],
@@ -216,10 +216,10 @@ def _clear_unfinished(mine: Path) -> None:
             continue
 
 
-def _kind(why: str) -> str:
-    """Return the problem's kind: the reason before its colon.
+def _code(why: str) -> str:
+    """Return the problem's code: the reason before its colon.
 
-    >>> _kind("too many pixels: 30000x30000, more than 64 million")
+    >>> _code("too many pixels: 30000x30000, more than 64 million")
     'too_many_pixels'
     """
     return why.partition(":")[0].replace(" ", "_")

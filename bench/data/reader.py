@@ -35,7 +35,7 @@ class FolderImages:
         try:
             data = self.folder.read(name)
         except Refused as why:
-            raise ImageError(f"{why.kind.replace('_', ' ')}: {why}") from None
+            raise ImageError(f"{why.code.replace('_', ' ')}: {why}") from None
         if hashlib.sha256(data).hexdigest() != self.hashes[index]:
             raise DataError(f"{self.folder.root}/{name} changed while it was in use: run the command again")
         return decode(data)

@@ -206,6 +206,6 @@ def _blank_separated(
             records.append((number, fields))
         elif fields:
             why = f"{len(fields)} fields, expected {len(header) + 1}"
-            kind = "too_few_fields" if len(fields) <= len(header) else "too_many_fields"
-            problems.append(Problem(kind, f"{name} line {number}", why))
+            code = "too_few_fields" if len(fields) <= len(header) else "too_many_fields"
+            problems.append(Problem(code, f"{name} line {number}", why))
     return header, records, tuple(problems)

@@ -193,8 +193,8 @@ def _misfit(where: str, fields: Sequence[str], intact: bool, width: int) -> Prob
         return Problem(
             "unreadable_row", where, "an unclosed quote, or a field of more than 131,072 characters"
         )
-    kind = "stray_comma" if len(fields) > width else "too_few_fields"
-    return Problem(kind, where, f"{len(fields)} fields, but the header has {width}")
+    code = "stray_comma" if len(fields) > width else "too_few_fields"
+    return Problem(code, where, f"{len(fields)} fields, but the header has {width}")
 
 
 def _odd_characters(where: str, column: str, cell: str) -> list[Problem]:

@@ -156,7 +156,7 @@ def _published_columns(kind: Kind, keys: set[str] | None) -> list[Column]:
     return [
         Column("published_test", "their test", "int", group="published"),
         *(
-            Column(f"published_{column.key}", f"their {column.title}", column.kind, group="published")
+            Column(f"published_{column.key}", f"their {column.title}", column.type, group="published")
             for column in shown
         ),
     ]

@@ -89,7 +89,7 @@ def _policy(style: str, script: str) -> str:
 
 
 def _is_number(column: Column) -> bool:
-    return column.kind in NUMBERS
+    return column.type in NUMBERS
 
 
 def _ids(sections: Sequence[Section], before: str = "s") -> dict[str, str]:
@@ -160,7 +160,7 @@ def _spread(column: Column, row: Mapping[str, Any]) -> str:
 def _cell(column: Column, row: Mapping[str, Any], spread: str | None) -> _Cell:
     value = _value(row.get(column.key))
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    text = f"{value:,.0f}" if number and column.kind == "int" else shown(column, value)
+    text = f"{value:,.0f}" if number and column.type == "int" else shown(column, value)
     return _Cell(visible(text), spread, repr(value) if number else None, text == MISSING, _is_number(column))
 
 

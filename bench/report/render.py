@@ -127,17 +127,17 @@ def shown(column: Column, value: Any) -> str:
         return "yes" if value else "no"
     if not isinstance(value, int | float):
         return str(value)
-    if column.kind == "ratio":
+    if column.type == "ratio":
         return f"{value:z.3f}"
-    if column.kind == "signed":
+    if column.type == "signed":
         text = f"{value:+.3f}" if value else f"{0:.3f}"
         return text.replace("0.", ".", 1) if abs(value) < 0.9995 else text
-    if column.kind == "bytes":
+    if column.type == "bytes":
         return human_size(value)
-    if column.kind == "seconds":
+    if column.type == "seconds":
         return f"{value:.1f}"
     if isinstance(value, float):
-        return f"{value:.0f}" if column.kind == "int" else f"{value:.6g}"
+        return f"{value:.0f}" if column.type == "int" else f"{value:.6g}"
     return str(value)
 
 
@@ -162,7 +162,7 @@ def _plain(value: Any) -> Any:
 
 
 def _side(column: Column) -> str:
-    return "right" if column.kind in NUMBERS else "left"
+    return "right" if column.type in NUMBERS else "left"
 
 
 def _stacked(column: Column, layout: PackedText) -> str:

@@ -98,7 +98,7 @@ def _is_empty(table: Table, column: Column) -> bool:
 def _only_value(table: Table, column: Column) -> str | None:
     """Return the one value of a column of text in most rows, empty in the others, or None."""
     values = [row[column.key] for row in table.rows if row.get(column.key) not in (None, "")]
-    if column.kind != "text" or not column.rank or len(set(map(str, values))) != 1:
+    if column.type != "text" or not column.rank or len(set(map(str, values))) != 1:
         return None
     if len(values) < 2 or 2 * len(values) < len(table.rows):
         return None
@@ -156,7 +156,7 @@ class _Cells:
         from rich.cells import cell_len
 
         widest = self.widest(column)
-        if column.kind == "text":
+        if column.type == "text":
             widest = min(UNBROKEN, widest)
         return max(widest, *(cell_len(word) for word in (visible(column.title).split() or [""])))
 
@@ -172,7 +172,7 @@ def _spread(column: Column, row: Mapping[str, Any]) -> str:
 def _short(column: Column, value: Any) -> str:
     """Return the text of a cell, a ratio without the zero before its point."""
     text = shown(column, value)
-    return text.replace("0.", ".", 1) if column.kind == "ratio" and text[:2] in ("0.", "-0") else text
+    return text.replace("0.", ".", 1) if column.type == "ratio" and text[:2] in ("0.", "-0") else text
 
 
 def _cut(text: str) -> str:
@@ -185,7 +185,7 @@ def _drawn(cells: _Cells, columns: Sequence[Column], view: Terminal) -> str:
     titles = [visible(column.title) for column in columns]
     heads = [
         textwrap.wrap(title, width, break_long_words=False)
-        if column.kind in NUMBERS
+        if column.type in NUMBERS
         else _lines_of(title, width)
         for title, column, width in zip(titles, columns, widths, strict=True)
     ]
@@ -212,13 +212,13 @@ def _joined(
     for place, (column, width, part) in enumerate(zip(columns, widths, parts, strict=True)):
         blank = " " * (width - cell_len(part))
         styled = _styled(part, styles[place]) if styles and styles[place] else part
-        out.append(blank + styled if column.kind in NUMBERS else styled + blank)
+        out.append(blank + styled if column.type in NUMBERS else styled + blank)
     return (" " * GAP).join(out)
 
 
 def _styles(columns: Sequence[Column], row: Sequence[str]) -> list[str]:
     return [
-        "" if column.kind in NUMBERS else STYLES.get(text, "")
+        "" if column.type in NUMBERS else STYLES.get(text, "")
         for column, text in zip(columns, row, strict=True)
     ]
 
@@ -250,14 +250,14 @@ def _widths(cells: _Cells, columns: Sequence[Column], width: int) -> list[int]:
     least = [cells.narrowest(column) for column in columns]
     most = [
         least[place]
-        if column.kind in NUMBERS
+        if column.type in NUMBERS
         else max(least[place], cells.widest(column), cell_len(visible(column.title)))
         for place, column in enumerate(columns)
     ]
     room = width - GAP * (len(columns) - 1)
     if sum(least) > room:
         least = [
-            own if column.kind in NUMBERS else min(own, NARROWEST)
+            own if column.type in NUMBERS else min(own, NARROWEST)
             for column, own in zip(columns, least, strict=True)
         ]
     level = max(most, default=0)

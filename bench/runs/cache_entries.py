@@ -34,14 +34,13 @@ META = {"pixels": "pixels.json", "features": "features.json"}
 class Entry:
     """One file or folder of a cache.
 
-    kind: `pixels`, `features`, `hashes`, `twins`, `checkpoints`, or `libraries`, what Keras and Matplotlib
-    keep. size: bytes. used: when it was opened, written or, of unfinished ones, worked on last, in seconds
-    since 1970. state: `whole` (as far as the description
-    says), `unfinished` or `damaged`. task, source, backbone, image ("64x48"), count: its content, "" and
-    None where unknown.
+    contents: `pixels`, `features`, `hashes`, `twins`, `checkpoints`, or `libraries`, what Keras and
+    Matplotlib keep. size: bytes. used: when it was opened, written or, of unfinished ones, worked on last, in
+    seconds since 1970. state: `whole` (as far as the description says), `unfinished` or `damaged`. task,
+    source, backbone, image ("64x48"), count: of what is in it, "" and None where unknown.
     """
 
-    kind: str
+    contents: str
     path: Path
     size: int
     used: float
@@ -57,10 +56,10 @@ class Entry:
         """Yield whether no process builds or uses it; within the block none begins to."""
         with ExitStack() as stack:
             files = [self.path]
-            if self.kind in META:
+            if self.contents in META:
                 lock = lock_of(self.path.with_name(self.path.name.partition(PART)[0]))
                 files = [lock, *_files(self.path)]
-            elif self.kind == "checkpoints":
+            elif self.contents == "checkpoints":
                 files = [self.path.parent]
             free = [stack.enter_context(unused(path)) for path in files]
             yield all(free)
@@ -74,7 +73,7 @@ def find_entries(cache: Path) -> list[Entry]:
         for path in _children(cache / kind)
         if re.fullmatch(_NAMES[kind], path.name) and (entry := describe(path)) is not None
     ]
-    return sorted(found, key=lambda entry: (entry.used, entry.kind, entry.path.name))
+    return sorted(found, key=lambda entry: (entry.used, entry.contents, entry.path.name))
 
 
 def _folder(kind: str, path: Path) -> Entry | None:

@@ -115,17 +115,17 @@ def verify(entry: Entry, progress: Callable[[int], object]) -> str:
 def _checked(entry: Entry) -> Iterator[int]:
     if entry.state == "unfinished":
         return
-    if entry.kind in META:
-        yield from _rows_checked(entry.path, META[entry.kind])
-    elif entry.kind == "hashes":
+    if entry.contents in META:
+        yield from _rows_checked(entry.path, META[entry.contents])
+    elif entry.contents == "hashes":
         from bench.data.hashing import read_hashes
 
         read_hashes(entry.path)
-    elif entry.kind == "twins":
+    elif entry.contents == "twins":
         from bench.data.twins import read_twins
 
         read_twins(entry.path)
-    elif entry.kind == "checkpoints":
+    elif entry.contents == "checkpoints":
         from bench.training.nets.checkpoints import read_checkpoint
 
         if read_checkpoint(entry.path) is None:

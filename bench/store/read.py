@@ -102,7 +102,7 @@ class Stored:
     def per_class(self) -> list[dict[str, Any]]:
         """The rows of per_class.csv, empty cells as None. Raises FileFault for a file that cannot be read."""
         shown = get_kind(self.record["cell"]["kind"]).columns.classes
-        text = [column.key for column in shown if column.kind == "text"]
+        text = [column.key for column in shown if column.type == "text"]
         rows = self._table(PER_CLASS, ("class", "test_support"), text)
         for number, row in enumerate(rows, 1):
             if not row["class"] or type(row["test_support"]) is not int or row["test_support"] < 0:

@@ -37,7 +37,7 @@ def test_nested_folders_are_classes_by_their_path(tmp_path: Path) -> None:
         "hats/d.AVIF": "hats",
     }
     assert set(got.columns) == {"class"}
-    assert [(one.kind, one.where) for one in got.problems] == [("no_class", "e.png")]
+    assert [(one.code, one.where) for one in got.problems] == [("no_class", "e.png")]
 
 
 def test_folders_of_parts_are_a_published_split(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_hostile_names_are_made_printable_and_links_stay_inside(tmp_path: Path) 
         ("a�[2J�b/1.png", "a�[2J�b"),
         ("a�[2J�b/1.png (2)", "a�[2J�b"),
     ]
-    assert Counter(one.kind for one in got.problems) == {"outside": 2}
+    assert Counter(one.code for one in got.problems) == {"outside": 2}
     followed = opened(folder, follow_links=True)
     assert "link" in followed.columns["class"] and len(followed) == len(got) + 2
 

@@ -37,7 +37,7 @@ def test_frequent_values_become_attributes_and_empty_cells_unknown(tmp_path: Pat
     assert [got.columns["usage: Formal"][k] for k in (0, 1, 2, 3)] == ["", "", "1", "0"]
     assert [got.columns["season: Fall"][k] for k in (0, 1, 2, 3)] == ["1", "0", "", "1"]
     assert got.columns["articleType"] == ("Shirts",) * 100 and got.source == "fashion-attributes"
-    assert Counter(problem.kind for problem in got.problems) == {"one_value": 2}
+    assert Counter(problem.code for problem in got.problems) == {"one_value": 2}
 
 
 def test_the_share_is_of_all_rows(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 def kind(root: Path, name: str) -> str:
     with pytest.raises(Refused) as caught:
         DataFolder(root).read(name)
-    return caught.value.kind
+    return caught.value.code
 
 
 def test_reads_a_plain_file_and_a_link_that_stays_inside(folder: Path) -> None:
@@ -91,7 +91,7 @@ def test_permission_denied_is_a_refusal(folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "open", denied)
     with pytest.raises(Refused, match="Permission denied") as caught:
         DataFolder(folder).read("images/1.jpg")
-    assert caught.value.kind == "unreadable"
+    assert caught.value.code == "unreadable"
 
 
 def test_too_large_a_file_is_refused_by_its_status(folder: Path) -> None:

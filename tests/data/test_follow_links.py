@@ -64,7 +64,7 @@ def test_single_photos_may_be_links(tmp_path: Path) -> None:
     photo.symlink_to(tmp_path / "away.jpg")
     got = opened("kaggle-fashion", tmp_path / "data", False)
     assert got.items == plain.items[1:]
-    assert "--follow-links" in next(problem.why for problem in got.problems if problem.kind == "outside")
+    assert "--follow-links" in next(problem.why for problem in got.problems if problem.code == "outside")
     assert opened("kaggle-fashion", tmp_path / "data", True).fingerprint == plain.fingerprint
 
 
@@ -98,7 +98,7 @@ def test_what_a_link_leads_to_is_checked_like_any_file(tmp_path: Path) -> None:
     for name, kind in refused.items():
         with pytest.raises(Refused) as caught:
             folder.read(name)
-        assert caught.value.kind == kind, name
+        assert caught.value.code == kind, name
 
 
 def test_a_bomb_behind_a_link_is_refused_by_its_header(tmp_path: Path) -> None:

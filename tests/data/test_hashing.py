@@ -95,7 +95,7 @@ def test_refusals_do_not_stop_the_others(tmp_path: Path) -> None:
         tmp_path / "cache",
     )
     assert list(got.found) == names
-    assert {name: why.kind for name, why in got.refused.items()} == {
+    assert {name: why.code for name, why in got.refused.items()} == {
         "pipe": "not_a_file",
         "out": "outside",
         "none": "no_file",

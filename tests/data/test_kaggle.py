@@ -23,7 +23,7 @@ def opened(folder: Path, needed: tuple[str, ...] = NEEDED) -> Examples:
 
 
 def kinds(examples: Examples) -> Counter[tuple[str, bool]]:
-    return Counter((problem.kind, problem.fatal) for problem in examples.problems)
+    return Counter((problem.code, problem.fatal) for problem in examples.problems)
 
 
 def test_a_clean_folder(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_every_faulty_row_is_left_out_and_named(tmp_path: Path) -> None:
         ("outside", True): 3,
         ("no_row", False): 1,
     }
-    where = {problem.kind: problem.where for problem in got.problems}
+    where = {problem.code: problem.where for problem in got.problems}
     assert where["stray_comma"] == "styles.csv line 3"
     assert where["duplicate_id"] == "styles.csv line 5"
     assert where["no_row"] == "images/9.jpg"
@@ -84,7 +84,7 @@ def test_files_that_are_no_images_of_the_folder_are_left_out(tmp_path: Path) -> 
     (images / "6.jpg").symlink_to("1.jpg")
     got = opened(folder)
     assert got.items == ("1", "6")
-    assert {problem.where: problem.kind for problem in got.problems} == {
+    assert {problem.where: problem.code for problem in got.problems} == {
         "images/2.jpg": "outside",
         "images/3.jpg": "not_a_file",
         "images/4.jpg": "not_a_file",
@@ -105,7 +105,7 @@ def test_an_unreadable_image_is_left_out(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "open", guarded)
     got = opened(folder)
     assert got.items == ("1",)
-    assert [(p.kind, p.where, p.why) for p in got.problems] == [
+    assert [(p.code, p.where, p.why) for p in got.problems] == [
         ("unreadable", "images/2.jpg", "Permission denied")
     ]
 

@@ -34,7 +34,7 @@ def opened(folder: Path, needed: Sequence[str] = ()) -> Examples:
 
 
 def kinds(examples: Examples) -> Counter[tuple[str, bool]]:
-    return Counter((problem.kind, problem.fatal) for problem in examples.problems)
+    return Counter((problem.code, problem.fatal) for problem in examples.problems)
 
 
 def cells(examples: Examples) -> dict[str, str]:
@@ -82,7 +82,7 @@ def test_rows_without_a_photo_are_left_out_and_named(tmp_path: Path) -> None:
     os.mkfifo(folder / "images" / "b.jpg")
     got = opened(folder)
     assert got.items == ("a.jpg",)
-    fatal = {(problem.kind, problem.where) for problem in got.problems if problem.fatal}
+    fatal = {(problem.code, problem.where) for problem in got.problems if problem.fatal}
     assert fatal == {
         ("no_image", "label.txt line 3"),
         ("outside", "label.txt line 4"),
@@ -95,7 +95,7 @@ def test_a_faulty_label_is_unknown_and_named_with_row_and_value(tmp_path: Path) 
     table = "image,one,two\na,yes,1\nb,2,0\nc,-1,1\nd,0,\ne,1,0\n"
     got = opened(folder_of(tmp_path / "d", table, [f"{name}.jpg" for name in "abcde"], "label.csv"))
     assert got.columns["one"] == ("", "", "", "0", "1")
-    bad = [problem for problem in got.problems if problem.kind == "bad_label"]
+    bad = [problem for problem in got.problems if problem.code == "bad_label"]
     assert [problem.where for problem in bad] == [f"label.csv line {line}" for line in (2, 3, 4)]
     assert "one is 'yes'" in bad[0].why and not any(problem.fatal for problem in bad)
 
@@ -106,7 +106,7 @@ def test_uneven_rows_are_left_out_and_counted(tmp_path: Path) -> None:
     photos = [f"{name}.jpg" for name in "abcde"]
     got = opened(folder_of(tmp_path / "d", table, photos))
     assert cells(got) == {"b.jpg": "101", "c.jpg": "011", "e.jpg": "110"}
-    uneven = {problem.where: problem.kind for problem in got.problems if problem.fatal}
+    uneven = {problem.where: problem.code for problem in got.problems if problem.fatal}
     assert uneven == {"label.txt line 1": "too_few_fields", "label.txt line 4": "too_many_fields"}
     assert kinds(got)[("no_row", False)] == 2
     named = "image,one,two\na,1\nb,1,0\nc,0,1,1\n"
@@ -132,14 +132,14 @@ def test_an_image_listed_twice_loses_nothing_in_silence(tmp_path: Path) -> None:
     got = opened(folder_of(tmp_path / "d", table, ["a.jpg", "b.jpg", "c.jpg"], "label.csv"))
     assert cells(got) == {"a.jpg": "10", "b.jpg": "10", "c.jpg": "-1"}
     assert got.columns["who"] == ("x", "x", "x")
-    found = [(problem.kind, problem.where) for problem in got.problems if problem.fatal]
+    found = [(problem.code, problem.where) for problem in got.problems if problem.fatal]
     assert found == [
         ("duplicate_image", "label.csv line 3"),
         ("merged_row", "label.csv line 5"),
         ("label_conflict", "label.csv line 7"),
         ("label_conflict", "label.csv line 8"),
     ]
-    conflict = next(problem for problem in got.problems if problem.kind == "label_conflict")
+    conflict = next(problem for problem in got.problems if problem.code == "label_conflict")
     assert "another one in label.csv line 6" in conflict.why
     assert len(got.items) + len(found) == 7
 
@@ -236,7 +236,7 @@ def test_hostile_names_and_bytes(tmp_path: Path) -> None:
     table = f'image,"{name}","a, ""b"""\na.jpg,1,0\nb.jpg,\x1b[2J,1\n'.encode()
     got = opened(folder_of(tmp_path / "d", table, ["a.jpg", "b.jpg"], "label.csv"))
     assert got.attributes == ("<script>\ufffd=1+1", 'a, "b"')
-    assert any(problem.kind == "bad_label" and "\x1b" not in problem.why for problem in got.problems)
+    assert any(problem.code == "bad_label" and "\x1b" not in problem.why for problem in got.problems)
     latin = "Stück,schön\na.jpg,1\nb.jpg,0\n".encode("cp1252")
     got = opened(folder_of(tmp_path / "e", latin, ["a.jpg", "b.jpg"], "label.csv"))
     assert got.attributes == ("schön",) and ("other_encoding", False) in kinds(got)
@@ -292,7 +292,7 @@ def test_a_written_table_is_read_as_it_was(
 def test_the_seeds_own_data(real_data: Callable[[str], Path], tmp_path: Path) -> None:
     got = open_label_file(real_data("multilabel"), tmp_path, ())
     assert len(got) == 972 and got.attributes == ("Attr1", "Attr2", "Attr3", "Attr4")
-    missing = [problem.why for problem in got.problems if problem.kind == "no_image"]
+    missing = [problem.why for problem in got.problems if problem.code == "no_image"]
     assert [why.split("/")[1] for why in missing] == ["image_489.jpg", "image_624.jpg", "image_875.jpg"]
     assert len(got.problems) == 3
     lines = (real_data("multilabel") / "label.txt").read_text().split("\n")

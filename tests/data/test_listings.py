@@ -32,7 +32,7 @@ def opened(folder: Path) -> Examples:
 
 
 def kinds(examples: Examples) -> Counter[tuple[str, bool]]:
-    return Counter((problem.kind, problem.fatal) for problem in examples.problems)
+    return Counter((problem.code, problem.fatal) for problem in examples.problems)
 
 
 def test_a_table_with_one_photo_per_row(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_separators_and_byte_order_marks(tmp_path: Path, mark: str, before: byte
     got = opened(folder_of(tmp_path / "d", table, ["a.jpg", "b.jpg"]))
     assert got.items == ("a", "b")
     assert got.columns["category"][0].startswith("Hat")
-    assert [problem.kind for problem in got.problems] == ([] if mark == "," else ["other_delimiter"])
+    assert [problem.code for problem in got.problems] == ([] if mark == "," else ["other_delimiter"])
 
 
 def test_another_encoding_keeps_its_letters_and_is_noted(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_a_photo_that_is_not_there_stops_its_view_and_no_other(
     (folder / "lfw" / "Dee" / "Dee_1.jpg").write_bytes((folder / "lfw" / "Bo" / "Bo_0001.jpg").read_bytes())
     examples = with_list(folder, same, different)
     assert examples.pair_lists == {}
-    told = [problem for problem in examples.problems if problem.kind == "pair_list"]
+    told = [problem for problem in examples.problems if problem.code == "pair_list"]
     assert len(told) == 2 and all(problem.fatal for problem in told)
     for asked in ("auto", "view1"):
         with pytest.raises(DataError, match=re.escape(f"pairsDevTrain.txt {says}")):
@@ -171,7 +171,7 @@ def test_odd_pairs_are_kept_and_noted(tmp_path: Path) -> None:
     (folder / "pairsDevTrain.txt").write_text(text)
     examples = opened(folder)
     assert len(examples.pair_lists["view1_train"]) == 4
-    assert [(problem.kind, problem.where, problem.fatal) for problem in examples.problems] == [
+    assert [(problem.code, problem.where, problem.fatal) for problem in examples.problems] == [
         ("duplicate_pair", "pairsDevTrain.txt line 3", False),
         ("identical_different", "pairsDevTrain.txt line 4", False),
     ]

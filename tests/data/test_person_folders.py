@@ -23,7 +23,7 @@ from tests.data.people_folders import list_text, opened, people_folder
 
 
 def kinds(examples: Examples) -> Counter[tuple[str, bool]]:
-    return Counter((problem.kind, problem.fatal) for problem in examples.problems)
+    return Counter((problem.code, problem.fatal) for problem in examples.problems)
 
 
 @pytest.mark.parametrize("inside", ["lfw", "lfw_funneled", "lfw-deepfunneled", "images", "anything", "."])

@@ -44,7 +44,7 @@ def by_item(got: Examples, column: str = "label") -> dict[str, str]:
 
 
 def kinds(got: Examples) -> dict[str, int]:
-    return dict(Counter(one.kind for one in got.problems))
+    return dict(Counter(one.code for one in got.problems))
 
 
 def test_photos_are_found_by_path_by_name_and_without_ending(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_rows_that_cannot_be_used_are_named_and_left_out(tmp_path: Path) -> None
         "label_conflict": 1,
         "no_row": 4,
     }
-    where = {one.kind: one.where for one in got.problems}
+    where = {one.code: one.where for one in got.problems}
     assert where["label_conflict"] == "t.csv line 11" and where["no_image"] == "t.csv line 5"
 
 

@@ -167,7 +167,7 @@ def test_undecodable_images_are_quarantined(tmp_path: Path) -> None:
     for _ in range(2):
         got = ensure_pixels(examples, SIZE, "squash", tmp_path)
         assert np.flatnonzero(~got.ok).tolist() == [2, 40] == list(got.quarantine)
-        assert [(p.kind, p.where, p.fatal) for p in got.problems] == [
+        assert [(p.code, p.where, p.fatal) for p in got.problems] == [
             ("truncated", "image i2", True),
             ("too_many_pixels", "image i40", True),
         ]
@@ -189,7 +189,7 @@ def test_hostile_files_end_in_quarantine(tmp_path: Path) -> None:
     folder = kaggle_folder(tmp_path / "d", [row(str(k)) for k in range(1, 6)], images)
     examples = open_kaggle(folder, tmp_path / "cache", ("articleType",))
     got = ensure_pixels(examples, SIZE, "squash", tmp_path / "cache")
-    kinds = [problem.kind for problem in got.problems]
+    kinds = [problem.code for problem in got.problems]
     assert kinds == ["truncated", "empty_file", "not_an_image", "too_many_pixels"]
     assert got.ok.tolist() == [True, False, False, False, False]
 

@@ -22,7 +22,7 @@ def table(tmp_path: Path, content: bytes | str, required: tuple[str, ...] = ("a"
 
 
 def kinds(got: CsvTable) -> list[tuple[str, str]]:
-    return [(problem.kind, problem.where) for problem in got.problems]
+    return [(problem.code, problem.where) for problem in got.problems]
 
 
 def test_a_good_table(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_field_beyond_the_reader_costs_its_own_line_alone(tmp_path: Path) -> N
 
 def test_many_open_quotes_do_not_take_forever(tmp_path: Path) -> None:
     got = table(tmp_path, "a,b\n" + '1,"x\n' * 20_000)
-    assert Counter(problem.kind for problem in got.problems) == {"unreadable_row": 19_999}
+    assert Counter(problem.code for problem in got.problems) == {"unreadable_row": 19_999}
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ def test_a_kind_of_a_later_version_is_one_line(record: MakeRecord) -> None:
 
 
 def test_columns_of_metrics() -> None:
-    assert (metric_column("top1_macro").title, metric_column("n").kind) == ("top-1 macro", "int")
+    assert (metric_column("top1_macro").title, metric_column("n").type) == ("top-1 macro", "int")
     assert metric_column("top1_macro", "val").key == "val_top1_macro"
 
 

@@ -134,7 +134,7 @@ def test_what_another_process_uses_stays(cache: Path, code: str) -> None:
 def test_checkpoints_stay_while_any_net_is_trained(cache: Path) -> None:
     write_arrays(cache / "checkpoints" / f"{'ab' * 32}.npz", {"a": np.zeros(3)}, make_folder=True)
     held = InUse(cache / "checkpoints")
-    assert [entry.kind for entry in prune(find_entries(cache), 0, None).in_use] == ["checkpoints"]
+    assert [entry.contents for entry in prune(find_entries(cache), 0, None).in_use] == ["checkpoints"]
     del held
     assert len(prune(find_entries(cache), 0, None).removed) == 1
 
@@ -186,12 +186,12 @@ def test_verify_finds_what_is_damaged_and_nothing_else(cache: Path) -> None:
         raw = bytearray(file.read_bytes())
         raw[len(raw) // 2] ^= 4
         file.write_bytes(raw)
-    found = {entry.kind: verify(entry, lambda _: None) for entry in find_entries(cache)}
+    found = {entry.contents: verify(entry, lambda _: None) for entry in find_entries(cache)}
     assert "does not match its digest" in found["pixels"] and "does not match" in found["hashes"]
 
 
 def test_a_folder_under_anothers_name_is_damaged(cache: Path) -> None:
-    first, second = [entry for entry in find_entries(cache) if entry.kind == "pixels"][:2]
+    first, second = [entry for entry in find_entries(cache) if entry.contents == "pixels"][:2]
     first.path.rename(cache / "aside")
     second.path.rename(first.path)
     (cache / "aside").rename(second.path)
@@ -238,9 +238,9 @@ def twins(tmp_path: Path) -> Path:
 
 
 def test_near_twins_and_what_libraries_keep_are_listed_verified_and_pruned(twins: Path) -> None:
-    entries = {(entry.kind, entry.path.name): entry for entry in find_entries(twins)}
-    [(key, whole)] = [(k, e) for k, e in entries.items() if e.kind == "twins" and e.state == "whole"]
-    kept = {key[1] for key, entry in entries.items() if entry.kind == "libraries"}
+    entries = {(entry.contents, entry.path.name): entry for entry in find_entries(twins)}
+    [(key, whole)] = [(k, e) for k, e in entries.items() if e.contents == "twins" and e.state == "whole"]
+    kept = {key[1] for key, entry in entries.items() if entry.contents == "libraries"}
     assert kept == {"keras", "matplotlib"} and whole.size >= 32
     assert [e.state for e in entries.values() if e.path.name.startswith(".")] == ["unfinished"]
     assert {verify(entry, lambda _: None) for entry in entries.values()} == {""}

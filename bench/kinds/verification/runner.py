@@ -295,7 +295,7 @@ def _counts(context: Context, split: PairSplit, pixels: Pixels) -> dict[str, int
         leaked += int(exact.sum())
         leaked_near += int((near & ~exact).sum())
     problems = context.examples.problems
-    fatal = sum(problem.fatal and problem.kind != BAD_LIST for problem in problems)
+    fatal = sum(problem.fatal and problem.code != BAD_LIST for problem in problems)
     return {
         "train": sum(len(fold.train) for fold in split.folds),
         "val": sum(len(fold.val) for fold in split.folds),

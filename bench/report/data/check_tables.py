@@ -150,7 +150,7 @@ def _every_problem(report: DataReport) -> Table:
         Column("left_out", "left out", "bool"),
     )
     rows = tuple(
-        {"kind": problem.kind, "where": problem.where, "why": problem.why, "left_out": problem.fatal}
+        {"kind": problem.code, "where": problem.where, "why": problem.why, "left_out": problem.fatal}
         for problem in report.problems
     )
     return Table("Every problem", columns, rows)

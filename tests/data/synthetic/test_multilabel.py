@@ -85,7 +85,7 @@ def test_a_written_folder_reads_back_the_same(tmp_path: Path) -> None:
     got = open_label_file(tmp_path / "d", tmp_path / "c", ())
     assert (got.items, got.columns, got.attributes) == (drawn.items, drawn.columns, drawn.attributes)
     assert got.answers == drawn.answers
-    assert Counter(problem.kind for problem in got.problems) == {
+    assert Counter(problem.code for problem in got.problems) == {
         "other_column": 1,
         "no_known_label": 1,
         # The one pair of images whose labels contradict each other.
