@@ -113,3 +113,19 @@ def keras_rules(lr: float, momentum: float) -> dict[str, Any]:
         "adagrad": keras.optimizers.Adagrad(lr),
         "adadelta": keras.optimizers.Adadelta(lr),
     }
+
+
+def from_confusion(
+    matrix: np.ndarray, classes: tuple[str, ...], train_support: np.ndarray | None = None
+) -> Predictions:
+    """Return predictions with this confusion matrix, (k, k), rows true: 1 for the answer and 0 elsewhere."""
+    k = len(classes)
+    truth, answers = np.divmod(np.repeat(np.arange(k * k), matrix.ravel()), k)
+    return Predictions(
+        items=tuple(str(i) for i in range(len(truth))),
+        groups=None,
+        truth=truth.astype(np.int32),
+        scores=np.eye(k, dtype=np.float32)[answers],
+        classes=classes,
+        train_support=np.zeros(k, np.int64) if train_support is None else train_support,
+    )

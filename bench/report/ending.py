@@ -142,10 +142,7 @@ def _cells(row: Row, metric: str, others: Sequence[str]) -> dict[str, Any]:
     setting = row.setting
     return {
         "rank": row.rank,
-        **{key: setting.cell[key] for key in ("regime", "backbone")},
-        "method": setting.cell["method_text"],
-        "setting": setting.differs,
-        "seeds": len(setting.records),
+        **setting.columns,
         **{name: mean_of(setting.values("test", name)) for name in others},
         metric: row.value,
         f"val_{metric}": mean_of(setting.values("val", metric)),

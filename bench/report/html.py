@@ -16,13 +16,12 @@ from typing import Any
 import jinja2
 
 from bench.core.atomic_files import replacing
-from bench.core.cell import finite
 from bench.core.errors import StoreError
 from bench.core.plotting import DARK, LIGHT, recoloured, rendered
 from bench.core.safe_text import visible
 from bench.core.table import Column, Table
 from bench.report.page import Figure, Gallery, Highlights, Page, Picture, Points, Section, Words
-from bench.report.render import MISSING, NUMBERS, shown
+from bench.report.render import MISSING, NUMBERS, plain, shown
 
 INDEX = "index.html"
 PLOTS = "plots"
@@ -150,7 +149,7 @@ def _layout(table: Table) -> _Layout:
 
 def _spread(column: Column, row: Mapping[str, Any]) -> str:
     """Return the interval or standard deviation beside a value, empty where it is undefined."""
-    ends = [shown(column, _value(row.get(key))) for key in column.spread]
+    ends = [shown(column, plain(row.get(key))) for key in column.spread]
     if not ends or MISSING in ends:
         return ""
     # A difference's interval has signs, a standard deviation has none.
@@ -158,14 +157,10 @@ def _spread(column: Column, row: Mapping[str, Any]) -> str:
 
 
 def _cell(column: Column, row: Mapping[str, Any], spread: str | None) -> _Cell:
-    value = _value(row.get(column.key))
+    value = plain(row.get(column.key))
     number = isinstance(value, int | float) and not isinstance(value, bool)
     text = f"{value:,.0f}" if number and column.type == "int" else shown(column, value)
     return _Cell(visible(text), spread, repr(value) if number else None, text == MISSING, _is_number(column))
-
-
-def _value(value: Any) -> Any:
-    return finite(value.item() if hasattr(value, "item") else value)
 
 
 def _figure(figure: Figure, plots: Path) -> dict[str, str]:

@@ -94,13 +94,9 @@ def _board_rows(board: Board, others: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _cells(row: Row, metric: str, others: Sequence[str], selection: str) -> dict[str, Any]:
-    cell = row.setting.cell
     return {
         "rank": row.rank,
-        **{key: cell[key] for key in ("regime", "backbone")},
-        "method": cell["method_text"],
-        "setting": row.setting.differs,
-        "seeds": len(row.setting.records),
+        **row.setting.columns,
         **{name: mean_of(row.setting.values("test", name)) for name in others},
         metric: row.value,
         f"val_{selection}": mean_of(row.setting.values("val", selection)),

@@ -88,7 +88,7 @@ def _cells(table: Table, safe: Callable[[str], str], layout: PackedText) -> list
 
 
 def _csv(table: Table) -> str:
-    rows = [[csv_cell(_plain(row.get(column.key))) for column in table.columns] for row in table.rows]
+    rows = [[csv_cell(plain(row.get(column.key))) for column in table.columns] for row in table.rows]
     return "\n".join(map(_csv_line, [[spreadsheet(column.key) for column in table.columns], *rows]))
 
 
@@ -101,7 +101,7 @@ def _csv_line(values: Sequence[Any]) -> str:
 
 def _json(table: Table) -> str:
     return json_list(
-        {column.key: _plain(row.get(column.key)) for column in table.columns} for row in table.rows
+        {column.key: plain(row.get(column.key)) for column in table.columns} for row in table.rows
     )
 
 
@@ -120,7 +120,7 @@ def shown(column: Column, value: Any) -> str:
     >>> shown(Column("top1", "top-1", "ratio"), 0.89449), shown(Column("d", "difference", "signed"), -0.0316)
     ('0.894', '-.032')
     """
-    value = _plain(value)
+    value = plain(value)
     if value is None:
         return MISSING
     if isinstance(value, bool):
@@ -156,7 +156,7 @@ def human_size(size: float | None) -> str:
     return f"{size:.1f} TB"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a numpy number as a Python one, and NaN or an infinity as None."""
     return finite(value.item() if hasattr(value, "item") else value)
 

@@ -72,10 +72,7 @@ def grid_table(records: Iterable[Record], selection: str | None = None) -> Table
             {
                 "task": task,
                 "stage": stage,
-                "regime": setting.cell["regime"],
-                "backbone": setting.cell["backbone"],
-                "method": setting.cell["method_text"],
-                "setting": setting.differs,
+                **setting.columns,
                 "seeds": len(setting.measured),
                 "failed": len(setting.records) - len(setting.measured),
                 "best": id(setting) in best,

@@ -83,7 +83,7 @@ def board_tables(boards: Sequence[tuple[Board, Subgroups]], full: bool = False, 
         groups = _listed(found, full)[0]
         for row in board.rows:
             cells = _ids(row.setting)
-            own = {**place, "rank": row.rank, **_named(row.setting)}
+            own = {**place, "rank": row.rank, **row.setting.columns}
             whole = {"items": found.whole.items, **_interval(found.whole, board.metric, cells, "value")}
             gap = found.gap(board.metric, cells)
             gaps.append({"row": GAP, **own, **whole, **({} if gap is None else _gap_row(gap, cells))})
@@ -284,16 +284,6 @@ def _gap_row(gap: Gap, cells: Sequence[str]) -> dict[str, Any]:
 
 def _ids(setting: Setting) -> list[str]:
     return [str(record["id"]) for record in setting.records]
-
-
-def _named(setting: Setting) -> dict[str, Any]:
-    cell = setting.cell
-    return {
-        **{key: cell[key] for key in ("regime", "backbone")},
-        "method": cell["method_text"],
-        "setting": setting.differs,
-        "seeds": len(setting.records),
-    }
 
 
 def _worth(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> list[Column]:

@@ -52,6 +52,18 @@ class Setting:
         return [value for value in found if value is not None]
 
     @property
+    def columns(self) -> dict[str, Any]:
+        """What names it in a row of a table."""
+        cell = self.cell
+        return {
+            "regime": cell["regime"],
+            "backbone": cell["backbone"],
+            "method": cell["method_text"],
+            "setting": self.differs,
+            "seeds": len(self.records),
+        }
+
+    @property
     def name(self) -> str:
         """Backbone, method and what `differs`: its shortest name among settings of one stage and regime."""
         return ", ".join(filter(None, (f"{self.cell['backbone']} {self.cell['method_text']}", self.differs)))

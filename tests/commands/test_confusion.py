@@ -21,8 +21,8 @@ from statsmodels.stats.proportion import proportion_confint
 from bench.commands.confusion_ import WIDEST, command
 from bench.core.errors import BenchError, StoreError
 from bench.kinds.multiclass.confusion import matrix_table, report_table
-from bench.metrics.confusion import from_confusion
 from bench.report.render import render
+from tests.fakes import from_confusion
 from tests.grids import answers, attributes, put
 from tests.metrics.test_confusion import CLASSES, MARKETPLACE, PRINTED
 

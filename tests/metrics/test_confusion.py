@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import classification_report, confusion_matrix
 
 from bench.kinds.multiclass.metrics import report_rows, summary
-from bench.metrics.confusion import confusion, from_confusion
+from bench.metrics.confusion import confusion
+from tests.fakes import from_confusion
 
 MARKETPLACE = np.array(
     [
@@ -105,13 +106,3 @@ def test_the_report_is_scikit_learns_where_every_class_has_items(seed: int) -> N
 def test_training_support_can_be_given() -> None:
     pred = from_confusion(np.eye(2, dtype=int), ("a", "b"), np.array([500, 3]))
     assert summary(pred)["many_top1"] == summary(pred)["few_top1"] == 1.0
-
-
-@pytest.mark.parametrize(
-    "matrix",
-    [np.zeros((2, 3), int), np.zeros((2, 2)), np.array([[1, -1], [0, 2]])],
-    ids=["shape", "real", "negative"],
-)
-def test_what_counts_nothing_is_refused(matrix: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="2 x 2 whole numbers"):
-        from_confusion(matrix, ("a", "b"))
