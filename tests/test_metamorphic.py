@@ -56,7 +56,7 @@ SLOW = (
     Grid("fashion", "scratch", ("augment", "mixup"), "oversample"),
     Grid("fashion", "finetune", ("none", "oversample"), "augment"),
     Grid("fashion", "finetune", ("augment", "crt"), "class_weight", ("staged=true", "refit=true")),
-    Grid("marketplace", "frozen", ("gce", "conv(filters=4)"), "clean(confident)"),
+    Grid("marketplace", "frozen", ("gce", "conv(filters=4)"), "clean(confident)", ("tune=2",)),
     Grid("marketplace", "scratch", ("none", "class_weight"), "gce"),
     Grid("marketplace", "finetune", ("none", "class_weight"), "gce"),
     Grid("multilabel", "scratch", ("mask", "assume_negative"), "splc"),
@@ -76,6 +76,42 @@ def test_every_task_and_regime_has_a_grid() -> None:
 
     tasks = {card.parent.name for card in shipped("tasks").glob("*/task.toml")}
     assert {(grid.task, grid.regime) for grid in GRIDS} == {(task, one) for task in tasks for one in REGIMES}
+
+
+IN_IDENTITY = {
+    *("task", "data", "label", "kind", "columns", "sample", "backbone", "method", "seed", "regime", "weights"),
+    *("sets", "tune"),
+}
+OUTSIDE = {
+    "cache": "test_less_in_memory_changes_nothing",
+    "results": "test_less_in_memory_changes_nothing",
+    "keep_model": "test_a_kept_model_changes_nothing",
+    "tensorboard": "test_a_kept_model_changes_nothing",
+    "quiet": "test_a_kept_model_changes_nothing",
+    "stage": "test_a_stage_alone_is_what_it_is_beside_the_others",
+    "shard": "test_shards_are_the_grid",
+    **dict.fromkeys(
+        ("experiment", "save", "rerun", "fmt", "wide", "shown_columns", "verbose", "plugins", "allow_code"),
+        "test_a_rerun_from_a_file_that_says_more_changes_nothing",
+    ),
+    "baselines": "test_a_rerun_from_a_file_that_says_more_changes_nothing",
+    "tasks": "test_a_rerun_from_a_file_that_says_more_changes_nothing",
+    "follow_links": "tests/test_run_command.py",
+    **dict.fromkeys(("on", "cpus_per_job", "gpus_per_job"), "tests/test_ray.py"),
+}
+"""Options of `bench run` that are no part of the identity, and where that is tried."""
+
+
+def test_every_option_is_part_of_the_identity_or_tried() -> None:
+    from bench.commands.run_ import command
+
+    assert {str(param.name) for param in command.params} == IN_IDENTITY | {*OUTSIDE}
+    for name, place in OUTSIDE.items():
+        if place.endswith(".py"):
+            option = {"on": '"--on", "ray"'}.get(name, f"--{name.replace('_', '-')}")
+            assert option in Path(__file__).parents[1].joinpath(place).read_text(encoding="utf-8")
+        else:
+            assert callable(globals()[place])
 
 
 Bits = dict[str, dict[str, bytes]]
@@ -217,10 +253,18 @@ def test_less_in_memory_changes_nothing(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("grid", QUICK, ids=lambda grid: grid.name)
-def test_a_rerun_in_another_format_changes_nothing(grid: Grid, runs: Runs, inside: InProcess) -> None:
-    plain, results, options = runs.plain(grid, inside), runs.fresh(), ("--format", "json", "--rerun")
-    inside.bench(*runs.args(grid), results=results, cache="cache")
-    check(bits(inside.bench(*runs.args(grid), *options, results=results, cache="cache")), plain)
+def test_a_rerun_from_a_file_that_says_more_changes_nothing(
+    grid: Grid, runs: Runs, inside: InProcess
+) -> None:
+    plain, results = runs.plain(grid, inside), runs.fresh()
+    saved, unused = runs.folder / f"{results}.toml", runs.folder / "unused.py"
+    unused.write_text('"""A plug-in of which nothing is asked."""\n', encoding="utf-8")
+    inside.bench(*runs.args(grid), "--save", str(saved), results=results, cache="cache")
+    options = (
+        *("--rerun", "--verbose", "--wide", "--format", "json", "--columns", "method", "--allow-code"),
+        *("--plugin", str(unused), "--baselines", str(runs.folder), "--tasks", str(runs.folder)),
+    )
+    check(bits(inside.bench("run", str(saved), *options, results=results, cache="cache")), plain)
 
 
 @pytest.mark.slow

@@ -65,7 +65,8 @@ def test_a_run_survives_the_deaths_of_nodes_and_of_its_driver(tmp_path: Path) ->
 def test_a_local_ray_gives_the_bits_of_this_machine_and_leaves_nothing(tmp_path: Path) -> None:
     log = tmp_path / "log"
     ended(start(FACES, tmp_path / "alone", tmp_path / "cache", log), log)
-    ended(start((*FACES, "--on", "ray"), tmp_path / "results", tmp_path / "cache-2", log), log)
+    where = ("--on", "ray", "--cpus-per-job", "0.5", "--gpus-per-job", "0")
+    ended(start((*FACES, *where), tmp_path / "results", tmp_path / "cache-2", log), log)
     assert bits(tmp_path / "results") == bits(tmp_path / "alone")
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, check=True, text=True).stdout
     assert str(tmp_path) not in listed

@@ -104,7 +104,7 @@ class Results:
             raise BenchError("by= compares two runs on their test items: name both")
         task, folders, problems = self._task(), self.baselines or search_path("baselines"), list[str]()
         against = baseline_of(task, baseline, folders, problems) if len(sides) < 2 else None
-        measured, damaged = readable_cells(self._measured())
+        measured, damaged = readable_cells(self._measured(), answers=by is not None)
         stock, asked = Stock(task, self.folder, measured, folders), metrics_of(metrics)
         if by is not None:
             report_problems([*problems, *damaged])
@@ -167,12 +167,16 @@ class Results:
         return html(self._grid())
 
     def _grid(self) -> Table:
-        from bench.compare.warnings import warnings
+        from bench.compare.stored_cells import readable_answers
+        from bench.compare.warnings import shown_metrics, warnings
 
-        measured = self._measured()
-        selection = get_kind(measured[0].record["cell"]["kind"]).selection
-        table = grid_table([stored.record for stored in self.stored], selection)
-        return replace(table, notes=(*table.notes, *warnings(measured)))
+        kind = get_kind(self._measured()[0].record["cell"]["kind"])
+        cells, found, unreadable = readable_answers(self.stored, shown_metrics(kind))
+        report_problems(unreadable)
+        if not found:
+            raise NothingMeasured("none of these cells could be read")
+        table = grid_table([stored.record for stored in cells], kind.selection)
+        return replace(table, notes=(*table.notes, *warnings(cells, found)))
 
     def _measured(self) -> list[Stored]:
         """Return the measured cells. Raises NothingMeasured if there are none."""

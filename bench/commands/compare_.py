@@ -136,7 +136,8 @@ def command(
     if len(sides) < 2:
         against = baseline_of(task, baseline, folders, faulty)
     root, cells, problems = load_cells(results, task)
-    measured, damaged = readable_cells(stored for stored in cells if stored.ok)
+    by_item = values is not None
+    measured, damaged = readable_cells((stored for stored in cells if stored.ok), answers=by_item)
     report_problems([*faulty, *problems, *damaged])
     problems += [*faulty, *damaged]
     if not measured and not sides:
@@ -145,7 +146,7 @@ def command(
     others: list[Stored] = []
     if sides:
         others, faults = Store(root).further(task)
-        others, wrong = readable_cells(stored for stored in others if stored.ok)
+        others, wrong = readable_cells((stored for stored in others if stored.ok), answers=by_item)
         report_problems([*faults, *wrong])
         problems += [*faults, *wrong]
     stock = Stock(task, root, measured, folders, conditions, others)

@@ -134,17 +134,23 @@ def _commands(
 
 
 def _print_tables(found: Sequence[Stored], published: Baseline | None, fmt: str, problems: list[str]) -> None:
-    from bench.compare.warnings import warnings
+    from bench.compare.stored_cells import readable_answers
+    from bench.compare.warnings import shown_metrics, warnings
     from bench.report.cell_tables import class_table
     from bench.report.result_tables import best_setting, grid_table
     from bench.store.read import readable_cells
     from bench.store.settings import kind_of
 
+    kind = kind_of(found[0].record)
+    selection = kind.selection
+    found, bootstraps, unreadable = readable_answers(found, shown_metrics(kind))
+    problems = [*problems, *unreadable]
+    if not bootstraps:
+        report_problems(problems)
+        return
     measured = [stored for stored in found if stored.ok]
     records = [stored.record for stored in found]
-    kind = kind_of(records[0])
-    selection = kind.selection
-    grid, warned = grid_table(records, selection), warnings(measured)
+    grid, warned = grid_table(records, selection), warnings(measured, bootstraps)
     tables = [replace(grid, notes=(*grid.notes, *warned)), *kind.tables.extra_tables(records)]
     whole = fmt in ("csv", "json")
     # Machine-readable formats have no notes.

@@ -103,7 +103,7 @@ def written(
     from bench.report.thumbnails import Thumbnails
     from bench.store.read import readable_cells
 
-    readable, faulty = readable_cells(cells, epochs=True)
+    readable, faulty = readable_cells(cells, epochs=True, trials=True)
     problems += faulty
     found = list(dict.fromkeys(str(stored.record["cell"]["task"]) for stored in readable))
     if sources.data is not None and len(found) > 1:

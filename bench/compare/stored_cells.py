@@ -76,6 +76,15 @@ def read_bootstraps(
     return list(by_items.values()), problems
 
 
+def readable_answers(
+    cells: Sequence[Stored], metrics: Iterable[str]
+) -> tuple[list[Stored], list[PairedBootstrap], list[str]]:
+    """Return the cells without those whose predictions cannot be read, and what `read_bootstraps` returns."""
+    found, problems = read_bootstraps(cells, metrics)
+    readable = {cell for bootstrap in found for cell in bootstrap.cells}
+    return [stored for stored in cells if not stored.ok or stored.id in readable], found, problems
+
+
 def _parts(cells: Sequence[Stored], metrics: Sequence[str]) -> Iterator[CellPart | str]:
     wanted = {kind: numbers_of(kind, metrics) for kind in {stored.record["cell"]["kind"] for stored in cells}}
 

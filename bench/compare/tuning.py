@@ -14,7 +14,7 @@ from bench.compare.verdict import SAME, called
 from bench.core.cell import canonical_json
 from bench.metrics.intervals import benjamini_hochberg
 from bench.metrics.registry import get_metric
-from bench.store.read import Stored
+from bench.store.read import FileFault, Stored
 from bench.store.settings import Record, pairing_keys
 
 KEYS = ("tune", "tune_seed", "tuner")
@@ -100,27 +100,28 @@ def tuned_settings(
 ) -> tuple[list[Tuned], list[str]]:
     """Return each tuned setting, fewest trials first, and a message for each unreadable table of trials.
 
-    bootstraps: of these cells, made for the metric, the kind's selection metric.
+    bootstraps: of these cells, made for the metric, the kind's selection metric. A cell that is in none of
+    them could not be read, and is left out, as one with such a table is.
     """
-    from bench.store.read import FileFault
-
     shared = {cell: bootstrap for bootstrap in bootstraps for cell in bootstrap.cells}
-    measured = [stored for stored in cells if stored.ok]
+    measured = [stored for stored in cells if stored.id in shared]
     plain = {_key(stored.record): stored for stored in measured if trials_of(stored.record["cell"]) == 1}
-    groups: dict[str, list[Stored]] = {}
+    groups: dict[str, list[tuple[Stored, list[float | None]]]] = {}
+    problems = []
     for stored in measured:
         if trials_of(cell := stored.record["cell"]) > 1:
             how = [*budget_of(cell), _seed(cell)]
             key = {**without_tuning(cell), "method": cell["method"], "tune": how}
-            groups.setdefault(canonical_json(key), []).append(stored)
-    out, problems = [], []
+            try:
+                scores = [row.get(f"val_{metric}") for row in stored.trials]
+            except FileFault as error:
+                problems.append(str(error))
+                continue
+            groups.setdefault(canonical_json(key), []).append((stored, scores))
+    out = []
     for group in groups.values():
-        try:
-            scores = [[row.get(f"val_{metric}") for row in stored.trials] for stored in group]
-        except FileFault as error:
-            problems.append(str(error))
-            continue
-        out.append(_tuned(group, scores, plain, shared, metric))
+        tuned, own = zip(*group, strict=True)
+        out.append(_tuned(tuned, own, plain, shared, metric))
     return sorted(out, key=lambda one: one.budget), problems
 
 

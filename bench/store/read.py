@@ -183,16 +183,17 @@ class Stored:
 
 
 def readable_cells(
-    cells: Iterable[Stored], epochs: bool = False, answers: bool = False
+    cells: Iterable[Stored], epochs: bool = False, answers: bool = False, trials: bool = False
 ) -> tuple[list[Stored], list[str]]:
     """Return the cells whose per_class.csv can be read, and a message for each other one.
 
-    epochs: check history.csv, too. answers: check the predictions of measured cells, too.
+    epochs, trials: check history.csv and trials.csv, too. answers: check the predictions of measured cells,
+    too.
     """
     kept, problems = [], []
     for stored in cells:
         try:
-            _ = stored.per_class, epochs and stored.history
+            _ = stored.per_class, epochs and stored.history, trials and stored.trials
             if answers and stored.ok:
                 stored.predictions()
         except FileFault as error:

@@ -135,6 +135,20 @@ def test_other_formats_have_the_means_and_the_classes(
     assert "class 0" in out and ("top1_macro_sd" in out or "±" in out) and "Next:" not in out
 
 
+@pytest.mark.parametrize("fmt", ["table", "json"])
+def test_answers_that_were_changed_are_named_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fmt: str
+) -> None:
+    grid(tmp_path, {"none": 0.5, "focal": 0.8}, seeds=(0,), n=60)
+    assert "focal" in ending(tmp_path, capsys, fmt=fmt)[0]
+    focal, none = sorted(tmp_path.glob("*/*/*/*/predictions.parquet"))
+    for path in (focal, none):
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+        out, err = ending(tmp_path, capsys, fmt=fmt)
+        assert f"{path}: cannot be read (it was changed" in err and "focal" not in out
+        assert ("lenet" in out) is (path == focal)
+
+
 @pytest.mark.parametrize("fmt", ["table", "csv"])
 def test_columns_of_a_run_are_checked_before_it_trains(
     fmt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -19,7 +19,7 @@ import bench
 from bench.commands.main import cli
 from bench.compare.paired_bootstrap import own_intervals
 from bench.compare.subgroups import DIFFERENT, SAME, Gap, Subgroup, Subgroups
-from bench.core.errors import BenchError
+from bench.core.errors import EXIT_SOME_FAILED, BenchError
 from bench.core.paths import search_path
 from bench.core.predictions import Predictions
 from bench.data.examples import Examples
@@ -30,6 +30,7 @@ from bench.runs.cell_data import ColumnValues, DataPlace
 from bench.runs.open_task import open_task
 from bench.runs.plan import Request
 from bench.store.experiment_file import store_experiment
+from bench.store.read import PREDICTIONS
 from bench.store.write import Store
 from tests.data.layouts import as_csv, shots
 from tests.grids import answers, attributes, faces, put
@@ -243,7 +244,8 @@ def stored(root: Path, seeds: Sequence[int] = (0, 1), **changes: Any) -> list[st
 
 
 def run(root: Path, *args: object) -> Any:
-    return RUNNER.invoke(cli, [*map(str, args), "--results", str(root), "--cache", str(root / "cache")])
+    places = ("--results", str(root), "--cache", str(root / "cache"))
+    return RUNNER.invoke(cli, [*map(str, args), *places], standalone_mode=False)
 
 
 def rows_of(result: Any) -> list[dict[str, Any]]:
@@ -303,6 +305,39 @@ def test_a_report_has_a_section_by_column(tmp_path: Path) -> None:
     found = {part.title: part.blocks for stage in page.sections[1:3] for part in stage.sections}
     assert len(found["Subgroups by gender"]) == 2
     assert "not the data that this cell was run on" in str(found["Subgroups"][0])
+
+
+def test_a_cell_whose_predictions_were_changed_is_named_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "bench.report.html.rendered", lambda draw, theme, formats: dict.fromkeys(formats, b"")
+    )
+    bad = stored(tmp_path)[-1]
+    (path,) = tmp_path.glob(f"fashion/*/oversample/*-{bad[:8]}/{PREDICTIONS}")
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    by = ("--task", "fashion", "--by", "gender")
+    sides = ("lenet/oversample", "lenet/none")
+    for args in (("leaderboard",), ("compare", *sides), ("report", "--out", tmp_path / "page")):
+        done = run(tmp_path, *args, *by)
+        assert done.return_value == EXIT_SOME_FAILED, done.output
+        (line,) = [line for line in done.stderr.splitlines() if str(path) in line]
+        assert "it was changed after it was stored" in line
+    assert str(path) in str(run(tmp_path, "show", bad[:10], "--by", "gender").exception)
+    results = bench.load(tmp_path, task="fashion")
+    alone = bench.Results(tmp_path, [one for one in results.stored if one.id != bad])
+    for ask in (
+        lambda of: of.leaderboard(by="gender"),
+        lambda of: of.compare(*sides, by="gender"),
+        lambda of: of.compare(*sides),
+        lambda of: of.leaderboard(),
+        lambda of: of.leaderboard(effects=True),
+        lambda of: of.table(),
+    ):
+        capsys.readouterr()
+        found = ask(results).table.rows
+        assert capsys.readouterr().err.count(str(path)) == 1
+        assert found == ask(alone).table.rows and not capsys.readouterr().err
 
 
 TASK = ("--task", "fashion", "--by", "gender")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -33,6 +34,7 @@ from bench.compare.tuning import (
 from bench.compare.verdict import BETTER, SAME, WORSE
 from bench.core.plotting import LIGHT, rendered
 from bench.report.page import Figure
+from bench.store.read import PREDICTIONS, TRIALS
 from bench.store.write import Store, Stored
 from tests.grids import answers, put
 
@@ -175,12 +177,18 @@ def test_tuners_stand_side_by_side(place: Path) -> None:
     assert "4 trials, tpe" in " ".join(shown.split())
 
 
-def test_a_damaged_table_of_trials_is_named(place: Path) -> None:
+@pytest.mark.parametrize("name", [TRIALS, PREDICTIONS])
+def test_a_cell_with_a_damaged_file_is_named_and_left_out(place: Path, name: str) -> None:
     tuned = next(stored for stored in cells(place) if _is(stored, "none", 4))
-    path = tuned.folder / "trials.csv"
-    path.write_bytes(path.read_bytes().replace(b"64", b"32"))
-    found, problems = tuned_settings(cells(place), [bootstrap(place, "top1_macro")], "top1_macro")
-    assert len(found) == 2 and len(problems) == 1 and "trials.csv" in problems[0]
+    path = tuned.folder / name
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    readable, unreadable = read_bootstraps(cells(place), ["top1_macro"], draws=200)
+    found, problems = tuned_settings(cells(place), readable, "top1_macro")
+    assert {one.cell["method_text"]: one.seeds for one in found} == {"none": 2, "focal": 3, "ldam": 3}
+    shutil.rmtree(tuned.folder)
+    assert found == tuned_settings(cells(place), readable, "top1_macro")[0]
+    ((line,), nothing) = (problems, unreadable) if name == TRIALS else (unreadable, problems)
+    assert str(path) in line and not nothing
 
 
 def leaderboard(root: Path, *args: str) -> Any:

@@ -223,7 +223,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert type(error).__name__ == "StoreError" and "--out" in str(error) and "\n" not in str(error)
 
 
-@pytest.mark.parametrize("name", ["per_class.csv", "history.csv", "predictions.parquet"])
+@pytest.mark.parametrize("name", ["per_class.csv", "history.csv", "predictions.parquet", "trials.csv"])
 def test_a_cell_with_a_damaged_file_is_named_and_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -232,8 +232,8 @@ def test_a_cell_with_a_damaged_file_is_named_and_left_out(
         "bench.report.html.rendered", lambda draw, theme, formats: dict.fromkeys(formats, b"")
     )
     root = tmp_path / "results"
-    put(root, answers(60, 5, 0.6, 1), 0)
-    bad = put(root, answers(60, 5, 0.6, 1), 1)
+    put(root, answers(60, 5, 0.6, 1), 0, scores=(0.5, 0.6))
+    bad = put(root, answers(60, 5, 0.6, 1), 1, scores=(0.5, 0.6))
     stored = next(s for s in Store(root).load()[0] if s.id == bad)
     size = (stored.folder / name).stat().st_size
     (stored.folder / name).write_text("class,epoch\nx,y\n".ljust(size))

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from bench.commands.main import cli
 from bench.compare.baselines.pin import pin, write_baseline
-from bench.core.errors import StoreError
+from bench.core.errors import BenchError, StoreError
 from bench.core.safe_text import from_spreadsheet, spreadsheet
 from bench.core.sealed_json import is_sealed, sealed
 from bench.store.read import HISTORY, PER_CLASS, PREDICTIONS
@@ -141,10 +141,19 @@ def test_commands_of_one_cell_say_that_it_was_changed(root: Path) -> None:
     error = bench("confusion", bad.id[:8], "--results", root).exception
     assert isinstance(error, StoreError) and str(path) in str(error)
     path = better(bad.folder)
-    for command in (("confusion",), ("show",), ("predict",), ("reproduce",), ("verify",)):
-        more = ("x.jpg",) if command == ("predict",) else ()
-        error = bench(*command, bad.id[:8], *more, "--results", root).exception
-        assert isinstance(error, StoreError) and f"{path}: changed" in str(error), command
+    out = ("--out", root / "out")
+    commands: dict[str, tuple[object, ...]] = {
+        **dict.fromkeys(("confusion", "show", "reproduce", "verify", "listings"), ()),
+        "predict": ("x.jpg",),
+        "explain": ("x.jpg", *out),
+        "export-model": ("--format", "keras", *out),
+        "compare": ("trivial", "--task", "fashion"),
+    }
+    for command, more in commands.items():
+        done = bench(command, bad.id[:8], *more, "--results", root)
+        assert isinstance(done.exception, BenchError), command
+        assert f"{path}: changed" in f"{done.stderr}{done.exception}", command
+    assert not (root / "out").exists()
 
 
 def test_a_cell_in_the_folder_of_another_is_named(root: Path) -> None:
