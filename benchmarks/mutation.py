@@ -62,11 +62,18 @@ class Module:
     def __post_init__(self) -> None:
         self.source = self.path.read_text(encoding="utf-8")
 
-    def said(self, mutant: Mutant, caught: bool) -> Record:
-        """Return what is written of a fault that was tried."""
+    def said(self, mutant: Mutant, code: int) -> Record:
+        """Return what is written of a fault that was tried. code: of the tests, see `forked`."""
         text = self.source.splitlines()[mutant.line - 1].strip()
         record = {"module": self.name, "digest": digest(self.source), "number": mutant.number}
-        return {**record, "line": mutant.line, "what": mutant.what, "text": text, "caught": caught}
+        return {
+            **record,
+            "line": mutant.line,
+            "what": mutant.what,
+            "text": text,
+            "caught": code != 0,
+            "late": code == -1,
+        }
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ class Trials:
                 if code == 70:
                     print(f"{self.module.name}: {mutant}: {self.log.read_text(errors='replace')[-1000:]}")
                 else:
-                    self.module.write(self.module.said(mutant, code != 0))
+                    self.module.write(self.module.said(mutant, code))
         return True
 
     def _reach(self, items: Sequence[Any], session: Any) -> dict[int, Reach]:
@@ -219,7 +226,7 @@ def try_module(module: Module, tests: tuple[str, ...], log: Path) -> None:
     for mutant in module.chosen:
         if not mutant.function:
             module.path.write_text(with_fault(module.source, mutant), encoding="utf-8")
-            module.write(module.said(mutant, forked(start, 600.0, log) != 0))
+            module.write(module.said(mutant, forked(start, 600.0, log)))
             module.path.write_text(module.source, encoding="utf-8")
 
 
@@ -317,6 +324,7 @@ def said(tried: Iterable[Record]) -> int:
     low, high = proportion_confint(caught, max(len(tried), 1), method="wilson")
     share = caught / max(len(tried), 1)
     print(f"{caught} of {len(tried)} faults caught: {share:.1%} [{low:.1%}, {high:.1%}], goal {GOAL:.0%}")
+    print(f"{sum(one.get('late', False) for one in tried)} of them by tests that did not end in time")
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"{spent.ru_utime + spent.ru_stime:.0f} s of processor time")
     return int(share < GOAL)
