@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BenchError, in_one_line
 from bench.core.paths import user_path
+from bench.core.regular_files import read_regular
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -287,7 +288,7 @@ def digest(files: Iterable[Path]) -> str:
     """Return the first 16 hex digits of the SHA-256 of files, whatever folder they are in. Raises OSError."""
     found = hashlib.sha256()
     for path in files:
-        content = path.read_bytes()
+        content = read_regular(path)
         found.update(f"{path.name} {len(content)}\n".encode())
         found.update(content)
     return found.hexdigest()[:16]

@@ -11,10 +11,12 @@ import pytest
 from bench.backbones.weights import file_hash
 from bench.compare.baselines.read import read_baseline
 from bench.core.errors import BenchError
+from bench.core.plugins import load as load_plugin
 from bench.core.regular_files import MAX_FILE_BYTES, Refused, open_file, read_file
 from bench.data.task_card import read_card
 from bench.inference.class_lists import read_classes
 from bench.kinds.verification.predictor import read_pairs
+from bench.store.experiment_file import read_experiment
 
 READERS: dict[str, Callable[[Path], object]] = {
     "task.toml": read_card,
@@ -22,7 +24,9 @@ READERS: dict[str, Callable[[Path], object]] = {
     "classes.toml": read_classes,
     "classes.csv": read_classes,
     "pairs.csv": read_pairs,
+    "experiment.toml": read_experiment,
     "lenet.weights.h5": file_hash,
+    "plugin.py": lambda path: load_plugin(str(path)),
 }
 """What reads a file that is named on the command line or lies in a folder named there, by its name."""
 
@@ -51,7 +55,7 @@ def test_what_is_no_file_is_one_line(name: str, odd: Callable[[str], Path]) -> N
     assert "\n" not in str(caught.value) and name in str(caught.value)
 
 
-@pytest.mark.parametrize("name", [name for name in READERS if not name.endswith(".h5")])
+@pytest.mark.parametrize("name", [name for name in READERS if not name.endswith((".h5", ".py"))])
 def test_a_huge_file_is_not_read(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     with path.open("wb") as file:
