@@ -79,7 +79,19 @@ def test_every_task_and_regime_has_a_grid() -> None:
 
 
 IN_IDENTITY = {
-    *("task", "data", "label", "kind", "columns", "sample", "backbone", "method", "seed", "regime", "weights"),
+    *(
+        "task",
+        "data",
+        "label",
+        "kind",
+        "columns",
+        "sample",
+        "backbone",
+        "method",
+        "seed",
+        "regime",
+        "weights",
+    ),
     *("sets", "tune"),
 }
 OUTSIDE = {

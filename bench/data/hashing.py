@@ -183,11 +183,13 @@ def read_hashes(path: Path) -> tuple[str, dict[str, tuple[Stamp, str]]]:
     version, count = struct.unpack("<qq", body[:16])
     if version != CACHE_VERSION:
         raise Damaged(f"{path.name} is of another version")
+    if not 0 <= count <= (len(body) - 16) // 56:
+        raise Damaged(f"{path.name} does not hold {count} files")
     times = struct.unpack(f"<{3 * count}q", body[16 : 16 + 24 * count])
     digests = bytes(body[16 + 24 * count : 16 + 56 * count]).hex()
     root, *names = os.fsdecode(bytes(body[16 + 56 * count :])).split("\0")
-    if hashes_file(root) != path.name:
-        raise Damaged(f"{path.name} is of another folder")
+    if hashes_file(root) != path.name or len(names) != count:
+        raise Damaged(f"{path.name} is of another folder, or has other names")
     stamps = zip(times[:count], times[count : 2 * count], times[2 * count :], strict=True)
     hashes = (digests[start : start + 64] for start in range(0, 64 * count, 64))
     return root, dict(zip(names, zip(stamps, hashes, strict=True), strict=True))

@@ -69,7 +69,9 @@ def open_photo_table(
     own = (layout.person, layout.price, *(layout.attributes or ()))
     check_image(table, (*needed_columns, *own, layout.group, layout.title))
     require_columns(where, [name for name in (*needed_columns, *own) if name not in (PERSON, "")], columns)
-    attributes = () if layout.attributes is None else attributes_of(table.rows, layout.attributes)
+    attributes = (
+        () if layout.attributes is None else attributes_of(table.rows, layout.attributes, table.image)
+    )
     if layout.attributes is not None and not attributes:
         raise DataError(f"{where} has no column of labels, 1 for yes and 0 for no")
     columns |= as_attributes(attributes, columns, table.rows.where, problems)

@@ -201,7 +201,7 @@ def _labels(query: DataQuery, table: photo_table.PhotoTable) -> tuple[str, ...]:
         if likely or query.kind is not None:
             return ()
     split = _split_column(table, ())
-    found = tuple(name for name in attributes_of(table.rows, ()) if name not in (split, table.image))
+    found = tuple(name for name in attributes_of(table.rows, (), table.image) if name != split)
     return found if len(found) > 1 or query.kind is not None else ()
 
 

@@ -53,14 +53,17 @@ def image_column(where: str, rows: TableRows, names: PhotoNames, layout: Layout)
     )
 
 
-def attributes_of(rows: TableRows, named: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the named attributes, or all columns with yes and no: at least one yes, and no other word."""
+def attributes_of(rows: TableRows, named: tuple[str, ...], image: str) -> tuple[str, ...]:
+    """Return the named attributes, or all columns with yes and no: at least one yes, and no other word.
+
+    image: the column of images, which is none of them: photos may be called 1 and 0.
+    """
     if named:
         return named
     found = []
     for name, cells in rows.columns.items():
         words = {cell.lower() for cell in set(cells)}
-        if words <= _WORDS and words & _YES:
+        if name != image and words <= _WORDS and words & _YES:
             found.append(name)
     return tuple(found)
 

@@ -6,7 +6,6 @@ those that become a line. Anything else is a finding.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import shutil
@@ -20,31 +19,44 @@ from typing import Any
 
 import numpy as np
 
+from bench.backbones.keras_config import Unusable
+from bench.backbones.onnx_file import read_onnx
+from bench.backbones.vectors import _read as read_features
 from bench.backbones.weights import check_claims
+from bench.commands.experiment import options_from
+from bench.commands.options import experiment_params
 from bench.compare.baselines.read import read_baseline
 from bench.core.array_files import write_arrays
 from bench.core.errors import BenchError
 from bench.core.paths import shipped
+from bench.core.regular_files import Refused
+from bench.core.sealed_json import DIGEST, seal
 from bench.core.stage_values import parse_set
-from bench.data.cache.sealed import Damaged
+from bench.data.cache.sealed import Damaged, write_checked
 from bench.data.corrections import corrected
 from bench.data.examples import ImageError
 from bench.data.hashing import CACHE_VERSION, hashes_file, read_hashes
 from bench.data.images import FORMATS, decode, resize
 from bench.data.kaggle import open_kaggle
 from bench.data.label_file import open_label_file
+from bench.data.layout import Layout
 from bench.data.listings import open_listings
 from bench.data.pair_lists import BadList, parse_pairs
 from bench.data.person_folders import open_people
+from bench.data.photo_table import open_photo_table
 from bench.data.task_card import find_cards, read_card
+from bench.data.twins import read_twins
 from bench.inference.class_lists import read_classes
 from bench.kinds.verification.model_file import load_match
 from bench.kinds.verification.predictor import read_pairs
 from bench.methods.grammar import parse_methods, problems_for
 from bench.runs.plan import parse_seeds
+from bench.store.digests import FILES, file_facts
+from bench.store.experiment_file import read_experiment
 from bench.store.head_file import load_head, saved_head
-from bench.store.read import MODEL, PER_CLASS, PREDICTIONS, RESULT, FileFault, Stored, read_cell
+from bench.store.read import MODEL, PER_CLASS, PREDICTIONS, RESULT, TRIALS, FileFault, Stored, read_cell
 from bench.training.nets.checkpoints import read_checkpoint
+from tests.backbones.test_onnx import model as onnx_model
 from tests.data.folders import encoded, picture
 from tests.grids import grid
 from tests.inference.test_predict import CLASSES, SIZE, cell_of, drawn_head
@@ -62,10 +74,20 @@ class Target:
     allowed: tuple[type[Exception], ...] = (BenchError,)
 
 
-def _no_hashes() -> list[bytes]:
-    """Return a file of hashes that remembers no file of its folder."""
-    body = struct.pack("<qq", CACHE_VERSION, 0) + b"/data"
-    return [hashlib.sha256(body).digest() + body]
+def _hashes() -> list[bytes]:
+    """Return files of hashes, without their digest, that remember no file of their folder, and one."""
+    none, one = (struct.pack("<qq", CACHE_VERSION, count) for count in (0, 1))
+    return [none + b"/data", one + struct.pack("<3q", 7, 8, 9) + bytes(32) + b"/data\0a.jpg"]
+
+
+def _checked(name: str, read: Callable[[Path], object]) -> Run:
+    """Return a target that writes a file of the cache with a digest that fits, and reads it."""
+
+    def run(folder: Path, data: bytes) -> object:
+        write_checked(folder / name, data)
+        return read(folder / name)
+
+    return run
 
 
 def _file(name: str, read: Callable[[Path], object]) -> Run:
@@ -144,16 +166,31 @@ def _stored(place: Path) -> Stored:
 
 
 def _result(folder: Path, data: bytes) -> object:
-    (folder / RESULT).write_bytes(data)
-    cell = read_cell(folder)
-    return cell.result if isinstance(cell, Stored) else cell
+    place = _stored(folder).folder
+    # As it is, and with a digest that fits.
+    for content in (data, seal(data.decode("utf-8", "replace"))):
+        (place / RESULT).write_bytes(content)
+        if isinstance(cell := read_cell(place), Stored):
+            return cell.result, cell.splits()
+    return cell
+
+
+def _records() -> list[bytes]:
+    with _scratch() as folder:
+        record = dict(_stored(folder).record)
+        _stored.cache_clear()
+        del record[DIGEST]
+        return [json.dumps(record, indent=1).encode()]
 
 
 def _beside(name: str, read: Callable[[Stored], object]) -> Run:
+    """Return a target that writes a file of a cell, and its digest into the record, and reads it."""
+
     def run(folder: Path, data: bytes) -> object:
         cell = _stored(folder)
         (cell.folder / name).write_bytes(data)
-        return read(cell)
+        facts = file_facts([cell.folder / name])
+        return read(Stored(cell.folder, {**cell.record, FILES: {**cell.record[FILES], **facts}}))
 
     return run
 
@@ -177,6 +214,58 @@ def _scratch() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _experiment(path: Path) -> object:
+    return options_from(read_experiment(path), experiment_params(), str(path), path.parent)
+
+
+def _features(path: Path) -> object:
+    return read_features.__wrapped__(str(path), "")
+
+
+def _parquet(columns: Callable[[], dict[str, Any]]) -> Callable[[], list[bytes]]:
+    def written() -> list[bytes]:
+        import pyarrow.parquet
+
+        table = pyarrow.table(columns())
+        out = []
+        for compression in ("none", "snappy"):
+            pyarrow.parquet.write_table(table, file := io.BytesIO(), compression=compression)
+            out.append(file.getvalue())
+        return out
+
+    return written
+
+
+def _shard() -> dict[str, Any]:
+    photos = [{"bytes": encoded(picture(number, 12, 10)), "path": f"{number}.jpg"} for number in range(3)]
+    return {
+        "image": photos,
+        "kind": ["a", "b", "a"],
+        "split": ["train", "test", None],
+        "price": [1.5, 2, 3],
+        "owner": ["x", "x", "y"],
+    }
+
+
+def _vectors() -> dict[str, Any]:
+    return {"ids": ["1", "2", "3"], "features": [[0.5, 1.5], [2.5, 3.5], [4.5, 5.5]]}
+
+
+def _feature_files() -> list[bytes]:
+    arrays = {key: np.array(value) for key, value in _vectors().items()}
+    out = []
+    for save in (np.savez, np.savez_compressed):
+        save(file := io.BytesIO(), **arrays)
+        out.append(file.getvalue())
+    return out
+
+
+def _onnx() -> list[bytes]:
+    with _scratch() as folder:
+        shapes = ((None, 3, 32, 32), (1, 24, 32, 3))
+        return [onnx_model(folder / "net.onnx", shape).read_bytes() for shape in shapes]
 
 
 def _people(folder: Path, data: bytes) -> object:
@@ -269,6 +358,9 @@ _LISTINGS = (
 )
 _LABELS = b"image,red,round,season\n1.jpg,1,0,summer\n2.jpg,NA,1,winter\n3.jpg,0,,summer\n"
 _PAIR_LIST = b"2\nAnn\t1\t2\nBo\t1\t2\nAnn\t1\tBo\t2\nAnn\t2\tCy\t1\n"
+_TABLE = b"image,kind,split,price,owner\n1.jpg,a,train,3.5,x\n2.jpg,b,test,,x\n3.jpg,a,val,1,y\n"
+_ATTRIBUTES = b"image\tred\tround\n1.jpg\t1\t0\n2.jpg\tyes\t\n3.jpg\t0\tno\n"
+_LAYOUT = Layout(label="kind", split="split", price="price", group="owner")
 _FAULTS = (OSError, ValueError, LookupError, RuntimeError, NotImplementedError)
 """What `load_file` makes one line of."""
 
@@ -302,18 +394,23 @@ TARGETS: dict[str, Target] = {
         _file("review.csv", _corrections),
         lambda: [b"item,given,suggested,score,reason,image,use\n1,Shirts,Tops,0.1,x,images/1.jpg,Tops\n"],
     ),
-    "result": Target(_result, _seeds_of(RESULT), (FileFault,)),
+    "result": Target(_result, _records, (FileFault,)),
     "predictions": Target(
         _beside(PREDICTIONS, lambda cell: cell.predictions()), _seeds_of(PREDICTIONS), (FileFault,)
     ),
     "per_class": Target(
-        _beside(PER_CLASS, lambda cell: Stored(cell.folder, cell.record).per_class),
+        _beside(PER_CLASS, lambda cell: cell.per_class),
         _seeds_of(PER_CLASS),
         (FileFault,),
     ),
     "history": Target(
-        _beside("history.csv", lambda cell: Stored(cell.folder, cell.record).history),
+        _beside("history.csv", lambda cell: cell.history),
         _seeds_of("history.csv"),
+        (FileFault,),
+    ),
+    "trials": Target(
+        _beside(TRIALS, lambda cell: cell.trials),
+        lambda: [b"trial,method,lr,l2,reason,chosen,val_auc\n1,none,.1,auto,,1,.5\n2,none,.2,auto,NaN,0,\n"],
         (FileFault,),
     ),
     "image": Target(_image, _images, (ImageError,)),
@@ -335,5 +432,36 @@ TARGETS: dict[str, Target] = {
     "match": Target(_file(MODEL, lambda path: load_match(path.parent)), _matches),
     "checkpoint": Target(_file("x.npz", read_checkpoint), _arrays),
     "weights": Target(_file("net.weights.h5", _claims), _weights, _FAULTS),
-    "hashes": Target(_file(hashes_file("/data"), read_hashes), _no_hashes, (Damaged,)),
+    "hashes": Target(_checked(hashes_file("/data"), read_hashes), _hashes, (Damaged,)),
+    "twins": Target(
+        _checked("x.bin", read_twins), lambda: [bytes(16), struct.pack("<4q", 0, 3, 2, 3)], (Damaged,)
+    ),
+    "experiment": Target(
+        _file("experiment.toml", _experiment),
+        lambda: [
+            b'task = "fashion"\nmethods = ["none"]\nseeds = "0-1"\n[settings]\nlr = 1e-4\nremaining.lr = 1\n'
+        ],
+    ),
+    "photo_table": Target(
+        _table(
+            "photos.csv", lambda data, cache: open_photo_table(data, cache, _LAYOUT.needed, False, _LAYOUT)
+        ),
+        lambda: [_TABLE],
+    ),
+    "attribute_table": Target(
+        _table(
+            "photos.tsv", lambda data, cache: open_photo_table(data, cache, (), False, Layout(attributes=()))
+        ),
+        lambda: [_ATTRIBUTES],
+    ),
+    "shard": Target(
+        _table(
+            "photos.parquet",
+            lambda data, cache: open_photo_table(data, cache, _LAYOUT.needed, False, _LAYOUT),
+        ),
+        _parquet(_shard),
+    ),
+    "features_npz": Target(_file("features.npz", _features), _feature_files),
+    "features_parquet": Target(_file("features.parquet", _features), _parquet(_vectors)),
+    "onnx": Target(_file("net.onnx", read_onnx), _onnx, (Unusable, Refused)),
 }
