@@ -16,6 +16,8 @@ from bench.core.regular_files import Refused, open_file
 _CLAIM_FLOOR, _CLAIM_RATIO = 64 * 2**20, 100
 """Bytes that any file may unpack to, and how often its own size more."""
 
+_BATCH = 512
+
 LAYOUT = "ids (n names or numbers) and features (n x d numbers)"
 
 
@@ -86,10 +88,15 @@ def _npz(path: Path) -> tuple[list[str], np.ndarray]:
             return _names(arrays["ids"]), arrays["features"]
 
 
+def _most(size: int) -> int:
+    """Return the bytes that a file of this size may unpack to."""
+    return _CLAIM_FLOOR + _CLAIM_RATIO * size
+
+
 def _check_claims(file: object, size: int) -> None:
     with zipfile.ZipFile(file) as archive:  # type: ignore[call-overload]
         claimed = sum(member.file_size for member in archive.infolist())
-    if claimed > _CLAIM_FLOOR + _CLAIM_RATIO * size:
+    if claimed > _most(size):
         raise ValueError(f"it claims {claimed / 2**20:,.0f} MiB")
     file.seek(0)  # type: ignore[attr-defined]
 
@@ -98,9 +105,16 @@ def _parquet(path: Path) -> tuple[list[str], np.ndarray]:
     import pyarrow
     import pyarrow.parquet
 
+    left, batches = _most(path.stat().st_size), []
     try:
-        with open_file(path) as file:
-            table = pyarrow.parquet.read_table(file, columns=["ids", "features"])
+        with open_file(path) as file, pyarrow.parquet.ParquetFile(file, pre_buffer=False) as rows:
+            # A few rows at a time: a page of equal values takes a few bytes, however many they are.
+            for batch in rows.iter_batches(_BATCH, columns=["ids", "features"], use_threads=False):
+                batches.append(batch)
+                left -= batch.nbytes
+                if left < 0:
+                    raise ValueError(f"its {rows.metadata.num_rows:,} rows unpack to too much")
+            table = pyarrow.Table.from_batches(batches, None if batches else rows.schema_arrow)
     except pyarrow.ArrowException as error:
         raise ValueError(str(error)) from None
     missing = [name for name in ("ids", "features") if name not in table.column_names]
@@ -109,7 +123,10 @@ def _parquet(path: Path) -> tuple[list[str], np.ndarray]:
     ids, vectors = (table[name].combine_chunks() for name in ("ids", "features"))
     if ids.null_count or vectors.null_count:
         raise ValueError("it has empty cells")
-    if not hasattr(vectors, "flatten") or not pyarrow.types.is_nested(vectors.type):
+    types = pyarrow.types
+    if not any(
+        is_list(vectors.type) for is_list in (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    ):
         raise ValueError(f"features are {vectors.type}, not lists of numbers")
     flat = vectors.flatten().to_numpy(zero_copy_only=False)
     widths = set(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.backbones import vectors
 from bench.backbones.info import ANY_SIZE, UNSAID
 from bench.backbones.names import parts_of, resolve_backbones, stored_parts
 from bench.backbones.outside import safe_name, split_names
@@ -462,6 +463,27 @@ def test_faulty_features(ids: Any, features: Any, says: str, ending: str, tmp_pa
     with pytest.raises(BenchError) as caught:
         features_for(info, ("a", "b", "c"))
     assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("values", [[{"a": 1.0}, {"a": 2.0}], [[("a", 1.0)], [("a", 2.0)]], [[1.0], None]])
+def test_a_column_that_is_no_lists_of_numbers(values: Any, tmp_path: Path) -> None:
+    import pyarrow.parquet
+
+    kind = pyarrow.map_(pyarrow.string(), pyarrow.float64()) if values[0] == [("a", 1.0)] else None
+    table = pyarrow.table({"ids": ["a", "b"], "features": pyarrow.array(values, kind)})
+    pyarrow.parquet.write_table(table, tmp_path / "f.parquet")
+    with pytest.raises(BenchError, match="not lists of numbers|has empty cells"):
+        features_for(parts_of(str(tmp_path / "f.parquet"))[0], ("a", "b"))
+
+
+def test_rows_that_unpack_to_too_much_are_not_all_read(tmp_path: Path, monkeypatch: Any) -> None:
+    rows = np.zeros((2**16, 4), np.float32)
+    (info,) = parts_of(str(_features(tmp_path / "f.parquet", np.arange(len(rows)), rows)))
+    assert features_for(info, ("7",)).shape == (1, 4)
+    vectors._read.cache_clear()
+    monkeypatch.setattr(vectors, "_most", lambda size: 2**19)
+    with pytest.raises(BenchError, match="its 65,536 rows unpack to too much"):
+        features_for(info, ("7",))
 
 
 def test_files_that_hold_no_features(tmp_path: Path) -> None:
