@@ -16,8 +16,7 @@ TINY = ("--stage", "top20", "--set", "epochs=2")
 
 
 def folder_of(path: Path) -> None:
-    """Forty photos of two classes in train; in test ten others, and nine of train rescaled, mirrored or
-    cropped."""
+    """Forty photos of two classes in train; in test ten others, and nine rescaled, mirrored or cropped."""
     drawn = marketplace_sample("small").images
     images: dict[str, bytes] = {}
     rows: list[str] = []
