@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -326,14 +326,15 @@ def test_a_cell_whose_predictions_were_changed_is_named_and_left_out(
     assert str(path) in str(run(tmp_path, "show", bad[:10], "--by", "gender").exception)
     results = bench.load(tmp_path, task="fashion")
     alone = bench.Results(tmp_path, [one for one in results.stored if one.id != bad])
-    for ask in (
+    asks: tuple[Callable[[bench.Results], bench.ResultTable], ...] = (
         lambda of: of.leaderboard(by="gender"),
         lambda of: of.compare(*sides, by="gender"),
         lambda of: of.compare(*sides),
         lambda of: of.leaderboard(),
         lambda of: of.leaderboard(effects=True),
         lambda of: of.table(),
-    ):
+    )
+    for ask in asks:
         capsys.readouterr()
         found = ask(results).table.rows
         assert capsys.readouterr().err.count(str(path)) == 1

@@ -254,10 +254,10 @@ def _vectors() -> dict[str, Any]:
 
 
 def _feature_files() -> list[bytes]:
-    arrays = {key: np.array(value) for key, value in _vectors().items()}
+    ids, features = map(np.array, _vectors().values())
     out = []
     for save in (np.savez, np.savez_compressed):
-        save(file := io.BytesIO(), **arrays)
+        save(file := io.BytesIO(), ids=ids, features=features)
         out.append(file.getvalue())
     return out
 
