@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.metrics import intervals
 from bench.metrics import scores as on_scores
-from bench.report.plots import Bin
+from bench.report.plots import Bin, Line
 
 POINTS = 400
 """Most points of a plotted curve."""
@@ -26,6 +26,25 @@ def reliability_bins(confidence: np.ndarray, right: np.ndarray) -> list[Bin]:
         mean = float(confidence[inside].mean())
         out.append(Bin(index / width, (index + 1) / width, n, mean, hits / n, interval.low, interval.high))
     return out
+
+
+def decision_curves(name: str, scores: np.ndarray, yes: np.ndarray, dense_start: bool) -> tuple[Line, Line]:
+    """Return the ROC and the precision-recall curve; equal scores are decided together.
+
+    scores, yes: (n,), the latter bool with at least one True. dense_start: where there are more than POINTS
+    points, those of few false positives are kept closest together, else they are evenly spaced.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+    if dense_start:
+        some = np.unique(np.geomspace(1, len(ends), POINTS).astype(np.int64)) - 1
+    else:
+        some = np.unique(np.linspace(0, len(ends) - 1, POINTS).astype(np.int64))
+    hits, chosen = np.cumsum(yes[order])[ends][some], ends[some] + 1
+    recall, start = hits / yes.sum(), np.zeros(1)
+    alarms = (chosen - hits) / max(1, (~yes).sum())
+    roc = Line(name, np.concatenate([start, alarms]), np.concatenate([start, recall]))
+    return roc, Line(name, recall, hits / chosen)
 
 
 @dataclass(frozen=True)

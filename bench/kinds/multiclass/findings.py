@@ -8,7 +8,7 @@ from bench.core.predictions import Predictions
 from bench.core.table import Column, Table
 from bench.metrics import scores as on_scores
 from bench.metrics.confusion import confusion
-from bench.report.findings import POINTS, Hard, reliability_bins
+from bench.report.findings import Hard, decision_curves, reliability_bins
 from bench.report.plots import Bin, Line
 
 
@@ -56,19 +56,8 @@ def calibration(pred: Predictions) -> list[Bin]:
 
 def pooled_curves(name: str, pred: Predictions) -> tuple[Line, Line]:
     """Return the micro-averaged ROC and precision-recall curves over all item-class pairs."""
-    k = pred.scores.shape[1]
-    positive = (np.arange(k) == pred.truth[:, None]).ravel()
-    flat = pred.scores.ravel()
-    order = np.argsort(-flat, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(flat[order])), len(order) - 1)
-    hits = np.cumsum(positive[order])[ends]
-    chosen = ends + 1
-    some = np.unique(np.geomspace(1, len(ends), POINTS).astype(np.int64)) - 1
-    recall, precision = hits[some] / positive.sum(), hits[some] / chosen[some]
-    alarms = (chosen - hits)[some] / max(1, (~positive).sum())
-    start = np.zeros(1)
-    roc = Line(name, np.concatenate([start, alarms]), np.concatenate([start, recall]))
-    return roc, Line(name, recall, precision)
+    positive = np.arange(pred.scores.shape[1]) == pred.truth[:, None]
+    return decision_curves(name, pred.scores.ravel(), positive.ravel(), dense_start=True)
 
 
 def hardest(pred: Predictions, count: int) -> list[Hard]:

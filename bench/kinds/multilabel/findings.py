@@ -11,7 +11,7 @@ from bench.core.predictions import Predictions
 from bench.metrics import intervals
 from bench.metrics.rank_sums import attribute_parts
 from bench.report.bars import Mark
-from bench.report.findings import POINTS, Hard, reliability_bins
+from bench.report.findings import Hard, decision_curves, reliability_bins
 from bench.report.plots import Bin, Line
 
 
@@ -58,14 +58,7 @@ def curves(pred: Predictions, most: int) -> list[tuple[Line, Line]]:
         scores, yes = pred.scores[seen, c], pred.truth[seen, c] == 1
         if not yes.any() or yes.all():
             continue
-        order = np.argsort(-scores, kind="stable")
-        ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
-        hits, chosen = np.cumsum(yes[order])[ends], ends + 1
-        some = np.unique(np.linspace(0, len(ends) - 1, POINTS).astype(np.int64))
-        recall, precision = (hits / yes.sum())[some], (hits / chosen)[some]
-        alarms, start = ((chosen - hits) / (~yes).sum())[some], np.zeros(1)
-        roc = Line(pred.classes[c], np.concatenate([start, alarms]), np.concatenate([start, recall]))
-        out.append((roc, Line(pred.classes[c], recall, precision)))
+        out.append(decision_curves(pred.classes[c], scores, yes, dense_start=False))
     return out[:most]
 
 

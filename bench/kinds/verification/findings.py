@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.core.predictions import Predictions
 from bench.kinds.verification.metrics import answers, facts
-from bench.report.findings import POINTS
+from bench.report.findings import decision_curves
 from bench.report.plots import Line
 
 BINS = 30
@@ -18,24 +18,12 @@ BINS = 30
 def roc(name: str, pred: Predictions) -> Line | None:
     """Return the ROC curve of all pairs, None without both same and different ones.
 
-    Where there are more than POINTS points, those of few false accepts are kept closest together: rates of
-    them are shown on a scale of powers of ten.
+    Its rates are shown on a scale of powers of ten, so its start is kept dense.
     """
     truth = pred.truth == 1
     if not truth.any() or truth.all():
         return None
-    own = pred.scores[:, 0]
-    order = np.argsort(-own, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(own[order])), len(order) - 1)
-    hits = np.cumsum(truth[order])[ends]
-    false = ends + 1 - hits
-    some = np.unique(np.geomspace(1, len(ends), POINTS).astype(np.int64)) - 1
-    start = np.zeros(1)
-    return Line(
-        name,
-        np.concatenate([start, false[some] / (~truth).sum()]),
-        np.concatenate([start, hits[some] / truth.sum()]),
-    )
+    return decision_curves(name, pred.scores[:, 0], truth, dense_start=True)[0]
 
 
 @dataclass(frozen=True)
