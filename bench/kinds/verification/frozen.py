@@ -25,7 +25,7 @@ from bench.kinds.verification.similarity.embeddings import EmbeddingFit, train_e
 from bench.kinds.verification.similarity.matcher import Matcher, PhotoMatcher, to_arrays
 from bench.kinds.verification.similarity.pair_heads import PairFit, PairTable, train_pair_heads
 from bench.kinds.verification.similarity.pixels import PhotoScores
-from bench.kinds.verification.similarity.transforms import Affine, Space, digest, standardised
+from bench.kinds.verification.similarity.transforms import Affine, FeatureSpace, digest, standardised
 from bench.runs.orders import train_setting
 from bench.training.fits import Trained
 from bench.training.loop import core_count
@@ -154,7 +154,7 @@ class FrozenPairs:
             arrays = (work.rows, work.train.first, work.train.second, work.val.first)
             groups.setdefault((work.key, *map(digest, arrays), work.shape.augment), []).append(place)
         specs: dict[int, EmbeddingFit] = {}
-        spaces: dict[int, Space] = {}
+        spaces: dict[int, FeatureSpace] = {}
         held = 0
         for number, group in enumerate(groups.values(), 1):
             tables, rows, space = self._embedding_tables(works[group[0]])
@@ -170,7 +170,7 @@ class FrozenPairs:
         return answers
 
     def _embedded(
-        self, works: Mapping[int, Work], specs: Mapping[int, EmbeddingFit], spaces: Mapping[int, Space]
+        self, works: Mapping[int, Work], specs: Mapping[int, EmbeddingFit], spaces: Mapping[int, FeatureSpace]
     ) -> dict[int, Matched | str]:
         answers: dict[int, Matched | str] = {}
         trained = train_embeddings(list(specs.values()), train_setting(self.setting), self.progress)
@@ -183,7 +183,7 @@ class FrozenPairs:
             answers[place] = self._matched(works[place], outcome, Matcher(space, PLAIN["cosine"]))
         return answers
 
-    def _embedding_tables(self, work: Work) -> tuple[Sequence[np.ndarray], np.ndarray, Space]:
+    def _embedding_tables(self, work: Work) -> tuple[Sequence[np.ndarray], np.ndarray, FeatureSpace]:
         """Return the photos of an order in its space, and views of them, their positions, and the space.
 
         Where no step says what the space is, features are standardised over the training photos.

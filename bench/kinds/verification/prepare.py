@@ -17,8 +17,8 @@ from bench.kinds.verification.similarity.matcher import Matcher
 from bench.kinds.verification.similarity.mining import mined_pairs
 from bench.kinds.verification.similarity.scoring import Cosine, Euclidean, LikelihoodRatio, Manhattan, Rule
 from bench.kinds.verification.similarity.transforms import (
+    FeatureSpace,
     Fitter,
-    Space,
     asks_for_dims,
     at_dims,
     digest,
@@ -56,7 +56,7 @@ class Work:
     rows: np.ndarray
     train: PairArrays
     val: PairArrays
-    space: Space
+    space: FeatureSpace
     key: Hashable = ()
     choices: Mapping[str, float] | None = None
 
@@ -106,7 +106,7 @@ class Preparer:
         if not has_both(pairs):
             missing = "two people" if pairs.same.any() else "one person"
             raise BenchError(f"no training pair is of {missing}: nothing can be learned, nor a cut be chosen")
-        work = Work(order, shape, rows, pairs, order.val, Space((), self.widths))
+        work = Work(order, shape, rows, pairs, order.val, FeatureSpace((), self.widths))
         candidates = self._candidates(work)
         steps = shape.space
         tried = [steps if dims is None else at_dims(steps, dims) for dims in candidates]
@@ -124,7 +124,7 @@ class Preparer:
         likeness = self.scorer(Matcher(space, PLAIN["cosine"]))
         return replace(work, train=pairs + mined_pairs(shape.mining, self.person, rows, likeness, order.seed))
 
-    def rule(self, work: Work, space: Space) -> Rule:
+    def rule(self, work: Work, space: FeatureSpace) -> Rule:
         """Return the rule that compares photos in this space, for a method without epochs."""
         match = work.shape.match
         if match.name != "joint_bayes":
@@ -174,7 +174,7 @@ class Preparer:
             return list(possible)
         return [max(dims for dims in possible if dims <= max(USUAL_DIMS, possible[0]))]
 
-    def _judged(self, work: Work, space: Space) -> float:
+    def _judged(self, work: Work, space: FeatureSpace) -> float:
         """Return the ROC area of validation pairs, by what compares, or by cosine where that is trained."""
         rule = PLAIN["cosine"] if work.shape.match.name in TRAINED else self.rule(work, space)
         scores = self.scorer(Matcher(space, rule))(work.val.first, work.val.second)

@@ -19,7 +19,7 @@ from bench.kinds.verification.similarity.scoring import (
     Manhattan,
     Rule,
 )
-from bench.kinds.verification.similarity.transforms import Affine, Map, Power, Space, Unit
+from bench.kinds.verification.similarity.transforms import Affine, FeatureSpace, Map, Power, Unit
 from bench.training.fits import Hidden
 from bench.training.linear_head import LinearHead
 
@@ -33,7 +33,7 @@ _PLAIN: dict[str, Callable[[], Rule]] = {"cosine": Cosine, "euclidean": Euclidea
 class Matcher:
     """Compares rows of features: both go through the space, then by the rule."""
 
-    space: Space
+    space: FeatureSpace
     rule: Rule
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -77,7 +77,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> Matcher | PhotoMatcher:
             raise ValueError(f"{name} has NaN or infinite values")
     maps = [_map(one, f"space_{place}", arrays) for place, one in enumerate(form["space"])]
     widths = tuple(int(width) for width in form["widths"])
-    return Matcher(Space(tuple(maps), widths), _rule(form["rule"], arrays))
+    return Matcher(FeatureSpace(tuple(maps), widths), _rule(form["rule"], arrays))
 
 
 def _map_form(one: Map, name: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:

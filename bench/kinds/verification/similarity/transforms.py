@@ -1,4 +1,4 @@
-"""Space in which photos are compared: maps of features, fitted on training photos without labels."""
+"""FeatureSpace in which photos are compared: maps of features, fitted on training photos without labels."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ Axes = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
-class Space:
+class FeatureSpace:
     """Maps that are taken one after the other. widths: of the parts of a row when all are done."""
 
     maps: tuple[Map, ...]
@@ -93,9 +93,9 @@ class Space:
             out = one(out)
         return out
 
-    def then(self, one: Map) -> Space:
+    def then(self, one: Map) -> FeatureSpace:
         """Return the space with one more map at its end."""
-        return Space((*self.maps, one), one.widths if isinstance(one, Affine) else self.widths)
+        return FeatureSpace((*self.maps, one), one.widths if isinstance(one, Affine) else self.widths)
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -117,13 +117,13 @@ class Fitter:
         self.known: dict[Hashable, Future[list[Axes]]] = {}
         self.lock = Lock()
 
-    def fit(self, alternatives: Sequence[Sequence[Step]], rows: np.ndarray) -> list[Space]:
+    def fit(self, alternatives: Sequence[Sequence[Step]], rows: np.ndarray) -> list[FeatureSpace]:
         """Return spaces fitted on the photos at these positions, whose steps differ in `dims` alone.
 
         Steps with dims=auto must have been given a number (`at_dims`). Raises BenchError where there are too
         few photos for as many axes.
         """
-        steps, start = alternatives[0], Space((), self.widths)
+        steps, start = alternatives[0], FeatureSpace((), self.widths)
         turn = next((place for place, step in enumerate(steps) if step.name in REDUCING), len(steps))
         if not steps:
             return [start for _ in alternatives]
@@ -173,7 +173,9 @@ def _size(future: Future[list[Axes]]) -> int:
     return 0 if failed else sum(array.nbytes for part in future.result() for array in part)
 
 
-def _fit_plain(steps: Sequence[Step], rows: np.ndarray, space: Space) -> tuple[Space, np.ndarray]:
+def _fit_plain(
+    steps: Sequence[Step], rows: np.ndarray, space: FeatureSpace
+) -> tuple[FeatureSpace, np.ndarray]:
     """Fit steps that turn onto no axes; return the longer space, and the rows in it."""
     at = np.asarray(rows, np.float32)
     for step in steps:

@@ -22,7 +22,7 @@ from bench.kinds.verification.similarity.scoring import (
     Rule,
     pair_features,
 )
-from bench.kinds.verification.similarity.transforms import Affine, Power, Space, Unit
+from bench.kinds.verification.similarity.transforms import Affine, FeatureSpace, Power, Unit
 from bench.training.fits import Hidden
 from bench.training.linear_head import LinearHead
 
@@ -74,7 +74,7 @@ def test_what_is_kept_scores_alike(rule: Rule) -> None:
     kernels = rng.normal(size=(4, 3)).astype(np.float32), rng.normal(size=(5, 3)).astype(np.float32)
     means = rng.normal(size=4).astype(np.float32), rng.normal(size=5).astype(np.float32)
     plain = Affine((np.zeros(9, np.float32),), (np.ones(9, np.float32),))
-    space = Space((Power(0.5), plain, Affine(means, kernels), Unit((3, 3))), (3, 3))
+    space = FeatureSpace((Power(0.5), plain, Affine(means, kernels), Unit((3, 3))), (3, 3))
     matcher = Matcher(space, rule)
     file = io.BytesIO()
     np.savez(file, **to_arrays(matcher))  # type: ignore[arg-type]
@@ -86,7 +86,7 @@ def test_what_is_kept_scores_alike(rule: Rule) -> None:
 
 
 def test_what_is_not_ours_is_not_read() -> None:
-    arrays = to_arrays(Matcher(Space((), (D,)), _rules()[3]))
+    arrays = to_arrays(Matcher(FeatureSpace((), (D,)), _rules()[3]))
     bad = {**arrays, "kernel": np.full((2 * D, 1), np.nan, np.float32)}
     for broken in (
         bad,

@@ -14,8 +14,8 @@ from bench.kinds.verification.similarity import transforms as spaces
 from bench.kinds.verification.similarity.transforms import (
     EXACT,
     Axes,
+    FeatureSpace,
     Fitter,
-    Space,
     at_dims,
     digest,
     most_dims,
@@ -32,7 +32,7 @@ def _rows(n: int = N, d: int = D, seed: int = 0) -> np.ndarray:
     return (rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) + rng.normal(size=d)).astype(np.float32)
 
 
-def _space(text: str, rows: np.ndarray, widths: tuple[int, ...] | None = None) -> Space:
+def _space(text: str, rows: np.ndarray, widths: tuple[int, ...] | None = None) -> FeatureSpace:
     fitter = Fitter(lambda at: rows[at], widths or (rows.shape[1],))
     return fitter.fit([match_of(parse_method(text)).space], np.arange(len(rows)))[0]
 
