@@ -96,8 +96,9 @@ def _prepare() -> None:
 def teams(fits: Mapping[int, Fit], kinds: Mapping[int, HeadKind], most: int, cores: int) -> list[list[int]]:
     """Return groups of at most `most` fits that share minibatches and shape, small enough for every core.
 
-    The costliest come first. Heads of a kind are neighbours, so that groups of the same kinds have the same
-    graph.
+    Heads of one learning rate are neighbours: they take about as many epochs, and a group trains until its
+    last head has stopped. Among these, heads of a kind are neighbours, and so are groups of the same kinds,
+    which have the same graph. The costliest groups come first.
     """
     sharing: dict[Hashable, list[int]] = {}
     for index, fit in fits.items():
@@ -105,9 +106,15 @@ def teams(fits: Mapping[int, Fit], kinds: Mapping[int, HeadKind], most: int, cor
     most = max(1, min(most, -(-len(fits) // cores)))
     parts = []
     for group in sharing.values():
-        group = sorted(group, key=lambda index: repr(kinds[index]))
+        group = sorted(group, key=lambda index: (_rate(fits[index]), repr(kinds[index])))
         parts += [group[start : start + most] for start in range(0, len(group), most)]
-    return sorted(parts, key=lambda team: -sum(len(fits[i].rows) * fits[i].epochs for i in team))
+    cost = {team[0]: -sum(len(fits[i].rows) * fits[i].epochs for i in team) for team in parts}
+    return sorted(parts, key=lambda team: (cost[team[0]], [repr(kinds[index]) for index in team]))
+
+
+def _rate(fit: Fit) -> float:
+    """Return the learning rate of a fit's own setting."""
+    return 0.0 if fit.setting is None else fit.setting.lr
 
 
 def _first_equals(fits: Sequence[Fit]) -> list[int]:
