@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def table() -> list[str]:
-    """Return the packages of the table in docs/architecture.md, lowest layer first."""
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    """Return the packages of the table of layers in docs/architecture.md, lowest layer first."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("\n## ")[1]
     return re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""FeatureSpace in which photos are compared: maps of features, fitted on training photos without labels."""
+"""Space in which photos are compared: maps of features, fitted on training photos without labels."""
 
 from __future__ import annotations
 
