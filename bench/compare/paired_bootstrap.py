@@ -323,7 +323,8 @@ def counted_by(kind: str, metric: str) -> str:
     """Return the item value that differs between two cells if an item counts differently in a metric."""
     info = METRICS[metric]
     mean = info.means.get(kind)
-    if mean is not None and not info.score_based and mean.of in ("top1", "top5", "exact_match"):
+    hits = not info.score_based and mean is not None and mean.of in ("top1", "top5", "exact_match")
+    if mean is not None and (hits or info.sets):
         return mean.of
     return SCORES if info.score_based else DECISIONS
 

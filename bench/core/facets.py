@@ -181,12 +181,22 @@ class Runner(Protocol):
 class Predictor(Protocol):
     """Predictions of saved models for image files.
 
-    takes_pairs: whether inputs are pairs of images.
+    takes_pairs: whether inputs are pairs of images. thresholded: what an exported model calls the output in
+    which probabilities are compared with thresholds, "" for a kind whose models cannot be exported.
     """
 
     @property
     def takes_pairs(self) -> bool:
         """See the class."""
+        ...
+
+    @property
+    def thresholded(self) -> str:
+        """See the class."""
+        ...
+
+    def thresholds(self, head: Any) -> list[float] | None:
+        """Return the threshold of each class, None for none. head: a saved model that can be exported."""
         ...
 
     def predict(

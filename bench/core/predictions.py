@@ -45,7 +45,8 @@ class Predictions:
     items: n ids. groups: n group ids (listing, person), or None if items are independent.
     scores: (n, k) float32, higher is likelier. classes: k names.
     One class per item: truth is (n,) int32, index into classes; train_support (k,) int64, training images of
-    each class (validation included).
+    each class (validation and calibration parts included); cuts, (k,) float32: the prediction set of an item
+    is the classes whose scores reach them, None for no sets.
     Many attributes per item: classes are attributes; truth is (n, k) int32, 1 for yes, 0 for no, -1 for
     unknown (not scored); train_support counts yes in train, known (k,) int64 all known labels there; cuts,
     (k,) float32, are the decision thresholds of scores, None for one half.
@@ -83,8 +84,8 @@ class CellResult:
 
     status: `ok`, `failed`, `timeout`, `oom` or `skipped`; reason: why it is not `ok`.
     metrics: {"test": {...}, "val": {...}} of unrounded numbers, None where undefined.
-    counts: images in train, val, test; not scored; quarantined; leaked (same bytes in train); leaked_near (of
-    the others, those with a near duplicate in train).
+    counts: images in train, val, calibration parts, test; not scored; quarantined; leaked (same bytes in
+    train); leaked_near (of the others, those with a near duplicate in train).
     checks: data checks of its stage ("signal": ...). curves: points of ROC and PR curves. trials: of a tuned
     cell, one row for each.
     """

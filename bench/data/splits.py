@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib import import_module
 from itertools import islice
@@ -118,7 +118,9 @@ class StageSplit:
     positions, disjoint; val is taken from the training set. unseen: usable test rows whose class is in no
     training set of any stage: they are counted, never scored. leaked: test rows of this stage with the same
     bytes as an image of its train or val; they are in `test` unless duplicates are dropped. None without
-    hashes. leaked_near: of the others, those with a near duplicate in its train or val, or None.
+    hashes. leaked_near: of the others, those with a near duplicate in its train or val, or None. calibration:
+    rows by the step that is calibrated on them, see `bench.data.validation.draw_calibration`; they are in
+    neither train nor val.
     """
 
     classes: tuple[str, ...]
@@ -129,15 +131,23 @@ class StageSplit:
     unseen: int
     leaked: int | None
     leaked_near: int | None = None
+    calibration: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def known_truth(self) -> np.ndarray:
-        """The truth of the rows of train and val."""
-        return np.concatenate([self.truth[self.train], self.truth[self.val]])
+        """The truth of all rows of the training set: train, val and calibration."""
+        return np.concatenate(
+            [self.truth[rows] for rows in (self.train, self.val, *self.calibration.values())]
+        )
+
+    @property
+    def strata(self) -> np.ndarray:
+        """(n,) int32: what parts of the training set are stratified by."""
+        return self.truth
 
     @property
     def train_counts(self) -> np.ndarray:
-        """(k,) int64: images of each class in train and val."""
+        """(k,) int64: images of each class in the training set, validation and calibration included."""
         return np.bincount(self.known_truth, minlength=len(self.classes)).astype(np.int64)
 
     @property

@@ -1,13 +1,21 @@
-"""Validation split: stratified, in units that stay together."""
+"""Validation and calibration parts of the training set: stratified, in units that stay together."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from bench.core.errors import BenchError
+from bench.data.splits import StageSplit
+
+Split = TypeVar("Split", bound=StageSplit)
+
+_CALIBRATIONS = 4
+"""The stream of the seeds of calibration parts."""
 
 
 def units_of(rows: np.ndarray, *ids: Sequence[str] | None) -> list[list[int]]:
@@ -80,3 +88,26 @@ def draw_validation(
             for label, own in share.items():
                 able[label] -= own
     return np.sort(np.array([row for number in drawn for row in units[number]], dtype=np.int64))
+
+
+def draw_calibration(
+    split: Split, shares: Sequence[tuple[str, float]], seed: int, *ids: Sequence[str] | None
+) -> Split:
+    """Return the split with a calibration part for each of these steps, taken from its training rows.
+
+    Parts are drawn one after the other, as validation is: stratified, and rows that share any id stay
+    together. Validation and test stay as they are. shares: of the rows that are left to train on, by step.
+    """
+    train, parts = split.train, dict(split.calibration)
+    for number, (step, share) in enumerate(shares):
+        (own,) = np.random.SeedSequence([_CALIBRATIONS, seed, number]).generate_state(1)
+        parts[step] = draw_validation(split.strata, train, units_of(train, *ids), share, int(own))
+        train = np.setdiff1d(train, parts[step], assume_unique=True)
+    return replace(split, train=train, calibration=parts)
+
+
+def withheld(split: Split, calibration: Mapping[str, np.ndarray]) -> Split:
+    """Return another split of the same training set without these calibration parts."""
+    rows = np.concatenate([np.empty(0, np.int64), *calibration.values()])
+    train, val = (np.setdiff1d(part, rows, assume_unique=True) for part in (split.train, split.val))
+    return replace(split, train=train, val=val, calibration=calibration)

@@ -18,7 +18,6 @@ from bench.core.kind import get_kind
 from bench.data.examples import Examples, ImageError
 from bench.data.sources import sample_size
 from bench.inference import serving_script
-from bench.inference.image_predictor import ImagePredictor
 from bench.inference.predict import ImageModel, open_model, quiet
 from bench.inference.serving_formats import FORMATS, check_installed, write_graph
 from bench.inference.serving_graph import check_exportable, serving_graph
@@ -53,7 +52,7 @@ def export_model(
     check_installed(name)
     check_free(folder)
     kind = get_kind(stored.record["cell"]["kind"])
-    if not isinstance(kind.predictor, ImagePredictor):
+    if not kind.predictor.thresholded:
         raise BenchError(
             f"cell {stored.id[:8]} cannot be exported: tasks of kind {kind.name} do not answer image by image"
         )
@@ -61,7 +60,7 @@ def export_model(
         plugins.load(one)
     model = open_model(stored, place.weights, place.allow_code)
     check_exportable(model)
-    contract = contract_of(stored, name, model, kind.predictor)
+    contract = contract_of(stored, name, model, kind.predictor.thresholded)
     if place.data is not None and sample_size(stored.record["cell"]["data"]["source"]) is not None:
         raise BenchError(f"cell {stored.id[:8]} was run on the synthetic sample: leave out --data")
     _, examples = open_data(stored, request_of(stored, place, options), place.tasks, cache)
@@ -71,7 +70,7 @@ def export_model(
         work = new_folder(folder.parent, f".{folder.name}-")
         try:
             with quiet():
-                graph = serving_graph(model, contract["thresholds"])
+                graph = serving_graph(model, contract["thresholds"], kind.predictor.thresholded)
             write_graph(name, graph, work)
             checked = check(work, contract, images, scores)
             text = json.dumps(contract, indent=2, ensure_ascii=False)
@@ -98,11 +97,13 @@ def check_free(folder: Path) -> None:
         raise StoreError(f"--out {str(folder)!r}: cannot be read ({error.strerror or error})") from None
 
 
-def contract_of(stored: Stored, name: str, model: ImageModel, predictor: ImagePredictor) -> dict[str, Any]:
-    """Return what a program that serves the model must know, as `model.json` has it."""
+def contract_of(stored: Stored, name: str, model: ImageModel, thresholded: str) -> dict[str, Any]:
+    """Return what a program that serves the model must know, as `model.json` has it.
+
+    thresholded: see `bench.core.facets.Predictor`.
+    """
     head, cell = model.head, stored.record["cell"]
-    cuts = [predictor.threshold(head, place) for place in range(len(head.classes))]
-    thresholds = None if None in cuts else cuts
+    thresholds = get_kind(cell["kind"]).predictor.thresholds(head)
     keras_cv = name == "keras" and any(info.source == "keras_cv" for info in model.parts)
     return {
         "format": name,
@@ -118,7 +119,7 @@ def contract_of(stored: Stored, name: str, model: ImageModel, predictor: ImagePr
             "crop": head.crop,
         },
         # In the order of the graph's outputs: by name, as Keras sorts them.
-        "outputs": ["probabilities"] if thresholds is None else ["decisions", "probabilities"],
+        "outputs": sorted(["probabilities", *([] if thresholds is None else [thresholded])]),
         "classes": list(head.classes),
         "thresholds": thresholds,
         "imports": ["keras_cv"] if keras_cv else [],
@@ -172,7 +173,8 @@ def check(folder: Path, contract: Mapping[str, Any], images: np.ndarray, scores:
         )
     gaps = np.abs(found.astype(np.float64) - scores)
     largest = float(gaps.max()) if np.isfinite(gaps).all() else float("nan")
-    other = _other_decisions(outputs, contract["thresholds"], scores)
+    above = next((outputs[one] for one in contract["outputs"] if one != "probabilities"), None)
+    other = 0 if above is None else _other_decisions(above, contract["thresholds"], scores)
     if not largest <= TOLERANCE or other:
         what = f"{other} decisions and " if other else ""
         raise OtherScores(
@@ -182,12 +184,8 @@ def check(folder: Path, contract: Mapping[str, Any], images: np.ndarray, scores:
     return Checked(len(images), largest, TOLERANCE)
 
 
-def _other_decisions(
-    outputs: Mapping[str, np.ndarray], thresholds: Sequence[float] | None, scores: np.ndarray
-) -> int:
+def _other_decisions(above: np.ndarray, thresholds: Sequence[float], scores: np.ndarray) -> int:
     """Return how many decisions differ, without those that are as close to a threshold as rounding."""
-    if thresholds is None:
-        return 0
     margins = scores - np.asarray(thresholds, np.float32)
     clear = np.abs(margins) > TOLERANCE
-    return int(((outputs["decisions"].astype(bool) != (margins >= 0)) & clear).sum())
+    return int(((above.astype(bool) != (margins >= 0)) & clear).sum())

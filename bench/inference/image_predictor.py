@@ -20,12 +20,15 @@ from bench.store.write import Stored
 
 IMAGE = Column("image", "image")
 SCORE = Column("probability", "probability", "ratio")
+CSV = ("image", "class", "probability", "cut", "decision")
+"""Columns for machines; a kind may have more."""
 
 
 class ImagePredictor(ABC):
     """See `bench.core.facets.Predictor`. Subclasses define decisions, the table and JSON."""
 
     takes_pairs: bool = False
+    thresholded: str = "decisions"
 
     def __init__(self, kind: Kind) -> None:
         self.label = kind.columns.classes[0].title
@@ -37,6 +40,12 @@ class ImagePredictor(ABC):
     @abstractmethod
     def threshold(self, head: SavedHead, place: int) -> float | None:
         """Return the decision threshold of a class, None if classes are ranked."""
+
+    def thresholds(self, head: SavedHead) -> list[float] | None:
+        """Return the threshold of each class, None for none."""
+        found = [self.threshold(head, place) for place in range(len(head.classes))]
+        known = [one for one in found if one is not None]
+        return known if len(known) == len(found) else None
 
     @abstractmethod
     def table(self, head: SavedHead, answers: Sequence[ImageAnswer], top: int, title: str) -> Table:
@@ -70,8 +79,8 @@ class ImagePredictor(ABC):
         if fmt == "json":
             return json_list(self._object(model.head, answer, top) for answer in answers), problems
         if fmt == "csv":
-            names = ("image", "class", "probability", "cut", "decision")
             rows = [row for answer in read for row in self.rows(model.head, answer)]
+            names = list(rows[0]) if rows else CSV
             return Table("", [Column(name, name) for name in names], rows), problems
         return self.table(model.head, read, top, title), problems
 

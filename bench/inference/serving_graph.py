@@ -26,10 +26,13 @@ def check_exportable(model: ImageModel) -> None:
             )
 
 
-def serving_graph(model: ImageModel, thresholds: Sequence[float] | None) -> Any:
+def serving_graph(
+    model: ImageModel, thresholds: Sequence[float] | None, thresholded: str = "decisions"
+) -> Any:
     """Return a keras.Model from `image`, (n, h, w, 3) uint8, to a dictionary of outputs.
 
-    `probabilities`: (n, k) float32. `decisions`: (n, k) bool, with thresholds only. Constants are weights or
+    `probabilities`: (n, k) float32. The output named by `thresholded`: (n, k) bool, with thresholds only;
+    whether a probability reaches its class's. Constants are weights or
     numbers of layers, not tensors, which the export to ONNX would make inputs of.
     Raises BenchError for what cannot be exported, StoreError for variables that do not fit the backbone.
     """
@@ -53,7 +56,7 @@ def serving_graph(model: ImageModel, thresholds: Sequence[float] | None) -> Any:
     outputs = {"probabilities": layers.Activation(head.link, name="probabilities")(logits)}
     if thresholds is not None:
         above = layers.Rescaling(1.0, [-float(value) for value in thresholds], name="above_thresholds")
-        outputs["decisions"] = above(outputs["probabilities"]) >= 0.0
+        outputs[thresholded] = above(outputs["probabilities"]) >= 0.0
     graph = keras.Model(image, outputs, name="serving")
     # Keras exports only models that were called.
     graph(np.zeros((1, *head.size, 3), np.uint8), training=False)

@@ -19,7 +19,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 Run = Callable[[np.ndarray], dict[str, np.ndarray]]
-"""(n, h, w, 3) uint8 images -> outputs by name: (n, k) float32 `probabilities`, maybe bool `decisions`."""
+"""(n, h, w, 3) uint8 images -> outputs by name.
+
+(n, k) float32 `probabilities`, and of some models bool `decisions` or `sets`.
+"""
 
 
 def read_image(path: str | Path, contract: Mapping[str, Any]) -> np.ndarray:
@@ -126,14 +129,19 @@ def _litert(path: str, contract: Mapping[str, Any]) -> Run:
 
 
 def answer(contract: Mapping[str, Any], outputs: Mapping[str, np.ndarray], row: int) -> dict[str, Any]:
-    """Return the answer to one image: its class, or the attributes that it has, and all probabilities."""
+    """Return the answer to one image: its class, or the attributes that it has, and all probabilities.
+
+    set: the classes of its prediction set, of a model with such sets.
+    """
     classes, scores = contract["classes"], outputs["probabilities"][row]
-    if "decisions" in outputs:
-        yes = outputs["decisions"][row]
-        decision: Any = [name for name, own in zip(classes, yes, strict=True) if own]
-    else:
-        decision = classes[int(scores.argmax())]
-    return {"decision": decision, "probabilities": dict(zip(classes, map(float, scores), strict=True))}
+    above = {
+        name: [label for label, own in zip(classes, outputs[name][row], strict=True) if own]
+        for name in ("decisions", "sets")
+        if name in outputs
+    }
+    decision: Any = above.get("decisions", classes[int(scores.argmax())])
+    found = {"decision": decision, "probabilities": dict(zip(classes, map(float, scores), strict=True))}
+    return {**found, "set": above["sets"]} if "sets" in above else found
 
 
 def main(paths: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -186,7 +187,7 @@ def _row_weights(weights: np.ndarray, y: np.ndarray, resampled: Resampled) -> np
 
 
 TrainRows = Callable[[], tuple[np.ndarray, np.ndarray]]
-"""Returns features (n, d), as the head sees them, and classes (n,) of a head's training rows."""
+"""Returns features (n, d), as the head sees them, and classes (n,) of rows of the training set."""
 
 
 def fit_posthoc(
@@ -196,18 +197,21 @@ def fit_posthoc(
     y: np.ndarray,
     seen: np.ndarray,
     train: TrainRows,
+    calibration: Mapping[str, TrainRows] = MappingProxyType({}),
 ) -> tuple[LinearHead, dict[str, Any]]:
     """Run a method's posthoc steps on a trained head; return the new head and what each step chose.
 
     features: (v, d) validation features as the head sees them. y: (v,) their classes. seen: (k,) rows per
-    class that the head was trained on (`Resolved.seen`). train: called by steps that make the head anew. The
-    choices are {step: {"tau": ..., "val_top1_macro": ...}}, empty where nothing was chosen. Raises BenchError
-    if a choice needs validation rows and there are none.
+    class that the head was trained on (`Resolved.seen`). train: called by steps that make the head anew.
+    calibration: by step, the rows of its calibration part. The choices are
+    {step: {"tau": ..., "val_top1_macro": ...}}, empty where nothing was chosen. Raises BenchError if a choice
+    needs validation or calibration rows and there are none.
     """
     choices: dict[str, Any] = {}
     for name, function, args in _functions(method, "posthoc"):
-        rows = train() if STEPS[name].anew else (features, y)
-        head, chosen = function(args, head, *rows, seen)
+        rows = _posthoc_rows(name, args, train, calibration) or (features, y)
+        changed, chosen = function(args, head, *rows, seen)
+        head = replace(changed, link=head.link)
         if chosen:
             choices[name] = chosen
     return head, choices
@@ -219,16 +223,34 @@ def apply_posthoc(
     choices: Mapping[str, Mapping[str, Any]],
     seen: np.ndarray,
     train: TrainRows,
-) -> LinearHead:
+    calibration: Mapping[str, TrainRows] = MappingProxyType({}),
+) -> tuple[LinearHead, dict[str, Any]]:
     """Run posthoc steps on another head with the choices of `fit_posthoc`, without validation.
 
     This is for a head trained again on training and validation rows, whose `seen` and `train` are its own.
+    Steps with a calibration part are fitted on it again, as this head has not seen it either: the choices
+    returned are the given ones, with theirs in place of those of the other head.
     """
     nothing = np.empty((0, head.kernel.shape[0]), np.float32), np.empty(0, np.int32)
+    final = dict(choices)
     for name, function, args in _functions(method, "posthoc"):
-        rows = train() if STEPS[name].anew else nothing
-        head, _ = function({**args, **choices.get(name, {})}, head, *rows, seen)
-    return head
+        calibrated = STEPS[name].calibration_share(args) > 0
+        rows = _posthoc_rows(name, args, train, calibration) or nothing
+        given = args if calibrated else {**args, **choices.get(name, {})}
+        changed, chosen = function(given, head, *rows, seen)
+        head = replace(changed, link=head.link)
+        if calibrated:
+            final[name] = chosen
+    return head, final
+
+
+def _posthoc_rows(
+    name: str, args: Mapping[str, Any], train: TrainRows, calibration: Mapping[str, TrainRows]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the rows that a posthoc step is fitted on, None for those of validation."""
+    if STEPS[name].anew:
+        return train()
+    return calibration[name]() if STEPS[name].calibration_share(args) > 0 else None
 
 
 def makes_anew(method: MethodSpec) -> bool:

@@ -17,13 +17,12 @@ class TwoHeads(LinearHead):
     """A head on the first `images` features, those of images, and one on the rest, those of titles.
 
     kernel: (d, k), one head's rows above the other's. bias: (k,) of the images' head, title_bias: (k,) of the
-    titles'. link: how logits become probabilities. threshold: the titles' head answers where the
-    images' head gives its likeliest class less than this; None: the surer head answers.
+    titles'. threshold: the titles' head answers where the images' head gives its likeliest class less than
+    this; None: the surer head answers.
     """
 
     images: int = 0
     title_bias: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-    link: str = "softmax"
     threshold: float | None = 0.0
 
     def both(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

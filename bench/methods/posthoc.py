@@ -51,10 +51,11 @@ COLDEST, WARMEST = 0.01, 100.0
 def temperature(
     args: Mapping[str, Any], head: LinearHead, features: np.ndarray, y: np.ndarray, counts: np.ndarray
 ) -> tuple[LinearHead, Choices]:
-    """Divide all logits by one number, the one with the lowest log loss on validation (Guo et al. 2017).
+    """Divide all logits by one number, the one with the lowest log loss (Guo et al. 2017, section 4.2).
 
-    No answer changes its rank, only its probability. y: (n,) classes, or (n, k) of 1, 0 and NaN for
-    unknown cells, which are ignored. Raises BenchError for t = auto without known labels on validation.
+    No answer changes its rank, only its probability. features, y: of the calibration part; y: (n,) classes,
+    or (n, k) of 1, 0 and NaN for unknown cells, which are ignored. Raises BenchError for t = auto without
+    known labels there.
     """
     value, choices = args["t"], {}
     if value == "auto":
@@ -64,7 +65,10 @@ def temperature(
             # A yes costs log(1 + exp(-logit)), a no log(1 + exp(logit)).
             logits = np.where(y[known] == 1, -logits[known], logits[known])[:, None]
         if not len(logits):
-            raise BenchError("temperature is chosen on validation, which has no labels; give t a number")
+            raise BenchError(
+                "temperature is fitted on a calibration part, which has no labels here; raise share, or give "
+                "t a number"
+            )
 
         def log_loss(log_t: float) -> float:
             scaled = logits / np.exp(log_t)
@@ -74,7 +78,7 @@ def temperature(
 
         found = minimize_scalar(log_loss, bounds=np.log((COLDEST, WARMEST)), method="bounded")
         value = float(np.exp(found.x))
-        choices = {"t": value, "val_log_loss": float(found.fun), "val_log_loss_before": log_loss(0.0)}
+        choices = {"t": value, "log_loss": float(found.fun), "log_loss_before": log_loss(0.0)}
     kernel, bias = ((part / np.float32(value)).astype(np.float32) for part in (head.kernel, head.bias))
     return replace(head, kernel=kernel, bias=bias), choices
 

@@ -12,7 +12,7 @@ A step belongs to one stage. The stages run in this order:
     mining    of pairs of photos: which pairs are trained on
     weight    one weight per class, or per attribute's yes and no, applied to each sample's loss
     loss      what is minimised; at most one
-    posthoc   what is done to scores after training, fitted on validation alone
+    posthoc   what is done to scores after training, fitted on validation, or on a calibration part of its own
 
 Adding a step is adding one entry here (`register`), with its function in the module of its stage.
 """
@@ -154,11 +154,12 @@ class LossStep(Protocol):
 
 
 class PosthocStep(Protocol):
-    """Fit on validation, or on training rows; return the new head and the choices (for the record).
+    """Fit on validation, training or calibration rows; return the new head and the choices (for the record).
 
     head: the trained head. features: (n, d) validation features as the head sees them (training features for
-    a step that makes the head `anew`), y: (n,) truth, or (n, k) of 1, 0 and NaN, counts: (k,) rows per class
-    that the loss saw (after resampling), or (2, k): the prior the head has learned.
+    a step that makes the head `anew`, those of its own part for one that `calibrates`), y: (n,) truth, or
+    (n, k) of 1, 0 and NaN, counts: (k,) rows per class that the loss saw (after resampling), or (2, k): the
+    prior the head has learned.
     """
 
     def __call__(
@@ -191,6 +192,8 @@ class StepInfo:
     has, or a function of the arguments. kinds: the task kinds that can use it.
     anew: whether a posthoc step makes the head anew from the training rows of the loss; the given head is
     then only a shape. The other steps receive validation rows and change the trained head.
+    calibrates: of a posthoc step that is fitted on a calibration part of its own: the part's share of the
+    training rows, from the arguments; 0 where these need none. Neither training nor any choice sees the part.
     unfit: returns why the step is useless with these arguments in a regime, or None.
     beside: by regime, steps; the method must have one of them too, as nothing is shared otherwise.
     traits: properties that other steps' conflicts and requirements can name. conflicts: names or traits of
@@ -218,6 +221,7 @@ class StepInfo:
     needs: Needs | Callable[[Mapping[str, Any]], Needs] = ()
     on_features: bool | Callable[[Mapping[str, Any]], bool] = False
     anew: bool = False
+    calibrates: Callable[[Mapping[str, Any]], float] | None = None
     place: int = 0
     unfit: Callable[[Mapping[str, Any], str], str | None] | None = None
     beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -252,6 +256,10 @@ class StepInfo:
         """Return why the step cannot be combined with another of this name and these traits, or None."""
         conflicts = self.conflicts(args) if callable(self.conflicts) else self.conflicts
         return next((why.format(other=other) for key, why in conflicts.items() if key in is_a), None)
+
+    def calibration_share(self, args: Mapping[str, Any]) -> float:
+        """Return the share of the training rows that the step is calibrated on; 0 for none."""
+        return 0.0 if self.calibrates is None else self.calibrates(args)
 
     def shaped(self, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the fields of the method's shape that the step decides with these arguments."""

@@ -42,6 +42,12 @@ def shape_of(method: MethodSpec) -> Shape:
     return Shape(**fields)
 
 
+def calibration_shares(method: MethodSpec) -> tuple[tuple[str, float], ...]:
+    """Return the steps that take a calibration part each, in their order, with its share of the rest."""
+    shares = ((step.name, STEPS[step.name].calibration_share(dict(step.args))) for step in method.steps)
+    return tuple((name, share) for name, share in shares if share > 0)
+
+
 def step_with(method: MethodSpec, fields: Iterable[str]) -> str | None:
     """Return the name of the first step that declares one of these fields of the shape, or None."""
     wanted = set(fields)

@@ -34,6 +34,7 @@ class MetricInfo:
     variance corrects for small classes, which resampling understates; default: `means`.
     on_request: kinds of task whose comparisons leave it out unless the user asks for it.
     of: the count in a summary, one of `bench.metrics.registry.COUNTS`, that it is about.
+    sets: whether it is one of prediction sets: other predictions do not have it.
     """
 
     name: str
@@ -52,6 +53,7 @@ class MetricInfo:
     no_bootstrap: str = ""
     on_request: tuple[str, ...] = ()
     of: str = "n"
+    sets: bool = False
 
     def chance_of(self, test: Mapping[str, float | None]) -> float | None:
         """Return the expected value of uninformative scores, None if unknown.

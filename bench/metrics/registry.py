@@ -43,9 +43,12 @@ def get_metric(name: str) -> MetricInfo:
     return METRICS[name]
 
 
-def metrics_of(kind: str) -> tuple[str, ...]:
-    """Return the names of the metrics of a kind of task, in the order of the table."""
-    return tuple(name for name, info in METRICS.items() if kind in info.kinds)
+def metrics_of(kind: str, sets: bool = True) -> tuple[str, ...]:
+    """Return the names of the metrics of a kind of task, in the order of the table.
+
+    sets: those of prediction sets too.
+    """
+    return tuple(name for name, info in METRICS.items() if kind in info.kinds and (sets or not info.sets))
 
 
 FALSE_ACCEPTS = {"tar_far_1e1": 10, "tar_far_1e2": 100, "tar_far_1e3": 1000}
@@ -257,6 +260,35 @@ for _info in (
         kinds=_BOTH,
         score_based=True,
         no_bootstrap="resampling biases a sum of absolute gaps upwards",
+    ),
+    MetricInfo(
+        "coverage",
+        "coverage",
+        "share of items whose prediction set has the true class",
+        on_request=_ONE,
+        means={"multiclass": Mean("coverage", "items")},
+        score_based=True,
+        sets=True,
+    ),
+    MetricInfo(
+        "coverage_min_class",
+        "coverage, worst class",
+        "lowest coverage of a class with test items",
+        on_request=_ONE,
+        score_based=True,
+        no_bootstrap="resampling biases a minimum downwards",
+        sets=True,
+    ),
+    MetricInfo(
+        "set_size",
+        "set size",
+        "mean number of classes in a prediction set",
+        "lower",
+        high=None,
+        on_request=_ONE,
+        means={"multiclass": Mean("set_size", "items")},
+        score_based=True,
+        sets=True,
     ),
     MetricInfo(
         "accuracy",

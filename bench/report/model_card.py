@@ -12,7 +12,7 @@ from bench.core.kind import get_kind
 from bench.core.safe_text import markdown
 from bench.core.table import Column, Table
 from bench.data.sources import sample_size
-from bench.metrics.registry import get_metric
+from bench.metrics.registry import METRICS, get_metric
 from bench.report.cell_tables import class_table
 from bench.report.render import render
 from bench.store.settings import cell_title, rehearsal_notes
@@ -69,6 +69,8 @@ def _use(contract: Mapping[str, Any], runtime: str) -> str:
     ]
     if "decisions" in outputs:
         lines.append("- **Output** `decisions`: bool, whether a probability reaches its class's threshold.")
+    if "sets" in outputs:
+        lines.append("- **Output** `sets`: bool, whether a class is in the image's prediction set.")
     return "\n".join(
         [
             f"`{contract['file']}` runs with {runtime}. `python predict.py photo.jpg` is an example, "
@@ -97,7 +99,8 @@ def _data(record: Mapping[str, Any]) -> Iterator[str]:
 def _metrics(stored: Stored) -> Table:
     kind = get_kind(stored.record["cell"]["kind"])
     test, trivial = stored.record["metrics"]["test"], stored.record["metrics"]
-    names = [name for name in dict.fromkeys((*kind.headline, kind.selection)) if test.get(name) is not None]
+    asked = (*kind.headline, kind.selection, *(info.name for info in METRICS.values() if info.sets))
+    names = [name for name in dict.fromkeys(asked) if test.get(name) is not None]
     found = own_intervals(kind.name, stored.predictions("test"), names)
     split = next((name for name in kind.trivial_notes if name in trivial), None)
     rows = [

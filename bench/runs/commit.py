@@ -22,7 +22,8 @@ class Answer:
     """Answer of a cell of any kind, or the reason why it has none.
 
     parts: its predictions by name, `val` and `test` at least. trials: of a tuned cell. The others as in
-    `CellResult`. val, test: scores of images, from which `parts` is made; cuts: of their attributes, see
+    `CellResult`. val, test: scores of images, from which `parts` is made; calibration: scores of the parts
+    that steps are calibrated on, by step; val_cuts, cuts: thresholds of validation and of the others, see
     `Predictions`. fills: the method's estimates of unknown training cells, (train, k), or None.
     """
 
@@ -36,6 +37,8 @@ class Answer:
     trials: tuple[Mapping[str, Any], ...] = ()
     val: np.ndarray | None = None
     test: np.ndarray | None = None
+    calibration: Mapping[str, np.ndarray] = field(default_factory=dict)
+    val_cuts: np.ndarray | None = None
     cuts: np.ndarray | None = None
     fills: np.ndarray | None = None
 
@@ -58,7 +61,8 @@ def commit(context: Context, cell: Cell, answer: Answer, timings: Mapping[str, f
         result = failed(result, answer.reason)
     else:
         trivials = kind.metrics.trivials(parts["test"])
-        metrics = {name: kind.metrics.summary(part) for name, part in (*parts.items(), *trivials.items())}
+        measured = {name: part for name, part in parts.items() if name not in answer.calibration}
+        metrics = {name: kind.metrics.summary(part) for name, part in (measured | trivials).items()}
         result = replace(
             result,
             metrics=metrics,

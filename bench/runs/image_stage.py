@@ -18,7 +18,8 @@ from bench.core.stage_values import stage_values
 from bench.data.splits import StageSplit
 from bench.data.task_card import Stage
 from bench.data.titles.stage_titles import StageTitles, stage_titles
-from bench.methods.shape import shape_of
+from bench.data.validation import draw_calibration, withheld
+from bench.methods.shape import calibration_shares, shape_of
 from bench.runs.commit import Answer, forget_checkpoints
 from bench.runs.context import Context
 from bench.runs.orders import Resolver, Trainer, resolve_order
@@ -40,15 +41,17 @@ class ImageStage:
     """Trains the cells of one stage together; one class for each image.
 
     A kind with another truth has a class of its own, with another `resolver` and more `checks` and `parts`.
-    nets: of staged cells alone, those of the stages before, and of this one from now on. Raises DataError
-    where the stage cannot be split, BenchError where no net that it starts from can be trained.
+    nets: of staged cells alone, those of the stages before, and of this one from now on. calibration: by
+    step, the shares that all cells set aside; a stage without any trains the cells that do as stages of their
+    own, so that nothing that cells share has seen a calibration part. Raises DataError where the stage
+    cannot be split, BenchError where no net that it starts from can be trained.
     """
 
     resolver: Resolver = staticmethod(resolve_order)
     """Application of a method to training rows."""
 
-    def __init__(self, work: StageWork, nets: Nets) -> None:
-        self.work, self.nets = work, nets
+    def __init__(self, work: StageWork, nets: Nets, calibration: Sequence[tuple[str, float]] = ()) -> None:
+        self.work, self.nets, self.calibration = work, nets, calibration
         self.found: dict[str, Any] = {}
         cell = work.cells[0]
         self.staged = work.job.regime == "finetune" and bool(cell.setting["staged"])
@@ -76,19 +79,37 @@ class ImageStage:
         context = self.work.context
         yield from ((cell, self.lost[cell.id]) for cell in cells if cell.id in self.lost)
         going = [cell for cell in cells if cell.id not in self.lost]
-        for cell, scored in self.scored(going, context.keep or self.staged):
-            answer = replace(
-                scored,
-                parts=self.parts(cell, scored) if scored.reason is None else {},
-                counts=self._counts(cell),
-                choices={"best_epoch": scored.trained.best_epoch, **scored.choices},
-                checks=self.found,
-                model=scored.model if context.keep else None,
-            )
-            yield cell, answer
+        for stage, own in self._stages(going):
+            for cell, scored in stage.scored(own, context.keep or self.staged):
+                answer = replace(
+                    scored,
+                    parts=stage.parts(cell, scored) if scored.reason is None else {},
+                    counts=stage._counts(cell),
+                    choices={"best_epoch": scored.trained.best_epoch, **scored.choices},
+                    checks=self.found,
+                    model=scored.model if context.keep else None,
+                )
+                yield cell, answer
 
     def validate(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Validated]]:
         """Train cells together and yield each with its mean score over the splits of `_validations`."""
+        for stage, own in self._stages(cells):
+            yield from stage._validate(own)
+
+    def _stages(self, cells: Sequence[Cell]) -> Iterator[tuple[Self, Sequence[Cell]]]:
+        """Yield the cells without calibration parts, then those with the same ones, each with its stage."""
+        alike: dict[tuple[Any, ...], list[Cell]] = {}
+        for cell in cells:
+            shares = calibration_shares(cell.method)
+            # The rows that are left to train on depend on the seed.
+            alike.setdefault((shares, cell.seed) if shares else (), []).append(cell)
+        for key, own in sorted(alike.items(), key=lambda item: len(item[0])):
+            if not key or self.calibration:
+                yield self, own
+            else:
+                yield type(self)(replace(self.work, cells=own), self.nets, key[0]), own
+
+    def _validate(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Validated]]:
         work = [(cell, split) for cell in cells for split in self._validations(cell.seed)]
         found: dict[str, list[Validated]] = {}
         answers = validate_cells(self.trainer, work, self._targets(cells))
@@ -111,7 +132,7 @@ class ImageStage:
         if not len(split.val):
             return Validated(None, "there are no validation rows")
         kind = get_kind(cell.kind)
-        answers = replace(self.predictions(cell, split.val, answer.val, split), cuts=answer.cuts)
+        answers = replace(self.predictions(cell, split.val, answer.val, split), cuts=answer.val_cuts)
         score = kind.metrics.summary(answers).get(kind.selection)
         return Validated(score, None if score is not None else f"{kind.selection} is undefined on validation")
 
@@ -126,7 +147,7 @@ class ImageStage:
             return [own]
         if seed not in self._resplit:
             seeds = np.random.SeedSequence([_VALIDATIONS, seed]).generate_state(SPLITS - 1)
-            more = [self._split(int(one)) for one in seeds]
+            more = [withheld(self._whole_split(int(one)), own.calibration) for one in seeds]
             pool = np.union1d(own.train, own.val)
             # A validation part that the data itself names is the same in each.
             self._resplit[seed] = [own] + [
@@ -171,10 +192,17 @@ class ImageStage:
         """Return the predictions of a cell that was trained, by name."""
         split = self.splits[cell.seed]
         assert answer.val is not None and answer.test is not None
-        scores = {"val": (split.val, answer.val), "test": (split.test, answer.test)}
+        scores = {
+            "val": (split.val, answer.val, answer.val_cuts),
+            "test": (split.test, answer.test, answer.cuts),
+            **{
+                step: (rows, answer.calibration[step], answer.cuts)
+                for step, rows in split.calibration.items()
+            },
+        }
         return {
-            name: replace(self.predictions(cell, rows, own), cuts=answer.cuts)
-            for name, (rows, own) in scores.items()
+            name: replace(self.predictions(cell, rows, own), cuts=cuts)
+            for name, (rows, own, cuts) in scores.items()
         }
 
     def predictions(
@@ -194,6 +222,13 @@ class ImageStage:
         )
 
     def _split(self, seed: int) -> StageSplit:
+        split, parts = self._whole_split(seed), self.work.context.parts(self.work.cells[0])
+        if not self.calibration:
+            return split
+        hashes = self.work.context.examples.images.content_hashes()
+        return draw_calibration(split, self.calibration, seed, parts.units, hashes)
+
+    def _whole_split(self, seed: int) -> StageSplit:
         context, cell = self.work.context, self.work.cells[0]
         facet = get_kind(context.card.kind).split
         ok, rehearsal = self.work.pixels.ok, context.rehearsal(cell)
@@ -265,8 +300,9 @@ class ImageStage:
         """
         earlier = type(self)(replace(self.work, stage=stage, cells=cells, inputs=None), self.nets)
         going = [cell for cell in cells if cell.id not in earlier.lost]
-        for cell, _ in earlier.scored(going, keep=True):
-            forget_checkpoints(self.work.context, cell)
+        for one, own in earlier._stages(going):
+            for cell, _ in one.scored(own, keep=True):
+                forget_checkpoints(self.work.context, cell)
 
     def _targets(self, cells: Sequence[Cell]) -> Targets | None:
         """Return the auxiliary columns of the stage's training rows, if a method needs them."""
@@ -284,6 +320,7 @@ class ImageStage:
         return {
             "train": len(split.train),
             "val": len(split.val),
+            **({"calibration": sum(map(len, split.calibration.values()))} if split.calibration else {}),
             "test": len(split.test),
             "not_scored": split.unseen,
             "leaked": split.leaked,

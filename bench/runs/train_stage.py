@@ -33,7 +33,8 @@ def train_cells(
 
     Every choice (best epoch, posthoc parameters) is made on validation. With `refit`, a second head
     then learns from training and validation rows together, for as many epochs as the first one's best
-    and with the choices made; the validation scores stay the first one's. Test is scored once, last.
+    and with the choices made; the validation scores stay the first one's. Steps with a calibration part are
+    fitted on it for each of the two heads, as neither has seen it. Test is scored once, last.
     keep: the (height, width) of the pixels, where the models are to be kept. starts: by cell id, what a net
     begins as instead of its weights. targets: auxiliary ones, for methods that train on them.
     """
@@ -45,16 +46,18 @@ def train_cells(
         test = link(fitted.made.loss.link, head.logits(inputs))
         model = None if keep is None else _model(cell, split, fitted, head, keep)
         choices = answer.choices
+        rows = _calibration(trainer, split, fitted)
+        parts = {step: link(head.link, head.logits(own()[0])) for step, own in rows.items()}
         if isinstance(head, TwoHeads):
             fell = {"fell_back_test": float(head.falls_back(inputs).mean())}
             step = _two_heads_step(cell)
             choices = {**choices, step: {**choices[step], **fell}}
-        return replace(answer, test=test, model=model, choices=choices)
+        return replace(answer, test=test, cuts=head.cuts, calibration=parts, model=model, choices=choices)
 
     orders = [_order(cell, splits[cell.seed], starts, targets) for cell in cells]
     pending: list[tuple[Cell, Order, Answer]] = []
     for cell, order, fitted in zip(cells, orders, trainer.fit(orders), strict=True):
-        head, answer = _validated(trainer, cell, order, fitted)
+        head, answer = _validated(trainer, cell, splits[cell.seed], order, fitted)
         if head is None:
             yield cell, answer
         elif cell.setting["refit"]:
@@ -68,8 +71,10 @@ def train_cells(
             yield cell, replace(answer, reason=f"refit: {fitted.trained.failed}")
             continue
         train = _trained_on(trainer, order, fitted)
-        head = apply_posthoc(cell.method, fitted.head, answer.choices, fitted.made.seen, train)
-        yield cell, answered(cell, fitted, head, answer)
+        calibration = _calibration(trainer, splits[cell.seed], fitted)
+        own = replace(fitted.head, link=fitted.made.loss.link)
+        head, choices = apply_posthoc(cell.method, own, answer.choices, fitted.made.seen, train, calibration)
+        yield cell, answered(cell, fitted, head, replace(answer, choices=choices))
 
 
 def validate_cells(
@@ -80,8 +85,8 @@ def validate_cells(
     The splits part the same training rows. targets: see `train_cells`.
     """
     orders = [_order(cell, split, None, targets) for cell, split in work]
-    for (cell, _), order, fitted in zip(work, orders, trainer.fit(orders), strict=True):
-        yield _validated(trainer, cell, order, fitted)[1]
+    for (cell, split), order, fitted in zip(work, orders, trainer.fit(orders), strict=True):
+        yield _validated(trainer, cell, split, order, fitted)[1]
 
 
 def _order(
@@ -103,7 +108,7 @@ def _order(
 
 
 def _validated(
-    trainer: Trainer, cell: Cell, order: Order, fitted: Fitted
+    trainer: Trainer, cell: Cell, split: StageSplit, order: Order, fitted: Fitted
 ) -> tuple[LinearHead | None, Answer]:
     """Return a cell's head, posthoc steps and all, and its scores on validation; no head if it failed."""
     if fitted.head is None or fitted.made is None:
@@ -111,19 +116,30 @@ def _validated(
     inputs, made = fitted.embed(order.val_rows), fitted.made
     try:
         truth, train = trainer.truth[order.val_rows], _trained_on(trainer, order, fitted)
-        head, choices = fit_posthoc(cell.method, fitted.head, inputs, truth, made.seen, train)
+        calibration = _calibration(trainer, split, fitted)
+        own = replace(fitted.head, link=made.loss.link)
+        head, choices = fit_posthoc(cell.method, own, inputs, truth, made.seen, train, calibration)
     except BenchError as error:
         return None, Answer(fitted.trained, reason=str(error))
     val, found = link(made.loss.link, head.logits(inputs)), {**made.found, **choices}
     if fitted.trained.l2 is not None:
         found["weight_decay"] = fitted.trained.l2
     if fitted.parts:
-        own: dict[str, Any] = {"best_epochs": [part.best_epoch for part in fitted.parts]}
+        each: dict[str, Any] = {"best_epochs": [part.best_epoch for part in fitted.parts]}
         if fitted.trained.l2 is not None:
-            own["weight_decay"] = [part.l2 for part in fitted.parts]
+            each["weight_decay"] = [part.l2 for part in fitted.parts]
         step = _two_heads_step(cell)
-        found[step] = {**found.get(step, {}), **own}
-    return head, Answer(fitted.trained, val=val, cuts=head.cuts, fills=made.fills, choices=found)
+        found[step] = {**found.get(step, {}), **each}
+    return head, Answer(fitted.trained, val=val, val_cuts=head.cuts, fills=made.fills, choices=found)
+
+
+def _calibration(trainer: Trainer, split: StageSplit, fitted: Fitted) -> dict[str, TrainRows]:
+    """Return by step the function that gives the rows of its calibration part."""
+
+    def rows_of(rows: np.ndarray) -> TrainRows:
+        return lambda: (fitted.embed(rows), trainer.truth[rows])
+
+    return {step: rows_of(rows) for step, rows in split.calibration.items()}
 
 
 def _two_heads_step(cell: Cell) -> str:

@@ -26,9 +26,10 @@ class AnswerDifference:
 
 def compare_parts(then: Stored, now: Stored) -> AnswerDifference:
     """Compare the predictions of two cells, split by split. Raises FileFault if they cannot be read."""
-    kind, before, after = then.record["cell"]["kind"], then.splits(), now.splits()
+    kind = then.record["cell"]["kind"]
+    before, after = ({**cell.splits(), **cell.calibration()} for cell in (then, now))
     found = []
-    for name in SPLITS:
+    for name in dict.fromkeys((*SPLITS, *before, *after)):
         if (name in before) != (name in after):
             return AnswerDifference(False, why=f"{name}: exists only {'then' if name in before else 'now'}")
         if name in before:

@@ -52,7 +52,7 @@ def _record(result: CellResult, parts: Mapping[str, Predictions]) -> dict[str, A
         "reason": result.reason,
         "classes": list(some.classes) if some else [],
         "train_support": [int(n) for n in some.train_support] if some else [],
-        **_attribute_facts(some),
+        **_thresholds(parts),
         "metrics": result.metrics,
         "counts": result.counts,
         **({"checks": result.checks} if result.checks else {}),
@@ -71,12 +71,20 @@ def _save_model(work: Path, model: SavableModel, trained: Trained) -> None:
         save_loss_curve(work, [vars(epoch) for epoch in trained.history])
 
 
-def _attribute_facts(some: Predictions | None) -> dict[str, Any]:
-    """Return the keys of a record that only tasks with many labels have."""
-    if some is None or some.known is None:
+def _thresholds(parts: Mapping[str, Predictions]) -> dict[str, Any]:
+    """Return the known labels and thresholds of a record, which only some methods and kinds of task have.
+
+    val_cuts: of validation, where another head answered it.
+    """
+    test, val = parts.get("test"), parts.get("val")
+    if test is None or (test.known is None and test.cuts is None):
         return {}
-    thresholds = None if some.cuts is None else [float(value) for value in some.cuts]
-    return {"known": [int(n) for n in some.known], "cuts": thresholds}
+    cuts, val_cuts = (
+        None if one is None or one.cuts is None else [float(value) for value in one.cuts]
+        for one in (test, val)
+    )
+    known = {} if test.known is None else {"known": [int(n) for n in test.known]}
+    return {**known, "cuts": cuts, **({} if val is None or val_cuts == cuts else {"val_cuts": val_cuts})}
 
 
 def _named(epoch: Epoch, score: str) -> dict[str, Any]:

@@ -54,6 +54,14 @@ def common(table: Any, record: Mapping[str, Any], names: bool = True) -> dict[st
     }
 
 
+def cuts_of(record: Mapping[str, Any], split: str) -> np.ndarray | None:
+    """Return the thresholds of a split, (k,) float32, None if the record has none."""
+    import numpy as np
+
+    cuts = record.get("val_cuts", record.get("cuts")) if split == "val" else record.get("cuts")
+    return None if cuts is None else np.asarray(cuts, np.float32)
+
+
 def check_truth(truth: np.ndarray, low: int, high: int) -> None:
     """Raise ValueError for a truth below `low` or above `high`."""
     if len(truth) and (truth.min() < low or truth.max() > high):

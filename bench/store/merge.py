@@ -151,7 +151,7 @@ def _whole(folder: Path) -> tuple[Stored, Files] | str:
     try:
         files = {name: stored.read(name) for name in stored.record[FILES]}
         if stored.ok:
-            stored.splits()
+            stored.splits(), stored.calibration()
         record = read_regular(path)
         if not is_sealed(record) or json.loads(record) != stored.record:
             return f"{path}: changed while it was read; merge again"

@@ -49,7 +49,7 @@ PREDICTIONS = "predictions.parquet"
 MODEL = "model.npz"
 
 SPLITS = ("val", "test", "imputed")
-"""The splits with predictions; a cell need not have all of them."""
+"""The splits with predictions; a cell need not have all of them. Calibration parts have their step's name."""
 
 NEWER = "written by a newer messybench"
 """Part of the message about a cell that this version must not replace."""
@@ -142,7 +142,12 @@ class Stored:
         """Read the predictions of every split that has some. Raises FileFault as `predictions` does."""
         return {name: pred for name, pred in self._predictions(SPLITS).items() if pred.items}
 
-    def _predictions(self, splits: Sequence[str]) -> dict[str, Predictions]:
+    def calibration(self) -> dict[str, Predictions]:
+        """Read the calibration parts, by the step that used each. Raises FileFault as `predictions` does."""
+        return self._predictions(None)
+
+    def _predictions(self, splits: Sequence[str] | None) -> dict[str, Predictions]:
+        """Read the predictions of splits; None: of the calibration parts."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -153,6 +158,8 @@ class Stored:
             _check_claims(file.metadata, len(self.record["classes"]))
             whole = file.read(use_threads=False)
             blocks = _blocks(whole)
+            if splits is None:
+                splits = [name for name in blocks if name not in SPLITS]
             return {split: _predictions(whole, blocks, split, self.record) for split in splits}
         except (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException) as error:
             _fail(self.folder / PREDICTIONS, " ".join(str(error).split())[:200])

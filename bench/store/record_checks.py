@@ -180,10 +180,11 @@ def _classes(record: Mapping[str, Any]) -> None:
         wrong = wrong or not set(map(type, support)) <= {int}
         if wrong or (support and not 0 <= min(support) <= max(support) < 2**63):
             raise ValueError(f"{key}: must be a count for each class")
-    thresholds = record.get("cuts")
-    if thresholds is not None and (
-        type(thresholds) is not list
-        or len(thresholds) != len(names)
-        or any(type(value) not in (int, float) or not 0 <= value <= 1 for value in thresholds)
-    ):
-        raise ValueError("cuts: must be a number from 0 to 1 for each attribute")
+    for key in ("cuts", "val_cuts"):
+        thresholds = record.get(key)
+        if thresholds is not None and (
+            type(thresholds) is not list
+            or len(thresholds) != len(names)
+            or any(type(value) not in (int, float) or not 0 <= value <= 1 for value in thresholds)
+        ):
+            raise ValueError(f"{key}: must be a number from 0 to 1 for each class")

@@ -72,9 +72,11 @@ def _findings(stored: Stored) -> Iterator[Finding]:
     from bench.core.kind import get_kind
 
     kind, record = get_kind(stored.record["cell"]["kind"]), stored.record
-    splits = stored.splits()
-    for name in ("val", "test"):
-        count = len(splits[name].items) if name in splits else 0
+    splits, calibration = stored.splits(), stored.calibration()
+    counted = {name: len(pred.items) for name, pred in splits.items()}
+    counted["calibration"] = sum(len(pred.items) for pred in calibration.values())
+    for name in ("val", "calibration", "test"):
+        count = counted.get(name, 0)
         yield from _number(stored.name, f"{name} count", record.get("counts", {}).get(name, count), count)
     answers = {**splits, **kind.metrics.trivials(splits["test"])}
     for split, values in record["metrics"].items():
@@ -82,6 +84,7 @@ def _findings(stored: Stored) -> Iterator[Finding]:
         for name, value in values.items():
             yield from _number(stored.name, f"{split} {name}", value, found.get(name))
     yield from _rows(stored, kind, splits["test"])
+    yield from _sets(stored, calibration)
     if stored.has(TRIALS):
         yield from _trials(stored, kind)
     if stored.has(CURVES):
@@ -96,6 +99,21 @@ def _rows(stored: Stored, kind: Kind, test: Predictions) -> Iterator[Finding]:
     for row, computed in zip(stored.per_class, found, strict=True):
         for key, value in row.items():
             yield from _number(stored.name, f"{row['class']} {key}", value, computed.get(key))
+
+
+def _sets(stored: Stored, calibration: Mapping[str, Predictions]) -> Iterator[Finding]:
+    """Yield the thresholds of prediction sets that do not follow from the stored calibration scores."""
+    from bench.methods.conformal import set_thresholds
+
+    found = calibration.get("conformal")
+    if found is None or found.cuts is None:
+        return
+    alpha = next(
+        (args["alpha"] for name, args in stored.record["cell"]["method"] if name == "conformal"), 0.0
+    )
+    computed = set_thresholds(found.scores, found.truth, alpha)
+    for name, cut, other in zip(found.classes, found.cuts.tolist(), computed.tolist(), strict=True):
+        yield from _number(stored.name, f"{name} cut", cut, other)
 
 
 def _trials(stored: Stored, kind: Kind) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from bench.methods.apply import (
 )
 from bench.methods.grammar import needs_features, stage_of
 from bench.testing.graph import Measured, attribute_loss
-from bench.testing.test_steps import BUILDERS, D, K, of_kind, tiny_head
+from bench.testing.test_steps import BUILDERS, D, K, calibrated_on, of_kind, tiny_head
 from bench.training.losses.families import ATTRIBUTES
 
 NEVER, ALWAYS, ONCE = 1, 2, 3
@@ -169,12 +169,15 @@ def test_what_is_done_after_training_is_chosen_on_validation_and_done_again(meth
     known, features = _whole_cells()
     made = resolve_attributes(method, known, features, seed=5)
     valid, inputs = _cells(40, seed=3)
-    head, choices = fit_posthoc(method, tiny_head(), inputs, valid, made.seen, lambda: (features, known))
-    same, same_choices = fit_posthoc(method, tiny_head(), inputs, valid, made.seen, lambda: (features, known))
+    rows = calibrated_on(inputs, valid)
+    fitted = method, tiny_head(), inputs, valid, made.seen, lambda: (features, known), rows
+    (head, choices), (same, same_choices) = fit_posthoc(*fitted), fit_posthoc(*fitted)
     stored = json.loads(json.dumps(choices, allow_nan=False))
     assert choices == same_choices == stored
     assert (head.cuts is not None) == any(step.name == "threshold" for step in method.steps)
-    for one in (head, same, apply_posthoc(method, tiny_head(), stored, made.seen, lambda: (features, known))):
+    again, kept = apply_posthoc(method, tiny_head(), stored, made.seen, lambda: (features, known), rows)
+    assert kept == stored
+    for one in (head, same, again):
         assert np.isfinite(one.logits(inputs)).all()
         if head.cuts is not None:
             assert one.cuts is not None and one.cuts.shape == (K,) and one.cuts.dtype == np.float32

@@ -16,6 +16,7 @@ from bench.data.augmentation import RECIPES
 from bench.data.task_card import REGIMES
 from bench.methods.apply import (
     Resolved,
+    TrainRows,
     apply_posthoc,
     fit_posthoc,
     makes_anew,
@@ -23,7 +24,7 @@ from bench.methods.apply import (
 )
 from bench.methods.grammar import functions_of, needs_features, parse_method, problems_for, stage_of
 from bench.methods.registry import STAGES, STEPS, Param, StepInfo
-from bench.methods.shape import Shape, shape_of
+from bench.methods.shape import Shape, calibration_shares, shape_of
 from bench.testing.graph import class_loss
 from bench.testing.subjects import is_own, subjects
 from bench.training.linear_head import LinearHead
@@ -126,6 +127,11 @@ def tiny_head(seed: int = 1) -> LinearHead:
     return LinearHead(rng.normal(size=(D, K)).astype(np.float32), rng.normal(size=K).astype(np.float32))
 
 
+def calibrated_on(features: np.ndarray, y: np.ndarray) -> dict[str, TrainRows]:
+    """Return these rows as the calibration part of every step."""
+    return dict.fromkeys(STEPS, lambda: (features, y))
+
+
 @by_name
 def test_it_says_what_it_is(info: StepInfo) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9_]*", info.name)
@@ -184,6 +190,13 @@ def test_round_trip(method: MethodSpec) -> None:
 
 
 @by_text
+def test_a_calibration_part_is_a_share_of_training_and_of_steps_after_it(method: MethodSpec) -> None:
+    for step, share in calibration_shares(method):
+        assert stage_of(next(one for one in method.steps if one.name == step)) == "posthoc"
+        assert 0 < share < 1 and not STEPS[step].anew
+
+
+@by_text
 def test_what_has_no_function_says_what_it_builds(method: MethodSpec) -> None:
     name, stage, shape = _own(method).name, stage_of(_own(method)), shape_of(method)
     assert (shape.units > 0 or shape.filters != () or shape.shared is not None) == (stage == "head")
@@ -235,10 +248,12 @@ def test_a_tiny_problem_runs_without_nan_and_the_same_twice(method: MethodSpec) 
     _check(first, len(y))
     np.testing.assert_array_equal(first.resampled.rows, again.resampled.rows)
     np.testing.assert_array_equal(first.resampled.synthetic, again.resampled.synthetic)
-    head, choices = fit_posthoc(method, tiny_head(), features, y, first.seen, lambda: (features, y))
-    same, same_choices = fit_posthoc(method, tiny_head(), features, y, first.seen, lambda: (features, y))
-    assert choices == same_choices
-    for one in (head, same, apply_posthoc(method, tiny_head(), choices, first.seen, lambda: (features, y))):
+    rows = calibrated_on(features, y)
+    fitted = method, tiny_head(), features, y, first.seen, lambda: (features, y), rows
+    (head, choices), (same, same_choices) = fit_posthoc(*fitted), fit_posthoc(*fitted)
+    second, kept = apply_posthoc(method, tiny_head(), choices, first.seen, lambda: (features, y), rows)
+    assert choices == same_choices == kept
+    for one in (head, same, second):
         assert one.kernel.dtype == one.bias.dtype == np.float32
         np.testing.assert_array_equal(one.kernel, head.kernel)
         np.testing.assert_array_equal(one.bias, head.bias)
@@ -258,11 +273,12 @@ def test_a_head_made_anew_owes_nothing_to_what_was_trained(text: str) -> None:
     method = parse_method(text)
     y, features = _tiny()
     features = np.abs(features)  # naive Bayes counts words
+    rows = calibrated_on(features, y)
     one, other = (
-        fit_posthoc(method, tiny_head(seed), features, y, np.array(COUNTS), lambda: (features, y))[0].kernel
+        fit_posthoc(method, tiny_head(seed), features, y, np.array(COUNTS), lambda: (features, y), rows)[0]
         for seed in (1, 2)
     )
-    assert np.array_equal(one, other) == makes_anew(method)
+    assert np.array_equal(one.kernel, other.kernel) == makes_anew(method)
 
 
 @of_kind("multiclass")

@@ -37,12 +37,15 @@ class LossSpec:
 class LinearHead:
     """The last layer: logits = features @ kernel + bias. kernel: (d, k), bias: (k,), float32.
 
-    cuts: (k,) float32, the probability from which an attribute is a yes; None for one half.
+    cuts: (k,) float32, the probability from which an attribute is a yes, None for one half; of one class per
+    image, the probability from which a class is in the prediction set, None for no sets. link: how logits
+    become probabilities.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
     cuts: np.ndarray | None = None
+    link: str = "softmax"
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Return (n, k) float32 for (n, d) float32."""

@@ -81,15 +81,32 @@ def test_choices_are_kept_for_a_second_head() -> None:
         fitted, choices = fit_posthoc(method, _head(), FEATURES, Y, np.array([6, 3, 1]), _rows)
         assert set(choices) == {name}
         assert set(choices[name]) == {"tau", "val_top1_macro"}
-        again = apply_posthoc(method, _head(), choices, np.array([6, 3, 1]), _rows)
+        again, kept = apply_posthoc(method, _head(), choices, np.array([6, 3, 1]), _rows)
+        assert kept == choices
         np.testing.assert_array_equal(again.kernel, fitted.kernel)
         np.testing.assert_array_equal(again.bias, fitted.bias)
 
 
 def test_a_second_head_has_a_prior_of_its_own() -> None:
     method = parse_method("logit_adjust(tau=1,form=posthoc)")
-    head = apply_posthoc(method, _head(), {}, np.array([1, 1, 2]), _rows)
+    head, _ = apply_posthoc(method, _head(), {}, np.array([1, 1, 2]), _rows)
     np.testing.assert_allclose(head.bias, _head().bias - np.log([0.25, 0.25, 0.5]), rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_with_a_calibration_part_is_fitted_on_it_for_each_head() -> None:
+    method, other = parse_method("temperature"), LinearHead(2 * _head().kernel, 2 * _head().bias)
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(500, _head().kernel.shape[0])).astype(np.float32)
+    # Labels as likely as the first head says.
+    y = (_head().logits(features) + rng.gumbel(size=(500, 3))).argmax(axis=1).astype(np.int32)
+    part = {"temperature": lambda: (features, y)}
+    nothing = features[:0], y[:0]
+    _, choices = fit_posthoc(method, _head(), *nothing, np.array([6, 3, 1]), _rows, part)
+    again, kept = apply_posthoc(method, other, choices, np.array([6, 3, 1]), _rows, part)
+    assert kept["temperature"]["t"] == pytest.approx(2 * choices["temperature"]["t"], rel=1e-3)
+    np.testing.assert_allclose(again.bias, other.bias / kept["temperature"]["t"], rtol=1e-6)
+    with pytest.raises(KeyError):
+        fit_posthoc(method, _head(), FEATURES, Y, np.array([6, 3, 1]), _rows)
 
 
 KEPT = np.array([0, 2, 3, 5, 6, 7, 9])

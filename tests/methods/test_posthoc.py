@@ -154,8 +154,8 @@ def test_temperature_finds_how_much_too_sure_a_head_is() -> None:
     }
     losses = {t: log_loss(y, share) for t, share in shares.items()}
     assert min(losses, key=lambda t: losses[t]) == choices["t"]
-    assert choices["val_log_loss"] == pytest.approx(losses[choices["t"]], rel=1e-5)
-    assert choices["val_log_loss_before"] == pytest.approx(losses[1.0], rel=1e-5)
+    assert choices["log_loss"] == pytest.approx(losses[choices["t"]], rel=1e-5)
+    assert choices["log_loss_before"] == pytest.approx(losses[1.0], rel=1e-5)
     np.testing.assert_allclose(
         cooled.logits(features), head.logits(features) / choices["t"], rtol=1e-4, atol=1e-5
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.core.facets import Predictor
 from bench.core.kind import Average, Columns, Facet, LazyKind, Nouns
-from bench.core.shown_facets import Confusion
+from bench.core.shown_facets import Confusion, Tables
 from bench.core.table import Column
 
 MICRO = {"top1": "top1_micro", "top5": "top5_micro", "f1": "f1_micro"}
@@ -76,6 +76,7 @@ class Multiclass(LazyKind):
     )
     nouns: Nouns = Nouns(item="image", label="class", group="listing")
     confusion = Facet[Confusion]()
+    tables = Facet[Tables](".tables:SetTables")
     pinning = Facet[Any]()
     pairing = Facet[Any](".pairing:ClassPairing")
     predictor = Facet[Predictor](".predictor:ClassPredictor")

@@ -11,6 +11,7 @@ What is undefined is None (NaN inside arrays), by these rules:
   class that is neither true nor predicted anywhere.
 - Top-5 is undefined with five classes or fewer, where it would always be 1.
 - Log loss and calibration error are undefined where scores are no probabilities.
+- Coverage and size of prediction sets exist only where thresholds do; the worst class is one with test items.
 
 `summary`, `per_class` and `weighted_summary` all read the same `ConfusionCounts`.
 """
@@ -28,7 +29,7 @@ from bench.core.predictions import Predictions
 from bench.metrics import scores as on_scores
 from bench.metrics.groups import GROUPS, group_of
 from bench.metrics.means import mean, plain, ratio
-from bench.metrics.registry import metrics_of
+from bench.metrics.registry import METRICS, metrics_of
 
 CHUNK = 1 << 22
 """Weights read at a time while drawing, so that a bootstrap needs no second copy of all its weights."""
@@ -71,7 +72,7 @@ class ConfusionCounts:
 def summary(pred: Predictions) -> dict[str, float | None]:
     """Return every registered metric and the counts `n` and `classes_scored`, None where undefined.
 
-    Raises ValueError if a score is NaN.
+    Those of prediction sets are there only if there are sets. Raises ValueError if a score is NaN.
     """
     n, support = len(pred.items), np.bincount(pred.truth, minlength=len(pred.classes))
     values: dict[str, float | None] = {
@@ -84,17 +85,47 @@ def summary(pred: Predictions) -> dict[str, float | None]:
         "auc_weighted": plain(mean(area, support[None] * defined)[0]),
         "log_loss": on_scores.log_loss(pred.scores, pred.truth),
         "ece": on_scores.ece(pred.scores, pred.truth),
+        **_of_sets(pred),
         "n": n,
         "classes_scored": int(np.count_nonzero(support)),
     }
-    return {name: values[name] for name in (*metrics_of("multiclass"), "n", "classes_scored")}
+    names = metrics_of("multiclass", sets=pred.cuts is not None)
+    return {name: values[name] for name in (*names, "n", "classes_scored")}
+
+
+def sets(pred: Predictions) -> np.ndarray:
+    """Return which classes are in the prediction set of each item, (n, k) bool. There must be thresholds."""
+    assert pred.cuts is not None
+    inside: np.ndarray = pred.scores >= pred.cuts
+    return inside
+
+
+def covered(pred: Predictions) -> np.ndarray:
+    """Return whether the prediction set of each item has its true class, (n,) bool."""
+    own: np.ndarray = sets(pred)[np.arange(len(pred.items)), pred.truth]
+    return own
+
+
+def _of_sets(pred: Predictions) -> dict[str, float | None]:
+    if pred.cuts is None or not len(pred.items):
+        return dict.fromkeys((name for name in metrics_of("multiclass") if METRICS[name].sets), None)
+    found = covered(pred)
+    return {
+        "coverage": float(found.mean()),
+        "coverage_min_class": min(
+            float(found[pred.truth == label].mean()) for label in np.unique(pred.truth)
+        ),
+        "set_size": float(sets(pred).sum(axis=1).mean()),
+    }
 
 
 def per_class(pred: Predictions) -> tuple[dict[str, Any], ...]:
     """Return a row for each class, in the order of `pred.classes`, None where undefined.
 
     Keys: class, train_support, test_support, group, top1_hits, top1, top5_hits, top5, predicted, precision,
-    recall, f1, auc (one against the rest). Raises ValueError if a score is NaN.
+    recall, f1, auc (one against the rest); with prediction sets cut (the class's threshold), covered (items
+    of the class with it in their sets), coverage and set_size (both on items of the class). Raises ValueError
+    if a score is NaN.
     """
     counts = counter(pred)(np.ones((1, len(pred.items)), np.int64))
     area = on_scores.auc(pred.scores, pred.truth)
@@ -114,9 +145,23 @@ def per_class(pred: Predictions) -> tuple[dict[str, Any], ...]:
             "recall": plain(recall[c]),
             "f1": plain(f1[c]),
             "auc": plain(area[c]),
+            **({} if pred.cuts is None else _set_row(pred, c)),
         }
         for c, name in enumerate(pred.classes)
     )
+
+
+def _set_row(pred: Predictions, c: int) -> dict[str, Any]:
+    """Return a class's own numbers of prediction sets."""
+    assert pred.cuts is not None
+    own = pred.truth == c
+    hits, inside = int(covered(pred)[own].sum()), sets(pred)[own]
+    return {
+        "cut": float(pred.cuts[c]),
+        "covered": hits,
+        "coverage": hits / len(inside) if len(inside) else None,
+        "set_size": float(inside.sum(axis=1).mean()) if len(inside) else None,
+    }
 
 
 def weighted_summary(pred: Predictions, weights: np.ndarray) -> dict[str, np.ndarray]:
@@ -164,8 +209,8 @@ def decisions(pred: Predictions) -> np.ndarray:
 
 
 def thresholds(pred: Predictions) -> np.ndarray:
-    """Return none: classes are ranked."""
-    return np.empty(0)
+    """Return the thresholds of prediction sets, if there are some: classes are ranked."""
+    return np.empty(0) if pred.cuts is None else np.asarray(pred.cuts, np.float64)
 
 
 def trivial(pred: Predictions) -> Predictions:
@@ -176,7 +221,8 @@ def trivial(pred: Predictions) -> Predictions:
     total = int(pred.train_support.sum())
     k = len(pred.classes)
     prior = pred.train_support / total if total else np.full(k, 1 / k)
-    return replace(pred, scores=np.broadcast_to(prior.astype(np.float32), (len(pred.items), k)))
+    scores = np.broadcast_to(prior.astype(np.float32), (len(pred.items), k))
+    return replace(pred, scores=scores, cuts=None)
 
 
 def trivials(pred: Predictions) -> dict[str, Predictions]:

@@ -30,6 +30,7 @@ class ClassPairing(ItemPairing):
             scores=pred.scores[:, columns],
             classes=tuple(pred.classes[column] for column in columns.tolist()),
             train_support=pred.train_support[columns],
+            cuts=None if pred.cuts is None else pred.cuts[columns],
         )
 
     def facts(self, pred: Predictions, columns: np.ndarray) -> Iterable[Any]:
@@ -48,6 +49,10 @@ class ClassPairing(ItemPairing):
             out[SCORES] = (bits * odd_numbers(pred.classes)).sum(axis=1)
         if "top5" in wanted and scores.shape[1] > 5:
             out["top5"] = (on_scores.ranks(scores, truth) < 5).astype(np.float32)
+        if pred.cuts is not None and "coverage" in wanted:
+            out["coverage"] = metrics.covered(pred).astype(np.float32)
+        if pred.cuts is not None and "set_size" in wanted:
+            out["set_size"] = metrics.sets(pred).sum(axis=1).astype(np.float32)
         if "log_loss" in wanted and on_scores.are_probabilities(scores):
             own = scores[np.arange(len(truth)), truth].clip(np.finfo(scores.dtype).eps, 1)
             out["log_loss"] = -np.log(own)

@@ -9,6 +9,7 @@ from bench.compare.baselines.types import PublishedResult
 from bench.compare.effects import NONE
 from bench.compare.verdict import INCOMPARABLE
 from bench.kinds.multiclass import findings
+from bench.kinds.multiclass.set_tables import sets_by_setting
 from bench.metrics import intervals
 from bench.report import bars, plots
 from bench.report.bars import Mark
@@ -24,7 +25,7 @@ __all__ = ["hardest", "scored", "sections"]
 
 def sections(stage: StageReport) -> list[Section]:
     """See `bench.core.shown_facets.Sections`."""
-    return [_classes(stage), _confusions(stage), _calibration(stage), _curves(stage)]
+    return [_classes(stage), _sets(stage), _confusions(stage), _calibration(stage), _curves(stage)]
 
 
 def hardest(stage: StageReport) -> Section:
@@ -61,6 +62,12 @@ def _classes(stage: StageReport) -> Section:
     caption = "Most training images on top. Lines: Wilson's 95% interval, hits averaged over seeds." + detail
     figure = Figure(stage.stem("classes"), alt, caption, bars.classes(ours, theirs, (name, label)))
     return Section("Classes", (figure, *tables))
+
+
+def _sets(stage: StageReport) -> Section:
+    settings = [(stage.named(row.setting), row.setting) for row in stage.board.rows]
+    table = sets_by_setting(settings, stage.cells)
+    return Section("Prediction sets", () if table is None else (table,))
 
 
 def _published(stage: StageReport, names: Sequence[str]) -> PublishedResult | None:

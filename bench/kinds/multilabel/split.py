@@ -52,6 +52,11 @@ class AttributeSplit(StageSplit):
     hidden: np.ndarray | None = None
 
     @property
+    def strata(self) -> np.ndarray:
+        """Zeros: parts are random shares."""
+        return np.zeros(len(self.truth), np.int32)
+
+    @property
     def train_counts(self) -> np.ndarray:
         """(k,) int64: training images with a yes of each attribute; validation included."""
         counts: np.ndarray = (self.known_truth == 1).sum(axis=0)

@@ -273,6 +273,12 @@ def _shown(head: KeptMatch, answers: Sequence[PairAnswer], fmt: str, title: str)
 
 
 takes_pairs: bool = True
+thresholded: str = ""
+
+
+def thresholds(head: Any) -> list[float] | None:
+    """Return None: models of pairs are not exported."""
+    return None
 
 
 def predict(

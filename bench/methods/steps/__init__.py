@@ -2,6 +2,7 @@
 
 import bench.methods.steps.attributes
 import bench.methods.steps.augment
+import bench.methods.steps.calibration
 import bench.methods.steps.heads
 import bench.methods.steps.imbalance
 import bench.methods.steps.imbalance_heads

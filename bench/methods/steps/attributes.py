@@ -1,35 +1,10 @@
-"""Losses of attributes, probabilities, and where a yes begins."""
+"""Losses of attributes, and where a yes begins."""
 
 from __future__ import annotations
 
 from bench.core.search import Search
 from bench.methods.registry import Param, StepInfo, register
 
-register(
-    StepInfo(
-        name="temperature",
-        helps="probabilities are to be trusted as such",
-        stage="posthoc",
-        run={"posthoc": "bench.methods.posthoc:temperature"},
-        summary="divide all logits by one number, so that probabilities fit validation; answers stay",
-        paper="Guo et al. 2017, On calibration of modern neural networks, arXiv:1706.04599",
-        params=(
-            Param(
-                "t",
-                float,
-                "auto",
-                "the number; `auto` takes the one with the lowest log loss on validation",
-                choices=("auto",),
-                low=0.01,
-                high=100.0,
-            ),
-        ),
-        kinds=("multiclass", "multilabel"),
-        conflicts={"fallback": "its two heads have temperatures of their own"},
-        shares_stage=True,
-        place=1,
-    )
-)
 register(
     StepInfo(
         name="threshold",
