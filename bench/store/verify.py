@@ -103,14 +103,11 @@ def _rows(stored: Stored, kind: Kind, test: Predictions) -> Iterator[Finding]:
 
 def _sets(stored: Stored, calibration: Mapping[str, Predictions]) -> Iterator[Finding]:
     """Yield the thresholds of prediction sets that do not follow from the stored calibration scores."""
-    from bench.methods.conformal import set_thresholds
+    from bench.methods.conformal import alpha_of, set_thresholds
 
-    found = calibration.get("conformal")
-    if found is None or found.cuts is None:
+    found, alpha = calibration.get("conformal"), alpha_of(stored.record["cell"])
+    if found is None or found.cuts is None or alpha is None:
         return
-    alpha = next(
-        (args["alpha"] for name, args in stored.record["cell"]["method"] if name == "conformal"), 0.0
-    )
     computed = set_thresholds(found.scores, found.truth, alpha)
     for name, cut, other in zip(found.classes, found.cuts.tolist(), computed.tolist(), strict=True):
         yield from _number(stored.name, f"{name} cut", cut, other)

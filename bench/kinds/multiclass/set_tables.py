@@ -11,7 +11,7 @@ from bench.compare.estimates import Contrast
 from bench.compare.paired_bootstrap import PairedBootstrap, own_intervals
 from bench.core.predictions import Predictions
 from bench.core.table import Column, Table
-from bench.kinds.multiclass.metrics import sets
+from bench.kinds.multiclass.metrics import per_class, sets
 from bench.methods.conformal import alpha_of
 from bench.metrics.intervals import wilson
 from bench.store.settings import Setting, mean_of
@@ -52,7 +52,7 @@ def sets_by_class(stored: Stored) -> Table:
             },
         }
     ]
-    for place, row in enumerate(stored.per_class):
+    for place, row in enumerate(per_class(test)):
         ends = wilson(row["covered"], row["test_support"])
         rows.append(
             {
@@ -140,11 +140,8 @@ def _without(pred: Predictions) -> np.ndarray:
 
 
 def _notes(stored: Stored, test: Predictions) -> list[str]:
-    alpha = next(
-        (args["alpha"] for name, args in stored.record["cell"]["method"] if name == "conformal"), None
-    )
-    notes = []
-    if isinstance(alpha, float):
+    alpha, notes = alpha_of(stored.record["cell"]), []
+    if alpha is not None:
         notes.append(
             "A class is in the set of an image from its probability on. At least "
             f"{1 - alpha:g} of the images of a class are expected to have it in their sets, if test images "
