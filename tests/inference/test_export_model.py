@@ -245,6 +245,20 @@ def test_attributes_are_decided_by_their_thresholds(name: str, place: Path, tmp_
     assert answer["decision"] == names.tolist()
 
 
+def test_prediction_sets_are_an_output_beside_the_class() -> None:
+    head = random_head(84, cuts=np.array([0, 0.1, 0.3, 0.2, 0.9], np.float32))
+    assert head.cuts is not None
+    images = np.random.default_rng(1).integers(0, 256, (3, *SIZE, 3)).astype(np.uint8)
+    graph = graphs.serving_graph(model_of(head), head.cuts.tolist(), "sets")
+    found = {name: np.asarray(values) for name, values in graph(images, training=False).items()}
+    assert sorted(found) == ["probabilities", "sets"]
+    inside = found["probabilities"] >= head.cuts
+    np.testing.assert_array_equal(found["sets"], inside)
+    answer = serving_script.answer({"classes": list(head.classes)}, found, 0)
+    assert answer["decision"] == head.classes[int(found["probabilities"][0].argmax())]
+    assert answer["set"] == np.array(head.classes)[inside[0]].tolist() and "class 0" in answer["set"]
+
+
 def test_the_card_says_what_the_model_is_and_how_good(place: Path, tmp_path: Path) -> None:
     assert export(place, tmp_path / "out", "keras").exception is None
     card, stored = (tmp_path / "out" / "README.md").read_text(), cell_of(place, "one")
@@ -269,10 +283,10 @@ def test_a_graph_that_gives_other_scores_is_not_written(
 ) -> None:
     exact = graphs.serving_graph
 
-    def shifted(model: ImageModel, thresholds: Any) -> Any:
+    def shifted(model: ImageModel, thresholds: Any, thresholded: str) -> Any:
         head = model.head
         bias = head.bias + np.eye(1, len(head.bias), dtype=np.float32)[0] * np.float32(0.01)
-        return exact(replace(model, head=replace(head, bias=bias)), thresholds)
+        return exact(replace(model, head=replace(head, bias=bias)), thresholds, thresholded)
 
     monkeypatch.setattr("bench.inference.export_model.serving_graph", shifted)
     error = export(place, tmp_path / "out", "keras").exception

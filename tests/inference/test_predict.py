@@ -482,3 +482,27 @@ def test_a_kept_model_of_a_real_run_gives_the_stored_scores(
             for item, expected in zip(pred.items, pred.scores, strict=True):
                 assert list(answers[item]) == list(pred.classes)
                 assert np.abs(np.array(list(answers[item].values())) - expected).max() < 1e-5
+
+
+def test_a_model_with_prediction_sets_gives_the_set_of_each_image() -> None:
+    from bench.core.kind import get_kind
+    from bench.inference.predict import ImageAnswer
+    from bench.kinds.multiclass.predictor import ClassPredictor
+
+    predictor = ClassPredictor(get_kind("multiclass"))
+    cuts = np.array([0.5, 0.2, 0.0, 0.2, 0.9, 0.9, 0.9], np.float32)
+    head = saved_head(
+        cell_of("frozen"), CLASSES, SIZE, "softmax", drawn_head(3, np.random.default_rng(0), cuts)
+    )
+    scores = np.array([0.45, 0.2, 0.0, 0.35, 0.0, 0.0, 0.0], np.float32)
+    answer, none = ImageAnswer("a.jpg", scores), ImageAnswer("b.jpg", np.zeros(K, np.float32))
+    decision, more = predictor.facts(head, answer, 2)
+    # Likeliest first; the likeliest class of all is not likely enough for its threshold.
+    assert decision == "Tops" and more["set"] == ["\x1b[2J", "=1+1", "<script>"]
+    rows = list(predictor.rows(head, answer))
+    assert [row["in_set"] for row in rows] == [False, True, True, True, False, False, False]
+    assert [row["decision"] for row in rows].index(True) == 0 and rows[1]["cut"] == pytest.approx(0.2)
+    table = predictor.table(head, [answer, none], 2, "")
+    assert [row["set"] for row in table.rows] == ["\x1b[2J, =1+1, <script>", None, "<script>", None]
+    assert "in_set" not in next(iter(predictor.rows(replace(head, cuts=None), answer)))
+    assert predictor.thresholds(head) == pytest.approx(cuts.tolist())
