@@ -16,7 +16,7 @@ from bench.data.splits import StageSplit
 from bench.data.validation import draw_calibration, withheld
 from bench.methods.conformal import set_thresholds
 from bench.runs.image_stage import ImageStage
-from bench.runs.requests import Order
+from bench.runs.orders import Order
 from bench.runs.trainers import HeadTrainer
 from bench.store.read import Stored
 from bench.store.verify import verify
