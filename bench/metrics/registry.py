@@ -68,6 +68,7 @@ _BOTH = ("multiclass", "multilabel")
 _MANY = ("multilabel",)
 _PAIRS = ("verification",)
 _ONE = ("multiclass",)
+_GROUPS = {"many": "more than 100", "medium": "20 to 100", "few": "fewer than 20"}
 _BY_TOP1 = {"multiclass": Mean("top1", "classes")}
 
 for _info in (
@@ -198,23 +199,14 @@ for _info in (
         per_class=True,
         means={"multiclass": Mean("top1", "classes")},
     ),
-    MetricInfo(
-        "many_top1",
-        "many top-1",
-        "top-1 macro over classes with more than 100 training images",
-        means={"multiclass": Mean("top1", "many")},
-    ),
-    MetricInfo(
-        "medium_top1",
-        "medium top-1",
-        "top-1 macro over classes with 20 to 100 training images",
-        means={"multiclass": Mean("top1", "medium")},
-    ),
-    MetricInfo(
-        "few_top1",
-        "few top-1",
-        "top-1 macro over classes with fewer than 20 training images",
-        means={"multiclass": Mean("top1", "few")},
+    *(
+        MetricInfo(
+            f"{group}_top1",
+            f"{group} top-1",
+            f"top-1 macro over classes with {bounds} training images",
+            means={"multiclass": Mean("top1", group)},
+        )
+        for group, bounds in _GROUPS.items()
     ),
     *(
         MetricInfo(
@@ -226,7 +218,7 @@ for _info in (
             score_based=True,
             means={"multilabel": Mean(f"{group}_auc", "items")},
         )
-        for group, bounds in (("many", "more than 100"), ("medium", "20 to 100"), ("few", "fewer than 20"))
+        for group, bounds in _GROUPS.items()
     ),
     MetricInfo("hamming_loss", "Hamming loss", "share of labels predicted wrongly", "lower", kinds=_MANY),
     MetricInfo(
