@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 from bench.core import plugins
 from bench.core.errors import unknown
@@ -69,6 +70,7 @@ _MANY = ("multilabel",)
 _PAIRS = ("verification",)
 _ONE = ("multiclass",)
 _GROUPS = {"many": "more than 100", "medium": "20 to 100", "few": "fewer than 20"}
+_OF_SETS: dict[str, Any] = {"on_request": _ONE, "score_based": True, "sets": True}
 _BY_TOP1 = {"multiclass": Mean("top1", "classes")}
 
 for _info in (
@@ -257,16 +259,13 @@ for _info in (
         "coverage",
         "coverage",
         "share of items whose prediction set has the true class",
-        on_request=_ONE,
         means={"multiclass": Mean("coverage", "items")},
-        score_based=True,
-        sets=True,
+        **_OF_SETS,
     ),
     MetricInfo(
         "coverage_min_class",
         "coverage, worst class",
         "lowest coverage of a class with test items",
-        on_request=_ONE,
         score_based=True,
         no_bootstrap="resampling biases a minimum downwards",
         sets=True,
@@ -277,10 +276,8 @@ for _info in (
         "mean number of classes in a prediction set",
         "lower",
         high=None,
-        on_request=_ONE,
         means={"multiclass": Mean("set_size", "items")},
-        score_based=True,
-        sets=True,
+        **_OF_SETS,
     ),
     MetricInfo(
         "accuracy",
