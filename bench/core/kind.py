@@ -1,4 +1,4 @@
-"""Protocol of a kind of task, and the table of kinds.
+"""A kind of task, and the table of kinds.
 
 A kind is a light object; its facets are modules that are imported on first use. Planning reads only the light
 attributes and so imports neither numpy nor Keras. Plug-ins add kinds, see `bench.core.plugins`.
@@ -6,11 +6,11 @@ attributes and so imports neither numpy nor Keras. Plug-ins add kinds, see `benc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from bench.core import plugins
 from bench.core.errors import unknown
@@ -64,153 +64,6 @@ class Nouns:
     signal: tuple[str, str] = ("features carry signal", "features carry no signal")
 
 
-class Kind(Protocol):
-    """Everything that differs by kind of task.
-
-    The properties from `metrics` on are facets, imported on first use; see `bench.core.facets`.
-    """
-
-    @property
-    def name(self) -> str:
-        """Its name in task cards."""
-        ...
-
-    @property
-    def headline(self) -> Sequence[str]:
-        """The metrics in tables of results, most important first."""
-        ...
-
-    @property
-    def subgroup_metrics(self) -> Sequence[str]:
-        """The metrics in tables of subgroups, () for those of `headline`."""
-        ...
-
-    @property
-    def selection(self) -> str:
-        """The metric for choices on validation."""
-        ...
-
-    @property
-    def trivial_notes(self) -> Mapping[str, str]:
-        """Descriptions of the trivial answers, by their names in results, the main one first."""
-        ...
-
-    @property
-    def label_column(self) -> bool:
-        """Whether a card names the column of the labels; otherwise the data lists the attributes."""
-        ...
-
-    @property
-    def split_rule(self) -> str:
-        """The split rule that only this kind has, or ""."""
-        ...
-
-    @property
-    def supports(self) -> Set[str]:
-        """Optional features of its tasks: `auxiliary` columns, few-shot `episodes`, `rehearsal`, `review`."""
-        ...
-
-    @property
-    def steps_of(self) -> str:
-        """The kind whose steps and predictions format it uses: its own, unless only its metrics differ."""
-        ...
-
-    @property
-    def plain_method(self) -> str:
-        """The method that `none` stands for, or `none`."""
-        ...
-
-    @property
-    def first_methods(self) -> Sequence[str]:
-        """The methods in the grid of a new card: a plain one first."""
-        ...
-
-    @property
-    def columns(self) -> Columns:
-        """Layout of tables of classes."""
-        ...
-
-    @property
-    def nouns(self) -> Nouns:
-        """Nouns for messages."""
-        ...
-
-    @property
-    def metrics(self) -> Metrics:
-        """Metrics of predictions."""
-        ...
-
-    @property
-    def packing(self) -> Packing:
-        """Predictions on disk."""
-        ...
-
-    @property
-    def own_data(self) -> OwnData:
-        """Data without a card as a task of the kind."""
-        ...
-
-    @property
-    def split(self) -> Split:
-        """The split into training and test set."""
-        ...
-
-    @property
-    def checks(self) -> Checks:
-        """Checks of a plan."""
-        ...
-
-    @property
-    def conditions(self) -> Conditions:
-        """Conditions under which methods are comparable."""
-        ...
-
-    @property
-    def runner(self) -> Runner:
-        """Training of the cells of one stage."""
-        ...
-
-    @property
-    def pairing(self) -> Any:
-        """Paired comparison on test items: a `bench.compare.pairing.Pairing`."""
-        ...
-
-    @property
-    def pinning(self) -> Any:
-        """Answers in pinned baselines: a `bench.compare.baselines.pinning.Pinning`."""
-        ...
-
-    @property
-    def published(self) -> Any:
-        """Comparison with published numbers: a `bench.compare.published.Published`."""
-        ...
-
-    @property
-    def tables(self) -> Tables:
-        """Rows, columns and notes of tables of results."""
-        ...
-
-    @property
-    def confusion(self) -> Confusion | None:
-        """Confusion tables, None if the kind has none."""
-        ...
-
-    @property
-    def description(self) -> Description:
-        """Description of its data."""
-        ...
-
-    @property
-    def sections(self) -> Sections:
-        """Sections of a report."""
-        ...
-
-    @property
-    def predictor(self) -> Predictor:
-        """Predictions of saved models."""
-        ...
-
-
 F = TypeVar("F")
 
 
@@ -228,7 +81,7 @@ class Facet(Generic[F]):
         """Store the facet's name."""
         self.name = name
 
-    def __get__(self, kind: LazyKind, owner: type) -> F:
+    def __get__(self, kind: Kind, owner: type) -> F:
         """Import the facet and cache it on the kind."""
         module, _, made = (self.place or f".{self.name}").partition(":")
         found = import_module(module, kind.package)
@@ -237,13 +90,29 @@ class Facet(Generic[F]):
         return cast("F", facet)
 
 
-class LazyKind:
-    """A `Kind` whose facets are modules of the package `package`.
+class Kind:
+    """Everything that differs by kind of task; a subclass for each.
 
-    Subclasses override facets from elsewhere; `tests/kinds/plugin` has one that takes most from another kind.
+    package: holds the modules of its facets. name: in task cards. headline: the metrics in tables of results,
+    most important first. subgroup_metrics: those in tables of subgroups, () for those of `headline`.
+    selection: the metric for choices on validation. trivial_notes: descriptions of the trivial answers, by
+    their names in results, the main one first. label_column: whether a card names the column of the labels;
+    otherwise the data lists the attributes. split_rule: the one that only this kind has, or "". supports:
+    optional features of its tasks: `auxiliary` columns, few-shot `episodes`, `rehearsal`, `review`. steps_of:
+    the kind whose steps and predictions format it uses: its own, unless only its metrics differ.
+    plain_method: the method that `none` stands for, or `none`. first_methods: the grid of a new card, a plain
+    one first.
     """
 
     package: str
+    name: str
+    headline: tuple[str, ...]
+    selection: str
+    trivial_notes: Mapping[str, str]
+    label_column: bool
+    steps_of: str
+    columns: Columns
+    nouns: Nouns
     supports: frozenset[str] = frozenset()
     split_rule: str = ""
     plain_method: str = "none"
@@ -257,14 +126,17 @@ class LazyKind:
     conditions = Facet[Conditions]("bench.kinds.supervised")
     runner = Facet[Runner]()
     pairing = Facet[Any]("bench.kinds.pairing:ItemPairing")
+    """A `bench.compare.pairing.Pairing`."""
     pinning = Facet[Any]("bench.kinds.pinning")
+    """A `bench.compare.baselines.pinning.Pinning`."""
     published = Facet[Any]("bench.kinds.published")
+    """A `bench.compare.published.Published`."""
     tables = Facet[Tables]("bench.kinds.tables:ClassTables")
     description = Facet[Description]()
     sections = Facet[Sections]()
     predictor = Facet[Predictor]()
-    confusion: Any = None
-    """A facet, or None for a kind without confusion tables, see `Nouns.no_confusion`."""
+    confusion: Facet[Confusion] | None = None
+    """None for a kind without confusion tables, see `Nouns.no_confusion`."""
 
 
 KINDS: dict[str, str] = {

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bench.core.facets import Predictor
-from bench.core.kind import Average, Columns, Facet, LazyKind, Nouns
+from bench.core.kind import Average, Columns, Facet, Kind, Nouns
 from bench.core.shown_facets import Confusion, Tables
 from bench.core.table import Column
 
@@ -28,7 +28,7 @@ WEIGHTED = {
 }
 
 
-class Multiclass(LazyKind):
+class Multiclass(Kind):
     """See `bench.kinds.multiclass.metrics` for the meaning of each number and when it is undefined."""
 
     package = __name__

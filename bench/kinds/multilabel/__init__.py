@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bench.core.facets import OwnData, Predictor
-from bench.core.kind import Average, Columns, Facet, LazyKind, Nouns
+from bench.core.kind import Average, Columns, Facet, Kind, Nouns
 from bench.core.shown_facets import Tables
 from bench.core.table import Column
 
@@ -24,7 +24,7 @@ MACRO = {
 MICRO = {"precision": "precision_micro", "recall": "recall_micro", "f1": "f1_micro", "auc": "auc_micro"}
 
 
-class Multilabel(LazyKind):
+class Multilabel(Kind):
     """See `bench.kinds.multilabel.metrics` for the meaning of each number and when it is undefined."""
 
     package = __name__

@@ -7,13 +7,13 @@ from types import MappingProxyType
 from typing import Any
 
 from bench.core.facets import Conditions, OwnData
-from bench.core.kind import Average, Columns, Facet, LazyKind, Nouns
+from bench.core.kind import Average, Columns, Facet, Kind, Nouns
 from bench.core.shown_facets import Tables
 from bench.core.table import Column
 from bench.data.split_rules import PEOPLE
 
 
-class Verification(LazyKind):
+class Verification(Kind):
     """See `bench.kinds.verification.metrics` for the meaning of each number and when it is undefined.
 
     Its rows of classes are the people on the test pairs.

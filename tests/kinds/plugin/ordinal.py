@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.core import kind
 from bench.core.facets import Metrics
-from bench.core.kind import Average, Columns, Facet, LazyKind
+from bench.core.kind import Average, Columns, Facet, Kind
 from bench.core.predictions import Predictions
 from bench.core.shown_facets import Sections
 from bench.core.table import Column
@@ -71,7 +71,7 @@ def own_sections(kind: Ordinal) -> Any:
     return SimpleNamespace(scored=sections.scored, hardest=sections.hardest, sections=graded)
 
 
-class Grades(LazyKind):
+class Grades(Kind):
     """The same task without a word on how its items are paired."""
 
     package = "bench.kinds.multiclass"
