@@ -13,6 +13,7 @@ from bench.data.examples import Examples, PairList, Problem, because_of, fingerp
 from bench.data.files import LEAVES, DataFolder, open_folder
 from bench.data.hashing import hash_files
 from bench.data.pair_lists import FILES, PhotoIndex, read_pair_lists
+from bench.data.people_table import PEOPLE, people_columns
 from bench.data.photo_files import SUFFIXES
 from bench.data.reader import FolderImages
 from bench.data.tables import printable
@@ -60,9 +61,10 @@ def open_people(
     `number`: the one at the end of the file's name (Name_0003.jpg, 3.pgm), or, if any file of the person has
     none, the photo's rank. Names are sorted, with numbers in them by value. Lists of pairs are those of
     `pair_lists.FILES` in the given folder, else beside the folders of people; they are part of the
-    fingerprint. Files left out and oddities are in `problems`. Images are not decoded here. cache: folder for
-    the content hashes. Raises DataError if the folder or a column is missing, two subfolders have people, or
-    no photo is usable.
+    fingerprint. A table of people adds columns, which are not, see `people_columns`. Files left out and
+    oddities are in `problems`. Images are not decoded here. cache: folder for the content hashes. Raises
+    DataError if the folder or a column is missing, two subfolders have people, the table of people cannot be
+    read, or no photo is usable.
     """
     root = open_folder(folder, _LAYOUT, follow_links)
     path = _path_of_people(root)
@@ -85,14 +87,15 @@ def open_people(
     require_columns(f"{root.root}:", needed_columns, columns)
     content = tuple(hashes.found[photo.file] for photo in photos)
     people = PhotoIndex([photo.name for photo in photos], [photo.number for photo in photos], items, refused)
+    more, odd = people_columns(root, columns["person"])
     lists, notes = read_pair_lists([(root, ""), (root, path)] if path else [(root, "")], people, content)
     return Examples(
         items=items,
-        columns=columns,
+        columns={**columns, **more},
         images=FolderImages(root, tuple(photo.file for photo in photos), content),
         fingerprint=fingerprint(SOURCE, FORMAT_VERSION, {**columns, **_as_cells(lists)}, content),
         source=SOURCE,
-        problems=(*found.problems, *notes),
+        problems=(*found.problems, *odd, *notes),
         pair_lists=lists,
     )
 
@@ -181,7 +184,7 @@ def _look(root: DataFolder, path: str) -> _Found:
     for entry in _scan(f"{root.root}/{path}"):
         where, name = printable(f"{path}{entry.name}"), entry.name
         if not _is_folder(entry):
-            _stray(found, where, entry, FILES.values())
+            _stray(found, where, entry, (*FILES.values(), PEOPLE))
             continue
         if _outside(root, path, entry):
             found.problems.append(Problem("outside", where, LEAVES))

@@ -33,6 +33,7 @@ from bench.store.experiment_file import store_experiment
 from bench.store.read import PREDICTIONS
 from bench.store.write import Store
 from tests.data.layouts import as_csv, shots
+from tests.data.people_folders import opened, people_folder
 from tests.grids import answers, attributes, faces, put
 
 MADE = {
@@ -410,3 +411,44 @@ def test_any_column_of_a_table_without_a_card(tmp_path: Path) -> None:
     assert "\x1b" not in shown and "HYPERLINK" in shown
     lines = run(root, *args, "--format", "csv").output.splitlines()
     assert not any(line.split(",")[1].startswith("=") for line in lines if line.startswith("subgroup,"))
+
+
+def test_error_rates_of_folders_of_people_by_a_table_of_their_attributes(tmp_path: Path) -> None:
+    """As fairlearn computes them from the stored answers and the table."""
+    people = [f"Ann_{number}" for number in range(30)]
+    folder = people_folder(tmp_path / "data", dict.fromkeys(people, 2))
+    gender = {name: "female" if number % 3 else "male" for number, name in enumerate(people)}
+    lines = [f"{name},{value}" for name, value in gender.items()]
+    (folder / "people.csv").write_text("\n".join(["person,gender", *lines]))
+    examples = opened(folder)
+    drawn = faces(240, 30, 1.0, 3)
+    assert drawn.pairs is not None
+    # The second photo of a same pair is the other one of the person.
+    number = [int(name.rpartition(" ")[2]) for name in drawn.groups or ()]
+    partner = [int(name.rpartition(" ")[2]) for name in drawn.pairs.partners]
+    photos = tuple(
+        (examples.items[2 * one], examples.items[2 * other + 1])
+        for one, other in zip(number, partner, strict=True)
+    )
+    pred = replace(drawn, pairs=replace(drawn.pairs, photos=photos))
+    given = {"task": "faces", "stage": "all", "kind": "verification", "source": examples.source}
+    cell = put(tmp_path / "r", pred, fingerprint=examples.fingerprint, method="cosine", **given)
+    command = ("show", cell[:10], "--by", "gender", "--data", folder, "--format", "json")
+    rows = [row for row in rows_of(run(tmp_path / "r", *command)) if row.get("row") == "subgroup"]
+    labels = [
+        " / ".join(sorted({gender[people[one]], gender[people[other]]}))
+        for one, other in zip(number, partner, strict=True)
+    ]
+    frame = MetricFrame(
+        metrics={"fmr": false_positive_rate, "fnmr": false_negative_rate},
+        y_true=pred.truth,
+        y_pred=pred.scores[:, 0] >= drawn.pairs.cuts,
+        sensitive_features=labels,
+    ).by_group
+    assert {row["subgroup"] for row in rows} == {"female", "male", "female / male"}
+    for row in rows:
+        for rate in ("fmr", "fnmr"):
+            if row[rate] is None:
+                assert (rate, row["subgroup"]) == ("fnmr", "female / male"), "no pair of one person"
+            else:
+                assert row[rate] == pytest.approx(frame[rate][row["subgroup"]])

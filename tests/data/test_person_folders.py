@@ -204,3 +204,29 @@ def test_real_orl(real_data: Callable[[str], Path], tmp_path: Path) -> None:
     assert len(examples) == 400 and Counter(examples.columns["person"])["s17"] == 10
     assert examples.items[:2] == ("s1/1", "s1/2") and examples.columns["number"][9] == "10"
     assert examples.images.read(0).shape == (112, 92, 3)
+
+
+def test_a_table_of_people_gives_their_photos_columns_and_changes_no_identity(tmp_path: Path) -> None:
+    folder = people_folder(tmp_path / "d", {"Ann_Lee": 2, "Bo": 1, "Cy": 1})
+    before = opened(folder)
+    table = "person;gender;number\nBo;m;7\nAnn_Lee;f;8\nZoe;f;9\nBo;f;1\n"
+    (folder / "people.csv").write_text(table)
+    got = opened(folder)
+    assert got.columns == {**before.columns, "gender": ("f", "f", "m", "")}
+    assert got.fingerprint == before.fingerprint
+    notes = {(problem.where, problem.code) for problem in got.problems}
+    assert ("people.csv line 5", "duplicate_name") in notes and ("people.csv", "missing_value") in notes
+    # What decides the split is in the fingerprint, so it cannot come from there.
+    with pytest.raises(DataError, match="gender"):
+        open_people(folder, tmp_path / "cache", ("gender",))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(b"", "is empty"), (b"name,gender\nBo,m\n", "person"), (b"\xff\xfep\x00", "UTF-16")]
+)
+def test_a_table_of_people_that_is_none_is_one_line(tmp_path: Path, content: bytes, why: str) -> None:
+    folder = people_folder(tmp_path / "d", {"Ann_Lee": 2, "Bo": 1})
+    (folder / "people.csv").write_bytes(content)
+    with pytest.raises(DataError, match=why) as fault:
+        opened(folder)
+    assert "people.csv" in str(fault.value) and "\n" not in str(fault.value)
