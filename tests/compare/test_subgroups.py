@@ -431,8 +431,9 @@ def test_error_rates_of_folders_of_people_by_a_table_of_their_attributes(tmp_pat
         for one, other in zip(number, partner, strict=True)
     )
     pred = replace(drawn, pairs=replace(drawn.pairs, photos=photos))
-    given = {"task": "faces", "stage": "all", "kind": "verification", "source": examples.source}
-    cell = put(tmp_path / "r", pred, fingerprint=examples.fingerprint, method="cosine", **given)
+    given: dict[str, Any] = {"task": "faces", "stage": "all", "kind": "verification"}
+    given |= {"source": examples.source, "fingerprint": examples.fingerprint, "method": "cosine"}
+    cell = put(tmp_path / "r", pred, **given)
     command = ("show", cell[:10], "--by", "gender", "--data", folder, "--format", "json")
     rows = [row for row in rows_of(run(tmp_path / "r", *command)) if row.get("row") == "subgroup"]
     labels = [
