@@ -142,6 +142,17 @@ def _defaults(info: StepInfo) -> dict[str, Value]:
     return {param.name: param.default for param in info.params}
 
 
+_BESIDE = {
+    "noise": "--set noise_rate=0.2",
+    "hide": "--set hide_rate=0.3",
+    "hide_by": "--set hide=column --set hide_rate=0.3",
+    "rehearse_by": "--set rehearse=STAGE",
+    "tune_seed": "--tune 16",
+    "tuner": "--tune 16",
+}
+"""Options that a protocol key means nothing without."""
+
+
 def _setting(name: str) -> str:
     from bench.core.protocol import KEYS
     from bench.report.settings_table import settings_table, shown_value, values_of
@@ -155,7 +166,8 @@ def _setting(name: str) -> str:
     ]
     others = [word for word in KEYS[name].choices if word != KEYS[name].default]
     value = others[0] if others else shown_value(KEYS[name].default) or "VALUE"
-    return f"{_wrapped(lines)}\n\nExample:\n  bench run --task fashion --set {name}={value}"
+    beside = f"{_BESIDE[name]} " if name in _BESIDE else ""
+    return f"{_wrapped(lines)}\n\nExample:\n  bench run --task fashion {beside}--set {name}={value}"
 
 
 def _metric(name: str) -> str:

@@ -25,6 +25,7 @@ GROUPS = {
     "hide": "hidden labels",
     "pairs": "pairs of photos",
     "duplicates": "leaks",
+    "tune": "tuning",
 }
 """The first key of each group, in the order of KEYS."""
 

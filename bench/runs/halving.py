@@ -11,6 +11,9 @@ from bench.core.cell import Cell, Value
 REDUCTION, RUNGS = 4, 3
 """The share of trials that go on is one in REDUCTION, and their epochs are REDUCTION times as many."""
 
+HALVED = RUNGS / REDUCTION ** (RUNGS - 1)
+"""Epochs of a trial, on the average, over those of one that nothing stops."""
+
 
 def shares(halving: bool) -> list[int]:
     """Return by what the epochs of each rung are divided: of the last one by 1.

@@ -13,6 +13,7 @@ from bench.core.errors import BenchError
 from bench.core.protocol import AUTO
 from bench.core.search import Search, draw
 from bench.methods.search import Argument, search_space, with_arguments
+from bench.runs.halving import HALVED
 
 KEYS = ("tune", "tune_seed", "tuner")
 """The protocol keys of tuning."""
@@ -159,12 +160,13 @@ def stream(seed: int, name: str) -> int:
 
 def tuning_notes(cells: Sequence[Cell]) -> list[str]:
     """Return a note on what tuning costs, for each regime that trains whole nets."""
-    counts: dict[tuple[str, int], int] = {}
+    counts: dict[tuple[str, int, bool], int] = {}
     for cell in cells:
         if cell.regime != "frozen" and (count := trial_count(cell.setting)) > 1:
-            counts[cell.regime, count] = counts.get((cell.regime, count), 0) + 1
+            key = cell.regime, count, cell.setting.get("tuner") == TPE
+            counts[key] = counts.get(key, 0) + 1
     return [
-        f"--tune {count} trains {count + 1} nets for each of {number} cells ({regime}): about {count + 1} "
-        "times as long"
-        for (regime, count), number in counts.items()
+        f"--tune {count} trains {count + 1} nets for each of {number} cells ({regime}): about "
+        f"{round(count * HALVED) + 2 if halves else count + 1} times as long"
+        for (regime, count, halves), number in counts.items()
     ]

@@ -17,7 +17,9 @@ from bench.commands.completion_ import SHELLS
 from bench.commands.help_ import example
 from bench.commands.main import COMMANDS, GROUPS, cli
 from bench.core.errors import BenchError
-from bench.core.protocol import KEYS, REGIME_DEFAULTS
+from bench.core.protocol import KEYS, REGIME_DEFAULTS, defaults
+from bench.core.protocol_checks import check_together
+from bench.core.stage_values import parse_set
 from bench.methods.registry import STEPS
 from bench.metrics.registry import METRICS
 
@@ -72,6 +74,15 @@ def test_help_of_a_command_is_its_own_and_a_name_of_two_things_has_both() -> Non
     both = run("help", "clean").stdout
     assert both.index("--task") < both.index("Method clean:")
     assert run("help").stdout == run("--help").stdout
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_the_example_of_a_setting_names_what_it_needs(name: str) -> None:
+    words = shlex.split(run("help", name).stdout.split("Example:\n")[-1])
+    given = dict(parse_set(words[at + 1]) for at, word in enumerate(words) if word == "--set")
+    tuned = {"tune": int(words[words.index("--tune") + 1])} if "--tune" in words else {}
+    assert name in given
+    check_together({**defaults(), **given, **tuned})
 
 
 def test_help_of_an_unknown_name_suggests_one() -> None:

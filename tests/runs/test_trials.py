@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,10 @@ def test_a_plan_says_what_tuning_nets_costs(examples: Examples) -> None:
     assert tuning_notes(nets) == [
         "--tune 4 trains 5 nets for each of 2 cells (scratch): about 5 times as long"
     ]
+    if find_spec("optuna") is not None:
+        halved = cells(examples, "none", regime="scratch", tune=64, tuner="tpe")
+        (note,) = tuning_notes(halved)
+        assert note.endswith("about 14 times as long")
     assert not tuning_notes(cells(examples, tune=4)) and not tuning_notes(cells(examples, regime="scratch"))
 
 
