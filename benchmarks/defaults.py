@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.backbones.inputs import GivenFeatures, Inputs
+from bench.backbones.inputs import Inputs, PrecomputedFeatures
 from bench.core.cell import Cell
 from bench.core.environment import quiet
 from bench.core.kind import get_kind
@@ -149,7 +149,7 @@ def ours(place: Place, validate: bool) -> tuple[list[Predictions], Any, Any]:
     pixels = prepare_pixels(context, job)
     inputs: Inputs | None = None if place.outside else prepare_inputs(context, job)
     if place.outside is not None:
-        inputs = GivenFeatures(outside_features(place.outside, pixels, context.cache))
+        inputs = PrecomputedFeatures(outside_features(place.outside, pixels, context.cache))
     part = "val" if validate else "test"
     stage = next(one for one in context.card.stages if one.name == place.stage)
     work = StageWork(context, job, stage, cells, pixels, inputs)

@@ -44,8 +44,8 @@ def main() -> None:
     parser.add_argument("--profile", type=int, default=0)
     asked = parser.parse_args()
     quiet()
-    from bench.backbones.inputs import GivenFeatures
-    from bench.backbones.outside import outside_backbone
+    from bench.backbones.external import external_backbone
+    from bench.backbones.inputs import PrecomputedFeatures
     from bench.backbones.vectors import features_for, rows_for
     from bench.core.progress import no_progress
     from bench.core.protocol import REGIME_DEFAULTS, resolve
@@ -69,7 +69,7 @@ def main() -> None:
         path = Path(folder) / "features.npz"
         np.savez(path, ids=np.array(items), features=rows)
         with timed("plan: identity"):
-            info = outside_backbone(str(path))
+            info = external_backbone(str(path))
         with timed("plan: read, check, match"):
             rows_for(info, items)
         with timed("worker: features"):
@@ -80,7 +80,7 @@ def main() -> None:
     with timed("worker: TensorFlow"):
         import tensorflow  # noqa: F401
     with timed("worker: standardise"):
-        trainer = HeadTrainer(GivenFeatures(features), split, setting, no_progress)
+        trainer = HeadTrainer(PrecomputedFeatures(features), split, setting, no_progress)
     profile = cProfile.Profile()
     order = Order(parse_method("none"), 0, train, val)
     with timed("worker: first training"):

@@ -64,7 +64,7 @@ def peak() -> float:
 def whole_way(count: int, backbone: str, side: int, cache: Path) -> dict[str, float]:
     """Take so many images through everything; return the seconds of each part."""
     from bench.backbones.feature_cache import Extraction
-    from bench.backbones.inputs import GivenFeatures
+    from bench.backbones.inputs import PrecomputedFeatures
     from bench.backbones.registry import get_backbone
     from bench.core.protocol import defaults
     from bench.data.examples import Examples
@@ -91,7 +91,7 @@ def whole_way(count: int, backbone: str, side: int, cache: Path) -> dict[str, fl
     rows = np.random.default_rng(0).permutation(count)
     train, val, test = (np.sort(part) for part in np.split(rows, [count * 7 // 10, count * 8 // 10]))
     split = StageSplit(names, truth, train, val, test, unseen=0, leaked=None)
-    trainer = HeadTrainer(GivenFeatures(features), split, {**defaults(), "epochs": 10}, no_progress)
+    trainer = HeadTrainer(PrecomputedFeatures(features), split, {**defaults(), "epochs": 10}, no_progress)
     orders = [Order(method, 0, train, val) for method in parse_methods(METHODS)]
     for fitted in trainer.fit(orders):
         assert fitted.head is not None, fitted.trained.failed

@@ -73,7 +73,7 @@ def test_a_model_that_would_read_two_sizes_is_not_kept(place: Place) -> None:
     [
         ("lenet --regime scratch --set mirror=true", "mirror is for --regime frozen"),
         ("lenet+hogg", "unknown backbone 'hogg'; did you mean 'hog'"),
-        ("hog+hog", "hog is there twice"),
+        ("hog+hog", "hog appears twice"),
         ("lenet --regime frozen --weights random --set layers=lenett:conv_1", "unknown backbone 'lenett'"),
         ("lenet --set layers=a(b)", "layers takes"),
         ("lenet --set crop=0", "crop is at least 0.05"),

@@ -209,7 +209,7 @@ def test_whether_the_labels_carry_a_signal_is_tested_unasked(place: Wardrobe) ->
     test = set(place.cells()["none"].predictions("test").items)
     photos = dict(zip(examples.items, examples.images.content_hashes(), strict=True))
     once = {photo for item, photo in photos.items() if item not in test}
-    assert signal_["rows"] == len(once) < 80, "a photo that is there twice counts once"
+    assert signal_["rows"] == len(once) < 80, "a photo that appears twice counts once"
     assert set(signal_["attributes"]) <= set(ATTRIBUTES)
     assert signal_["auc"] == pytest.approx(np.mean([one["auc"] for one in signal_["attributes"].values()]))
 

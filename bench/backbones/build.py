@@ -1,4 +1,4 @@
-"""Construction of nets: keras.applications, keras-cv, our own LeNet, and models from outside."""
+"""Builders of nets: keras.applications, keras-cv, LeNet, plug-ins and external models."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from bench.backbones.external_models import from_file, from_function, from_preset
 from bench.backbones.info import BackboneInfo
-from bench.backbones.outside_models import from_file, from_function, from_preset
 
 
 def from_keras(info: BackboneInfo, shape: tuple[int, int, int], imagenet: bool) -> Any:
-    """Return a net of keras.applications, pooled by the average of its last map."""
+    """Return a net of keras.applications with global average pooling."""
     import keras
 
     from bench.backbones import weights
@@ -28,7 +28,7 @@ def from_keras(info: BackboneInfo, shape: tuple[int, int, int], imagenet: bool) 
 
 
 def from_keras_cv(info: BackboneInfo, shape: tuple[int, int, int], imagenet: bool) -> Any:
-    """Return a net of keras-cv, pooled likewise."""
+    """Return a net of keras-cv with global average pooling."""
     import keras
     import keras_cv
 
@@ -49,7 +49,7 @@ def lenet(info: BackboneInfo, shape: tuple[int, int, int], imagenet: bool) -> An
     return keras.Sequential(
         [
             keras.Input(shape),
-            # Explicit names: Keras would number across nets, and users name the layer to train from.
+            # Explicit names: Keras numbers layers across nets, and `train_from` names one.
             layers.Conv2D(6, 5, activation="relu", name="conv_1"),
             layers.MaxPooling2D(name="pool_1"),
             layers.Conv2D(16, 5, activation="relu", name="conv_2"),
@@ -63,12 +63,12 @@ def lenet(info: BackboneInfo, shape: tuple[int, int, int], imagenet: bool) -> An
 
 
 def from_plugin(info: BackboneInfo, shape: tuple[int, int, int], imagenet: bool) -> Any:
-    """Return the net that a plug-in's function makes."""
+    """Return the net that a plug-in's function builds."""
     module, _, name = info.builder.partition(":")
     return getattr(import_module(module), name)(info, shape, imagenet)
 
 
-MAKERS: dict[str, Callable[[BackboneInfo, tuple[int, int, int], bool], Any]] = {
+BUILDERS: dict[str, Callable[[BackboneInfo, tuple[int, int, int], bool], Any]] = {
     "keras": from_keras,
     "keras_cv": from_keras_cv,
     "bench": lenet,
@@ -77,4 +77,4 @@ MAKERS: dict[str, Callable[[BackboneInfo, tuple[int, int, int], bool], Any]] = {
     "module": from_function,
     "preset": from_preset,
 }
-"""Builder of a net, by its `source`: (info, (height, width, 3), whether with ImageNet weights)."""
+"""Builder of a net by its `source`: (info, (height, width, 3), whether to load ImageNet weights)."""

@@ -8,8 +8,7 @@ from bench.core.environment import XLA, quiet
 def make_deterministic() -> None:
     """Make every TensorFlow operation deterministic, and set Keras's types and seed.
 
-    GPU memory is allocated as needed, so that others can use the rest, and float32 products are not rounded
-    to TensorFloat-32, which has 10 bits where float32 has 23.
+    GPU memory grows as needed, and TensorFloat-32, which rounds float32's 23 bits to 10, is off.
     """
     quiet()
     import keras

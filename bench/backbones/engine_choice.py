@@ -1,4 +1,4 @@
-"""Choice of the engine that extracts features of frozen nets, and reasons against one."""
+"""Choice and validation of the engine that extracts frozen features."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ FLOAT32 = str(KEYS["precision"].default)
 def with_engine(parts: Sequence[BackboneInfo], regime: str, setting: Mapping[str, Value]) -> dict[str, Value]:
     """Return a protocol with the actual engine in place of `auto`.
 
-    OpenVINO where frozen nets run on a CPU in single precision and it is installed; TensorFlow where it finds
-    a GPU, in another precision, and where no engine computes anything: for whole nets, and for backbones that
-    are no nets. A cell's identity contains the result, and so the engine of its features.
+    OpenVINO for frozen nets on a CPU in float32, if it is installed; TensorFlow otherwise. The result is part
+    of a cell's identity.
     """
     if setting["engine"] != AUTO:
         return dict(setting)
@@ -32,7 +31,7 @@ def with_engine(parts: Sequence[BackboneInfo], regime: str, setting: Mapping[str
 
 
 def engine_problem(info: BackboneInfo, regime: str, setting: Mapping[str, Value]) -> str | None:
-    """Return why the engine that a protocol names cannot compute a backbone's features so, or None."""
+    """Return why the protocol's engine cannot compute a backbone's features, or None."""
     if info.source == "onnx" and setting["engine"] != "openvino":
         return f"{info.name} runs in OpenVINO alone: add --set engine=openvino"
     if not info.is_net or setting["engine"] != "openvino" or regime != "frozen":

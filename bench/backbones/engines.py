@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 
 from bench.backbones.engine_choice import NO_OPENVINO
-from bench.backbones.info import POOLS, Reading
+from bench.backbones.info import POOLS, FeatureSpec
 from bench.backbones.precision import FLOAT32
 from bench.core.errors import BenchError, unknown
 from bench.core.memory_limits import at_a_time
 
 Extract = Callable[[np.ndarray], np.ndarray]
-"""(b, h, w, 3) uint8 -> (b, d) or (b, y, x, c) float32; safe to call from STREAMS threads at a time."""
+"""(b, h, w, 3) uint8 -> (b, d) or (b, y, x, c) float32; safe to call from STREAMS threads at once."""
 
 STREAMS = 2
-"""Concurrent batches: with one, small nets do not keep all cores busy."""
+"""Concurrent batches: small nets do not keep all cores busy with one."""
 
 _PIXELS = 16 * 224 * 224
 _FREEZE_LIMIT = 150_000_000
@@ -33,9 +33,8 @@ _FREEZE_LIMIT = 150_000_000
 def batch_for(size: tuple[int, int]) -> int:
     """Return how many images of this (height, width) make a batch.
 
-    16 at 224x224, about as many pixels at any other size: measured best or within noise of it between 8 and
-    64 on CPUs, and memory is bounded for nets with large inputs. It depends on nothing else, so that an
-    image's features never do.
+    16 at 224x224, and about as many pixels at any other size: on CPUs the best of 8 to 64 within noise, with
+    bounded memory. It depends on the size alone, because an image's features may depend on it.
     """
     return max(2, min(128, _PIXELS // (size[0] * size[1])))
 
@@ -52,35 +51,34 @@ def load_engine(name: str, net: Any, scale: Callable[[Any], Any], size: tuple[in
 def unpooled(net: Any) -> Any:
     """Return the built backbone up to its last feature map: a keras.Model from images to (n, h, w, c).
 
-    The map is what the net's last pooling averages over positions (lenet: what it flattens). Raises
-    BenchError for a net that pools no map.
+    The map is the input of the net's last pooling layer (lenet: of its Flatten). Raises BenchError for a net
+    without one.
     """
     import keras
 
     ends = (keras.layers.GlobalAveragePooling2D, keras.layers.Flatten)
     last = next((layer for layer in reversed(net.layers) if isinstance(layer, ends)), None)
     if last is None:
-        raise BenchError(f"{net.name} pools no map of features: leave out pool, and conv")
+        raise BenchError(f"{net.name} has no feature map: leave out pool, and conv")
     return keras.Model(net.inputs, last.input, name=f"{net.name}_map")
 
 
-def read_at(net: Any, reading: Reading) -> Any:
+def feature_extractor(net: Any, spec: FeatureSpec) -> Any:
     """Return the built backbone up to the layers read: a keras.Model from images to (n, d).
 
-    Maps are averaged, over the whole or over each field of a grid (fields row by row, the channels of each
-    side by side); rows stay as they are; several layers stand side by side. With `unit` each field has length
-    1 / side of the grid, and so each layer length one. Raises BenchError for a layer
-    that the net does not have, naming the nearest, and for one that gives neither, or a map smaller than
-    the grid.
+    Maps are averaged as a whole or over each field of a grid (row-major, channels last), rows stay unchanged,
+    and several layers are concatenated. With `unit` each field is L2-normalised and divided by the side of
+    the grid, so that each layer has length one. Raises BenchError for an unknown layer, naming the nearest,
+    for an output that is neither map nor row, and for a map smaller than the grid.
     """
     import keras
 
-    if reading.plain:
+    if spec.plain:
         return net
-    outputs = {name: _output_of(net, name) for name in reading.layers}
+    outputs = {name: _output_of(net, name) for name in spec.layers}
     if not outputs:
-        outputs = {"the last": net.outputs[0] if reading.pool == "average" else unpooled(net).outputs[0]}
-    rows = [_as_row(output, f"{name} of {net.name}", reading) for name, output in outputs.items()]
+        outputs = {"the last": net.outputs[0] if spec.pool == "average" else unpooled(net).outputs[0]}
+    rows = [_as_row(output, f"{name} of {net.name}", spec) for name, output in outputs.items()]
     row = rows[0] if len(rows) == 1 else keras.ops.concatenate(rows, axis=-1)
     return keras.Model(net.inputs, row, name=f"{net.name}_read")
 
@@ -88,22 +86,22 @@ def read_at(net: Any, reading: Reading) -> Any:
 def _output_of(net: Any, name: str) -> Any:
     names = [layer.name for layer in net.layers]
     if name not in names:
-        where = f"for --set layers; a layer of one part of a joined backbone is {net.name}:layer"
+        where = f"for --set layers; in a joined backbone write {net.name}:layer"
         raise unknown("layer", name, names, f"layers of {net.name}, {where}")
     return net.get_layer(name).output
 
 
-def _as_row(output: Any, what: str, reading: Reading) -> Any:
+def _as_row(output: Any, what: str, spec: FeatureSpec) -> Any:
     from keras import ops
 
-    grid = POOLS[reading.pool]
+    grid = POOLS[spec.pool]
     if isinstance(output, (list, tuple)) or len(output.shape) not in (2, 4):
-        raise BenchError(f"layer {what} gives neither a map nor a row of features: name another")
+        raise BenchError(f"layer {what} outputs neither a map nor a row of features: name another")
     if output.dtype != FLOAT32:
-        # Lengths and means of half-precision outputs are computed in single precision.
+        # Means and norms are computed in float32.
         output = ops.cast(output, FLOAT32)
     if len(output.shape) == 2:
-        return _unit(output) if reading.unit else output
+        return _unit(output) if spec.unit else output
     height, width = output.shape[1:3]
     if min(height, width) < grid:
         raise BenchError(
@@ -114,20 +112,20 @@ def _as_row(output: Any, what: str, reading: Reading) -> Any:
         for top, bottom in _edges(height, grid)
         for left, right in _edges(width, grid)
     ]
-    if reading.unit:
+    if spec.unit:
         fields = [_unit(field) / grid for field in fields]
     return fields[0] if grid == 1 else ops.concatenate(fields, axis=-1)
 
 
 def _unit(rows: Any) -> Any:
-    """Divide each row by its length; a row of zeros stays. Keras's own leaves rows below 3e-4 shorter."""
+    """L2-normalise rows; a row of zeros stays. Keras's layer leaves rows below 3e-4 shorter."""
     from keras import ops
 
     return rows / ops.maximum(ops.sqrt(ops.sum(rows * rows, axis=-1, keepdims=True)), 1e-12)
 
 
 def _edges(length: int, fields: int) -> list[tuple[int, int]]:
-    """Return start and end of the fields of one side; they overlap by one if they do not divide it.
+    """Return start and end of the fields along one side; they overlap by one unless they divide it.
 
     >>> _edges(7, 2)
     [(0, 4), (3, 7)]
@@ -140,20 +138,20 @@ def run_engine(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (positions, features) for every (positions, images), in order.
 
-    The last batch is filled up with zeros, so that no image's features depend on how many there are.
+    The last batch is padded with zeros, so that features do not depend on the number of images.
     """
     waiting: deque[tuple[np.ndarray, Future[np.ndarray]]] = deque()
     streams = at_a_time(STREAMS)
     with ThreadPoolExecutor(streams) as pool:
         for positions, images in batches:
-            waiting.append((positions, pool.submit(extract, _filled(images, batch))))
+            waiting.append((positions, pool.submit(extract, _padded(images, batch))))
             if len(waiting) > streams:
                 yield _next_of(waiting)
         while waiting:
             yield _next_of(waiting)
 
 
-def _filled(images: np.ndarray, batch: int) -> np.ndarray:
+def _padded(images: np.ndarray, batch: int) -> np.ndarray:
     if len(images) == batch:
         return images
     whole = np.zeros((batch, *images.shape[1:]), np.uint8)
@@ -162,12 +160,12 @@ def _filled(images: np.ndarray, batch: int) -> np.ndarray:
 
 
 def _next_of(waiting: deque[tuple[np.ndarray, Future[np.ndarray]]]) -> tuple[np.ndarray, np.ndarray]:
-    positions, answer = waiting.popleft()
-    return positions, answer.result()[: len(positions)]
+    positions, future = waiting.popleft()
+    return positions, future.result()[: len(positions)]
 
 
 def _graph(net: Any, scale: Callable[[Any], Any], size: tuple[int, int]) -> Any:
-    """Return the net with its preprocessing as one TensorFlow function of a fixed shape."""
+    """Return the net with its preprocessing as one TensorFlow function of fixed shape."""
     import tensorflow as tf
 
     signature = [tf.TensorSpec((batch_for(size), *size, 3), tf.uint8)]
@@ -181,7 +179,7 @@ def _graph(net: Any, scale: Callable[[Any], Any], size: tuple[int, int]) -> Any:
 
 
 def _frozen(graph: Any) -> Any:
-    """Return the graph with its variables as constants: batch normalisation is folded into convolutions."""
+    """Return the graph with its variables as constants, and batch normalisation folded into convolutions."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     return convert_variables_to_constants_v2(graph)
@@ -200,8 +198,8 @@ def _tensorflow(net: Any, scale: Callable[[Any], Any], size: tuple[int, int]) ->
 def import_openvino() -> Any:
     """Return the module openvino without its telemetry. Raises BenchError if it is not installed.
 
-    Its import alone writes an id of this machine into the home folder and sends an event, unless the
-    package that does so cannot be imported: then it uses its own stub.
+    On import openvino writes a machine id into the home folder and sends an event, unless its telemetry
+    package cannot be imported.
     """
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     try:
@@ -212,7 +210,7 @@ def import_openvino() -> Any:
 
 
 def compile_model(model: Any) -> Any:
-    """Return an OpenVINO model compiled for this CPU in single precision, for STREAMS batches at a time."""
+    """Return an OpenVINO model compiled for this CPU in float32, for STREAMS concurrent batches."""
     hints = {
         "PERFORMANCE_HINT": "THROUGHPUT",
         "INFERENCE_PRECISION_HINT": "f32",
@@ -233,7 +231,7 @@ def load_graph(graph: bytes, name: str) -> Extract:
     Imports no TensorFlow. Raises BenchError when OpenVINO is not installed, or cannot convert the net.
     """
     openvino = import_openvino()
-    # Read from a file: `openvino.convert_model` reports every use to its makers.
+    # Not `openvino.convert_model`, which sends telemetry.
     with tempfile.TemporaryDirectory(prefix="bench-openvino-") as folder:
         path = Path(folder) / "net.pb"
         path.write_bytes(graph)
@@ -242,13 +240,13 @@ def load_graph(graph: bytes, name: str) -> Extract:
         except RuntimeError as error:
             why = " ".join(str(error).split())[:300]
             raise BenchError(f"OpenVINO cannot convert {name}: add --set engine=tensorflow ({why})") from None
-    own = local()
+    thread = local()
 
     def extract(images: np.ndarray) -> np.ndarray:
-        if not hasattr(own, "request"):
-            own.request = model.create_infer_request()
-        own.request.infer({0: images})
-        return np.array(own.request.get_output_tensor(0).data, np.float32)
+        if not hasattr(thread, "request"):
+            thread.request = model.create_infer_request()
+        thread.request.infer({0: images})
+        return np.array(thread.request.get_output_tensor(0).data, np.float32)
 
     return extract
 

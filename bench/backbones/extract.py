@@ -1,4 +1,4 @@
-"""Feature functions of batches of images: a net up to the layers read, or a function of pixels."""
+"""Feature extractors for batches of images: a net up to the named layers, or a function of pixels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.backbones.info import BackboneInfo, Reading
+from bench.backbones.info import BackboneInfo, FeatureSpec
 from bench.backbones.precision import FLOAT32
 from bench.backbones.registry import preprocess as preprocessing
 
@@ -16,12 +16,12 @@ Extract = Callable[[np.ndarray], np.ndarray]
 
 
 def mirror(images: np.ndarray) -> np.ndarray:
-    """Return (b, h, w, c) images with left and right changed."""
+    """Return (b, h, w, c) images, flipped left to right."""
     return np.ascontiguousarray(images[:, :, ::-1])
 
 
-def both_ways(features: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
-    """Return the mean of images' features and those of their mirrors, (n, d) float32 each."""
+def mirror_mean(features: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+    """Return the mean of the features of images and of their mirror images, (n, d) float32 each."""
     mean: np.ndarray = (features + mirrored) * np.float32(0.5)
     return mean
 
@@ -32,13 +32,13 @@ def feature_engine(
     preprocess: str,
     engine: str,
     size: tuple[int, int],
-    reading: Reading,
+    spec: FeatureSpec,
     precision: str = FLOAT32,
     pooled: bool = True,
 ) -> Extract:
     """Return the function from batches of exactly `batch_for(size)` images to features or unpooled maps.
 
-    The arguments are those of `bench.backbones.feature_cache.Extraction`; the reading's mirror is ignored.
+    The arguments are those of `bench.backbones.feature_cache.Extraction`; `spec.mirror` is ignored.
     """
     from bench.backbones.engines import load_engine
     from bench.backbones.handmade import load_handmade
@@ -49,7 +49,7 @@ def feature_engine(
         from bench.backbones.onnx_engine import load_onnx
 
         return load_onnx(info, preprocess, size)
-    net = _net(info, weights, size, reading, precision, pooled)
+    net = _net(info, weights, size, spec, precision, pooled)
     return load_engine(engine, net, preprocessing(info, preprocess), size)
 
 
@@ -59,19 +59,19 @@ def feature_graph(
     preprocess: str,
     engine: str,
     size: tuple[int, int],
-    reading: Reading,
+    spec: FeatureSpec,
     precision: str,
     pooled: bool,
 ) -> bytes | None:
-    """Return the graph that `engines.load_graph` runs elsewhere; None for what runs in another way.
+    """Return the graph for `engines.load_graph` in another process, or None if OpenVINO does not run it.
 
-    With it, a process needs neither TensorFlow nor the seconds that building the net takes.
+    That process then neither imports TensorFlow nor builds the net.
     """
     from bench.backbones.engines import frozen_graph
 
     if engine != "openvino" or not info.is_net or info.source == "onnx":
         return None
-    net = _net(info, weights, size, reading, precision, pooled)
+    net = _net(info, weights, size, spec, precision, pooled)
     return frozen_graph(net, preprocessing(info, preprocess), size)
 
 
@@ -79,15 +79,15 @@ def _net(
     info: BackboneInfo,
     weights: str,
     size: tuple[int, int],
-    reading: Reading,
+    spec: FeatureSpec,
     precision: str,
     pooled: bool,
 ) -> Any:
-    """Return the built backbone up to what is read of it."""
+    """Return the built backbone up to its features, or its feature map."""
     from bench.backbones.determinism import make_deterministic
-    from bench.backbones.engines import read_at, unpooled
+    from bench.backbones.engines import feature_extractor, unpooled
     from bench.backbones.registry import build_backbone
 
     make_deterministic()
     net = build_backbone(info, size, weights, precision=precision)
-    return read_at(net, reading) if pooled else unpooled(net)
+    return feature_extractor(net, spec) if pooled else unpooled(net)

@@ -1,4 +1,4 @@
-"""Features cache: every image through a frozen backbone once, as rows of one file."""
+"""Feature cache: the outputs of a frozen backbone on all images, as rows of one file."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bench.backbones.extract import Extract, both_ways, feature_engine, feature_graph, mirror
+from bench.backbones.extract import Extract, feature_engine, feature_graph, mirror, mirror_mean
 from bench.backbones.feature_file import DONE_FILE, Rows
-from bench.backbones.info import AS_EVER, BackboneInfo, Reading
+from bench.backbones.info import PLAIN_FEATURES, BackboneInfo, FeatureSpec
 from bench.backbones.precision import FLOAT32
 from bench.backbones.registry import preprocess_mode, weights_id
 from bench.core.cell import canonical_json
@@ -29,24 +29,21 @@ from bench.data.cache.rows import Array, CheckedRows, RowFile
 from bench.data.pixels import Pixels
 
 FEATURES_VERSION = 1
-"""Bumped when the same image would no longer give the same features."""
+"""Bumped when the features of the same image change."""
 
 Batches = Iterable[tuple[np.ndarray, np.ndarray]]
 
 META_FILE = "features.json"
 SAVE_SECONDS = 15.0
-"""How often an unfinished build saves its progress."""
+"""Interval between saves of an unfinished build."""
 
 
 class Spread(Protocol):
-    """Passes of a backbone over images on other machines, or in other processes.
-
-    gpu: whether they compute on GPUs.
-    """
+    """Forward passes of a backbone in other processes, or on other machines."""
 
     @property
     def gpu(self) -> bool:
-        """Whether a pass runs on GPUs."""
+        """Whether passes run on GPUs."""
         ...
 
     def outputs(
@@ -58,20 +55,19 @@ class Spread(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Extraction:
-    """One frozen backbone over one set of images: rows read from the cache, computed if need be.
+    """Features of a set of images from one frozen backbone, computed once and cached.
 
     weights: `imagenet`, `random` (one fixed draw) or a path. preprocess: `backbone` or a mode of PREPROCESS.
-    engine: `tensorflow` or `openvino`. reading: what is taken from the net. precision: what the net computes
-    in, see `bench.backbones.precision.built_in`. pooled: whether a row is the (d,) features or the (h, w, c)
-    map before the last pooling. recipe: how views are made of the images. spread: where the net runs, None
-    for this process. graph: the net, if another process has built it.
+    engine: `tensorflow` or `openvino`. spec: the outputs that are features. precision: dtype policy, see
+    `bench.backbones.precision.dtype_policy`. pooled: whether a row is the (d,) features or the (h, w, c) map
+    before the last pooling. recipe: augmentation of views. spread: where the net runs, None for this process.
+    graph: the net, if another process has built it.
 
-    Rows are float32, of quarantined images NaN. Cached ones need no import of TensorFlow; the net is built at
-    most once, when the cache lacks something. A folder of the cache is complete or absent; two processes
-    compute the same one once; a killed build continues where it stopped. Damaged rows, found now or when read
-    later, are computed again, and a line reports it. Reading raises WeightsError for unavailable weights,
-    StoreError when the cache cannot be written, and BenchError for an illegal size, a missing engine, a layer
-    that the net does not have and features that are not finite.
+    Rows are float32, NaN for quarantined images. Cached rows need no TensorFlow; the net is built at most
+    once. A cache folder is complete or absent; concurrent processes compute it once; a killed build resumes.
+    Damaged rows are recomputed, with a message. Raises WeightsError for unavailable weights, StoreError when
+    the cache cannot be written, and BenchError for an illegal size, a missing engine, an unknown layer and
+    features that are not finite.
     """
 
     pixels: Pixels
@@ -81,7 +77,7 @@ class Extraction:
     engine: str
     cache: Path
     progress: Progress = no_progress
-    reading: Reading = AS_EVER
+    spec: FeatureSpec = PLAIN_FEATURES
     precision: str = FLOAT32
     pooled: bool = True
     recipe: Recipe | None = None
@@ -89,28 +85,28 @@ class Extraction:
     graph: bytes | None = None
 
     def features(self, view: int | None = None) -> Array:
-        """Return the features that the reading asks for: `rows`, or the mean with those of the mirror.
+        """Return the features of `spec`: `rows`, or their mean with those of the mirror images.
 
-        That mean is made anew each time, of two files of the cache.
+        The cache holds both files, not the mean.
         """
         rows = self.rows(view)
-        if not self.reading.mirror:
+        if not self.spec.mirror:
             return rows
-        return both_ways(np.asarray(rows), np.asarray(self.rows(view, mirrored=True)))
+        return mirror_mean(np.asarray(rows), np.asarray(self.rows(view, mirrored=True)))
 
     def views(self, count: int) -> tuple[Array, ...]:
-        """Return the features of so many changed versions of every image, (n, d) each, without the unchanged.
+        """Return the features of `count` augmented views of every image, (n, d) each.
 
-        Each version has a cache folder of its own, so that a larger number reuses those present.
+        Each view has its own cache folder, so that a larger count reuses those present.
         """
         return tuple(self.features(number) for number in range(count))
 
     def rows(self, view: int | None = None, mirrored: bool = False) -> CheckedRows:
-        """Return (n, d) features or (n, h, w, c) maps of the images, or of the view of this number from 0.
+        """Return (n, d) features or (n, h, w, c) maps of the images, or of one augmented view.
 
-        mirrored: of their left-right mirrors.
+        view: its number from 0. mirrored: whether images are flipped left to right.
         """
-        # A net is large: it lives as long as this object, not as long as the rows.
+        # A net is large: it must not live as long as the rows.
         fresh = replace(self)
 
         def again(bad: RowFile, why: str) -> RowFile:
@@ -133,7 +129,7 @@ class Extraction:
         return opened.file
 
     def key(self, view: int | None, mirrored: bool = False) -> dict[str, Any]:
-        """Return everything on which the rows depend, without values at their defaults."""
+        """Return the cache key: everything that determines the rows, without values at their defaults."""
         key = {
             "version": FEATURES_VERSION,
             "pixels": self.pixels.key,
@@ -151,9 +147,9 @@ class Extraction:
             # OpenVINO's device and precision are always the same.
             key |= {"precision": self.precision} if self.precision != FLOAT32 else {}
             key |= {"device": "gpu"} if (self.spread.gpu if self.spread else gpus()) else {}
-        if not self.reading.plain:
-            key |= {"layers": list(self.reading.layers), "pool": self.reading.pool}
-            key |= {"unit": True} if self.reading.unit else {}
+        if not self.spec.plain:
+            key |= {"layers": list(self.spec.layers), "pool": self.spec.pool}
+            key |= {"unit": True} if self.spec.unit else {}
         if mirrored:
             key["mirrored"] = True
         if not self.pooled:
@@ -179,13 +175,13 @@ class Extraction:
         return feature_graph(*self._net)
 
     @property
-    def _net(self) -> tuple[BackboneInfo, str, str, str, tuple[int, int], Reading, str, bool]:
+    def _net(self) -> tuple[BackboneInfo, str, str, str, tuple[int, int], FeatureSpec, str, bool]:
         self.progress(0, 1, f"building {self.info.name}")
         how = self.info, self.weights, self.preprocess, self.engine, self.pixels.size
-        return (*how, self.reading, self.precision, self.pooled)
+        return (*how, self.spec, self.precision, self.pooled)
 
     def sent(self) -> Extraction:
-        """Return what another process needs, without images; with the net, if it then needs no TensorFlow."""
+        """Return a copy for another process: without images, and with the net's graph if OpenVINO runs it."""
         bare = replace(self, progress=no_progress, spread=None, cache=Path(), graph=self._graph)
         return replace(bare, pixels=None)  # type: ignore[arg-type]
 
@@ -196,14 +192,14 @@ class Extraction:
     @property
     def _recipe(self) -> Recipe:
         if self.recipe is None:
-            raise ValueError("views are asked for, but not how they are made")
+            raise ValueError("views need a recipe")
         return self.recipe
 
     def _build(self, folder: RowFolder, view: int | None, mirrored: bool) -> None:
-        """Compute into a folder beside the target, continuing a killed build, then rename it."""
+        """Compute into a folder beside the target, resuming a killed build, then rename it."""
         part, began = folder.path.with_name(f"{folder.path.name}.part"), time.monotonic()
         if self.spread is None:
-            # A net that cannot be built raises before anything is written.
+            # Raise before anything is written.
             _ = self._extract
         shape = (len(self.pixels), *self._row)
         shutil.rmtree(folder.path, ignore_errors=True)
@@ -223,7 +219,7 @@ class Extraction:
 
     @property
     def _width_known(self) -> bool:
-        return self.pooled and self.reading.plain and self.info.features > 0
+        return self.pooled and self.spec.plain and self.info.features > 0
 
     @cached_property
     def _row(self) -> tuple[int, ...]:
@@ -239,7 +235,7 @@ class Extraction:
         return self._extract(np.zeros((batch_for(size), *size, 3), np.uint8)).shape[1:]
 
     def outputs(self, positions: np.ndarray, view: int | None, mirrored: bool) -> Batches:
-        """Run the backbone here over the images at (m,) positions; yield (positions, rows) in their order."""
+        """Run the backbone here on the images at (m,) positions; yield (positions, rows) in order."""
         from bench.backbones.engines import batch_for, run_engine
 
         batch = batch_for(self.pixels.size)

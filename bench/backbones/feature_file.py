@@ -24,8 +24,8 @@ DONE_FILE = "done.json"
 class Rows:
     """A .npy file of float32 rows being written; `done` images were written by an earlier build.
 
-    shape: (n, ...) of the whole. key: what the rows depend on; an earlier build of others is not continued.
-    Written, not mapped: the memory stays that of one batch.
+    shape: (n, ...). key: what determines the rows; a build with another key is not resumed. Written, not
+    memory-mapped: memory stays that of one batch.
     """
 
     def __init__(self, folder: Path, shape: tuple[int, ...], key: Mapping[str, Any]) -> None:
@@ -49,13 +49,13 @@ class Rows:
             self._put(rows[first:last].tobytes(), self.start + int(positions[first]) * self.step)
 
     def save(self, done: int) -> None:
-        """Record how many images are on the disk."""
+        """Record how many images are on disk."""
         os.fsync(self.handle)
         digests = write_digests(self.folder / DIGESTS_FILE, self.digests)
         write_sealed(self.folder / DONE_FILE, {"done": done, "digests": digests, "key": self.key})
 
     def finish(self, missing: np.ndarray) -> None:
-        """Mark the rows that have no image, and make sure that everything is on the disk."""
+        """Fill rows without an image with NaN, and flush everything to disk."""
         for position in missing:
             self.write(np.array([position]), np.full((1, *self.shape[1:]), np.nan, np.float32))
         os.fsync(self.handle)

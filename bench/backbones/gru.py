@@ -1,4 +1,4 @@
-"""Titles as rows of word numbers, and the net that reads them word by word."""
+"""Titles as token ids, and a GRU over their words."""
 
 from __future__ import annotations
 
@@ -8,36 +8,35 @@ from typing import Any
 
 import numpy as np
 
-from bench.backbones.precision import built_in, single_outputs
+from bench.backbones.precision import dtype_policy, float32_outputs
 from bench.backbones.titles_table import GRU_UNITS
 
-MOST_WORDS = 8192
-"""Largest number of words in the vocabulary."""
+VOCABULARY_SIZE = 8192
+"""Maximum number of words in the vocabulary."""
 
-LONGEST = 32
-"""Largest number of words read of a title."""
+MAX_LENGTH = 32
+"""Maximum number of words per title."""
 
-EMBEDDED = 64
-"""Length of a word's embedding."""
+EMBEDDING_DIM = 64
 
-SEEN = 2
-"""Training titles a word must occur in for a number of its own; the rest train "unknown"."""
+MIN_COUNT = 2
+"""Training titles that must contain a word; rarer words train the "unknown" token."""
 
 
-def word_numbers(words: Sequence[Sequence[str]], train: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return (n, t) int32 of n titles, and how many numbers there are: 0 for no word, 1 for an unknown one.
+def token_ids(words: Sequence[Sequence[str]], train: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return (n, t) int32 token ids of n titles, and the vocabulary size: 0 is padding, 1 is unknown.
 
-    words: of every title. train: positions of the titles whose words are known, at least one; labels
-    are not used. t is the length of the longest of them, up to LONGEST.
+    words: of every title. train: positions of the training titles, which make the vocabulary; at least one.
+    t is the length of the longest of them, up to MAX_LENGTH.
     """
     from keras.layers import TextVectorization
 
     known = [words[row] for row in train.tolist()]
     counts = Counter(word for title in known for word in title)
-    often = {word for word, count in counts.items() if count >= SEEN} or set(counts)
-    length = min(max(map(len, known)), LONGEST)
+    often = {word for word, count in counts.items() if count >= MIN_COUNT} or set(counts)
+    length = min(max(map(len, known)), MAX_LENGTH)
     numbers = TextVectorization(
-        max_tokens=MOST_WORDS, standardize=None, split="whitespace", output_sequence_length=length
+        max_tokens=VOCABULARY_SIZE, standardize=None, split="whitespace", output_sequence_length=length
     )
     numbers.adapt([" ".join(word for word in title if word in often) for title in known])
     found = [np.asarray(numbers(np.array([" ".join(title) for title in words], object)))]
@@ -45,22 +44,22 @@ def word_numbers(words: Sequence[Sequence[str]], train: np.ndarray) -> tuple[np.
 
 
 def build_gru(length: int, numbers: int, precision: str, seed: int) -> Any:
-    """Build the net: a keras.Model from (n, length) int32 word numbers to (n, GRU_UNITS), drawn by the seed.
+    """Build a keras.Model from (n, length) int32 token ids to (n, GRU_UNITS) float32.
 
-    precision: what it computes in, see `bench.backbones.precision.built_in`; its answers are float32.
-    Places without a word are skipped; a title without any gives zeros.
+    numbers: vocabulary size. precision: see `bench.backbones.precision.dtype_policy`. Padding is masked; a
+    title without words gives zeros.
     """
     import keras
     from keras import layers
 
     keras.utils.set_random_seed(seed)
-    with built_in(precision):
+    with dtype_policy(precision):
         net = keras.Sequential(
             [
                 keras.Input((length,), dtype="int32"),
-                layers.Embedding(numbers, EMBEDDED, mask_zero=True, name="embedding"),
+                layers.Embedding(numbers, EMBEDDING_DIM, mask_zero=True, name="embedding"),
                 layers.GRU(GRU_UNITS, name="gru"),
             ],
             name="gru",
         )
-        return single_outputs(net)
+        return float32_outputs(net)

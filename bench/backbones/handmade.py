@@ -1,4 +1,4 @@
-"""Image features that are not learned: HOG, local binary patterns, a small grey image."""
+"""Hand-crafted image features: HOG, local binary patterns, a small grey image."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import numpy as np
 from bench.backbones.info import BackboneInfo
 
 HANDMADE_VERSION = 1
-"""Bumped when the same image would no longer give the same features."""
+"""Bumped when the features of the same image change."""
 
 CELLS, ORIENTATIONS = 12, 9
-"""Of HOG: cells along each side of an image, whatever its size, and directions of gradients."""
+"""HOG: cells along each side of an image of any size, and orientations."""
 
-FIELDS = 8
-"""Of local binary patterns: fields along each side."""
+LBP_GRID = 8
+"""Local binary patterns: fields along each side."""
 
 NEIGHBOURS, RADIUS, PATTERNS = 8, 2, 59
-"""Of local binary patterns: points on a circle, its radius in pixels, and the number of patterns
-(58 that change at most twice around the circle, and all others as one)."""
+"""Local binary patterns: points on a circle, its radius in pixels, and the number of patterns: 58 uniform
+ones, and one for all others."""
 
-SIDE = 32
-"""Of the small grey image."""
+GREY_SIZE = 32
+"""Side of the small grey image."""
 
 
 def hog(image: np.ndarray) -> np.ndarray:
     """Return the (4356,) float32 histograms of oriented gradients of an (h, w, 3) uint8 image.
 
     Dalal and Triggs 2005, Histograms of oriented gradients for human detection: square roots of the grey
-    values, 12x12 cells, 9 orientations, blocks of 2x2 cells each normalised by L2-Hys. What does not divide
-    by 12 is left out at the edges, alike on both sides.
+    values, 12x12 cells, 9 orientations, blocks of 2x2 cells each normalised by L2-Hys. The image is
+    cropped at the centre to multiples of 12.
     """
     from skimage.feature import hog as histograms
 
@@ -49,19 +49,19 @@ def hog(image: np.ndarray) -> np.ndarray:
 
 
 def lbp(image: np.ndarray) -> np.ndarray:
-    """Return the (3776,) float32 square roots of shares of local binary patterns of an (h, w, 3) uint8 image.
+    """Return the (3776,) float32 root histograms of local binary patterns of an (h, w, 3) uint8 image.
 
-    Ahonen et al. 2006, Face description with local binary patterns: uniform patterns, counted in each of
-    8x8 fields; 59 shares per field, fields row by row. The root (then Euclidean distance is Hellinger's)
-    keeps the frequent patterns from drowning the others.
+    Ahonen et al. 2006, Face description with local binary patterns: uniform patterns in each of
+    8x8 fields, row-major; 59 relative frequencies per field. Their square roots (Euclidean distance is then
+    Hellinger's) give rare patterns more weight.
     """
     from skimage.feature import local_binary_pattern
 
     grey = np.rint(_grey(image) * 255.0).astype(np.uint8)
     patterns: Any = local_binary_pattern
     codes = patterns(grey, NEIGHBOURS, RADIUS, "nri_uniform").astype(np.int64)
-    field = _fields(codes.shape, FIELDS)
-    counts = np.bincount((field * PATTERNS + codes).ravel(), minlength=FIELDS**2 * PATTERNS)
+    field = _fields(codes.shape, LBP_GRID)
+    counts = np.bincount((field * PATTERNS + codes).ravel(), minlength=LBP_GRID**2 * PATTERNS)
     shares = counts.reshape(-1, PATTERNS) / np.bincount(field.ravel())[:, None]
     return np.sqrt(shares).ravel().astype(np.float32)
 
@@ -69,7 +69,7 @@ def lbp(image: np.ndarray) -> np.ndarray:
 def grey(image: np.ndarray) -> np.ndarray:
     """Return the (1024,) float32 means of 32x32 fields of an (h, w, 3) uint8 image's grey values, 0 to 1."""
     whole = _grey(image)
-    field = _fields(whole.shape, SIDE).ravel()
+    field = _fields(whole.shape, GREY_SIZE).ravel()
     means: np.ndarray = np.bincount(field, weights=whole.ravel()) / np.bincount(field)
     return means.astype(np.float32)
 
@@ -82,14 +82,14 @@ def _fields(shape: tuple[int, ...], grid: int) -> np.ndarray:
 
 
 def _grey(image: np.ndarray) -> np.ndarray:
-    """Return (h, w) float64 luminance from 0 to 1 (ITU-R BT.709, as scikit-image has it)."""
+    """Return (h, w) float64 luminance from 0 to 1 (ITU-R BT.709, by scikit-image)."""
     from skimage.color import rgb2gray
 
     luminance: np.ndarray = rgb2gray(image)
     return luminance
 
 
-FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"hog": hog, "lbp": lbp, "grey": grey}
+DESCRIPTORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"hog": hog, "lbp": lbp, "grey": grey}
 """(h, w, 3) uint8 -> (d,) float32, by the `builder` of `BackboneInfo`."""
 
 
@@ -98,5 +98,5 @@ def load_handmade(info: BackboneInfo) -> Callable[[np.ndarray], np.ndarray]:
 
     An image's features do not depend on its batch. Safe to call from several threads.
     """
-    function = FUNCTIONS[info.builder]
+    function = DESCRIPTORS[info.builder]
     return lambda images: np.stack([function(image) for image in images])

@@ -1,4 +1,4 @@
-"""Table of backbones that are not nets: image features that are not learned."""
+"""Table of hand-crafted image features."""
 
 from __future__ import annotations
 

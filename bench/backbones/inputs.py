@@ -1,4 +1,4 @@
-"""Training inputs: features of frozen backbones, joined ones side by side, or the inputs of whole nets."""
+"""Training inputs: features of frozen backbones, concatenated if joined, or the inputs of whole nets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from bench.backbones.feature_cache import Extraction, Spread
-from bench.backbones.info import AS_EVER, BackboneInfo
-from bench.backbones.problems import no_maps
-from bench.backbones.registry import build_backbone, freeze, preprocess, reading_of, weights_of
+from bench.backbones.info import PLAIN_FEATURES, BackboneInfo
+from bench.backbones.problems import feature_map_problem
+from bench.backbones.registry import build_backbone, feature_spec, freeze, preprocess, weights_of
 from bench.backbones.vectors import features_for
 from bench.core.cell import Value
 from bench.core.errors import BenchError
@@ -21,7 +21,7 @@ from bench.core.progress import Progress
 from bench.core.protocol import image_size
 from bench.data.augmentation import Recipe
 from bench.data.cache.rows import Array
-from bench.data.decoding import Form
+from bench.data.decoding import ImageFormat
 from bench.data.examples import Examples
 from bench.data.pixels import Pixels, ensure_pixels
 
@@ -31,41 +31,40 @@ class Inputs(Protocol):
 
     @property
     def features(self) -> Array:
-        """(n, d) float32 features of the images as they are."""
+        """(n, d) float32 features of the unaugmented images."""
         ...
 
     @property
     def maps(self) -> Array:
-        """(n, h, w, c) float32: what the backbone's last convolution gives, before it is averaged."""
+        """(n, h, w, c) float32 feature maps before the last pooling."""
         ...
 
     def views(self, recipe: Recipe, count: int) -> Sequence[Array]:
-        """Return the features of so many changed views of every image: (n, d) float32 each."""
+        """Return the features of `count` augmented views of every image: (n, d) float32 each."""
         ...
 
 
 @dataclass(frozen=True)
-class GivenFeatures:
-    """Precomputed features, without images for views or maps."""
+class PrecomputedFeatures:
+    """Precomputed features, without images, views or maps."""
 
     features: Array
 
     @property
     def maps(self) -> Array:
         """Raise BenchError: there is no backbone."""
-        raise BenchError("features alone have no unpooled map")
+        raise BenchError("precomputed features have no unpooled map")
 
     def views(self, recipe: Recipe, count: int) -> Sequence[Array]:
         """Raise BenchError: there are no images."""
-        raise BenchError("features alone have no images to change")
+        raise BenchError("precomputed features have no images to augment")
 
 
 @dataclass(frozen=True)
 class FrozenInputs:
-    """Outputs of one backbone on all images, each computed or read from the cache on request.
+    """Outputs of one backbone on all images, computed or read from the cache on request.
 
-    weights: as the user wrote it. setting: the protocol. spread: where the backbone runs, None for this
-    process.
+    weights: the user's text. setting: the protocol. spread: where the backbone runs, None for this process.
     """
 
     pixels: Pixels
@@ -78,60 +77,60 @@ class FrozenInputs:
 
     @cached_property
     def features(self) -> Array:
-        """(n, d) float32 features of the images as they are."""
+        """(n, d) float32 features of the unaugmented images."""
         return self._extraction().features()
 
     def views(self, recipe: Recipe, count: int) -> Sequence[Array]:
-        """Return the features of so many changed views of every image: (n, d) float32 each."""
+        """Return the features of `count` augmented views of every image: (n, d) float32 each."""
         return self._extraction(recipe=recipe).views(count)
 
     @cached_property
     def maps(self) -> Array:
-        """(n, h, w, c) float32: what the backbone's last convolution gives, before it is averaged.
+        """(n, h, w, c) float32 feature maps before the last pooling.
 
-        Raises BenchError where there is no such map, or something else is to be read.
+        Raises BenchError for a backbone without one, and for a protocol that asks for other features.
         """
-        if why := no_maps((self.info,), self.setting):
+        if why := feature_map_problem((self.info,), self.setting):
             raise BenchError(why)
-        return self._extraction(reading=AS_EVER, pooled=False).rows()
+        return self._extraction(spec=PLAIN_FEATURES, pooled=False).rows()
 
     def _extraction(self, **more: Any) -> Extraction:
         named = {key: str(self.setting[key]) for key in ("preprocess", "engine", "precision")}
-        own = {"reading": reading_of(self.info, self.setting), "spread": self.spread, **named, **more}
+        options = {"spec": feature_spec(self.info, self.setting), "spread": self.spread, **named, **more}
         return Extraction(
-            self.pixels, self.info, self.weights, cache=self.cache, progress=self.progress, **own
+            self.pixels, self.info, self.weights, cache=self.cache, progress=self.progress, **options
         )
 
 
 @dataclass(frozen=True)
 class JoinedInputs:
-    """Outputs of several backbones on the same n images, side by side in the order of `parts`."""
+    """Outputs of several backbones on the same n images, concatenated in the order of `parts`."""
 
     parts: Sequence[Inputs]
 
     @cached_property
     def features(self) -> Array:
-        """(n, d_1 + d_2 + ...) float32 features of the images as they are."""
+        """(n, d_1 + d_2 + ...) float32 features of the unaugmented images."""
         return np.concatenate([part.features for part in self.parts], axis=1)
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """How many of the features are of each part; those of a joined part one by one."""
-        own = (
+        """Number of features of each part, nested ones flattened."""
+        nested = (
             part.widths if isinstance(part, JoinedInputs) else (part.features.shape[1],)
             for part in self.parts
         )
-        return tuple(width for widths in own for width in widths)
+        return tuple(width for widths in nested for width in widths)
 
     @property
     def maps(self) -> Array:
-        """Raise BenchError: maps of several backbones are of several sizes."""
+        """Raise BenchError: maps of several backbones differ in size."""
         raise BenchError("joined backbones have no common feature map")
 
     def views(self, recipe: Recipe, count: int) -> Sequence[Array]:
-        """Return the features of so many changed views of every image: (n, d_1 + d_2 + ...) float32 each.
+        """Return the features of `count` augmented views of every image: (n, d_1 + d_2 + ...) float32 each.
 
-        The same view of an image is changed in the same way for every part.
+        All parts see the same view.
         """
         made = [part.views(recipe, count) for part in self.parts]
         return tuple(np.concatenate(same, axis=1) for same in zip(*made, strict=True))
@@ -141,7 +140,7 @@ class JoinedInputs:
 class NetInputs:
     """Training inputs of whole nets, and their builder. See `bench.training.nets.train.train_nets`.
 
-    rows: all n inputs. preprocess: a batch of them -> what a net is fed. build: seed -> a net below its head.
+    rows: all n inputs. preprocess: a batch of them -> the net's input. build: seed -> a net without a head.
     """
 
     rows: Pixels | Array
@@ -152,8 +151,8 @@ class NetInputs:
 def pixel_inputs(pixels: Pixels, info: BackboneInfo, weights: str, setting: Mapping[str, Value]) -> NetInputs:
     """Return the training inputs of one backbone's nets.
 
-    weights: what they begin with: `random`, `imagenet` or a path. setting: the protocol. Building a net
-    raises what `build_backbone` and `freeze` raise.
+    weights: initial ones: `random`, `imagenet` or a path. setting: the protocol. `build` raises the errors of
+    `build_backbone` and `freeze`.
     """
 
     def build(seed: int) -> Any:
@@ -173,21 +172,21 @@ def frozen_inputs(
     progress: Progress,
     spread: Spread | None = None,
 ) -> Inputs:
-    """Return the outputs of a frozen backbone, or several joined ones; nothing is computed yet.
+    """Return the outputs of a frozen backbone, or of several joined ones; they are computed on request.
 
-    weights: as the user wrote it, for all parts. setting: the protocol. Images are decoded for each size
-    that a part takes. spread: where backbones run, None for this process. Raises what `ensure_pixels` and
-    `features_for` raise, and BenchError for a part that reads titles.
+    weights: the user's text for all parts. setting: the protocol. Images are decoded once per input size.
+    spread: where backbones run, None for this process. Raises the errors of `ensure_pixels` and
+    `features_for`, and BenchError for a part that reads titles.
     """
     made: list[Inputs] = []
-    for info, own in zip(parts, weights_of(parts, weights), strict=True):
+    for info, part_weights in zip(parts, weights_of(parts, weights), strict=True):
         if info.reads == "vectors":
-            made.append(GivenFeatures(features_for(info, examples.items)))
+            made.append(PrecomputedFeatures(features_for(info, examples.items)))
             continue
         if info.reads != "pixels":
-            raise BenchError(f"{info.name} reads {info.reads}, and images are what is looked at here")
+            raise BenchError(f"{info.name} reads {info.reads}, not images")
         pixels = pixels_for(info, setting, examples, cache, progress)
-        made.append(FrozenInputs(pixels, info, own, setting, cache, progress, spread))
+        made.append(FrozenInputs(pixels, info, part_weights, setting, cache, progress, spread))
     return made[0] if len(made) == 1 else JoinedInputs(made)
 
 
@@ -197,17 +196,17 @@ def pixels_for(
     examples: Examples,
     cache: Path,
     progress: Progress,
-    also: Sequence[Form] = (),
+    also: Sequence[ImageFormat] = (),
 ) -> Pixels:
-    """Return all images as a backbone takes them; they are decoded unless the cache has them.
+    """Return all images in the size of a backbone, decoded unless cached.
 
     also: see `ensure_pixels`.
     """
-    form = form_for(info, setting)
+    form = image_format(info, setting)
     return ensure_pixels(examples, form.size, form.mode, cache, progress, form.crop, also)
 
 
-def form_for(info: BackboneInfo, setting: Mapping[str, Value]) -> Form:
+def image_format(info: BackboneInfo, setting: Mapping[str, Value]) -> ImageFormat:
     """Return the image format of a backbone."""
     size = image_size(setting["input_size"], info.input_size)
-    return Form(size, str(setting["resize"]), float(setting["crop"] or 1.0))
+    return ImageFormat(size, str(setting["resize"]), float(setting["crop"] or 1.0))

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 SAFE_MODULES = ("keras", "keras_hub", "keras_cv", "builtins")
-"""Packages whose classes a file may name: Keras's own, and what Keras itself trusts to be imported."""
+"""Packages whose classes a file may name: those that Keras trusts."""
 
 CODE = ("Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer")
-"""Classes that run code which lies in the file, or in another one that it names."""
+"""Classes that run code from the file, or from another file."""
 
-LOOKUPS = ("StringLookup", "IntegerLookup", "TextVectorization", "HashedCrossing", "Hashing")
-"""Layers of text and of numbers that name things. Some read files of this machine when they are built."""
+TEXT_LAYERS = ("StringLookup", "IntegerLookup", "TextVectorization", "HashedCrossing", "Hashing")
+"""Lookup layers. Some read local files when they are built."""
 
-AUGMENTING = ("Resizing", "CenterCrop", "Identity", "GetItem", "Cast")
-"""Classes, beside those called Random..., that change images and not the range of their pixels."""
+GEOMETRIC = ("Resizing", "CenterCrop", "Identity", "GetItem", "Cast")
+"""Layers, beside Random..., that keep the range of pixels."""
 
 _MOST_PER_PIXEL = 1 / 32
-"""A layer that multiplies its input by no more than this takes pixels from 0 to 255."""
+"""A layer with a factor up to this takes pixels from 0 to 255."""
 
 _LEAST_MEAN = 2.0
 """A normalisation that subtracts at least this takes pixels from 0 to 255."""
@@ -28,13 +28,13 @@ _LEAST_MEAN = 2.0
 _BUILD_IT = "name a function that builds it, --backbone package.module:function"
 
 
-class Unusable(Exception):
+class Unsupported(Exception):
     """A model cannot be a backbone; the text completes "NAME ..."."""
 
 
 @dataclass(frozen=True)
 class KerasConfig:
-    """A model as its configuration describes it.
+    """Description of a model, read from its configuration.
 
     size: (height, width) of its images, None where both are free. scales: whether it scales pixels of 0 to
     255 itself. classifies: the name of its last layer where that gives probabilities, else "". before: the
@@ -50,26 +50,26 @@ class KerasConfig:
 def read_config(config: Any, allow_code: bool) -> KerasConfig:
     """Return a model's description from the JSON data of `config.json`.
 
-    Raises Unusable for a model that runs code (Lambda layers pass with allow_code), whose classes are not
+    Raises Unsupported for a model that runs code (Lambda layers pass with allow_code), whose classes are not
     Keras's, that takes no images, or has several inputs or outputs.
     """
     try:
         return _read(config, allow_code)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError):
-        raise Unusable("has a configuration that is not a Keras model's") from None
+        raise Unsupported("has a configuration that is not a Keras model's") from None
 
 
 def _read(config: Any, allow_code: bool) -> KerasConfig:
     _check_classes(config, allow_code)
     kind, inside = config["class_name"], config["config"]
     if kind not in ("Functional", "Sequential", "Model"):
-        raise Unusable(f"is a {_short(kind)}, not a functional or sequential model: {_BUILD_IT}")
+        raise Unsupported(f"is a {_short(kind)}, not a functional or sequential model: {_BUILD_IT}")
     inputs = _inputs(config)
     if len(inputs) != 1:
-        raise Unusable(f"has {len(inputs)} inputs ({_names(inputs)}); a backbone takes one image")
+        raise Unsupported(f"has {len(inputs)} inputs ({_names(inputs)}); a backbone takes one image")
     outputs = _leaves(inside["output_layers"]) if "output_layers" in inside else ["the last layer"]
     if len(outputs) != 1:
-        raise Unusable(f"has {len(outputs)} outputs ({_names(outputs)}); a backbone has one, its features")
+        raise Unsupported(f"has {len(outputs)} outputs ({_names(outputs)}); a backbone has one, its features")
     size, whole = _image_size(inputs)
     return KerasConfig(size, whole or _scales(config) is True, *_classifies(config))
 
@@ -80,14 +80,16 @@ def _check_classes(config: Any, allow_code: bool) -> None:
             if name in ("Lambda", "__lambda__") and allow_code:
                 continue
             if name in ("Lambda", "__lambda__"):
-                raise Unusable(
+                raise Unsupported(
                     "has a Lambda layer, which is code: --allow-code runs it, if you trust the file"
                 )
-            raise Unusable(f"has a layer {name}, which runs code from other files")
-        if name in LOOKUPS:
-            raise Unusable(f"has a layer {name}: it is for text and names, not for images")
+            raise Unsupported(f"has a layer {name}, which runs code from other files")
+        if name in TEXT_LAYERS:
+            raise Unsupported(f"has a layer {name}: it is for text and names, not for images")
         if module.split(".")[0] not in SAFE_MODULES:
-            raise Unusable(f"has the class {_short(f'{module}.{name}')}, which is not Keras's: {_BUILD_IT}")
+            raise Unsupported(
+                f"has the class {_short(f'{module}.{name}')}, which is not Keras's: {_BUILD_IT}"
+            )
 
 
 def objects_in(value: Any) -> Iterator[tuple[str, str]]:
@@ -96,7 +98,7 @@ def objects_in(value: Any) -> Iterator[tuple[str, str]]:
         name = value.get("class_name")
         if isinstance(name, str) and "config" in value:
             module, registered = value.get("module"), value.get("registered_name")
-            # keras-hub registers its classes as a user's would be.
+            # keras-hub registers its classes as custom objects.
             hub = str(module).startswith("keras_hub.") and registered == f"keras_hub>{name}"
             if isinstance(registered, str) and ">" in registered and not hub:
                 yield "custom", registered
@@ -120,7 +122,7 @@ def _inputs(config: Mapping[str, Any]) -> list[dict[str, Any]]:
         if shape is None and "layers" in first["config"]:
             return _inputs(first)
         if shape is None:
-            raise Unusable("was saved before it was built: call it on an image, then save it again")
+            raise Unsupported("was saved before it was built: call it on an image, then save it again")
         return [{"name": first["config"]["name"], "shape": shape, "dtype": first["config"].get("dtype")}]
     layers = {layer["name"]: layer for layer in inside["layers"]}
     return [
@@ -159,17 +161,19 @@ def _image_size(inputs: Sequence[Mapping[str, Any]]) -> tuple[tuple[int, int] | 
     if isinstance(dtype, Mapping):
         dtype = dtype["config"]["name"]
     if dtype == "string":
-        raise Unusable("takes text; a backbone takes images")
+        raise Unsupported("takes text; a backbone takes images")
     if shape is None or len(shape) != 4:
-        raise Unusable(f"takes arrays of shape {_shown(shape)}; a backbone takes images, (None, h, w, 3)")
+        raise Unsupported(f"takes arrays of shape {_shown(shape)}; a backbone takes images, (None, h, w, 3)")
     batch, height, width, channels = shape
     if batch is not None:
-        raise Unusable(f"takes exactly {batch} images at a time: save it with a free batch size")
+        raise Unsupported(f"takes exactly {batch} images at a time: save it with a free batch size")
     if channels not in (3, None):
         first = " (channels come last)" if height == 3 else ""
-        raise Unusable(f"takes images of {channels} channels; they have 3{first}")
+        raise Unsupported(f"takes images of {channels} channels; they have 3{first}")
     if (height is None) != (width is None):
-        raise Unusable(f"takes images of {_shown(shape[1:3])}: save it with both sides fixed, or both free")
+        raise Unsupported(
+            f"takes images of {_shown(shape[1:3])}: save it with both sides fixed, or both free"
+        )
     whole = str(dtype).startswith(("uint", "int"))
     return (None if height is None else (int(height), int(width))), whole
 
@@ -190,7 +194,7 @@ def _scales(config: Mapping[str, Any]) -> bool | None:
         if name == "Multiply":
             return bool(numbers) and 0 < numbers[0] <= _MOST_PER_PIXEL
         return bool(numbers) and numbers[0] >= 1 / _MOST_PER_PIXEL
-    if name == "InputLayer" or name.startswith("Random") or name in AUGMENTING:
+    if name == "InputLayer" or name.startswith("Random") or name in GEOMETRIC:
         return None
     if name == "Sequential":
         return next((found for layer in inside["layers"] if (found := _scales(layer)) is not None), None)

@@ -29,7 +29,7 @@ _SCALING: dict[str, tuple[list[float], list[float]]] = {
 def load_onnx(info: BackboneInfo, preprocess: str, size: tuple[int, int]) -> Extract:
     """Return the function from batches of exactly `batch_for(size)` images to rows of features.
 
-    A map of features is averaged. Raises BenchError for a model that OpenVINO cannot read, or whose output is
+    A feature map is averaged. Raises BenchError for a model that OpenVINO cannot read, or whose output is
     neither a row nor a map.
     """
     openvino = import_openvino()
@@ -39,7 +39,7 @@ def load_onnx(info: BackboneInfo, preprocess: str, size: tuple[int, int]) -> Ext
     batch = batch_for(size)
     shape = [batch, 3, *size] if described.channels_first else [batch, *size, 3]
     try:
-        # Read where no other file lies: weights of a model may be named in it by path.
+        # In an empty folder: a model may name files with its weights.
         with tempfile.TemporaryDirectory(prefix="bench-onnx-") as folder:
             model = openvino.Core().read_model(shutil.copy(path, Path(folder) / "net.onnx"))
             model.reshape(shape)
@@ -54,13 +54,13 @@ def load_onnx(info: BackboneInfo, preprocess: str, size: tuple[int, int]) -> Ext
     axes = {2: (), 4: (2, 3) if described.channels_first else (1, 2)}.get(rank)
     if axes is None:
         raise BenchError(f"{info.name} gives arrays of {rank} axes, not a row or a map of features per image")
-    own = local()
+    thread = local()
 
     def extract(images: np.ndarray) -> np.ndarray:
-        if not hasattr(own, "request"):
-            own.request = compiled.create_infer_request()
-        own.request.infer({0: images})
-        found = np.array(own.request.get_output_tensor(0).data, np.float32)
+        if not hasattr(thread, "request"):
+            thread.request = compiled.create_infer_request()
+        thread.request.infer({0: images})
+        found = np.array(thread.request.get_output_tensor(0).data, np.float32)
         return found.mean(axis=axes, dtype=np.float32) if axes else found
 
     return extract

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.backbones.keras_config import Unusable
+from bench.backbones.keras_config import Unsupported
 from bench.core.regular_files import open_file
 
 _VARINT, _EIGHT, _LENGTH, _FOUR = 0, 1, 2, 5
@@ -22,7 +22,7 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """A model as its file describes it.
+    """Description of a model, read from its file.
 
     size: (height, width) of its images, None where both are free. channels_first: whether they are
     (n, 3, h, w). whole: whether it takes whole numbers from 0 to 255.
@@ -34,13 +34,13 @@ class OnnxModel:
 
 
 def read_onnx(path: Path) -> OnnxModel:
-    """Return a model's description. Raises Unusable for what is no backbone or no ONNX file, and Refused."""
+    """Return a model's description. Raises Unsupported for a file that is not a backbone, and Refused."""
     with open_file(path) as file:
         try:
             # Not closed here: slices of it live as long as an error that passes through.
             return _read(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
         except (ValueError, IndexError, UnicodeDecodeError):
-            raise Unusable("is not an ONNX file, or not a whole one") from None
+            raise Unsupported("is not an ONNX file, or not a whole one") from None
 
 
 def _read(content: Bytes) -> OnnxModel:
@@ -60,31 +60,31 @@ def _read(content: Bytes) -> OnnxModel:
     taken = [one for one in inputs if one[0] not in held]
     for what, count in (("inputs", len(taken)), ("outputs", outputs)):
         if count != 1:
-            raise Unusable(f"has {count} {what}; a backbone has one")
+            raise Unsupported(f"has {count} {what}; a backbone has one")
     [(_, kind, shape)] = taken
     if kind == _STRING:
-        raise Unusable("takes text; a backbone takes images")
+        raise Unsupported("takes text; a backbone takes images")
     if kind not in (_FLOAT, _UINT8):
-        raise Unusable(f"takes numbers of ONNX type {kind}: export it for float32 or uint8")
+        raise Unsupported(f"takes numbers of ONNX type {kind}: export it for float32 or uint8")
     if len(shape) != 4 or 3 not in (shape[1], shape[3]):
         shown = ", ".join("?" if side is None else str(side) for side in shape)
-        raise Unusable(f"takes arrays of shape ({shown}), not images of 3 channels")
+        raise Unsupported(f"takes arrays of shape ({shown}), not images of 3 channels")
     first = shape[1] == 3
     height, width = shape[2:] if first else shape[1:3]
     if (height is None) != (width is None):
-        raise Unusable("fixes one side of its images: export it with both fixed, or both free")
+        raise Unsupported("fixes one side of its images: export it with both fixed, or both free")
     size = None if height is None or width is None else (height, width)
     return OnnxModel(size, first, kind == _UINT8)
 
 
 def _initializer(tensor: Bytes) -> str:
-    """Return a weight's name. Raises Unusable where its numbers are in another file."""
+    """Return a weight's name. Raises Unsupported where its numbers are in another file."""
     name = ""
     for number, value in _fields(tensor):
         if number == 8 and isinstance(value, memoryview):
             name = bytes(value).decode("utf-8")
         elif number == 14 and value == 1:
-            raise Unusable("keeps its weights in other files: export it into a single file")
+            raise Unsupported("keeps its weights in other files: export it into a single file")
     return name
 
 

@@ -10,11 +10,11 @@ FLOAT32, FLOAT16 = "float32", "mixed_float16"
 
 
 @contextmanager
-def built_in(precision: str) -> Iterator[None]:
-    """Give the layers built in this block a dtype policy: `float32`, `mixed_bfloat16` or `mixed_float16`.
+def dtype_policy(precision: str) -> Iterator[None]:
+    """Set the dtype policy of layers built in this block: `float32`, `mixed_bfloat16` or `mixed_float16`.
 
-    The mixed ones compute in half precision and keep their weights in single precision. Layers built
-    afterwards, such as a head on top, are of single precision again.
+    The mixed ones compute in half precision with float32 weights. Layers built afterwards, such as a head,
+    are float32 again.
     """
     import keras
 
@@ -25,8 +25,8 @@ def built_in(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(FLOAT32)
 
 
-def single_outputs(net: Any) -> Any:
-    """Return a net that gives float32, whatever it computes in; its layers keep their names."""
+def float32_outputs(net: Any) -> Any:
+    """Return the net with float32 outputs; its layers keep their names."""
     import keras
 
     if net.compute_dtype == FLOAT32:
@@ -36,9 +36,9 @@ def single_outputs(net: Any) -> Any:
 
 
 def loss_scale(precision: str) -> float:
-    """Return what a loss is multiplied by, and its gradients divided by, for a net of this precision.
+    """Return the loss scale of a precision, against gradients that underflow in float16.
 
-    Small gradients would be zero in float16. It is one number, and not Keras's that moves, so that it is the
-    same for every part of a net that has an optimizer of its own.
+    It is constant, not dynamic as in Keras's LossScaleOptimizer, because parts of a net may have separate
+    optimizers.
     """
     return 1024.0 if precision == FLOAT16 else 1.0

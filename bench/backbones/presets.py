@@ -1,4 +1,4 @@
-"""Presets of keras-hub by name, Kaggle handle or folder: their files, and what these say of the images."""
+"""Presets of keras-hub by name, Kaggle handle or folder: their files, and the images they take."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench.backbones.keras_config import CODE, LOOKUPS, Unusable, objects_in
+from bench.backbones.keras_config import CODE, TEXT_LAYERS, Unsupported, objects_in
 from bench.backbones.weights import file_hash, kaggle_models
 from bench.core.errors import BenchError, WeightsError, unknown
 from bench.core.paths import user_path
 from bench.core.regular_files import Refused, open_file
 
 HUB = "hub:"
-"""What a preset's name begins with."""
+"""Prefix of a preset's name."""
 
 NEEDS = ("keras_hub", "hub")
 """The package, and the extra that brings it."""
@@ -31,14 +31,14 @@ CONFIG, CONVERTER, WEIGHTS, SHARDS = (
 )
 """Files of a preset: architecture, preprocessing of images, and weights in one file or listed in another."""
 
-TWO_TOWERS = ("CLIPBackbone", "SigLIPBackbone", "MetaCLIP2Backbone")
-"""Classes with encoders of images and texts; the first gives the features."""
+DUAL_ENCODERS = ("CLIPBackbone", "SigLIPBackbone", "MetaCLIP2Backbone")
+"""Classes with an image and a text encoder; features come from the first."""
 
 CLASS_TOKEN = ("DINOV2Backbone", "DINOV3Backbone", "DeiTBackbone")
-"""Classes whose first output token stands for the image. ViTBackbone says so in its configuration."""
+"""Classes whose first output token is the class token. ViTBackbone has it in its configuration."""
 
-ANY_GRID = ("DINOV2Backbone", "DINOV3Backbone")
-"""Classes that fit their positions to any size that is a multiple of their patches."""
+INTERPOLATING = ("DINOV2Backbone", "DINOV3Backbone")
+"""Classes that interpolate position embeddings to any multiple of the patch size."""
 
 _HANDLE = re.compile(r"kaggle://((?:[\w.-]+/){4}\d+)", re.ASCII)
 _MOST_JSON = 4 * 2**20
@@ -47,13 +47,12 @@ _SHARD = re.compile(r"[\w.-]+\.weights\.h5", re.ASCII)
 
 @dataclass(frozen=True)
 class Preset:
-    """A preset as its files describe it.
+    """Description of a preset, read from its files.
 
-    folder: of its files. digest: sha256 over those that decide its features. size: (height, width) of its
-    images, None where it does not say. any_size: whether it takes others; multiple: of what they are then.
-    any_grid: whether it must be built for their size. two_towers: whether it encodes texts, too. scale,
-    offset: of pixels 0 to 255, one number or one for each channel; None: unknown. token: whether its first
-    output token stands for the image.
+    folder: of its files. digest: sha256 of the files that determine its features. size: (height, width) of
+    its images, or None. any_size: whether it takes other sizes, multiples of `multiple`. interpolates:
+    whether it must be built for each size. dual_encoder: whether it also encodes text. scale, offset: of
+    pixels 0 to 255, one number or one for each channel; None: unknown. token: whether it has a class token.
     """
 
     folder: Path
@@ -61,30 +60,30 @@ class Preset:
     size: tuple[int, int] | None
     any_size: bool
     multiple: int
-    any_grid: bool
-    two_towers: bool
+    interpolates: bool
+    dual_encoder: bool
     scale: float | tuple[float, ...] | None
     offset: float | tuple[float, ...] | None
     token: bool
 
 
 def is_preset(name: str) -> bool:
-    """Return whether a name, as typed or as stored in a cell, is of a preset."""
+    """Return whether a name, typed or stored, is of a preset."""
     return name.startswith(HUB)
 
 
 @dataclass(frozen=True)
 class PresetLocation:
-    """Where a preset lies. handle: on Kaggle, with its version; "" for a folder of the user's."""
+    """Folder of a preset. handle: on Kaggle, with its version; "" for a local preset."""
 
     folder: Path
     handle: str = ""
 
 
 def place_of(text: str) -> PresetLocation:
-    """Return where the files of `hub:PRESET` lie, present or not.
+    """Return the folder of `hub:PRESET`, present or not.
 
-    A folder of this name is meant before a preset of keras-hub's. Raises BenchError for an unknown one.
+    A local folder precedes a preset of keras-hub. Raises BenchError for an unknown one.
     """
     preset = text.removeprefix(HUB)
     folder = user_path(preset)
@@ -117,7 +116,7 @@ def place_of(text: str) -> PresetLocation:
 def preset_handles() -> Mapping[str, str]:
     """Return the Kaggle handle of every preset that keras-hub knows; empty where it is not installed.
 
-    Its tables are literals, which are read and not imported: that would load TensorFlow.
+    Its tables are parsed, not imported: an import would load TensorFlow.
     """
     spec = find_spec(NEEDS[0])
     found: dict[str, str] = {}
@@ -169,7 +168,7 @@ def read_preset(text: str) -> Preset:
         config = _json(place.folder / CONFIG)
         converter = _json(place.folder / CONVERTER) if (place.folder / CONVERTER).is_file() else None
         own, images = _encoder(config), _converter(converter)
-    except Unusable as why:
+    except Unsupported as why:
         raise BenchError(f"{where} {why}") from None
     sides: Any = own["image_shape"]
     try:
@@ -177,16 +176,16 @@ def read_preset(text: str) -> Preset:
     except (TypeError, ValueError):
         raise BenchError(f"{where} has an image_shape that is no size of images") from None
     cls = str(config["class_name"])
-    any_grid, patch = cls in ANY_GRID, own.get("patch_size", 1)
-    any_size = any_grid or fixed is None
+    interpolates, patch = cls in INTERPOLATING, own.get("patch_size", 1)
+    any_size = interpolates or fixed is None
     return Preset(
         place.folder,
         _digest(place.folder, text),
         (images.get("image_size") or fixed) if any_size else fixed,
         any_size,
-        patch if any_grid and isinstance(patch, int) else 1,
-        any_grid,
-        cls in TWO_TOWERS,
+        patch if interpolates and isinstance(patch, int) else 1,
+        interpolates,
+        cls in DUAL_ENCODERS,
         images.get("scale"),
         images.get("offset"),
         cls in CLASS_TOKEN or (cls == "ViTBackbone" and own.get("use_class_token") is not False),
@@ -194,21 +193,21 @@ def read_preset(text: str) -> Preset:
 
 
 def weights_files(folder: Path, text: str) -> list[Path]:
-    """Return the configuration and the weights files that a preset's folder must have."""
+    """Return the configuration and weights files of a preset."""
     if not (folder / SHARDS).is_file():
         return [folder / CONFIG, folder / WEIGHTS]
     try:
         named = _json(folder / SHARDS)["weight_map"].values()
         shards = {name for one in named for name in (one if isinstance(one, list) else [one])}
         if not all(_SHARD.fullmatch(name) for name in shards):
-            raise Unusable("names weights outside its folder")
-    except (Unusable, KeyError, TypeError, AttributeError):
+            raise Unsupported("names weights outside its folder")
+    except (Unsupported, KeyError, TypeError, AttributeError):
         raise BenchError(f"--backbone {text!r}: {SHARDS} is no list of weights files") from None
     return [folder / CONFIG, folder / SHARDS, *(folder / name for name in sorted(shards))]
 
 
 def _digest(folder: Path, text: str) -> str:
-    """Return the sha256 over names and contents of the files that decide features."""
+    """Return the sha256 of names and contents of the files that determine features."""
     digest = hashlib.sha256()
     paths = [*weights_files(folder, text), folder / CONVERTER]
     try:
@@ -226,25 +225,25 @@ def _json(path: Path) -> Any:
             data = file.read(_MOST_JSON)
         return json.loads(data)
     except (Refused, OSError, ValueError, RecursionError) as error:
-        raise Unusable(f"has a {path.name} that cannot be read ({type(error).__name__})") from None
+        raise Unsupported(f"has a {path.name} that cannot be read ({type(error).__name__})") from None
 
 
 def _encoder(config: Any) -> Mapping[str, Any]:
-    """Return the configuration of the encoder of images."""
+    """Return the configuration of the image encoder."""
     if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
-        raise Unusable(f"has a {CONFIG} that is not a preset's")
+        raise Unsupported(f"has a {CONFIG} that is not a preset's")
     if "registered_name" not in config:
-        raise Unusable(
+        raise Unsupported(
             "is not a preset that Keras saved: load it with keras_hub.models.Backbone.from_preset and write "
             "it with save_to_preset"
         )
     _check(config)
     own: Any = config["config"]
-    if config["class_name"] in TWO_TOWERS:
+    if config["class_name"] in DUAL_ENCODERS:
         tower = own.get("vision_encoder")
         own = tower.get("config") if isinstance(tower, dict) else None
     if not isinstance(own, dict) or "image_shape" not in own:
-        raise Unusable(f"is a {str(config.get('class_name'))[:60]}, which has no encoder of images alone")
+        raise Unsupported(f"is a {str(config.get('class_name'))[:60]}, which has no separate image encoder")
     return own
 
 
@@ -256,7 +255,7 @@ def _converter(config: Any) -> Mapping[str, Any]:
     try:
         own = config["config"]
         scale, offset, size = own.get("scale"), own.get("offset"), own.get("image_size")
-        # As presets were written first; keras-hub still reads them so.
+        # The format of older presets, which keras-hub still reads.
         if "height" in own and "width" in own:
             size = [own["height"], own["width"]]
         if "mean" in own and "variance" in own:
@@ -269,7 +268,7 @@ def _converter(config: Any) -> Mapping[str, Any]:
             "offset": 0.0 if offset is None else _channels(offset),
         }
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
-        raise Unusable(f"has a {CONVERTER} that does not say how pixels are scaled") from None
+        raise Unsupported(f"has a {CONVERTER} that does not say how pixels are scaled") from None
 
 
 def _pair(size: Any) -> tuple[int, int] | None:
@@ -292,7 +291,13 @@ def _channels(value: Any) -> float | tuple[float, ...]:
 
 
 def _check(config: Any) -> None:
-    """Raise Unusable for an object with classes that are not of Keras and keras-hub, or that run code."""
+    """Raise Unsupported for an object with classes that are not of Keras and keras-hub, or that run code."""
     for module, name in objects_in(config):
-        if name in CODE or name in LOOKUPS or module.split(".")[0] not in ("keras", "keras_hub", "builtins"):
-            raise Unusable(f"has the class {f'{module}.{name}'[:80]}, which is not one of keras-hub's models")
+        if (
+            name in CODE
+            or name in TEXT_LAYERS
+            or module.split(".")[0] not in ("keras", "keras_hub", "builtins")
+        ):
+            raise Unsupported(
+                f"has the class {f'{module}.{name}'[:80]}, which is not one of keras-hub's models"
+            )

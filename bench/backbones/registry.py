@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.backbones import handmade_table, keras_cv_table, keras_table, titles_table
+from bench.backbones.external import is_external
 from bench.backbones.info import (
     JOIN,
     NO_WEIGHTS,
     PREPROCESS,
     BackboneInfo,
-    Reading,
+    FeatureSpec,
 )
-from bench.backbones.outside import is_outside
-from bench.backbones.precision import FLOAT32, built_in, single_outputs
+from bench.backbones.precision import FLOAT32, dtype_policy, float32_outputs
 from bench.core import plugins
 from bench.core.cell import Value
 from bench.core.errors import BenchError, WeightsError, unknown
@@ -62,36 +62,36 @@ def get_backbone(name: str) -> BackboneInfo:
 
 
 def weights_of(parts: Sequence[BackboneInfo], weights: str) -> tuple[str, ...]:
-    """Return the weights of each part, given the user's text.
+    """Return the weights of each part.
 
-    One text is for every net; "imagenet+random" names those of each part, in their order. A part that is not
-    a net, or is from outside, has its own in any case.
+    weights: one text for every net, or one for each part: "imagenet+random". A part that is external or not
+    a net ignores it.
     """
-    given = weights.split(JOIN)
-    if len(given) != len(parts) or Path(weights).is_file():
-        given = [weights] * len(parts)
+    texts = weights.split(JOIN)
+    if len(texts) != len(parts) or Path(weights).is_file():
+        texts = [weights] * len(parts)
     return tuple(
-        own if info.is_net and info.origin is None else info.weights[0]
-        for info, own in zip(parts, given, strict=True)
+        text if info.is_net and info.origin is None else info.weights[0]
+        for info, text in zip(parts, texts, strict=True)
     )
 
 
 def weights_ids(parts: Sequence[BackboneInfo], weights: str) -> str:
     """Return the identity of the weights of all parts, see `weights_id`, joined like the parts."""
-    owns = zip(parts, weights_of(parts, weights), strict=True)
-    return JOIN.join(weights_id(info, own) for info, own in owns)
+    texts = weights_of(parts, weights)
+    return JOIN.join(weights_id(info, text) for info, text in zip(parts, texts, strict=True))
 
 
-def reading_of(info: BackboneInfo, setting: Mapping[str, Value]) -> Reading:
-    """Return a protocol's reading of one part. Only `mirror` applies to a backbone that is not a net.
+def feature_spec(info: BackboneInfo, setting: Mapping[str, Value]) -> FeatureSpec:
+    """Return the features that a protocol asks of one part. Without a net, only `mirror` applies.
 
-    A layer is for every net, or, written "backbone:layer", for that one. Raises BenchError for a backbone
-    that is not registered and for a layer that is named twice.
+    A layer is of every net, or "backbone:layer" of one. Raises BenchError for an unknown backbone and a layer
+    that is named twice.
     """
     layers: list[str] = []
     for entry in str(setting["layers"]).split(","):
         owner, colon, layer = entry.rpartition(":")
-        if colon and owner != info.name and not is_outside(owner):
+        if colon and owner != info.name and not is_external(owner):
             get_backbone(owner)
         if layer and owner in ("", info.name):
             layers.append(layer)
@@ -99,14 +99,14 @@ def reading_of(info: BackboneInfo, setting: Mapping[str, Value]) -> Reading:
         raise BenchError(f"--set layers={setting['layers']}: a layer of {info.name} is named twice")
     mirror = bool(setting["mirror"])
     if not info.is_net:
-        return Reading(mirror=mirror)
-    return Reading(tuple(layers), str(setting["pool"]), bool(setting["unit_fields"]), mirror)
+        return FeatureSpec(mirror=mirror)
+    return FeatureSpec(tuple(layers), str(setting["pool"]), bool(setting["unit_fields"]), mirror)
 
 
 def width_of(parts: Sequence[BackboneInfo], setting: Mapping[str, Value]) -> int | None:
-    """Return the number of features of frozen parts side by side; None if the registry lacks it."""
+    """Return the number of features of frozen parts, concatenated; None if unknown."""
     if any(
-        info.reads != "pixels" or not info.features or not reading_of(info, setting).plain for info in parts
+        info.reads != "pixels" or not info.features or not feature_spec(info, setting).plain for info in parts
     ):
         return None
     return sum(info.features for info in parts)
@@ -116,8 +116,8 @@ def size_problem(info: BackboneInfo, size: tuple[int, int]) -> str | None:
     """Return why the net cannot take images of this (height, width), or None."""
     height, width = size
     if info.origin is not None and info.origin.one_size and size != info.input_size:
-        own = "x".join(map(str, info.input_size))
-        return f"{info.name} takes images of {own}, not {height}x{width}: leave out input_size"
+        size_taken = "x".join(map(str, info.input_size))
+        return f"{info.name} takes images of {size_taken}, not {height}x{width}: leave out input_size"
     if min(size) < info.min_size:
         return f"{info.name} takes images of at least {info.min_size}x{info.min_size}, not {height}x{width}"
     if info.square and height != width:
@@ -130,9 +130,8 @@ def size_problem(info: BackboneInfo, size: tuple[int, int]) -> str | None:
 def weights_id(info: BackboneInfo, weights: str) -> str:
     """Return the identity of the weights: `imagenet`, `random`, NO_WEIGHTS, or `sha256:<hex>` of a file.
 
-    A backbone from outside has the digest of its file, or of its source.
-
-    Raises WeightsError for weights the net does not have and for a file that cannot be read.
+    An external backbone has the digest of its file or source. Raises WeightsError for weights that the net
+    does not have and for a file that cannot be read.
     """
     if info.origin is not None:
         return f"sha256:{info.origin.digest}"
@@ -146,18 +145,17 @@ def weights_id(info: BackboneInfo, weights: str) -> str:
 
 
 def preprocess_mode(info: BackboneInfo, override: str = "backbone") -> str:
-    """Return the mode of PREPROCESS that is meant. Raises BenchError for an unknown one."""
+    """Return the mode of PREPROCESS. Raises BenchError for an unknown override."""
     if override != "backbone" and override not in PREPROCESS:
         raise unknown("preprocess", override, ("backbone", *PREPROCESS))
     return info.preprocess if override == "backbone" else override
 
 
 def preprocess(info: BackboneInfo, override: str = "backbone") -> Callable[[Any], Any]:
-    """Return the function that turns a batch of pixels 0..255 into what is fed to the net, as float32.
+    """Return the function from a batch of pixels 0..255 to the net's float32 input, eager or in a graph.
 
-    It works on arrays and inside a graph. `backbone` is the net's own scaling: what its module's
-    `preprocess_input` does (`none` for nets that scale their input themselves). Any other mode of
-    PREPROCESS replaces it; the seed solutions fed `unit` to nets trained otherwise.
+    override: a mode of PREPROCESS; `backbone` is the `preprocess_input` of the net's module (`none` for nets
+    that scale their input).
     """
     mode = preprocess_mode(info, override)
 
@@ -186,12 +184,11 @@ def build_backbone(
     """Build the net without its head: a keras.Model from (n, h, w, 3) to (n, features), both float32.
 
     The features are the last feature map, averaged over positions (lenet: the last hidden layer).
-    weights: `imagenet`, `random` (drawn from `seed`) or the path of a weights file. precision: what it
-    computes in between, see `bench.backbones.precision.built_in`.
-    Raises BenchError for an illegal size and WeightsError (one line) for unavailable weights: random weights
-    never replace them.
+    weights: `imagenet`, `random` (drawn from `seed`) or the path of a weights file. precision: see
+    `bench.backbones.precision.dtype_policy`. Raises BenchError for an illegal size and WeightsError for
+    unavailable weights; random weights never replace them.
     """
-    from bench.backbones import build as makers
+    from bench.backbones import build as builders
     from bench.backbones import weights as pretrained
 
     if problem := size_problem(info, size):
@@ -201,19 +198,19 @@ def build_backbone(
 
     keras.config.set_image_data_format("channels_last")
     keras.utils.set_random_seed(seed)
-    build = makers.MAKERS[info.source]
-    with warnings.catch_warnings(), built_in(precision):
+    build = builders.BUILDERS[info.source]
+    with warnings.catch_warnings(), dtype_policy(precision):
         warnings.simplefilter("ignore")
         net = build(info, (*size, 3), weights == "imagenet")
         if info.origin is None and weights not in ("imagenet", "random"):
             pretrained.load_file(net, Path(weights), info.name)
-        return single_outputs(net)
+        return float32_outputs(net)
 
 
 def freeze_before(net: Any, layer: str) -> None:
     """Freeze every layer before the named one, batch statistics included; "" freezes none.
 
-    Raises BenchError for a layer that the net does not have, naming the nearest one.
+    Raises BenchError for an unknown layer, naming the nearest.
     """
     if not layer:
         return
@@ -227,7 +224,7 @@ def freeze_before(net: Any, layer: str) -> None:
 def keep_norms(net: Any) -> None:
     """Freeze every batch normalisation, statistics included, while the other layers train.
 
-    After few batches its moving averages still mix in the pretrained ones, so that inference would use other
+    After few batches, moving averages are still close to the pretrained ones: inference would use other
     statistics than training.
     """
     import keras
@@ -238,7 +235,7 @@ def keep_norms(net: Any) -> None:
 
 
 def freeze(net: Any, setting: Mapping[str, Value]) -> None:
-    """Freeze the layers that a protocol names. Raises what `freeze_before` raises."""
+    """Freeze the layers that a protocol names. Raises the errors of `freeze_before`."""
     freeze_before(net, str(setting["train_from"]))
     if setting["norms"] == "keep":
         keep_norms(net)

@@ -1,4 +1,4 @@
-"""Titles as inputs: of heads, alone or beside images, and of nets on words."""
+"""Title inputs: of heads, alone or joined with images, and of word-level nets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from bench.backbones.gru import build_gru, word_numbers
+from bench.backbones.gru import build_gru, token_ids
 from bench.backbones.inputs import Inputs, JoinedInputs, NetInputs
 from bench.backbones.precision import FLOAT32
 from bench.backbones.tfidf import tfidf_rows
@@ -19,7 +19,7 @@ from bench.data.titles.stage_titles import StageTitles
 
 @dataclass(frozen=True)
 class TitleInputs:
-    """The titles of a stage as tf-idf rows, known from its training titles."""
+    """The titles of a stage as tf-idf rows, fitted on its training titles."""
 
     titles: StageTitles
 
@@ -30,25 +30,25 @@ class TitleInputs:
 
     @property
     def maps(self) -> np.ndarray:
-        """Raise BenchError: titles are no images."""
+        """Raise BenchError: titles are not images."""
         raise BenchError("titles have no feature map")
 
     def views(self, recipe: Recipe, count: int) -> Sequence[np.ndarray]:
-        """Return the unchanged titles for every view: only the image beside them changes."""
+        """Return the same rows for every view: only images are augmented."""
         return [self.features] * count
 
 
-def beside_titles(images: Inputs | None, titles: StageTitles) -> tuple[Inputs, int]:
-    """Return the inputs of heads, and how many of the last features are of titles."""
-    own = TitleInputs(titles)
-    width = own.features.shape[1]
-    return (own if images is None else JoinedInputs((images, own))), width
+def title_head_inputs(images: Inputs | None, titles: StageTitles) -> tuple[Inputs, int]:
+    """Return the inputs of heads, and the number of title features, which come last."""
+    text = TitleInputs(titles)
+    width = text.features.shape[1]
+    return (text if images is None else JoinedInputs((images, text))), width
 
 
 def word_inputs(titles: StageTitles, precision: str = FLOAT32) -> NetInputs:
-    """Return the inputs of nets that read titles word by word, built in this precision."""
+    """Return the inputs of nets over the words of titles, built in this precision."""
     from bench.backbones.determinism import make_deterministic
 
     make_deterministic()
-    table, numbers = word_numbers(titles.words, titles.train)
+    table, numbers = token_ids(titles.words, titles.train)
     return NetInputs(table, lambda batch: batch, partial(build_gru, table.shape[1], numbers, precision))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.backbones.info import NO_WEIGHTS, BackboneInfo
 
-MOST_TERMS = 2048
-"""Words and pairs of words that titles are encoded by, at most."""
+MAX_FEATURES = 2048
+"""Maximum number of unigrams and bigrams."""
 
 GRU_UNITS = 64
 
@@ -33,8 +33,8 @@ TITLES: tuple[BackboneInfo, ...] = (
     # name, summary, features, weights, regime
     _titles(
         "tfidf",
-        f"titles: tf-idf of up to {MOST_TERMS} words and pairs of words of the training titles",
-        MOST_TERMS,
+        f"titles: tf-idf of up to {MAX_FEATURES} words and pairs of words of the training titles",
+        MAX_FEATURES,
         NO_WEIGHTS,
         "frozen",
     ),

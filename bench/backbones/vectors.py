@@ -66,7 +66,7 @@ def _read(place: str, digest: str) -> tuple[dict[str, int], np.ndarray]:
     ids = {name: row for row, name in enumerate(names)}
     if len(ids) != len(names):
         twice = next(name for row, name in enumerate(names) if ids[name] != row)
-        raise BenchError(f"{place!r}: the id {twice!r:.80} is there twice")
+        raise BenchError(f"{place!r}: the id {twice!r:.80} appears twice")
     with np.errstate(over="ignore"):
         features = np.ascontiguousarray(features, np.float32)
     finite = np.isfinite(features.sum(axis=1, dtype=np.float64))

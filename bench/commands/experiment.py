@@ -16,7 +16,7 @@ from click.core import ParameterSource
 
 from bench.core.cell import Value
 from bench.core.errors import BenchError, unknown
-from bench.core.forms import SCALARS, Each, Form, Named, check_form
+from bench.core.forms import SCALARS, Each, Named, Schema, check_form
 from bench.core.paths import user_path
 from bench.core.stage_values import NAMED, check_value, parse_set
 from bench.data.layout import parse_roles
@@ -145,7 +145,7 @@ def refuse_code(ctx: click.Context, param: click.Parameter, allowed: bool) -> bo
     """Callback of TRUST. Raises BenchError if a file names code that the command line does not name."""
     if allowed or not ctx.default_map:
         return allowed
-    from bench.backbones.outside import functions_in
+    from bench.backbones.external import functions_in
     from bench.methods.grammar import paths_in
 
     # Options of the command line are read first, whatever their order, and win.
@@ -200,7 +200,7 @@ def _value(param: click.Parameter, key: str, value: Any, where: str) -> Any:
     return value
 
 
-def _form(param: click.Parameter) -> Form:
+def _form(param: click.Parameter) -> Schema:
     """Return the type of an option's value in TOML."""
     if getattr(param, "is_flag", False):
         return bool

@@ -36,8 +36,8 @@ def command(backbones: tuple[str, ...], input_size: str, listing: bool, yes: boo
     them to the same place of a machine without a network. MobileNet and NASNet have files of their own for
     some input sizes: name the one that runs use. Exit code 4: some could not be downloaded.
     """
+    from bench.backbones.external import split_names
     from bench.backbones.info import JOIN
-    from bench.backbones.outside import split_names
     from bench.backbones.presets import is_preset, place_of
     from bench.backbones.registry import BACKBONES, get_backbone
 

@@ -21,29 +21,29 @@ SCALARS = (str, int, float, bool)
 class Each:
     """A list whose items all have one form."""
 
-    form: Form
+    form: Schema
 
 
 @dataclass(frozen=True)
 class Named:
     """A table with free keys whose values all have one form."""
 
-    form: Form
+    form: Schema
 
 
 @dataclass(frozen=True)
 class Keys:
     """A table with fixed keys."""
 
-    required: Mapping[str, Form]
-    optional: Mapping[str, Form] = field(default_factory=dict)
+    required: Mapping[str, Schema]
+    optional: Mapping[str, Schema] = field(default_factory=dict)
 
 
-Form = type | tuple["type | Named", ...] | Each | Named | Keys
+Schema = type | tuple["type | Named", ...] | Each | Named | Keys
 """A type, any of several, or a list or table of more."""
 
 
-def check_form(value: Any, form: Form, where: str, file: str) -> None:
+def check_form(value: Any, form: Schema, where: str, file: str) -> None:
     """Raise BenchError, naming file and place, unless the value has the form. where: the value's name."""
     if isinstance(form, Each):
         if type(value) is not list:

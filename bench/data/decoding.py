@@ -22,7 +22,7 @@ _BLOCK = 32
 
 
 @dataclass(frozen=True)
-class Form:
+class ImageFormat:
     """A format of resized images: (height, width), mode and crop, see `bench.data.images.resize`."""
 
     size: tuple[int, int]
@@ -53,7 +53,7 @@ def workers() -> int:
     return min(usable_cores(), 16)
 
 
-def decode_all(examples: Examples, files: Mapping[Path, Form], progress: Progress) -> Decoded:
+def decode_all(examples: Examples, files: Mapping[Path, ImageFormat], progress: Progress) -> Decoded:
     """Write all images to new files, each in a form of its own, and sync them.
 
     files: forms by path; progress counts the first one's images. Every image is decoded once for all of them.
@@ -97,7 +97,7 @@ def decode_all(examples: Examples, files: Mapping[Path, Form], progress: Progres
 
 
 def _decode_block(
-    examples: Examples, outputs: Sequence[tuple[Form, int]], positions: Sequence[int], stop: Event
+    examples: Examples, outputs: Sequence[tuple[ImageFormat, int]], positions: Sequence[int], stop: Event
 ) -> Decoded:
     """Write these images to each of the open files, in its form."""
     failed: dict[int, str] = {}

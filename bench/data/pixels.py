@@ -19,7 +19,7 @@ from bench.core.locks import lock_of
 from bench.core.progress import Progress, no_progress
 from bench.data.cache.folders import Opened, RowFolder
 from bench.data.cache.rows import CheckedRows, RowFile, RowLayout
-from bench.data.decoding import Form, decode_all
+from bench.data.decoding import ImageFormat, decode_all
 from bench.data.examples import Examples, Problem
 from bench.data.images import RESIZE_MODES
 
@@ -93,7 +93,7 @@ def ensure_pixels(
     cache: Path,
     progress: Progress = no_progress,
     crop: float = 1.0,
-    also: Sequence[Form] = (),
+    also: Sequence[ImageFormat] = (),
 ) -> Pixels:
     """Return the pixels of all examples at (height, width), decoding them unless they are cached.
 
@@ -105,7 +105,7 @@ def ensure_pixels(
     """
     if mode not in RESIZE_MODES:
         raise unknown("resize mode", mode, RESIZE_MODES, f"known: {', '.join(RESIZE_MODES)}")
-    form = Form(size, mode, crop)
+    form = ImageFormat(size, mode, crop)
     folder = _folder(examples, form, cache)
 
     def ensured(bad: RowFile | None = None, why: str = "") -> Opened:
@@ -136,7 +136,7 @@ def ensure_pixels(
     )
 
 
-def _folder(examples: Examples, form: Form, cache: Path) -> RowFolder:
+def _folder(examples: Examples, form: ImageFormat, cache: Path) -> RowFolder:
     key = {
         "version": PIXELS_VERSION,
         "source": examples.source,
@@ -150,7 +150,7 @@ def _folder(examples: Examples, form: Form, cache: Path) -> RowFolder:
     return RowFolder(cache / "pixels" / _name(examples, form), "pixel cache", META_FILE, key)
 
 
-def _name(examples: Examples, form: Form) -> str:
+def _name(examples: Examples, form: ImageFormat) -> str:
     # Without a crop the name is that of older versions, so that their caches stay valid.
     cropped = [] if form.crop == 1.0 else [form.crop]
     whole = [PIXELS_VERSION, examples.source, examples.fingerprint, *form.size, form.mode, *cropped]
@@ -159,7 +159,12 @@ def _name(examples: Examples, form: Form) -> str:
 
 
 def _build_all(
-    examples: Examples, folder: RowFolder, form: Form, cache: Path, also: Sequence[Form], progress: Progress
+    examples: Examples,
+    folder: RowFolder,
+    form: ImageFormat,
+    cache: Path,
+    also: Sequence[ImageFormat],
+    progress: Progress,
 ) -> None:
     """Build the folder, whose lock is held, and those of other forms that are missing and not being built."""
     with ExitStack() as held:
@@ -171,7 +176,7 @@ def _build_all(
         _build(examples, folders, progress)
 
 
-def _build(examples: Examples, folders: Mapping[RowFolder, Form], progress: Progress) -> None:
+def _build(examples: Examples, folders: Mapping[RowFolder, ImageFormat], progress: Progress) -> None:
     """Decode into temporary folders beside the targets, then rename them; after an error they are removed."""
     works = {folder: folder.path.with_name(f"{folder.path.name}{_UNFINISHED}") for folder in folders}
     for folder in folders:

@@ -14,7 +14,7 @@ import numpy as np
 from bench.core.cell import canonical_json
 from bench.core.progress import Progress, no_progress
 from bench.data.cache.sealed import Damaged, read_checked, write_checked
-from bench.data.decoding import Form
+from bench.data.decoding import ImageFormat
 from bench.data.examples import Examples
 from bench.data.near_duplicates import SIDE, near_twins
 from bench.data.pixels import ensure_pixels
@@ -26,7 +26,7 @@ TWINS_VERSION = 1
 
 FOLDER = "twins"
 
-FORM = Form((SIDE, SIDE))
+GREY_FORMAT = ImageFormat((SIDE, SIDE))
 """What images are brought to that are compared."""
 
 
@@ -40,7 +40,7 @@ def ensure_twins(examples: Examples, cache: Path, progress: Progress = no_progre
     hashes = examples.images.content_hashes()
     found = _load(path, len(hashes))
     if found is None:
-        pixels = ensure_pixels(examples, FORM.size, FORM.mode, cache, progress)
+        pixels = ensure_pixels(examples, GREY_FORMAT.size, GREY_FORMAT.mode, cache, progress)
         first = {content: row for row, content in reversed(list(enumerate(hashes))) if pixels.ok[row]}
         rows = np.array(sorted(first.values()), np.int64)
         found = rows[near_twins(pixels, rows, progress)].reshape(-1, 2)
@@ -48,9 +48,9 @@ def ensure_twins(examples: Examples, cache: Path, progress: Progress = no_progre
     return _with_copies(found, hashes)
 
 
-def form_wanted(examples: Examples, cache: Path) -> tuple[Form, ...]:
+def missing_formats(examples: Examples, cache: Path) -> tuple[ImageFormat, ...]:
     """Return the form that `ensure_twins` will want the images in, none where it has been there before."""
-    return () if twins_file(examples, cache).exists() else (FORM,)
+    return () if twins_file(examples, cache).exists() else (GREY_FORMAT,)
 
 
 def twins_file(examples: Examples, cache: Path) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.backbones.info import JOIN, BackboneInfo
 from bench.backbones.names import reads, stored_parts
-from bench.backbones.registry import preprocess, reading_of, weights_ids, weights_of, width_of
+from bench.backbones.registry import feature_spec, preprocess, weights_ids, weights_of, width_of
 from bench.core.errors import BenchError, StoreError
 from bench.core.paths import user_path
 from bench.core.regular_files import Refused, read_file
@@ -197,11 +197,11 @@ class ImageModel:
 
 def frozen_features(parts: Sequence[BackboneInfo], head: SavedModel, weights: str) -> Extract:
     """Return the feature extractor of a head on frozen backbones."""
-    from bench.backbones.extract import both_ways, feature_engine, mirror
+    from bench.backbones.extract import feature_engine, mirror, mirror_mean
 
     engines = [
         feature_engine(
-            info, own, head.preprocess, head.engine, head.size, reading_of(info, vars(head)), head.precision
+            info, own, head.preprocess, head.engine, head.size, feature_spec(info, vars(head)), head.precision
         )
         for info, own in zip(parts, weights_of(parts, weights), strict=True)
     ]
@@ -209,7 +209,7 @@ def frozen_features(parts: Sequence[BackboneInfo], head: SavedModel, weights: st
     def extract(images: np.ndarray) -> np.ndarray:
         return np.concatenate([engine(images) for engine in engines], axis=1)
 
-    return (lambda images: both_ways(extract(images), extract(mirror(images)))) if head.mirror else extract
+    return (lambda images: mirror_mean(extract(images), extract(mirror(images)))) if head.mirror else extract
 
 
 @contextmanager

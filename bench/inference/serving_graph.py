@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.backbones.info import BackboneInfo
-from bench.backbones.registry import preprocess, reading_of, weights_of
+from bench.backbones.registry import feature_spec, preprocess, weights_of
 from bench.core.errors import BenchError
 from bench.inference.predict import ImageModel, fill
 from bench.store.head_file import SavedHead
@@ -67,7 +67,7 @@ def _features(model: ImageModel, pixels: Any) -> Any:
     """Return the features of float32 pixels from 0 to 255, as `ImageModel` computes them."""
     from keras import ops
 
-    from bench.backbones.engines import read_at, unpooled
+    from bench.backbones.engines import feature_extractor, unpooled
     from bench.backbones.registry import build_backbone
     from bench.training.nets.conv_head import build_conv
 
@@ -87,7 +87,10 @@ def _features(model: ImageModel, pixels: Any) -> Any:
         return conv(_standardised(head, on_maps(_scaled(info, head.preprocess, pixels))))
     found = []
     for info, net in nets:
-        taken, scaled = read_at(net, reading_of(info, vars(head))), _scaled(info, head.preprocess, pixels)
+        taken, scaled = (
+            feature_extractor(net, feature_spec(info, vars(head))),
+            _scaled(info, head.preprocess, pixels),
+        )
         features = taken(scaled)
         found.append((features + taken(ops.flip(scaled, axis=2))) * 0.5 if head.mirror else features)
     return found[0] if len(found) == 1 else ops.concatenate(found, axis=-1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.backbones.tfidf import LENGTH
+from bench.backbones.tfidf import ROW_NORM
 from bench.training.linear_head import LinearHead
 from bench.training.standardize import mean_and_deviation
 
@@ -95,7 +95,7 @@ def naive_bayes(
 ) -> tuple[LinearHead, dict[str, Any]]:
     """Replace the head by multinomial naive Bayes; what the head learned is not used.
 
-    features: (n, d) tf-idf rows of the training titles, LENGTH times as long as they are counted; y: (n,)
+    features: (n, d) tf-idf rows of the training titles, ROW_NORM times as long as they are counted; y: (n,)
     their classes. The logits are ln P(class) + x ln P(term | class), P(term | class) being the class's share
     of the term with `alpha` added to every count (McCallum and Nigam 1998). A class without rows is never
     answered.
@@ -104,10 +104,10 @@ def naive_bayes(
 
     width, k = head.kernel.shape
     # Counts cannot be negative; rows of titles never are.
-    rows = np.maximum(features, 0.0).astype(np.float64) / LENGTH
+    rows = np.maximum(features, 0.0).astype(np.float64) / ROW_NORM
     model = MultinomialNB(alpha=float(args["alpha"]), fit_prior=args["prior"] == "counts").fit(rows, y)
     kernel, bias = np.zeros((width, k)), np.full(k, NEVER)
-    kernel[:, model.classes_] = model.feature_log_prob_.T / LENGTH
+    kernel[:, model.classes_] = model.feature_log_prob_.T / ROW_NORM
     bias[model.classes_] = model.class_log_prior_
     return LinearHead(kernel.astype(np.float32), bias.astype(np.float32)), {}
 

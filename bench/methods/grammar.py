@@ -284,7 +284,7 @@ def _check_together(steps: list[Step]) -> None:
     names = [info.name for info, _ in infos]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise BenchError(f"{twice} is there twice; one method takes each step once")
+        raise BenchError(f"{twice} appears twice; one method takes each step once")
     kinds = {info.name: info.is_a(args) for info, args in infos}
     for (info, args), other in product(infos, names):
         why = None if other == info.name else info.conflict(args, other, kinds[other])

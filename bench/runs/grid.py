@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench.backbones.names import as_typed
+from bench.backbones.names import cli_name
 from bench.core.cell import Cell
 from bench.core.errors import (
     EXIT_DONE,
@@ -169,7 +169,7 @@ def resolved(experiment: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     cells = plan.cells
     return {
         **experiment,
-        "backbones": [as_typed(job.parts) for job in plan.jobs],
+        "backbones": [cli_name(job.parts) for job in plan.jobs],
         "methods": list(dict.fromkeys(cell.method.text for cell in cells)),
         "seeds": list(dict.fromkeys(cell.seed for cell in cells)),
         "stages": list(dict.fromkeys(cell.stage for cell in cells)),

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from bench.backbones.inputs import pixel_inputs
-from bench.backbones.title_inputs import beside_titles, word_inputs
+from bench.backbones.title_inputs import title_head_inputs, word_inputs
 from bench.core.cell import Cell
 from bench.core.kind import get_kind
 from bench.core.predictions import Predictions
@@ -261,7 +261,7 @@ class ImageStage:
             if regime != "frozen":
                 words = word_inputs(self.titles, str(setting["precision"]))
                 return NetTrainer(words, self.first, setting, context.progress, **how)
-            inputs, width = beside_titles(inputs, self.titles)
+            inputs, width = title_head_inputs(inputs, self.titles)
         if inputs is not None:
             groups = context.parts(cell).groups
             return HeadTrainer(inputs, self.first, setting, context.progress, groups, titles=width, **how)

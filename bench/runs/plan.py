@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.backbones.engine_choice import with_engine
+from bench.backbones.external import functions_in
 from bench.backbones.info import BackboneInfo
 from bench.backbones.names import joined_name, resolve_backbones
-from bench.backbones.outside import functions_in
-from bench.backbones.problems import no_maps, problem_with
+from bench.backbones.problems import feature_map_problem, problem_with
 from bench.backbones.registry import weights_ids
 from bench.core import plugins
 from bench.core.cell import Cell, DataId, Value
@@ -196,7 +196,7 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
             why = reason or problems_for(method, card.kind, regime) or unfit(method, parts)
             why = why or no_auxiliary(method, card, examples)
             if not why and shape_of(method).filters:
-                why = no_maps(parts, protocol)
+                why = feature_map_problem(parts, protocol)
             if why:
                 skipped.append(Skipped(name, regime, method.text, why))
             else:

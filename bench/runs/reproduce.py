@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.backbones.info import JOIN, NO_WEIGHTS, OWN_WEIGHTS
-from bench.backbones.names import Parts, as_typed, stored_parts
+from bench.backbones.names import Parts, cli_name, stored_parts
 from bench.backbones.registry import weights_of
 from bench.core import environment, plugins
 from bench.core.cell import Cell
@@ -151,7 +151,7 @@ def request_of(stored: Stored, place: LocalPaths, options: Mapping[str, Any]) ->
         task="" if without_card else cell["task"],
         data=_data(stored, place.data, options) if size is None else None,
         sample=size,
-        backbones=(as_typed(parts),),
+        backbones=(cli_name(parts),),
         methods=(cell["method_text"],),
         seeds=str(cell["seed"]),
         stages=(cell["stage"],),

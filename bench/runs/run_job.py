@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bench.backbones.info import JOIN
-from bench.backbones.inputs import Inputs, form_for, frozen_inputs, pixels_for
+from bench.backbones.inputs import Inputs, frozen_inputs, image_format, pixels_for
 from bench.backbones.registry import weights_of
 from bench.core.cell import Cell
 from bench.core.errors import BenchError, StoreError, in_one_line
 from bench.core.kind import get_kind
 from bench.core.memory_limits import used_up
 from bench.data.pixels import Pixels
-from bench.data.twins import form_wanted
+from bench.data.twins import missing_formats
 from bench.runs.commit import commit, fail
 from bench.runs.context import Context
 from bench.runs.plan import Job
@@ -63,8 +63,8 @@ def prepare_pixels(context: Context, job: Job) -> Pixels:
     Images are decoded once for all parts and the search for near duplicates.
     """
     parts, setting = job.parts, job.cells[0].setting
-    also = [form_for(info, setting) for info in parts[1:] if info.reads == "pixels"]
-    also += form_wanted(context.examples, context.cache)
+    also = [image_format(info, setting) for info in parts[1:] if info.reads == "pixels"]
+    also += missing_formats(context.examples, context.cache)
     return pixels_for(parts[0], setting, context.examples, context.cache, context.progress, also)
 
 

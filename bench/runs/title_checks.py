@@ -49,7 +49,7 @@ def unfit(method: MethodSpec, parts: Sequence[BackboneInfo]) -> str | None:
             given = next(info.name for info in parts if info.reads == "vectors")
             return f"{step.name} changes images, and {given} has features of the unchanged ones"
         if reads == {"titles"} and stage_of(step) == "augment":
-            return f"{step.name} changes images, at which {name} does not look"
+            return f"{step.name} changes images, which {name} does not read"
         if parts[0].name == "gru" and stage_of(step) == "mix":
             return f"{step.name} mixes numbers; gru reads words"
     return None

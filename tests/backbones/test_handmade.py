@@ -16,7 +16,7 @@ pytest.importorskip("skimage", reason="the extra `handmade` is not installed")
 from skimage.feature import hog, local_binary_pattern
 
 from bench.backbones.feature_cache import Extraction
-from bench.backbones.handmade import FUNCTIONS, load_handmade
+from bench.backbones.handmade import DESCRIPTORS, load_handmade
 from bench.backbones.handmade_table import HANDMADE
 from bench.backbones.info import BackboneInfo
 from bench.backbones.registry import get_backbone
@@ -54,17 +54,17 @@ def test_contract(info: BackboneInfo, size: tuple[int, int]) -> None:
     assert np.isfinite(rows).all() and not np.array_equal(rows[0], rows[1])
     np.testing.assert_array_equal(extract(images[::-1])[::-1], rows)
     assert np.isfinite(extract(np.zeros_like(images))).all()
-    assert min(size) >= info.min_size and set(FUNCTIONS) == {one.builder for one in HANDMADE}
+    assert min(size) >= info.min_size and set(DESCRIPTORS) == {one.builder for one in HANDMADE}
 
 
 def test_hog_is_that_of_scikit_image() -> None:
     image = photo((96, 96))
     wanted = hog(grey_of(image), 9, (8, 8), (2, 2), "L2-Hys", transform_sqrt=True, feature_vector=True)
-    np.testing.assert_allclose(FUNCTIONS["hog"](image), wanted, atol=1e-6)
+    np.testing.assert_allclose(DESCRIPTORS["hog"](image), wanted, atol=1e-6)
     # What 12 cells do not divide is left out alike on both sides: 100 is 2 + 96 + 2, 61 is 60 + 1.
     odd = photo((100, 61), 1)
     wanted = hog(grey_of(odd)[2:98, 0:60], 9, (8, 5), (2, 2), "L2-Hys", transform_sqrt=True)
-    np.testing.assert_allclose(FUNCTIONS["hog"](odd), wanted, atol=1e-6)
+    np.testing.assert_allclose(DESCRIPTORS["hog"](odd), wanted, atol=1e-6)
 
 
 def test_lbp_counts_the_patterns_of_scikit_image_field_by_field() -> None:
@@ -77,7 +77,7 @@ def test_lbp_counts_the_patterns_of_scikit_image_field_by_field() -> None:
         for left in range(0, 64, 8):
             field = codes[top : top + 12, left : left + 8]
             wanted += [np.sqrt((field == pattern).mean()) for pattern in range(59)]
-    found = FUNCTIONS["lbp"](image)
+    found = DESCRIPTORS["lbp"](image)
     np.testing.assert_allclose(found, wanted, atol=1e-6)
     # Shares of every field add up to one.
     np.testing.assert_allclose((found.reshape(64, 59) ** 2).sum(axis=1), 1.0, atol=1e-5)
@@ -86,9 +86,9 @@ def test_lbp_counts_the_patterns_of_scikit_image_field_by_field() -> None:
 def test_grey_is_the_mean_of_every_field() -> None:
     image = photo((64, 128), 4)
     wanted = grey_of(image).reshape(32, 2, 32, 4).mean(axis=(1, 3)).ravel()
-    np.testing.assert_allclose(FUNCTIONS["grey"](image), wanted, atol=1e-6)
+    np.testing.assert_allclose(DESCRIPTORS["grey"](image), wanted, atol=1e-6)
     whole = photo((32, 32), 5)
-    np.testing.assert_allclose(FUNCTIONS["grey"](whole), grey_of(whole).ravel(), atol=1e-6)
+    np.testing.assert_allclose(DESCRIPTORS["grey"](whole), grey_of(whole).ravel(), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["hog", "lbp", "grey"])
@@ -99,7 +99,7 @@ def test_the_cache_holds_them_by_image_and_not_by_the_nets_settings(name: str, t
     found = Extraction(pixels, preprocess="backbone", engine="tensorflow", **how).features()
     assert np.isnan(found[2]).all()
     for place in (0, 1, 3, 4):
-        np.testing.assert_array_equal(found[place], FUNCTIONS[name](images[place]))
+        np.testing.assert_array_equal(found[place], DESCRIPTORS[name](images[place]))
     again = Extraction(pixels, preprocess="caffe", engine="openvino", **how).features()
     np.testing.assert_array_equal(again, found)
     (folder,) = [path for path in (tmp_path / "features").iterdir() if path.is_dir()]

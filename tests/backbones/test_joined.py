@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from bench.backbones.feature_cache import Extraction
-from bench.backbones.info import Reading
-from bench.backbones.inputs import GivenFeatures, JoinedInputs, frozen_inputs, pixels_for
+from bench.backbones.info import FeatureSpec
+from bench.backbones.inputs import JoinedInputs, PrecomputedFeatures, frozen_inputs, pixels_for
 from bench.backbones.names import parts_of
-from bench.backbones.problems import no_maps, problem_with
-from bench.backbones.registry import get_backbone, reading_of, weights_ids, weights_of, width_of
+from bench.backbones.problems import feature_map_problem, problem_with
+from bench.backbones.registry import feature_spec, get_backbone, weights_ids, weights_of, width_of
 from bench.core.cell import Value
 from bench.core.errors import BenchError, WeightsError
 from bench.core.protocol import defaults
@@ -59,7 +59,7 @@ def test_a_joined_name_is_its_parts_in_their_order() -> None:
         ("mobilenet_025+hogg", "unknown backbone 'hogg'; did you mean 'hog'"),
         ("mobilenet_025+", "a part is empty"),
         ("+", "a part is empty"),
-        ("hog+lbp+hog", "hog is there twice"),
+        ("hog+lbp+hog", "hog appears twice"),
     ],
 )
 def test_a_name_that_cannot_be_joined_is_one_line(name: str, says: str) -> None:
@@ -97,14 +97,16 @@ def test_a_weights_file_may_have_a_plus_in_its_name(tmp_path: Path) -> None:
 
 def test_a_layer_is_for_every_net_or_for_the_one_that_is_named() -> None:
     setting = setting_of(layers="a,lenet:b,mobilenet_025:c", pool="grid2", mirror=True)
-    assert reading_of(get_backbone("lenet"), setting) == Reading(("a", "b"), "grid2", mirror=True)
-    assert reading_of(get_backbone("mobilenet_025"), setting) == Reading(("a", "c"), "grid2", mirror=True)
-    assert reading_of(get_backbone("hog"), setting) == Reading(mirror=True)
-    assert reading_of(get_backbone("lenet"), defaults()) == Reading()
+    assert feature_spec(get_backbone("lenet"), setting) == FeatureSpec(("a", "b"), "grid2", mirror=True)
+    assert feature_spec(get_backbone("mobilenet_025"), setting) == FeatureSpec(
+        ("a", "c"), "grid2", mirror=True
+    )
+    assert feature_spec(get_backbone("hog"), setting) == FeatureSpec(mirror=True)
+    assert feature_spec(get_backbone("lenet"), defaults()) == FeatureSpec()
     with pytest.raises(BenchError, match="unknown backbone 'lenett'; did you mean 'lenet'"):
-        reading_of(get_backbone("lenet"), setting_of(layers="lenett:a"))
+        feature_spec(get_backbone("lenet"), setting_of(layers="lenett:a"))
     with pytest.raises(BenchError, match="a layer of lenet is named twice"):
-        reading_of(get_backbone("lenet"), setting_of(layers="a,lenet:a"))
+        feature_spec(get_backbone("lenet"), setting_of(layers="a,lenet:a"))
 
 
 @pytest.mark.parametrize(
@@ -139,14 +141,14 @@ def test_hand_made_features_want_their_package(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_heads_of_convolutions_stand_on_one_net_s_last_map() -> None:
-    assert no_maps(parts_of("lenet"), defaults()) is None
+    assert feature_map_problem(parts_of("lenet"), defaults()) is None
     for name, changes in (
         ("lenet+hog", {}),
         ("hog", {}),
         ("lenet", {"pool": "grid2"}),
         ("lenet", {"mirror": True}),
     ):
-        assert "conv stands on" in str(no_maps(parts_of(name), setting_of(**changes)))
+        assert "conv needs" in str(feature_map_problem(parts_of(name), setting_of(**changes)))
 
 
 def test_how_wide_features_are() -> None:
@@ -195,7 +197,7 @@ def test_views_are_joined_view_by_view_and_maps_are_refused(examples: Examples, 
     for number, view in enumerate(views):
         wanted = [one.views(Recipe("flip"), 2)[number] for one in alone]
         np.testing.assert_array_equal(view, np.concatenate(wanted, axis=1))
-    for inputs in (together, alone[1], JoinedInputs((GivenFeatures(np.zeros((2, 3), np.float32)),))):
+    for inputs in (together, alone[1], JoinedInputs((PrecomputedFeatures(np.zeros((2, 3), np.float32)),))):
         with pytest.raises(BenchError, match="map"):
             _ = inputs.maps
 
@@ -210,7 +212,7 @@ def split_of(count: int) -> StageSplit:
 
 
 def trainer_of(parts: list[np.ndarray], titles: int = 0, **changes: Value) -> HeadTrainer:
-    inputs = JoinedInputs([GivenFeatures(part) for part in parts])
+    inputs = JoinedInputs([PrecomputedFeatures(part) for part in parts])
     return HeadTrainer(inputs, split_of(len(parts[0])), setting_of(**changes), no_progress, titles=titles)
 
 
@@ -229,7 +231,7 @@ def test_parts_of_different_widths_count_alike() -> None:
     np.testing.assert_allclose(lengths, 5.0, rtol=1e-4)
     # Nested parts are parts; what is not standardised stays as it is.
     nested = JoinedInputs(
-        (JoinedInputs([GivenFeatures(part) for part in parts[:2]]), GivenFeatures(parts[2]))
+        (JoinedInputs([PrecomputedFeatures(part) for part in parts[:2]]), PrecomputedFeatures(parts[2]))
     )
     assert nested.widths == (5, 80, 20)
     raw = trainer_of(parts, standardize=False)

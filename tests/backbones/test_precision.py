@@ -14,9 +14,9 @@ import keras
 import tensorflow as tf
 
 from bench.backbones.determinism import make_deterministic
-from bench.backbones.engines import batch_for, load_engine, read_at, unpooled
+from bench.backbones.engines import batch_for, feature_extractor, load_engine, unpooled
 from bench.backbones.gru import build_gru
-from bench.backbones.info import BackboneInfo, Reading
+from bench.backbones.info import BackboneInfo, FeatureSpec
 from bench.backbones.registry import build_backbone, get_backbone, preprocess
 
 HALF = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
@@ -45,25 +45,25 @@ def test_layers_compute_in_half_and_keep_single(precision: str) -> None:
 
 @pytest.mark.parametrize("precision", HALF)
 @pytest.mark.parametrize(
-    ("info", "size", "reading"),
+    ("info", "size", "spec"),
     [
-        (LENET, (32, 32), Reading()),
-        (MOBILENET, SIZE, Reading(("conv_pw_2_relu",))),
-        (MOBILENET, SIZE, Reading(("conv_pw_2_relu",), pool="grid2", unit=True)),
+        (LENET, (32, 32), FeatureSpec()),
+        (MOBILENET, SIZE, FeatureSpec(("conv_pw_2_relu",))),
+        (MOBILENET, SIZE, FeatureSpec(("conv_pw_2_relu",), pool="grid2", unit=True)),
     ],
     ids=["rows", "averages", "lengths"],
 )
 def test_features_are_those_of_single_precision_but_for_rounding(
-    precision: str, info: BackboneInfo, size: tuple[int, int], reading: Reading
+    precision: str, info: BackboneInfo, size: tuple[int, int], spec: FeatureSpec
 ) -> None:
     found = []
     for one in (precision, "float32"):
-        net = read_at(build_backbone(info, size, "random", 3, one), reading)
+        net = feature_extractor(build_backbone(info, size, "random", 3, one), spec)
         found.append(load_engine("tensorflow", net, preprocess(info), size)(images(size)))
     half, single = found
     assert half.dtype == single.dtype == np.float32
     assert 0 < np.abs(half - single).max() < 0.03 * np.abs(single).max()
-    if reading.unit:
+    if spec.unit:
         np.testing.assert_allclose(np.square(half).sum(axis=1), 1.0, atol=1e-5)
 
 

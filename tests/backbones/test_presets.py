@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bench.backbones.info import UNSAID
+from bench.backbones.external import functions_in, split_names
+from bench.backbones.info import UNSPECIFIED
 from bench.backbones.names import parts_of
-from bench.backbones.outside import functions_in, split_names
 from bench.backbones.presets import place_of, preset_handles
 from bench.backbones.problems import problem_with
 from bench.core.errors import BenchError
@@ -69,7 +69,7 @@ def test_a_preset_says_its_size_and_scaling(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("installed")
 def test_scaling_is_never_guessed(tmp_path: Path) -> None:
     text = f"hub:{write_preset(tmp_path / 'vit')}"
-    assert parts_of(text)[0].preprocess == UNSAID
+    assert parts_of(text)[0].preprocess == UNSPECIFIED
     assert "--set preprocess=unit|tf|torch|caffe|none" in str(problem(text))
     assert problem(text, preprocess="tf") is None
 

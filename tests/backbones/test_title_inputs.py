@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bench.backbones.tfidf import LENGTH, tfidf_rows
+from bench.backbones.tfidf import ROW_NORM, tfidf_rows
 from bench.data.titles.words import terms, words
 
 TITLES = (
@@ -38,7 +38,7 @@ def by_hand(title: str) -> np.ndarray:
 def test_rows_are_the_textbooks() -> None:
     rows = tfidf_rows(WORDS, TRAIN)
     assert rows.dtype == np.float32
-    np.testing.assert_allclose(rows / LENGTH, [by_hand(title) for title in TITLES], atol=1e-6)
+    np.testing.assert_allclose(rows / ROW_NORM, [by_hand(title) for title in TITLES], atol=1e-6)
 
 
 def test_titles_that_do_not_train_decide_nothing() -> None:
@@ -55,22 +55,22 @@ def test_rows_are_bounded_and_keep_the_commonest_terms() -> None:
 
 def test_titles_without_words_have_no_columns() -> None:
     assert tfidf_rows([(), ("a",)], np.array([0])).shape == (2, 0)
-    assert tfidf_rows([("same",)] * 3, np.arange(3)).tolist() == [[LENGTH]] * 3
+    assert tfidf_rows([("same",)] * 3, np.arange(3)).tolist() == [[ROW_NORM]] * 3
 
 
 def test_word_numbers_are_of_training_words_seen_twice() -> None:
     pytest.importorskip("tensorflow")
-    from bench.backbones.gru import word_numbers
+    from bench.backbones.gru import token_ids
 
-    numbers, count = word_numbers(WORDS, TRAIN)
+    numbers, count = token_ids(WORDS, TRAIN)
     assert numbers.dtype == np.int32 and numbers.shape == (len(TITLES), 3) and count == 4
     red, shirt = numbers[0, :2]
     assert {red, shirt} == {2, 3}, "0 is no word and 1 an unknown one"
     assert numbers[1].tolist() == [red, 1, 0] and numbers[2].tolist() == [1, shirt, shirt]
     assert numbers[3].tolist() == [0, 0, 0] and numbers[4].tolist() == [1, 1, red]
     assert numbers[5].tolist() == [1, 1, 0], "words of another script are words, and unknown"
-    alone, of = word_numbers([("once",), ("other",)], np.array([0]))
-    assert alone.tolist() == [[2], [1]] and of == 3, "where nothing is there twice, once must do"
+    alone, of = token_ids([("once",), ("other",)], np.array([0]))
+    assert alone.tolist() == [[2], [1]] and of == 3, "where nothing appears twice, once must do"
 
 
 def test_a_gru_tells_titles_apart_by_the_order_of_words() -> None:

@@ -258,7 +258,7 @@ def test_few_shots_and_suspects_run_no_code_of_a_card_and_take_that_of_the_user(
     assert isinstance(error, BenchError) and "the card of marketplace runs code, 'evil:build'" in str(error)
     assert not ran.exists()
     allowed = call(*command, *place, "--allow-code").exception
-    assert isinstance(allowed, BenchError) and "evil:build does not say how images reach it" in str(allowed)
+    assert isinstance(allowed, BenchError) and "evil:build does not specify its preprocessing" in str(allowed)
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ def test_a_faulty_file_is_one_line_that_names_file_and_place(
     [
         ("{", "not strict JSON"),
         ('{"a": NaN}', "NaN is not a number"),
-        ('{"a": 1, "a": 2}', "key 'a' is there twice"),
+        ('{"a": 1, "a": 2}', "key 'a' appears twice"),
         ("[]", "the file: must be an object"),
         ("[" * 100_000, "not strict JSON"),
         ('{"format_version": 1e999}', "must be a whole number"),

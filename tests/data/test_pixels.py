@@ -29,12 +29,12 @@ from bench.core.errors import BenchError, DataError, StoreError
 from bench.core.progress import no_progress
 from bench.core.protocol import defaults
 from bench.data import pixels
-from bench.data.decoding import Form
+from bench.data.decoding import ImageFormat
 from bench.data.examples import Examples, ImageError
 from bench.data.images import resize
 from bench.data.kaggle import open_kaggle
 from bench.data.pixels import Pixels, ensure_pixels
-from bench.data.twins import ensure_twins, form_wanted
+from bench.data.twins import ensure_twins, missing_formats
 from bench.runs.run_job import prepare_pixels
 from tests.data.folders import encoded, kaggle_folder, picture, png_header_only, row
 
@@ -92,12 +92,12 @@ def test_rows_are_the_resized_images_and_are_decoded_once(tmp_path: Path) -> Non
     np.testing.assert_array_equal(whole(again), whole(got))
 
 
-SMALL = Form((4, 5), "pad")
+SMALL = ImageFormat((4, 5), "pad")
 
 
 def test_other_forms_are_made_of_the_same_decoding(tmp_path: Path) -> None:
     examples, images = made(75)
-    got = ensure_pixels(examples, SIZE, "squash", tmp_path / "one", also=[SMALL, Form(SIZE)])
+    got = ensure_pixels(examples, SIZE, "squash", tmp_path / "one", also=[SMALL, ImageFormat(SIZE)])
     assert sorted(images.reads) == list(range(75)), "each image is decoded once"
     small = ensure_pixels(examples, SMALL.size, SMALL.mode, tmp_path / "one")
     assert len(images.reads) == 75 and len(built(tmp_path / "one")) == 2
@@ -133,7 +133,7 @@ def test_a_run_decodes_for_all_that_will_ask(tmp_path: Path) -> None:
     ensure_twins(examples, tmp_path)
     pixels_for(get_backbone("hog"), setting, examples, tmp_path, no_progress)
     assert sorted(images.reads) == list(range(30))
-    assert form_wanted(examples, tmp_path) == ()
+    assert missing_formats(examples, tmp_path) == ()
 
 
 def test_cropped_pixels_have_a_place_of_their_own_and_others_the_one_they_had(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.backbones.keras_config import Unusable
+from bench.backbones.keras_config import Unsupported
 from bench.backbones.onnx_file import read_onnx
 from bench.backbones.vectors import _read as read_features
 from bench.backbones.weights import check_claims
@@ -463,5 +463,5 @@ TARGETS: dict[str, Target] = {
     ),
     "features_npz": Target(_file("features.npz", _features), _feature_files),
     "features_parquet": Target(_file("features.parquet", _features), _parquet(_vectors)),
-    "onnx": Target(_file("net.onnx", read_onnx), _onnx, (Unusable, Refused)),
+    "onnx": Target(_file("net.onnx", read_onnx), _onnx, (Unsupported, Refused)),
 }

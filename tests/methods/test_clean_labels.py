@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.backbones.inputs import GivenFeatures
+from bench.backbones.inputs import PrecomputedFeatures
 from bench.core.errors import BenchError
 from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
@@ -219,7 +219,7 @@ def _split(truth: np.ndarray) -> StageSplit:
 def test_heads_that_learn_from_cleaned_labels_know_the_truth_better() -> None:
     features, truth, given = _blobs(n=1000, d=60, noise=0.4, apart=0.6)
     split = _split(given)
-    trainer = HeadTrainer(GivenFeatures(features), split, {**defaults(), "lr": 0.01}, lambda *_: None)
+    trainer = HeadTrainer(PrecomputedFeatures(features), split, {**defaults(), "lr": 0.01}, lambda *_: None)
     texts = ["none", "clean", "clean(action=relabel)", "clean(action=weight)", "clean+smote+class_weight+gce"]
     orders = [Order(parse_method(text), 0, split.train, split.val[:0], epochs=30) for text in texts]
     right, found = [], []
@@ -238,7 +238,7 @@ def test_heads_that_learn_from_cleaned_labels_know_the_truth_better() -> None:
 def test_wrong_validation_labels_do_not_stop_what_learns_from_cleaned_ones() -> None:
     features, truth, given = _blobs(n=1000, d=60, noise=0.4, apart=0.6)
     split = _split(given)
-    trainer = HeadTrainer(GivenFeatures(features), split, {**defaults(), "lr": 0.01}, lambda *_: None)
+    trainer = HeadTrainer(PrecomputedFeatures(features), split, {**defaults(), "lr": 0.01}, lambda *_: None)
     methods = [parse_method(text) for text in ("none", "clean", "clean(action=relabel)")]
     orders = [Order(method, 0, split.train, split.val) for method in methods]
     right = []
@@ -262,7 +262,7 @@ def test_cleaning_sees_training_rows_alone(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(cleaning, "find_suspects", told)
     split = _split(given)
     trainer = HeadTrainer(
-        GivenFeatures(features), split, {**defaults(), "epochs": 2}, lambda *_: None, groups
+        PrecomputedFeatures(features), split, {**defaults(), "epochs": 2}, lambda *_: None, groups
     )
     order = Order(parse_method("clean"), 0, split.train, split.val)
     again = order.refit(Trained(None, 2))
@@ -328,7 +328,7 @@ def test_prices_of_training_rows_alone_decide() -> None:
     for row in (*odd.tolist(), int(split.val[0]), int(split.test[0])):
         prices[row] = "123456"
     trainer = HeadTrainer(
-        GivenFeatures(features), split, {**defaults(), "epochs": 2}, lambda *_: None, prices=prices
+        PrecomputedFeatures(features), split, {**defaults(), "epochs": 2}, lambda *_: None, prices=prices
     )
     methods = ("clean(price)", "clean(price,action=weight)")
     orders = [Order(parse_method(text), 0, split.train, split.val) for text in methods]

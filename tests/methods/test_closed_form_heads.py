@@ -14,7 +14,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
 
-from bench.backbones.inputs import GivenFeatures
+from bench.backbones.inputs import PrecomputedFeatures
 from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
 from bench.methods.closed_form_heads import crt, logistic_regression, ncm
@@ -143,7 +143,7 @@ def answers(
     parts = (rows[rows % 5 < 3], rows[rows % 5 == 3], rows[rows % 5 == 4])
     split = StageSplit(tuple("abcd"), y, *parts, unseen=0, leaked=None)
     setting = {**defaults(), "epochs": 2, "batch_size": 16, "patience": 0, "refit": refit}
-    trainer = HeadTrainer(GivenFeatures(features), split, setting, lambda *_: None)
+    trainer = HeadTrainer(PrecomputedFeatures(features), split, setting, lambda *_: None)
     cell: Any = SimpleNamespace(method=parse_method(method), seed=0, id="x", setting=setting)
     [(_, outcome)] = train_cells(trainer, [cell], {0: split})
     assert outcome.reason is None and outcome.val is not None and outcome.test is not None

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy.special import expit, softmax
 from sklearn.naive_bayes import MultinomialNB
 
-from bench.backbones.inputs import GivenFeatures
-from bench.backbones.tfidf import LENGTH, tfidf_rows
+from bench.backbones.inputs import PrecomputedFeatures
+from bench.backbones.tfidf import ROW_NORM, tfidf_rows
 from bench.core.errors import BenchError
 from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
@@ -38,9 +38,11 @@ def test_naive_bayes_is_scikit_learns(seed: int, alpha: float, uniform: bool) ->
     head = LinearHead(np.zeros((rows.shape[1], K + 1), np.float32), np.zeros(K + 1, np.float32))
     args = {"alpha": alpha, "prior": "uniform" if uniform else "counts"}
     made, chosen = naive_bayes(args, head, rows, y, np.bincount(y, minlength=K + 1))
-    theirs = MultinomialNB(alpha=alpha, fit_prior=not uniform).fit(rows.astype(np.float64) / LENGTH, y)
+    theirs = MultinomialNB(alpha=alpha, fit_prior=not uniform).fit(rows.astype(np.float64) / ROW_NORM, y)
     ours = softmax(made.logits(rows).astype(np.float64), axis=1)
-    np.testing.assert_allclose(ours[:, :K], theirs.predict_proba(rows.astype(np.float64) / LENGTH), atol=2e-6)
+    np.testing.assert_allclose(
+        ours[:, :K], theirs.predict_proba(rows.astype(np.float64) / ROW_NORM), atol=2e-6
+    )
     assert chosen == {} and (ours[:, K] == 0).all(), "a class without rows is never answered"
 
 
@@ -140,7 +142,7 @@ def _joined(n: int = 240) -> tuple[np.ndarray, StageSplit]:
     rng = np.random.default_rng(4)
     truth = rng.integers(0, K, n).astype(np.int32)
     images = np.eye(6)[truth] + rng.normal(0, 0.8, (n, 6))
-    titles = LENGTH * np.maximum(np.eye(5)[truth] + rng.normal(0, 0.3, (n, 5)), 0)
+    titles = ROW_NORM * np.maximum(np.eye(5)[truth] + rng.normal(0, 0.3, (n, 5)), 0)
     rows = np.arange(n)
     split = StageSplit(tuple("abcd"), truth, rows[:140], rows[140:190], rows[190:], 0, None)
     return np.concatenate([images, titles], axis=1).astype(np.float32), split
@@ -161,7 +163,7 @@ def test_two_heads_are_those_of_each_part_alone(method: str, plain: str, refit: 
     setting: dict[str, Any] = {**defaults(), "epochs": 12, "patience": 3, "refit": refit, "lr": 0.01}
 
     def run(table: np.ndarray, titles: int, text: str) -> Any:
-        trainer = HeadTrainer(GivenFeatures(table), split, setting, lambda *_: None, titles=titles)
+        trainer = HeadTrainer(PrecomputedFeatures(table), split, setting, lambda *_: None, titles=titles)
         cell: Any = SimpleNamespace(method=parse_method(text), seed=0, id="x", setting=setting)
         ((_, outcome),) = train_cells(trainer, [cell], {0: split})
         assert outcome.reason is None
@@ -192,7 +194,7 @@ def test_two_heads_are_those_of_each_part_alone(method: str, plain: str, refit: 
 
 def test_titles_are_not_standardised_and_images_are() -> None:
     features, split = _joined()
-    trainer = HeadTrainer(GivenFeatures(features), split, defaults(), lambda *_: None, titles=5)
+    trainer = HeadTrainer(PrecomputedFeatures(features), split, defaults(), lambda *_: None, titles=5)
     rows = np.arange(190)
     np.testing.assert_array_equal(trainer.embed(rows)[:, 6:], features[rows, 6:])
     np.testing.assert_allclose(trainer.embed(rows)[:, :6].std(axis=0), 1, atol=1e-5)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.backbones.inputs import GivenFeatures
+from bench.backbones.inputs import PrecomputedFeatures
 from bench.core.errors import BenchError
 from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
@@ -199,7 +199,7 @@ def _trainer(x: np.ndarray, y: np.ndarray) -> tuple[HeadTrainer, StageSplit]:
     rows = np.arange(N)
     split = StageSplit(tuple("abcd"), y, rows[:80], rows[80:105], rows[105:], unseen=0, leaked=None)
     setting = {**defaults(), "epochs": 3, "patience": 0}
-    return HeadTrainer(GivenFeatures(x), split, setting, lambda *_: None), split
+    return HeadTrainer(PrecomputedFeatures(x), split, setting, lambda *_: None), split
 
 
 def test_only_labels_of_training_rows_are_learned_from() -> None:

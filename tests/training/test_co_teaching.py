@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.backbones.inputs import GivenFeatures
+from bench.backbones.inputs import PrecomputedFeatures
 from bench.core.errors import BenchError
 from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
@@ -249,7 +249,7 @@ def test_a_trained_pair_answers_with_the_mean_and_conv_has_none() -> None:
     x, _, y = _data()
     setting = {**defaults(), "epochs": 4, "patience": 0}
     split = _split(y)
-    trainer = HeadTrainer(GivenFeatures(x), split, setting, lambda *_: None)
+    trainer = HeadTrainer(PrecomputedFeatures(x), split, setting, lambda *_: None)
     methods = ("co_teaching", "co_teaching+mlp(units=6)")
     orders = [Order(parse_method(text), 0, split.train, split.val) for text in methods]
     linear, mlp = trainer.fit(orders)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.backbones.inputs import GivenFeatures
+from bench.backbones.inputs import PrecomputedFeatures
 from bench.core.cell import Cell, DataId
 from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
@@ -219,7 +219,7 @@ def test_a_kept_model_scores_features_as_the_cell_did(tmp_path: Any, refit: bool
     split = StageSplit(tuple("abcd"), y, rows[:90], rows[90:120], rows[120:], unseen=0, leaked=None)
     texts = ("ldam", "mlp(units=6)+ldam", "ldam+logit_adjust(form=posthoc,tau=auto)", "ldam+ncm", "none")
     cells = [_cell(text, refit=refit) for text in texts]
-    trainer = HeadTrainer(GivenFeatures(x), split, cells[0].setting, lambda *_: None)
+    trainer = HeadTrainer(PrecomputedFeatures(x), split, cells[0].setting, lambda *_: None)
     for cell, outcome in train_cells(trainer, cells, {0: split}, keep=(32, 32)):
         assert outcome.reason is None and outcome.test is not None and outcome.model is not None
         folder = tmp_path / cell.id8

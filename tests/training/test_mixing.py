@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.backbones.inputs import GivenFeatures
+from bench.backbones.inputs import PrecomputedFeatures
 from bench.core.errors import BenchError
 from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
@@ -235,7 +235,7 @@ def test_mixing_needs_losses_that_do_not_go_by_single_images() -> None:
     rows = np.arange(N)
     split = StageSplit(tuple("abc"), y, rows[:50], rows[50:70], rows[70:], unseen=0, leaked=None)
     setting = {**defaults(), "epochs": 3, "patience": 0}
-    trainer = HeadTrainer(GivenFeatures(x), split, setting, lambda *_: None)
+    trainer = HeadTrainer(PrecomputedFeatures(x), split, setting, lambda *_: None)
     texts = ("mixup", "mixup(alpha=1)+gce+class_weight+oversample")
     answers = list(trainer.fit([Order(parse_method(text), 0, split.train, split.val) for text in texts]))
     assert all(one.head is not None for one in answers)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.backbones.precision import built_in, single_outputs
+from bench.backbones.precision import dtype_policy, float32_outputs
 from bench.core.protocol import OPTIMIZERS
 from bench.training.fits import Fit, Trained, TrainSetting
 from bench.training.linear_head import LossSpec
@@ -233,8 +233,8 @@ def test_half_precision_trains_to_about_the_same(precision: str) -> None:
     """Gradients of float16 are of a scaled loss: those too small for it move the net all the same."""
 
     def build(seed: int) -> Any:
-        with built_in(precision):
-            return single_outputs(_plain(seed))
+        with dtype_policy(precision):
+            return float32_outputs(_plain(seed))
 
     fit = _fit(epochs=6)
     half, single = (

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.backbones.inputs import GivenFeatures
+from bench.backbones.inputs import PrecomputedFeatures
 from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
 from bench.methods.grammar import NONE
@@ -76,7 +76,7 @@ def test_heads_learn_the_same_from_a_mapped_table(
     setting = {**defaults(), "epochs": 2, "lr": 0.01}
 
     def scores() -> np.ndarray:
-        trainer = HeadTrainer(GivenFeatures(features), split, setting, lambda *_: None)
+        trainer = HeadTrainer(PrecomputedFeatures(features), split, setting, lambda *_: None)
         (fitted,) = trainer.fit([Order(NONE, 0, split.train, split.val)])
         assert fitted.head is not None
         return fitted.head.logits(fitted.embed(split.test))

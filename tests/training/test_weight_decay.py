@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.backbones.inputs import GivenFeatures
+from bench.backbones.inputs import PrecomputedFeatures
 from bench.core.cell import Value
 from bench.core.protocol import AUTO, KEYS, REGIME_DEFAULTS, defaults
 from bench.data.splits import StageSplit
@@ -164,7 +164,7 @@ def _split() -> StageSplit:
 
 def _fitted(l2: Value, order: Order) -> Fitted:
     setting: Mapping[str, Value] = {**defaults(), "lr": 0.02, "epochs": 25, "patience": 4, "l2": l2}
-    return next(HeadTrainer(GivenFeatures(_data()[0]), _split(), setting, lambda *_: None).fit([order]))
+    return next(HeadTrainer(PrecomputedFeatures(_data()[0]), _split(), setting, lambda *_: None).fit([order]))
 
 
 @pytest.mark.parametrize("method", ["none", "class_weight", "smote", "mlp(units=4)", "ldam"])

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.backbones.inputs import form_for
-from bench.backbones.outside import split_names
+from bench.backbones.external import split_names
+from bench.backbones.inputs import image_format
 from bench.backbones.registry import weights_of
 from bench.core import plugins
 from bench.core.cell import Cell
@@ -74,7 +74,7 @@ def _setup(context: Context, request: Request, jobs: Sequence[Job]) -> Setup:
     for job in jobs:
         for info, own in zip(job.parts, weights_of(job.parts, job.weights), strict=True):
             if info.is_net:
-                weights.append((info, own, form_for(info, job.cells[0].setting).size))
+                weights.append((info, own, image_format(info, job.cells[0].setting).size))
     places = tuple(dict.fromkeys((*request.plugins, *plugins.registered_here())))
     return Setup(versions(), needed(places, named, weights), context.cache)
 

@@ -12,8 +12,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from bench.backbones.external import find_module, is_function
 from bench.backbones.info import BackboneInfo
-from bench.backbones.outside import find_module, is_function
 from bench.backbones.weights import file_hash, imagenet_file, kaggle_models
 from bench.core import plugins
 from bench.core.environment import record

@@ -180,7 +180,7 @@ def test_equal_hashes_are_equal_pictures_and_others_differ() -> None:
         by_hash.setdefault(content, set()).add(examples.images.read(index).tobytes())
     assert all(len(pictures) == 1 for pictures in by_hash.values())
     assert len(set.union(*by_hash.values())) == len(by_hash)
-    assert len(by_hash) < len(examples), "at least one picture is there twice"
+    assert len(by_hash) < len(examples), "at least one picture appears twice"
 
 
 def test_some_pictures_of_test_are_also_in_train(examples: Examples) -> None:

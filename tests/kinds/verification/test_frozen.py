@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from bench.backbones.inputs import GivenFeatures, Inputs
+from bench.backbones.inputs import Inputs, PrecomputedFeatures
 from bench.core.cell import Value
 from bench.core.errors import BenchError
 from bench.core.protocol import AUTO, defaults
@@ -93,7 +93,7 @@ def _trainer(
     person: Sequence[str] | None = None, setting: Mapping[str, Value] = SETTING, inputs: Inputs | None = None
 ) -> FrozenPairs:
     features, known = _photos()
-    return FrozenPairs(inputs or GivenFeatures(features), person or known, setting, lambda *_: None)
+    return FrozenPairs(inputs or PrecomputedFeatures(features), person or known, setting, lambda *_: None)
 
 
 def _fit(
@@ -167,7 +167,7 @@ def test_no_method_sees_the_test() -> None:
     swapped = replace(fold, test=PairArrays(fold.test.second, fold.test.first, ~fold.test.same))
     for text in FEATURE_METHODS:
         one = _fit(_trainer(), [text], fold)[0]
-        two = _fit(_trainer(inputs=GivenFeatures(other)), [text], swapped)[0]
+        two = _fit(_trainer(inputs=PrecomputedFeatures(other)), [text], swapped)[0]
         val = fold.val.first, fold.val.second
         np.testing.assert_array_equal(one.score(*val), two.score(*val), text)
 
@@ -201,11 +201,11 @@ def test_before_the_refit_validation_photos_are_only_judged_by() -> None:
     other[fold.val_rows] *= -3.0
     for text in ("center", "whiten(dims=6)", "joint_bayes(dims=6)", "joint_bayes(dims=6,by=pairs)"):
         one, two = (
-            _fit(_trainer(inputs=GivenFeatures(table)), [text], fold)[0] for table in (features, other)
+            _fit(_trainer(inputs=PrecomputedFeatures(table)), [text], fold)[0] for table in (features, other)
         )
         np.testing.assert_array_equal(_test_scores(one, fold), _test_scores(two, fold), text)
         orders = [PairOrder(parse_method(text), 0, fold).refit(one)]
-        again = [next(_trainer(inputs=GivenFeatures(table)).fit(orders)) for table in (features, other)]
+        again = [next(_trainer(inputs=PrecomputedFeatures(table)).fit(orders)) for table in (features, other)]
         scores = [_test_scores(each, fold) for each in again if isinstance(each, FrozenMatched)]
         assert len(scores) == 2 and not np.array_equal(scores[0], scores[1])
 
@@ -228,7 +228,7 @@ def test_auto_takes_the_number_of_axes_with_the_largest_area_on_validation() -> 
     wide = np.concatenate(
         [_photos()[0], rng.normal(size=(PEOPLE * SHOTS, 200)).astype(np.float32) * 0.8], axis=1
     )
-    trainer = _trainer(inputs=GivenFeatures(wide))
+    trainer = _trainer(inputs=PrecomputedFeatures(wide))
     truth = fold.val.same.astype(np.int32)[:, None]
 
     def area(matched: FrozenMatched) -> float:
@@ -280,7 +280,7 @@ def test_parts_of_a_joined_backbone_are_told_apart() -> None:
     class Joined(Viewed):
         widths: tuple[int, ...] = (10, 14)
 
-    whole, joined = GivenFeatures(features), Joined(features)
+    whole, joined = PrecomputedFeatures(features), Joined(features)
     text = "whiten(dims=5,by=part)+l2(by=part)+joint_bayes(parts=each)"
     one, two = (_fit(_trainer(inputs=inputs), [text])[0] for inputs in (whole, joined))
     assert one.matcher.space.widths == (5,) and two.matcher.space.widths == (5, 5)  # type: ignore[union-attr]
@@ -353,7 +353,7 @@ def test_a_loss_that_is_no_number_fails_its_cell_alone() -> None:
     fold = _fold()
     own = replace(fold, train_rows=np.union1d(fold.train_rows, [3]))
     found = list(
-        FrozenPairs(GivenFeatures(features), person, SETTING, lambda *_: None).fit(
+        FrozenPairs(PrecomputedFeatures(features), person, SETTING, lambda *_: None).fit(
             [PairOrder(parse_method(text), 0, own) for text in ("arcface(dims=4)", "siamese")]
         )
     )

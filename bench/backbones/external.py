@@ -1,4 +1,4 @@
-"""Backbones from outside by what a user names: files of models or features, presets, Python functions."""
+"""External backbones: files of models or features, presets, Python functions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.backbones.info import ANY_SIZE, JOIN, NO_WEIGHTS, OWN_WEIGHTS, UNSAID, BackboneInfo, Origin
-from bench.backbones.keras_config import Unusable, read_config
+from bench.backbones.info import ANY_SIZE, JOIN, NO_WEIGHTS, OWN_WEIGHTS, UNSPECIFIED, BackboneInfo, Origin
+from bench.backbones.keras_config import Unsupported, read_config
 from bench.backbones.onnx_file import read_onnx
 from bench.backbones.presets import HUB, NEEDS, is_preset, preset_name, read_preset
 from bench.backbones.weights import file_hash
@@ -25,7 +25,7 @@ FUNCTION = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)", re.AS
 _MOST_CONFIG = 64 * 2**20
 _LONGEST = 60
 
-OTHERS = {
+REFUSED_ENDINGS = {
     ".h5": "HDF5 files may run code when they are loaded: open it where you trust it and save it as .keras",
     ".hdf5": "HDF5 files may run code when they are loaded: open it where you trust it and save it as .keras",
     ".pt": "a PyTorch file: export it as .onnx, or write the features of your images to a .npz file",
@@ -35,37 +35,37 @@ OTHERS = {
     ".pb": "a TensorFlow graph: save the model as .keras",
     ".tflite": "a model for devices: save the model that it was made from as .keras or .onnx",
 }
-"""Endings of models and arrays that are no backbone, and what to do."""
+"""Endings of unsupported files, and the remedy."""
 
 
-def is_outside(name: str) -> bool:
-    """Return whether a name, as typed or as stored in a cell, is of a backbone from outside."""
-    return is_preset(name) or is_function(name) or _ending(name) in (*FORMS, *OTHERS)
+def is_external(name: str) -> bool:
+    """Return whether a name, typed or stored, is of an external backbone."""
+    return is_preset(name) or is_function(name) or _ending(name) in (*READERS, *REFUSED_ENDINGS)
 
 
 def is_function(name: str) -> bool:
-    """Return whether a name, as typed or as stored in a cell, is of a Python function.
+    """Return whether a name, typed or stored, is of a Python function.
 
     >>> is_function("nets:build"), is_function("hub:vit"), is_function("a:net.keras")
     (True, False, False)
     """
-    return not is_preset(name) and _ending(name) not in FORMS and FUNCTION.fullmatch(name) is not None
+    return not is_preset(name) and _ending(name) not in READERS and FUNCTION.fullmatch(name) is not None
 
 
-def outside_reads(name: str) -> str:
-    """Return what a backbone from outside reads: `pixels` or `vectors`."""
-    return "vectors" if FORMS.get(_ending(name)) is _features_file else "pixels"
+def external_reads(name: str) -> str:
+    """Return the input of an external backbone: `pixels` or `vectors`."""
+    return "vectors" if READERS.get(_ending(name)) is _features_file else "pixels"
 
 
 def split_names(text: str, separator: str) -> list[str]:
-    """Return the parts of a list of names; a separator inside the path of an existing file separates nothing.
+    """Split a list of names, except at separators inside the path of an existing file.
 
     >>> split_names("lenet, hog", ",")
     ['lenet', 'hog']
     """
     pieces, names = text.split(separator), []
     while pieces:
-        # The longest run of pieces that is a file's path, or else one piece.
+        # The longest run of pieces that is the path of a file, else one piece.
         for count in range(len(pieces), 0, -1):
             name = separator.join(pieces[:count]).strip()
             if count == 1 or _is_whole(name, separator):
@@ -76,7 +76,7 @@ def split_names(text: str, separator: str) -> list[str]:
 
 
 def functions_in(texts: Sequence[str]) -> list[str]:
-    """Return the functions among the backbones of lists, joined ones included.
+    """Return the Python functions in lists of backbones, joined ones included.
 
     >>> functions_in(["lenet, nets:build+hog"])
     ['nets:build']
@@ -89,30 +89,30 @@ def _is_whole(name: str, separator: str) -> bool:
     """Return whether every separator in a name is inside the path of an existing file."""
     if is_preset(name):
         return user_path(name.removeprefix(HUB)).is_dir()
-    if is_outside(name) and user_path(name).is_file():
+    if is_external(name) and user_path(name).is_file():
         return True
     if separator == JOIN:
         return False
     return all(separator not in part or _is_whole(part, JOIN) for part in split_names(name, JOIN))
 
 
-def outside_backbone(text: str, allow_code: bool = False) -> BackboneInfo:
+def external_backbone(text: str, allow_code: bool = False) -> BackboneInfo:
     """Return the backbone that a path, a preset or `package.module:function` names. Imports nothing heavy.
 
-    allow_code: whether code in the file may run. Raises BenchError (one line) for what cannot be one.
+    allow_code: whether code in the file may run. Raises BenchError for anything else.
     """
     if is_preset(text):
         return _preset(text)
     ending = _ending(text)
-    if ending in OTHERS:
-        raise BenchError(f"--backbone {text!r}: {OTHERS[ending]}")
-    if ending in FORMS:
-        return FORMS[ending](user_path(text), allow_code)
+    if ending in REFUSED_ENDINGS:
+        raise BenchError(f"--backbone {text!r}: {REFUSED_ENDINGS[ending]}")
+    if ending in READERS:
+        return READERS[ending](user_path(text), allow_code)
     return _function(text)
 
 
 def safe_name(path: Path) -> str:
-    """Return a file's name as tables, folders and lists of backbones can have it.
+    """Return a file's name, safe for tables, folders and lists of backbones.
 
     >>> safe_name(Path("nets/my net, new+.keras"))
     'my_net__new_.keras'
@@ -140,11 +140,11 @@ def _keras_file(path: Path, allow_code: bool) -> BackboneInfo:
     try:
         with open_file(path) as file, zipfile.ZipFile(file) as archive:
             if archive.getinfo("config.json").file_size > _MOST_CONFIG:
-                raise Unusable("has a configuration of more than 64 MiB")
+                raise Unsupported("has a configuration of more than 64 MiB")
             archive.getinfo("model.weights.h5")
             config = json.loads(archive.read("config.json"))
         found = read_config(config, allow_code)
-    except Unusable as why:
+    except Unsupported as why:
         raise BenchError(f"--backbone {str(path)!r} {why}") from None
     except (Refused, OSError, zipfile.BadZipFile, KeyError, ValueError, RecursionError, NotImplementedError,
             EOFError, RuntimeError) as error:  # fmt: skip
@@ -159,7 +159,7 @@ def _onnx_file(path: Path, allow_code: bool) -> BackboneInfo:
     digest = _digest(path)
     try:
         found = read_onnx(path)
-    except Unusable as why:
+    except Unsupported as why:
         raise BenchError(f"--backbone {str(path)!r} {why}") from None
     own = Origin("onnx", str(path), digest, found.size is not None)
     return _net(safe_name(path), "an ONNX model", "onnx", own, found.size, found.whole)
@@ -174,7 +174,7 @@ def _net(
     scales: bool = False,
     **more: Any,
 ) -> BackboneInfo:
-    """Return a net from outside. scales: whether it scales pixels of 0 to 255 itself."""
+    """Return an external net. scales: whether it scales pixels of 0 to 255 itself."""
     return BackboneInfo(
         name=name,
         family="outside",
@@ -183,7 +183,7 @@ def _net(
         builder="",
         input_size=size or ANY_SIZE,
         min_size=1,
-        preprocess="none" if scales else UNSAID,
+        preprocess="none" if scales else UNSPECIFIED,
         features=0,
         parameters=0,
         weights=(OWN_WEIGHTS,),
@@ -198,7 +198,7 @@ def _no_model(path: Path, error: Exception) -> str:
     with open_file(path) as file:
         start = file.read(8)
     if start == b"\x89HDF\r\n\x1a\n":
-        return f"an HDF5 file by content; {OTHERS['.h5']}"
+        return f"an HDF5 file by content; {REFUSED_ENDINGS['.h5']}"
     return "not a model that Keras saved as .keras"
 
 
@@ -209,7 +209,7 @@ def _features_file(path: Path, allow_code: bool) -> BackboneInfo:
         summary="a file of features",
         source="features",
         builder="read_vectors",
-        # Images are decoded at this size, to find unreadable ones.
+        # Images are decoded at this size to find unreadable ones.
         input_size=(32, 32),
         min_size=1,
         preprocess="none",
@@ -243,19 +243,19 @@ def _preset(text: str) -> BackboneInfo:
         preset.size,
         preset.scale is not None,
         multiple=preset.multiple,
-        square=preset.any_grid,
+        square=preset.interpolates,
         needs=NEEDS,
     )
 
 
 def _places() -> Iterator[str]:
-    """Yield the folders in which modules are looked for: this one, then Python's."""
+    """Yield the search path of modules: this folder, then Python's."""
     yield str(Path.cwd())
     yield from sys.path
 
 
 def find_module(name: str, places: Sequence[str]) -> Path | None:
-    """Return the source of a module without importing it or its package, None if it is nowhere."""
+    """Return the source of a module without importing it or its package, or None."""
     for place in places:
         base = Path(place, *name.split("."))
         for path in (base / "__init__.py", base.with_name(f"{base.name}.py")):
@@ -264,10 +264,10 @@ def find_module(name: str, places: Sequence[str]) -> Path | None:
     return None
 
 
-FORMS: dict[str, Callable[[Path, bool], BackboneInfo]] = {
+READERS: dict[str, Callable[[Path, bool], BackboneInfo]] = {
     ".keras": _keras_file,
     ".onnx": _onnx_file,
     ".npz": _features_file,
     ".parquet": _features_file,
 }
-"""Readers of backbones in files, by ending."""
+"""Reader of backbone files by ending."""

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 from bench.backbones import vectors
-from bench.backbones.info import ANY_SIZE, UNSAID
+from bench.backbones.external import safe_name, split_names
+from bench.backbones.info import ANY_SIZE, UNSPECIFIED
 from bench.backbones.names import parts_of, resolve_backbones, stored_parts
-from bench.backbones.outside import safe_name, split_names
 from bench.backbones.problems import problem_with
-from bench.backbones.registry import build_backbone, get_backbone, reading_of, weights_ids
+from bench.backbones.registry import build_backbone, feature_spec, get_backbone, weights_ids
 from bench.backbones.vectors import features_for
 from bench.backbones.weights import check_count
 from bench.core.errors import BenchError, WeightsError
@@ -111,7 +111,7 @@ def test_scaling_of_pixels_is_read_and_never_guessed(
 ) -> None:
     path = saved(build(), tmp_path / "net.keras")
     (info,) = parts_of(str(path))
-    assert info.preprocess == ("none" if scales else UNSAID)
+    assert info.preprocess == ("none" if scales else UNSPECIFIED)
     why = problem(path)
     assert (why is None) if scales else ("--set preprocess=unit|tf|torch|caffe|none" in str(why))
     assert problem(path, preprocess="torch") is None
@@ -137,7 +137,7 @@ def test_layers_of_one_part_are_named_by_its_file(tmp_path: Path) -> None:
     parts = parts_of(f"{path}+mobilenet_025")
     setting = {**defaults(), "layers": "net.keras:stem,net.keras:pooled"}
     assert problem_with(parts, "frozen", "imagenet", setting) is None
-    assert [reading_of(info, setting).layers for info in parts] == [("stem", "pooled"), ()]
+    assert [feature_spec(info, setting).layers for info in parts] == [("stem", "pooled"), ()]
 
 
 def test_a_classifier_says_which_layer_has_features(tmp_path: Path) -> None:
@@ -451,7 +451,7 @@ def test_features_come_in_the_order_of_the_data(ending: str, dtype: type, tmp_pa
         (["x", "y"], [[1.0], [2.0]], "no features of any image (the first: 'a'; its own ids are like 'x')"),
         (["a", "b", "c"], [[1.0], [np.nan], [2.0]], "the features of 'b' hold NaN"),
         (["a", "b", "c"], [[1.0], [1e300], [2.0]], "the features of 'b' hold NaN, or numbers beyond float32"),
-        (["a", "b", "c", "b"], [[1.0]] * 4, "the id 'b' is there twice"),
+        (["a", "b", "c", "b"], [[1.0]] * 4, "the id 'b' appears twice"),
         (["a", "b", "c"], [["x"], ["y"], ["z"]], "numbers"),
         (["a", "b", "c"], [1.0, 2.0, 3.0], "numbers"),
         ([], [], "features"),

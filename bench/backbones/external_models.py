@@ -1,4 +1,4 @@
-"""Keras models from outside, loaded and brought to the form of a backbone."""
+"""External Keras models, loaded and adapted to backbones."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Shape = tuple[int, int, int]
 
 
 def from_file(info: BackboneInfo, shape: Shape, imagenet: bool) -> Any:
-    """Return the model of a `.keras` file as a backbone; no code in the file runs unless its origin says so.
+    """Return the model of a `.keras` file as a backbone; code in the file runs only if its origin allows it.
 
-    Raises BenchError for a file that Keras cannot load, or whose model is no backbone.
+    Raises BenchError for a file that Keras cannot load, or whose model cannot be a backbone.
     """
     import keras
 
@@ -36,9 +36,9 @@ def from_function(info: BackboneInfo, shape: Shape, imagenet: bool) -> Any:
     """Return the model that `package.module:function` builds as a backbone.
 
     Raises BenchError for a module that cannot be imported or is not the one whose source was hashed, a
-    function that fails, and a model that is no backbone.
+    function that fails, and a model that cannot be a backbone.
     """
-    from bench.backbones.outside import FUNCTION, find_module
+    from bench.backbones.external import FUNCTION, find_module
 
     origin = _origin(info)
     match = FUNCTION.fullmatch(origin.place)
@@ -66,10 +66,10 @@ def from_function(info: BackboneInfo, shape: Shape, imagenet: bool) -> Any:
 
 
 def from_preset(info: BackboneInfo, shape: Shape, imagenet: bool) -> Any:
-    """Return the encoder of images of a keras-hub preset as a backbone that scales pixels of 0 to 255 itself.
+    """Return the image encoder of a keras-hub preset as a backbone that scales pixels of 0 to 255 itself.
 
-    Of several output tokens the class token is the features, or their mean where there is none. No code in
-    the preset's files runs. Raises BenchError for a preset that has changed or that keras-hub cannot load.
+    Of several output tokens, the features are the class token, or without one their mean. No code in the
+    preset's files runs. Raises BenchError for a preset that has changed or that keras-hub cannot load.
     """
     import keras
 
@@ -85,13 +85,13 @@ def from_preset(info: BackboneInfo, shape: Shape, imagenet: bool) -> Any:
         for path in weights_files(preset.folder, origin.place):
             if path.name.endswith(".h5"):
                 check_claims(path)
-        sized = {"image_shape": shape} if preset.any_grid else {}
+        sized = {"image_shape": shape} if preset.interpolates else {}
         model = keras_hub.models.Backbone.from_preset(str(preset.folder.absolute()), dtype="float32", **sized)
         images = keras.Input(shape, name="pixels")
         x: Any = images
         if preset.scale is not None:
             x = keras.layers.Rescaling(preset.scale, preset.offset, name="scaling")(x)
-        if preset.two_towers:
+        if preset.dual_encoder:
             out = model.get_vision_embeddings(x)
         else:
             out = model(dict.fromkeys(model.input, x) if isinstance(model.input, dict) else x)
@@ -104,10 +104,10 @@ def from_preset(info: BackboneInfo, shape: Shape, imagenet: bool) -> Any:
 
 
 def as_backbone(model: Any, info: BackboneInfo, shape: Shape) -> Any:
-    """Return a model from (n, *shape) images to (n, features); a map of features is averaged.
+    """Return a model from (n, *shape) images to (n, features); a feature map is averaged.
 
-    All its layers are trainable, whatever they were when it was saved: a regime says what is trained. Raises
-    BenchError for anything but a Keras model from one image to one map or row of features.
+    All its layers become trainable: the regime decides what is trained. Raises BenchError for anything but a
+    Keras model from one image to one map or row of features.
     """
     import keras
 
@@ -139,7 +139,7 @@ def _functional(model: Any, shape: Shape) -> Any:
     import keras
 
     if not getattr(model, "inputs", None):
-        # A subclassed model: its layers are not visible from outside.
+        # A subclassed model: its layers are not visible.
         images = keras.Input(shape)
         outputs = model(images)
         if isinstance(outputs, (list, tuple, dict)):
@@ -161,7 +161,7 @@ def _origin(info: BackboneInfo) -> Origin:
 
 
 def _one_line(error: BaseException) -> str:
-    # Keras quotes whole configurations before it says what went wrong.
+    # Keras quotes whole configurations before the cause.
     _, _, cause = str(error).rpartition("Exception encountered: ")
     text = " ".join(f"{type(error).__name__}: {cause}".split())
     return text if len(text) <= 300 else f"{text[:300]}..."

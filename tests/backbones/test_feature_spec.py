@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.backbones.engines import batch_for, read_at
+from bench.backbones.engines import batch_for, feature_extractor
 from bench.backbones.feature_cache import Extraction
-from bench.backbones.info import POOLS, Reading
+from bench.backbones.info import POOLS, FeatureSpec
 from bench.backbones.registry import build_backbone, get_backbone, preprocess
 from bench.core.errors import BenchError
 from bench.data.augmentation import Recipe, load_change
@@ -37,10 +37,10 @@ def pixels_of(count: int, size: tuple[int, int] = SIZE) -> Any:
     return FakePixels(np.random.default_rng(0).integers(0, 256, (count, *size, 3), dtype=np.uint8))
 
 
-def ensure(pixels: Any, cache: Path, reading: Reading, **changes: Any) -> np.ndarray:
+def ensure(pixels: Any, cache: Path, spec: FeatureSpec, **changes: Any) -> np.ndarray:
     how: dict[str, Any] = {"info": MOBILENET, "weights": "random", "preprocess": "backbone"}
     how |= {"engine": "tensorflow", "cache": cache, **changes}
-    return np.asarray(Extraction(pixels, **how, reading=reading).features())
+    return np.asarray(Extraction(pixels, **how, spec=spec).features())
 
 
 def run_by_hand(net: Any, images: np.ndarray, name: str) -> np.ndarray:
@@ -75,7 +75,7 @@ def grid_of(maps: np.ndarray, fields: int) -> np.ndarray:
 def test_layers_are_pooled_and_stand_side_by_side(net: Any, pool: str, tmp_path: Path) -> None:
     names = ("conv_pw_3_relu", "conv_pw_5_relu") if pool == "grid8" else ("conv_pw_5_relu", "conv_pw_8_relu")
     pixels = pixels_of(batch_for(SIZE) // 8)
-    found = ensure(pixels, tmp_path, Reading(names, pool))
+    found = ensure(pixels, tmp_path, FeatureSpec(names, pool))
     maps = [run_by_hand(net, pixels.images, name) for name in names]
     wanted = np.concatenate([grid_of(one, POOLS[pool]) for one in maps], axis=1)
     # Layer by layer, as they differ in scale.
@@ -83,23 +83,23 @@ def test_layers_are_pooled_and_stand_side_by_side(net: Any, pool: str, tmp_path:
     close(found[:, :width], wanted[:, :width])
     close(found[:, width:], wanted[:, width:])
     # The order of the names is the order of the features.
-    turned = ensure(pixels, tmp_path, Reading(names[::-1], pool))
+    turned = ensure(pixels, tmp_path, FeatureSpec(names[::-1], pool))
     width = POOLS[pool] ** 2 * maps[1].shape[-1]
     np.testing.assert_array_equal(np.concatenate([turned[:, width:], turned[:, :width]], axis=1), found)
 
 
 def test_a_grid_of_the_last_map_averages_to_the_net_s_own_features(net: Any, tmp_path: Path) -> None:
     pixels = pixels_of(4, (128, 128))
-    plain, grid = ensure(pixels, tmp_path, Reading()), ensure(pixels, tmp_path, Reading(pool="grid2"))
+    plain, grid = ensure(pixels, tmp_path, FeatureSpec()), ensure(pixels, tmp_path, FeatureSpec(pool="grid2"))
     # A map of 4x4 falls into four fields of 2x2.
     close(grid.reshape(4, 4, 256).mean(axis=1), plain)
-    last = ensure(pixels, tmp_path, Reading(("conv_pw_13_relu",)))
+    last = ensure(pixels, tmp_path, FeatureSpec(("conv_pw_13_relu",)))
     close(last, plain)
 
 
 def test_a_layer_that_gives_a_row_is_read_as_it_is(tmp_path: Path) -> None:
     pixels = pixels_of(3, (32, 32))
-    found = ensure(pixels, tmp_path, Reading(("pool_1", "dense_1"), "grid2"), info=LENET)
+    found = ensure(pixels, tmp_path, FeatureSpec(("pool_1", "dense_1"), "grid2"), info=LENET)
     x, wanted = preprocess(LENET)(pixels.images), []
     for layer in build_backbone(LENET, (32, 32)).layers:
         x = layer(x)
@@ -111,7 +111,7 @@ def test_a_layer_that_gives_a_row_is_read_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pool", ["average", "grid2"])
 def test_unit_features_have_length_one_by_field_and_by_layer(net: Any, pool: str, tmp_path: Path) -> None:
     names, pixels, grid = ("conv_pw_5_relu", "conv_pw_8_relu"), pixels_of(4), POOLS[pool]
-    found = ensure(pixels, tmp_path, Reading(names, pool, unit=True))
+    found = ensure(pixels, tmp_path, FeatureSpec(names, pool, unit=True))
     wanted = []
     for name in names:
         rows = grid_of(run_by_hand(net, pixels.images, name), grid).reshape(len(pixels), grid**2, -1)
@@ -121,7 +121,7 @@ def test_unit_features_have_length_one_by_field_and_by_layer(net: Any, pool: str
     np.testing.assert_allclose(found, np.concatenate(wanted, axis=1), atol=1e-5)
     # Of a net's own features the length alone changes.
     small = pixels_of(4, (32, 32))
-    plain, alone = (ensure(small, tmp_path, Reading(unit=unit), info=LENET) for unit in (False, True))
+    plain, alone = (ensure(small, tmp_path, FeatureSpec(unit=unit), info=LENET) for unit in (False, True))
     close(alone, plain / np.linalg.norm(plain, axis=1, keepdims=True))
 
 
@@ -129,22 +129,22 @@ def test_mirrored_features_are_the_mean_of_both_ways(tmp_path: Path) -> None:
     pixels = pixels_of(6)
     pixels.ok[2] = False
     flipped: Any = FakePixels(np.flip(pixels.images, axis=2).copy(), pixels.ok, "flipped")
-    both = ensure(pixels, tmp_path / "a", Reading(mirror=True))
-    one, other = (ensure(some, tmp_path / "b", Reading()) for some in (pixels, flipped))
+    both = ensure(pixels, tmp_path / "a", FeatureSpec(mirror=True))
+    one, other = (ensure(some, tmp_path / "b", FeatureSpec()) for some in (pixels, flipped))
     np.testing.assert_allclose(both, (np.asarray(one, np.float64) + other) / 2, rtol=1e-6)
     assert np.isnan(both[2]).all() and np.isfinite(np.delete(both, 2, axis=0)).all()
     # An image and its mirror have the same features.
-    again = ensure(flipped, tmp_path / "c", Reading(mirror=True))
+    again = ensure(flipped, tmp_path / "c", FeatureSpec(mirror=True))
     close(np.delete(again, 2, axis=0), np.delete(both, 2, axis=0))
 
 
 def test_views_are_read_like_the_images(tmp_path: Path) -> None:
     pixels, recipe = pixels_of(5, (32, 32)), Recipe("crop")
-    reading = Reading(("conv_2",), mirror=True)
+    spec = FeatureSpec(("conv_2",), mirror=True)
     how = pixels, LENET, "random", "backbone", "tensorflow", tmp_path
-    (view,) = Extraction(*how, reading=reading, recipe=recipe).views(1)
+    (view,) = Extraction(*how, spec=spec, recipe=recipe).views(1)
     changed: Any = FakePixels(load_change(recipe, (32, 32))(pixels.images, np.arange(5), 0), key="changed")
-    np.testing.assert_allclose(view, ensure(changed, tmp_path, reading, info=LENET), atol=1e-6)
+    np.testing.assert_allclose(view, ensure(changed, tmp_path, spec, info=LENET), atol=1e-6)
 
 
 def digest(key: dict[str, Any]) -> str:
@@ -163,11 +163,11 @@ def test_caches_from_before_layers_were_read_still_serve(tmp_path: Path) -> None
         "engine": "tensorflow",
     }
     pixels = pixels_of(2, (32, 32))
-    ensure(pixels, tmp_path, Reading(), info=LENET)
+    ensure(pixels, tmp_path, FeatureSpec(), info=LENET)
     assert (tmp_path / "features" / f"lenet-{digest(key)}").is_dir()
-    ensure(pixels, tmp_path, Reading(mirror=True), info=LENET)
-    ensure(pixels, tmp_path, Reading(("conv_1",)), info=LENET)
-    ensure(pixels, tmp_path, Reading(unit=True), info=LENET)
+    ensure(pixels, tmp_path, FeatureSpec(mirror=True), info=LENET)
+    ensure(pixels, tmp_path, FeatureSpec(("conv_1",)), info=LENET)
+    ensure(pixels, tmp_path, FeatureSpec(unit=True), info=LENET)
     changes: list[dict[str, Any]] = [{}, {"mirrored": True}, {"layers": ["conv_1"], "pool": "average"}]
     changes += [{"layers": [], "pool": "average", "unit": True}]
     names = {f"lenet-{digest({**key, **change})}" for change in changes}
@@ -175,14 +175,14 @@ def test_caches_from_before_layers_were_read_still_serve(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("reading", "says"),
+    ("spec", "says"),
     [
-        (Reading(("conv_pw_3_rel",)), "did you mean 'conv_pw_3_relu'"),
-        (Reading(("conv_pw_13_relu",), "grid4"), "3x3, too small for a grid of 4x4"),
-        (Reading(pool="grid8"), "3x3, too small for a grid of 8x8"),
+        (FeatureSpec(("conv_pw_3_rel",)), "did you mean 'conv_pw_3_relu'"),
+        (FeatureSpec(("conv_pw_13_relu",), "grid4"), "3x3, too small for a grid of 4x4"),
+        (FeatureSpec(pool="grid8"), "3x3, too small for a grid of 8x8"),
     ],
 )
-def test_what_cannot_be_read_is_one_line(net: Any, reading: Reading, says: str) -> None:
+def test_what_cannot_be_read_is_one_line(net: Any, spec: FeatureSpec, says: str) -> None:
     with pytest.raises(BenchError, match=says) as caught:
-        read_at(net, reading)
+        feature_extractor(net, spec)
     assert "\n" not in str(caught.value)
