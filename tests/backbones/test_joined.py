@@ -120,7 +120,7 @@ def test_a_layer_is_for_every_net_or_for_the_one_that_is_named() -> None:
         ("hog", "frozen", {"input_size": "20"}, "at least 24x24"),
         ("lenet+hog", "frozen", {"input_size": "20"}, "at least 24x24"),
         ("hog", "frozen", {"pool": "grid2"}, "for nets, and hog has none"),
-        ("hog+grey", "frozen", {"unit_fields": True}, "features of nets, which hog+grey has not"),
+        ("hog+grey", "frozen", {"unit_fields": True}, "for nets, and hog+grey has none"),
         ("hog", "frozen", {"layers": "conv_1"}, "names no layer of hog"),
         ("lenet+hog", "frozen", {"layers": "conv_1", "pool": "grid2"}, None),
         ("lenet+hog", "frozen", {"layers": "mobilenet_025:conv1"}, "names no layer of lenet+hog"),
