@@ -135,7 +135,7 @@ def test_problem_with(name: str, regime: str, setting: dict[str, Value], reason:
 
 
 def test_hand_made_features_want_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.backbones.registry.find_spec", lambda name: None)
+    monkeypatch.setattr("bench.backbones.problems.find_spec", lambda name: None)
     problem = problem_with(parts_of("lenet+hog"), "frozen", "random", defaults())
     assert problem is not None and "pip install 'messybench[handmade]'" in problem
 
