@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from bench.core.kind import get_kind
+from bench.core.kind import Kind, get_kind
+from bench.metrics.bootstrap import ItemResamples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,45 +95,61 @@ class Resamples(Protocol):
         ...
 
 
-class Pairing(Protocol):
-    """Test items of a kind, for comparisons of two runs item by item.
+class Pairing:
+    """Test items of a kind, for comparisons of two runs item by item; a kind overrides what it has more of.
+
+    Of itself it knows the kind's metrics alone, each drawn resample by resample, and none of a class.
 
     COLUMNS: of predictions.parquet, beside those that every kind has; equal items have equal ones of KEYS.
     CLASSES: the metrics of one class that are compared, as keys of the kind's class columns. BY_CLASS:
     whether each item has one class, its truth, by which items are sorted.
     """
 
-    COLUMNS: tuple[str, ...]
-    KEYS: tuple[str, ...]
-    CLASSES: tuple[str, ...]
-    BY_CLASS: bool
+    COLUMNS: tuple[str, ...] = ()
+    KEYS: tuple[str, ...] = ()
+    CLASSES: tuple[str, ...] = ()
+    BY_CLASS = False
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
 
     def reordered(self, pred: Predictions, columns: np.ndarray) -> Predictions:
-        """Return predictions with their classes in another order. columns: (k,) where each stands now."""
-        ...
+        """Return predictions with their classes in another order. columns: (k,) where each stands now.
+
+        Here as they are, for `facts` keep runs apart that have their classes in another order.
+        """
+        return pred
 
     def partners(self, pred: Predictions) -> tuple[str, ...] | None:
         """Return n ids of the second person of an item, or None."""
-        ...
+        return None
 
     def named(self, pred: Predictions, items: Items) -> Predictions:
         """Return predictions with the names omitted in reading. items: in the same order."""
-        ...
+        return replace(pred, items=items.ids, groups=items.groups)
 
     def facts(self, pred: Predictions, columns: np.ndarray) -> Iterable[Any]:
         """Return the truth of each item, n values independent of the order of the classes.
 
         columns: (k,) the order of the classes by name.
         """
-        ...
+        return ((pred.classes, own) for own in pred.truth.tolist())
 
     def item_values(self, pred: Predictions, wanted: Set[str]) -> dict[str, np.ndarray]:
         """Return the wanted numbers that are defined, (n,) each; see `PairedBootstrap.values`."""
-        ...
+        import numpy as np
+
+        bits = np.ascontiguousarray(pred.scores, np.float32).view(np.uint32).astype(np.uint64)
+        decided = np.asarray(self.kind.metrics.decisions(pred)).reshape(len(pred.items), -1)
+        odd = odd_numbers([str(column) for column in range(decided.shape[1])])
+        return {
+            DECISIONS: ((decided.astype(np.int64) + 1).astype(np.uint64) * odd).sum(axis=1),
+            SCORES: (bits * odd_numbers(pred.classes)).sum(axis=1),
+        }
 
     def resamples(self, items: Items, draws: int, seed: int) -> Resamples:
-        """Return resamples of the items."""
-        ...
+        """Return resamples of the items, or of whole groups of them."""
+        return ItemResamples(len(items.ids), items.groups, draws, seed)
 
     def subgroups(self, pred: Predictions, of_example: Mapping[str, str]) -> list[str]:
         """Return the subgroup of each item, "" where it is unknown.
@@ -140,19 +157,22 @@ class Pairing(Protocol):
         of_example: the value of a column of the data, by id of the example. Raises KeyError for an example
         that it lacks.
         """
-        ...
+        return [of_example[item] for item in pred.items]
 
     def weighted(self, pred: Predictions) -> Weighted:
         """Return the function of weights; everything independent of the weights is computed once, here."""
-        ...
+        return lambda weights: (self.kind.metrics.weighted_summary(pred, weights), {})
 
     def class_marks(self, pred: Predictions, metric: str) -> np.ndarray:
-        """Return values that differ where items count differently: (n,) for the own class, or (n, k)."""
-        ...
+        """Return values that differ where items count differently: (n,) for the own class, or (n, k).
+
+        Raises KeyError for a metric that is none of CLASSES.
+        """
+        raise KeyError(metric)
 
     def class_hits(self, pred: Predictions, metric: str) -> np.ndarray | None:
         """Return the correct items, (n,) of the own class or (n, k) bool; None for a metric without hits."""
-        ...
+        return None
 
 
 def pairing_of(kind: str) -> Pairing:

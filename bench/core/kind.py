@@ -125,8 +125,7 @@ class Kind:
     checks = Facet[Checks]()
     conditions = Facet[Conditions]("bench.kinds.supervised")
     runner = Facet[Runner]()
-    pairing = Facet[Any]("bench.kinds.pairing:ItemPairing")
-    """A `bench.compare.pairing.Pairing`."""
+    pairing = Facet[Any]("bench.compare.pairing:Pairing")
     pinning = Facet[Any]("bench.kinds.pinning")
     """A `bench.compare.baselines.pinning.Pinning`."""
     published = Facet[Any]("bench.kinds.published")

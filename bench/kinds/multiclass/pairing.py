@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.compare.pairing import DECISIONS, SCORES, Weighted, odd_numbers
+from bench.compare.pairing import DECISIONS, SCORES, Pairing, Weighted, odd_numbers
 from bench.core.predictions import Predictions
 from bench.kinds.multiclass import metrics
-from bench.kinds.pairing import ItemPairing
 from bench.metrics import scores as on_scores
 from bench.metrics.rank_sums import placements
 
 
-class ClassPairing(ItemPairing):
+class ClassPairing(Pairing):
     """See `bench.compare.pairing.Pairing`."""
 
     CLASSES = ("top1", "top5")

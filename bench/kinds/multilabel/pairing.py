@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.compare.pairing import DECISIONS, SCORES, Weighted, odd_numbers
+from bench.compare.pairing import DECISIONS, SCORES, Pairing, Weighted, odd_numbers
 from bench.core.predictions import Predictions
 from bench.kinds.multilabel import metrics
-from bench.kinds.pairing import ItemPairing
 from bench.metrics import calibration
 from bench.metrics.groups import group_of
 from bench.metrics.rank_sums import attribute_areas, attribute_parts
@@ -27,7 +26,7 @@ _MEANS = {
 _AREAS = ("auc_macro", "many_auc", "medium_auc", "few_auc")
 
 
-class AttributePairing(ItemPairing):
+class AttributePairing(Pairing):
     """See `bench.compare.pairing.Pairing`."""
 
     CLASSES = tuple(_MEANS)

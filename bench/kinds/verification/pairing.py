@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from bench.compare.pairing import DECISIONS, SCORES, Items, Resamples
+from bench.compare.pairing import DECISIONS, SCORES, Items, Pairing, Resamples
 from bench.core.predictions import PairFacts, Predictions
-from bench.kinds.pairing import ItemPairing
 from bench.kinds.verification.metrics import means
 from bench.kinds.verification.people_bootstrap import People, PeopleDraws
 
 
-class PairPairing(ItemPairing):
+class PairPairing(Pairing):
     """See `bench.compare.pairing.Pairing`. People are no classes that runs are compared by."""
 
     COLUMNS = ("partner", "fold", "cut", "photo_a", "photo_b")
