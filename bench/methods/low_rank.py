@@ -7,15 +7,18 @@ One model serves all: logits Z = B W Hᵀ + 1 bᵀ, with one row of B for each o
     B = features beside the identity       factors are pulled towards a linear function of the features
     B = features, H = identity             one model for each attribute, all fitted together
 
-W and H are found together by L-BFGS (SciPy), every unknown scaled by its curvature at the start.
+W and H are found together by L-BFGS (SciPy) with gradients by TensorFlow, every unknown scaled by its
+curvature at the start.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
+
+Tensor = Any
 
 MOST_STEPS = 300
 """Steps of L-BFGS; on 7,600 rows of 1,280 features about 40 are taken."""
@@ -39,7 +42,7 @@ class Basis:
     squares: (p,) the squared length of every column of B.
     """
 
-    coordinates: np.ndarray | None
+    coordinates: Any
     own: bool
     rows: int
 
@@ -51,34 +54,30 @@ class Basis:
         )
         return np.concatenate([*parts, *([np.ones(self.rows)] if self.own else [])])
 
-    def times(self, kernel: np.ndarray) -> np.ndarray:
+    def times(self, kernel: Tensor) -> Tensor:
         """Return B @ kernel: (n, r) of (p, r)."""
+        import tensorflow as tf
+
         if self.coordinates is None:
             return kernel
         q = self.coordinates.shape[1]
-        # In the coordinates' own precision: NumPy would otherwise copy all of them, every time.
-        out: np.ndarray = (self.coordinates @ kernel[:q].astype(self.coordinates.dtype)).astype(np.float64)
-        return out + kernel[q:] if self.own else out
-
-    def back(self, slopes: np.ndarray) -> np.ndarray:
-        """Return Bᵀ @ slopes: (p, r) of (n, r)."""
-        if self.coordinates is None:
-            return slopes
-        part = (self.coordinates.T @ slopes.astype(self.coordinates.dtype)).astype(np.float64)
-        return np.concatenate([part, slopes]) if self.own else part
+        # In the coordinates' own precision, as a copy of all of them would take longer than the product.
+        part = tf.matmul(self.coordinates, tf.cast(kernel[:q], self.coordinates.dtype))
+        return tf.cast(part, tf.float64) + (kernel[q:] if self.own else 0.0)
 
 
 class Factors(NamedTuple):
     """A fitted model. left: (p, r) W, right: (k, r) H, bias: (k,) b."""
 
-    left: np.ndarray
-    right: np.ndarray
-    bias: np.ndarray
+    left: Any
+    right: Any
+    bias: Any
 
-    def logits(self, basis: Basis) -> np.ndarray:
+    def logits(self, basis: Basis) -> Tensor:
         """Return (n, k) Z."""
-        out: np.ndarray = basis.times(self.left) @ self.right.T + self.bias
-        return out
+        import tensorflow as tf
+
+        return tf.matmul(basis.times(self.left), self.right, transpose_b=True) + self.bias
 
 
 @dataclass(frozen=True)
@@ -94,46 +93,45 @@ class FactorisationLoss:
     penalty: str
     l2: float
 
-    def cells(self, logits: np.ndarray, table: KnownCells) -> tuple[float, np.ndarray]:
-        """Return the weighted sum of losses and its (n, k) slope by logit."""
-        if self.loss == "squared":
-            gap = logits - table.values
-            slope = table.weight * gap
-            return float(np.vdot(slope, gap)), 2.0 * slope
-        # -log of both probabilities from one exponential that cannot overflow.
-        small = np.exp(-np.abs(logits))
-        share = np.where(logits >= 0.0, 1.0, small) / (1.0 + small)
-        cost = np.maximum(logits, 0.0) - table.values * logits + np.log1p(small)
-        return float(np.vdot(table.weight, cost)), table.weight * (share - table.values)
+    def __call__(self, model: Factors, basis: Basis, table: KnownCells) -> Tensor:
+        """Return the objective at a model, to differentiate."""
+        import tensorflow as tf
 
-    def answer(self, logits: np.ndarray) -> np.ndarray:
-        """Return (n, k) probabilities of yes, in [0, 1]."""
+        left, right, bias = model
+        if self.penalty == "left":
+            right = tf.stop_gradient(right)
+        penalty = _total(tf.square(left))
+        if self.penalty == "sum":
+            penalty += _total(tf.square(right))
+        elif self.penalty == "product":
+            one, other = (tf.matmul(side, side, transpose_a=True) for side in (left, right))
+            penalty = _total(one * other)
+        return self.cells(Factors(left, right, bias).logits(basis), table) + self.l2 * penalty
+
+    def cells(self, logits: Tensor, table: KnownCells) -> Tensor:
+        """Return the weighted sum of losses of known cells."""
+        import tensorflow as tf
+
         if self.loss == "squared":
-            return np.asarray(np.clip(logits, 0.0, 1.0))
-        small = np.exp(-np.abs(logits))
-        out: np.ndarray = np.where(logits >= 0.0, 1.0, small) / (1.0 + small)
+            losses = tf.square(logits - table.values)
+        else:
+            losses = tf.nn.sigmoid_cross_entropy_with_logits(table.values, logits)
+        return _total(table.weight * losses)
+
+    def answer(self, logits: Tensor) -> np.ndarray:
+        """Return (n, k) probabilities of yes, in [0, 1]."""
+        from scipy.special import expit
+
+        values = np.asarray(logits)
+        out: np.ndarray = np.clip(values, 0.0, 1.0) if self.loss == "squared" else expit(values)
         return out
 
-    def value_and_slopes(self, model: Factors, basis: Basis, table: KnownCells) -> tuple[float, Factors]:
-        """Return the objective at a model, and its gradient."""
-        left, right, bias = model
-        inner = basis.times(left)
-        total, slope = self.cells(inner @ right.T + bias, table)
-        slope_left, slope_right = basis.back(slope @ right), slope.T @ inner
-        if self.penalty == "product":
-            grams = left.T @ left, right.T @ right
-            total += self.l2 * float(np.vdot(*grams))
-            slope_left += 2.0 * self.l2 * (left @ grams[1])
-            slope_right += 2.0 * self.l2 * (right @ grams[0])
-        else:
-            total += self.l2 * float(np.vdot(left, left))
-            slope_left += 2.0 * self.l2 * left
-        if self.penalty == "sum":
-            total += self.l2 * float(np.vdot(right, right))
-            slope_right += 2.0 * self.l2 * right
-        if self.penalty == "left":
-            slope_right[:] = 0.0
-        return total, Factors(slope_left, slope_right, slope.sum(axis=0))
+
+def _total(table: Tensor) -> Tensor:
+    """Return the sum of (n, r) numbers: row by row first, as one large sum rounds by the number of cores."""
+    import tensorflow as tf
+
+    return tf.reduce_sum(tf.reduce_sum(table, axis=1))
 
 
 def coordinates_of(features: np.ndarray) -> np.ndarray:
@@ -175,22 +173,32 @@ def fit(
     start: where to start; else from the best approximation of that rank to a ridge regression, so that
     nothing is random.
     """
+    import tensorflow as tf
     from scipy.optimize import minimize
 
     start = start or _start(objective, basis, table, rank)
     scales = _scales(objective, basis, table, start)
-    shapes = [part.shape for part in start]
     ends = np.cumsum([part.size for part in start])[:-1]
+    held = replace(
+        basis, coordinates=basis.coordinates if basis.coordinates is None else tf.constant(basis.coordinates)
+    )
+    known = KnownCells(*map(tf.constant, table))
 
     def unpack(flat: np.ndarray) -> Factors:
-        parts = np.split(flat, ends)
-        return Factors(*(p.reshape(s) * c for p, s, c in zip(parts, shapes, scales, strict=True)))
+        parts = zip(np.split(flat, ends), start, scales, strict=True)
+        return Factors(*(part.reshape(old.shape) * scale for part, old, scale in parts))
 
     def both(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        total, slopes = objective.value_and_slopes(unpack(flat), basis, table)
-        return total, np.concatenate([np.ravel(s * c) for s, c in zip(slopes, scales, strict=True)])
+        model = Factors(*map(tf.constant, unpack(flat)))
+        with tf.GradientTape() as tape:
+            tape.watch(model)
+            total = objective(model, held, known)
+        slopes = tape.gradient(total, model, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return float(total), np.concatenate(
+            [np.ravel(slope * scale) for slope, scale in zip(slopes, scales, strict=True)]
+        )
 
-    first = np.concatenate([np.ravel(part / c) for part, c in zip(start, scales, strict=True)])
+    first = np.concatenate([np.ravel(part / scale) for part, scale in zip(start, scales, strict=True)])
     options = {"maxiter": MOST_STEPS, "maxfun": 2 * MOST_STEPS, "ftol": tolerance**1.5, "gtol": tolerance}
     return unpack(minimize(both, first, jac=True, method="L-BFGS-B", options=options).x)
 
@@ -206,11 +214,17 @@ def _rates(objective: FactorisationLoss, table: KnownCells) -> tuple[np.ndarray,
 
 def _start(objective: FactorisationLoss, basis: Basis, table: KnownCells, rank: int) -> Factors:
     """Return where to start: one Newton step of a full-rank model, and of that the largest directions."""
+    import tensorflow as tf
+
     bias, curves, known = _rates(objective, table)
     n, k = table.values.shape
-    slope = objective.cells(np.broadcast_to(bias, (n, k)), table)[1]
     squares = basis.squares[:, None]
-    ridge = -basis.back(slope) / (squares * curves * known / n + 2.0 * objective.l2)
+    kernel = tf.zeros((len(squares), k), tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(kernel)
+        total = objective.cells(basis.times(kernel) + bias, table)
+    slope = tape.gradient(total, kernel).numpy()
+    ridge = -slope / (squares * curves * known / n + 2.0 * objective.l2)
     if objective.penalty == "left":
         return Factors(ridge, np.eye(k), bias)
     turn = np.linalg.eigh((ridge * squares).T @ ridge)[1][:, ::-1][:, : min(rank, k)]
@@ -229,7 +243,7 @@ def _scales(objective: FactorisationLoss, basis: Basis, table: KnownCells, start
     Where rows have factors of their own it is that of base rates: at a row's best its few cells are hardly
     curved.
     """
-    inner = basis.times(start.left)
+    inner = np.asarray(basis.times(start.left))
     _, curves, known = _rates(objective, table)
     curves = curves * known
     if objective.loss == "logistic" and not basis.own:

@@ -160,7 +160,7 @@ def _chosen(
         # Warm start, but not with factors: those that a strong penalty removed would stay at zero.
         warm = best[1] if objective.penalty == "left" else None
         model = fit(tried, basis, shown, rank, ROUGH, warm)
-        cost = tried.cells(model.logits(basis), judged)[0]
+        cost = float(tried.cells(model.logits(basis), judged))
         if cost > lowest * WORSE:
             break
         if cost < lowest:
