@@ -20,7 +20,7 @@ from bench.training.schedule import Watch, epoch_order, epoch_views, initial_ker
 from bench.training.validation_scores import SCORES
 
 BLOCK = 32 * 2**20
-"""Bytes of features in memory at a time, at most (one minibatch at least)."""
+"""Bytes of features of a large table in memory at a time, at most (one minibatch at least)."""
 
 VALIDATED = 1024
 """Validation rows scored at a time, at most."""
@@ -32,9 +32,9 @@ WORTH = 5e10
 class GroupRun(Run):
     """Fits with equal rows, views, validation rows, units, cosines, auxiliary targets, mixing, batch, seed.
 
-    table: (n, d) float32. truth: (n,) classes, or (n, k) float32 attributes. fits, kinds, watches: by index.
-    setting: of one fit; rates and decays of the others may differ. best: the head of every fit's best epoch
-    so far, and the hidden layer below it.
+    table: (n, d) float32, a tensor, or an array that is too large to be one. truth: (n,) classes, or (n, k)
+    float32 attributes. fits, kinds, watches: by index. setting: of one fit; rates and decays of others may
+    differ. best: the head of every fit's best epoch so far, and the hidden layer below it.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class GroupRun(Run):
         self.group.begin(rates, decays, self.setting.batch_size)
         numbers = [self.kinds[index].numbers(fit, number) for index, fit in self.fits.items()]
         sums = np.zeros((2, len(self.fits)))
-        for inputs, rows in self._blocks(number):
-            sums += self.group.train(inputs, numbers, rows)
+        for table, at, rows in self._blocks(number):
+            sums += self.group.train(table, at, numbers, rows)
         with np.errstate(all="ignore"):
             losses = sums[0] / sums[1]
         return dict(zip(self.fits, zip(losses.tolist(), *self._validate(numbers), strict=True), strict=True))
@@ -116,8 +116,8 @@ class GroupRun(Run):
         parts = [_padded(kernel, bias) for kernel in kernels]
         return tuple(np.concatenate(one, axis=-1) for one in zip(*parts, strict=True))  # type: ignore[return-value]
 
-    def _blocks(self, number: int) -> Iterator[tuple[np.ndarray, list[dict[str, np.ndarray]]]]:
-        """Yield features and every fit's rows, whole minibatches at a time, in the order of an epoch."""
+    def _blocks(self, number: int) -> Iterator[tuple[Any, np.ndarray, list[dict[str, np.ndarray]]]]:
+        """Yield a table, positions in it and every fit's rows, whole minibatches in an epoch's order."""
         one, batch = self.one, self.setting.batch_size
         # Positions are permuted as the rows themselves would be, so that a row's own weight can be found.
         order = epoch_order(np.arange(len(one.rows)), one.seed, number)
@@ -129,13 +129,19 @@ class GroupRun(Run):
         if one.mixing is not None:
             mix = epoch_mix(one.mixing, order, batch, one.seed, number, one.mixed)
         size = batch * max(1, BLOCK // (4 * batch * self.table.shape[1]))
+        if not isinstance(self.table, np.ndarray):
+            size = len(order)
         for start in range(0, len(order), size):
             places = order[start : start + size]
             part = None if mix is None else mix.part(start, start + size)
-            yield (
-                self.table[rows[places]],
-                [rows_at(fit, self.truth, places, part, fit.units > 0) for fit in self.fits.values()],
-            )
+            own = [rows_at(fit, self.truth, places, part, fit.units > 0) for fit in self.fits.values()]
+            yield *self._features(rows[places]), own
+
+    def _features(self, rows: np.ndarray) -> tuple[Any, np.ndarray]:
+        """Return a table that holds these rows, and their positions in it."""
+        if isinstance(self.table, np.ndarray):
+            return self.table[rows], np.arange(len(rows))
+        return self.table, rows
 
     def _validate(self, numbers: Any) -> tuple[list[float], list[float]]:
         """Return every fit's loss and score over the validation rows."""
@@ -143,7 +149,7 @@ class GroupRun(Run):
         parts: list[list[np.ndarray]] = []
         for start in range(0, len(rows), VALIDATED):
             block = rows[start : start + VALIDATED]
-            answer, logits = self.group.validate(self.table[block], numbers, self.truth[block])
+            answer, logits = self.group.validate(*self._features(block), numbers, self.truth[block])
             sums += answer
             parts.append(logits)
         if not parts:

@@ -134,46 +134,48 @@ class HeadGroup:
                 memory.assign(value)
 
     def train(
-        self, inputs: np.ndarray, numbers: Numbers, rows: Sequence[Mapping[str, np.ndarray]]
+        self, table: Any, at: np.ndarray, numbers: Numbers, rows: Sequence[Mapping[str, np.ndarray]]
     ) -> np.ndarray:
-        """Take the steps of (n, d) inputs, minibatch by minibatch: (2, g) sums of w * loss and of w.
+        """Take the steps of the rows at (n,) positions of a table, minibatch by minibatch.
 
-        numbers, rows: of each head, see `gradient_function`; rows of all n inputs.
+        Returns (2, g) sums of w * loss and of w. numbers, rows: of each head, see `gradient_function`; rows
+        of all n positions.
         """
-        sums: np.ndarray = self._call(self._train, inputs, numbers, rows).numpy()
+        sums: np.ndarray = self._call(self._train, table, numbers, (at, rows)).numpy()
         return sums
 
     def validate(
-        self, inputs: np.ndarray, numbers: Numbers, labels: np.ndarray
+        self, table: Any, at: np.ndarray, numbers: Numbers, labels: np.ndarray
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Return (2, g) sums of w * loss and of w over (n, d) inputs, and every head's (n, k) logits."""
-        sums, logits = self._call(self._validate, inputs, numbers, labels)
+        """Return (2, g) sums of w * loss and of w over rows of a table, and every head's (n, k) logits."""
+        sums, logits = self._call(self._validate, table, numbers, (at, labels))
         return sums.numpy(), [one.numpy() for one in logits]
 
-    def _call(self, function: Any, inputs: Any, numbers: Any, rows: Any) -> Any:
+    def _call(self, function: Any, table: Any, numbers: Any, rows: Any) -> Any:
         """Call a method of the group, compiled once for any number of rows."""
         import tensorflow as tf
 
-        inputs, numbers, rows = tf.nest.map_structure(tf.convert_to_tensor, (inputs, list(numbers), rows))
+        table, numbers, rows = tf.nest.map_structure(tf.convert_to_tensor, (table, list(numbers), rows))
         if function.__name__ not in self._compiled:
             of_any_length = tf.nest.map_structure(
-                lambda one: tf.TensorSpec([None, *one.shape[1:]], one.dtype), (inputs, rows)
+                lambda one: tf.TensorSpec([None, *one.shape[1:]], one.dtype), (table, rows)
             )
             fixed = tf.nest.map_structure(lambda one: tf.TensorSpec(one.shape, one.dtype), numbers)
             graph = tf.function(function, autograph=False)
-            specs = of_any_length[0], fixed, of_any_length[1]
+            specs = of_any_length[0], fixed, *of_any_length[1]
             self._compiled[function.__name__] = graph.get_concrete_function(*specs)
-        return self._compiled[function.__name__](inputs, numbers, rows)
+        return self._compiled[function.__name__](table, numbers, *rows)
 
-    def _train(self, inputs: Tensor, numbers: Sequence[Mapping[str, Any]], rows: Any) -> Tensor:
+    def _train(self, table: Tensor, numbers: Sequence[Mapping[str, Any]], at: Tensor, rows: Any) -> Tensor:
         import tensorflow as tf
 
-        size, count = self.batch_size.value(), tf.shape(inputs)[0]
+        size, count = self.batch_size.value(), tf.shape(at)[0]
 
         def step(start: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
             end = tf.minimum(start + size, count)
-            batch, part = inputs[start:end], tf.nest.map_structure(lambda one: one[start:end], rows)
-            return end, sums + self._descend(self._mix(batch, part[0]), numbers, part)
+            part = tf.nest.map_structure(lambda one: one[start:end], rows)
+            batch = self._mix(tf.gather(table, at[start:end]), part[0])
+            return end, sums + self._descend(batch, numbers, part)
 
         zeros = tf.zeros((2, len(self.kind.heads)))
         _, sums = tf.while_loop(
@@ -233,10 +235,12 @@ class HeadGroup:
                 wholes[f"{name}_{part}"] = tf.split(variable.value, layer.columns, axis=-1)
         return [dict(zip(wholes, parts, strict=True)) for parts in zip(*wholes.values(), strict=True)]
 
-    def _validate(self, inputs: Tensor, numbers: Sequence[Mapping[str, Any]], labels: Tensor) -> Any:
+    def _validate(
+        self, table: Tensor, numbers: Sequence[Mapping[str, Any]], at: Tensor, labels: Tensor
+    ) -> Any:
         import tensorflow as tf
 
-        outputs = tf.matmul(self._mix(inputs, {}), self.layers[0].kernel.value)
+        outputs = tf.matmul(self._mix(tf.gather(table, at), {}), self.layers[0].kernel.value)
         answers = [
             validation_function(kind)(layers, own, labels)
             for kind, layers, own in zip(self.kind.heads, self._heads(outputs), numbers, strict=True)

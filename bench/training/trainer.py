@@ -23,6 +23,9 @@ from bench.training.schedule import Watch
 BUDGET = 64 * 2**20
 """Bytes of all heads in training at a time, optimizer slots and gradients included."""
 
+WHOLE = 2**28
+"""Bytes of features up to which minibatches are gathered inside the graph, from a copy of them all."""
+
 TEAM = 8
 """Largest number of heads in a group: more share each minibatch and product, fewer fit the cores' caches."""
 
@@ -53,6 +56,8 @@ def train_heads(
     without offset. A fit whose loss is not finite fails alone. Equal fits are trained once; a fit may
     have its own setting. A fit's bits depend neither on the machine's other work nor on the fits beside it.
     """
+    import tensorflow as tf
+
     _prepare()
     fits = [replace(fit, setting=fit.own(setting)) for fit in fits]
     first = _first_equals(fits)
@@ -64,10 +69,11 @@ def train_heads(
     size = table.shape[1], classes, y.ndim > 1
     kinds = {index: HeadKind.of(fit, *size, batches[index]) for index, fit in going.items()}
     heads: dict[int, tuple[LinearHead, Hidden | None]] = {}
+    held = tf.constant(table) if table.nbytes <= WHOLE else table
 
     def train(team: Sequence[int]) -> Iterator[None]:
         own = {index: fits[index] for index in team}
-        run = GroupRun(table, truth, own, kinds, watches, own[team[0]].own(setting))
+        run = GroupRun(held, truth, own, kinds, watches, own[team[0]].own(setting))
         yield from epochs_of(run)
         heads.update(run.best)
 
