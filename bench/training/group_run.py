@@ -20,7 +20,7 @@ from bench.training.schedule import Watch, epoch_order, epoch_views, initial_ker
 from bench.training.validation_scores import SCORES
 
 BLOCK = 32 * 2**20
-"""Bytes of features of a large table in memory at a time, at most (one minibatch at least)."""
+"""Bytes of the features that one call of a graph trains on, at most (one minibatch at least)."""
 
 VALIDATED = 1024
 """Validation rows scored at a time, at most."""
@@ -129,8 +129,6 @@ class GroupRun(Run):
         if one.mixing is not None:
             mix = epoch_mix(one.mixing, order, batch, one.seed, number, one.mixed)
         size = batch * max(1, BLOCK // (4 * batch * self.table.shape[1]))
-        if not isinstance(self.table, np.ndarray):
-            size = len(order)
         for start in range(0, len(order), size):
             places = order[start : start + size]
             part = None if mix is None else mix.part(start, start + size)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bench.core.protocol import OPTIMIZERS
+from bench.training import group_run, trainer
 from bench.training.fits import Fit, Trained, TrainSetting
 from bench.training.head import HeadKind
 from bench.training.linear_head import LossSpec
@@ -311,6 +312,16 @@ def test_features_may_be_a_read_only_memory_map(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", x)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     assert _same(train_heads(mapped, y, K, [_fit()], FAST)[0], train_heads(x, y, K, [_fit()], FAST)[0])
+
+
+def test_a_table_too_large_to_be_held_is_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = _data()
+    fits = [_fit(), _fit(seed=1)]
+    monkeypatch.setattr(group_run, "BLOCK", 2 * FAST.batch_size * 4 * D)
+    held = train_heads(x, y, K, fits, FAST)
+    monkeypatch.setattr(trainer, "WHOLE", 0)
+    read = train_heads(x, y, K, fits, FAST)
+    assert all(_same(one, other) for one, other in zip(held, read, strict=True))
 
 
 def test_progress_ends_at_its_total() -> None:
