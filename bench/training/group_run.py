@@ -39,7 +39,7 @@ class GroupRun(Run):
 
     def __init__(
         self,
-        table: np.ndarray,
+        table: Any,
         truth: np.ndarray,
         fits: Mapping[int, Fit],
         kinds: Mapping[int, HeadKind],
