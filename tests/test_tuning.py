@@ -94,4 +94,4 @@ def test_tpe_gives_the_same_bits_whatever_shares_the_run_and_after_a_kill(
     assert (found["trials"], found["tuner"], len(rows)) == (10, "tpe", 10) and found["optuna"]
     ended = [row["val_top1_macro"] for row in rows if row["val_top1_macro"] is not None]
     assert rows[0]["val_top1_macro"] == found["val_untuned"] and found["val"] == max(ended)
-    assert any(row["reason"].startswith("stopped after 1 epochs") for row in rows if row["reason"])
+    assert any(row["reason"].startswith("stopped after 1 epoch,") for row in rows if row["reason"])

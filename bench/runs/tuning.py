@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bench.core.cell import Cell
 from bench.core.kind import get_kind
+from bench.core.plural import counted
 from bench.metrics.info import MetricInfo
 from bench.metrics.registry import get_metric
 from bench.runs.commit import Answer
@@ -140,7 +141,7 @@ def _train_round(
                     value, name = scores[key][place].score, searches[key].metric.title
                     if value is not None:
                         pruned[key][place] = epochs, value
-                        why = f"stopped after {epochs} epochs, {name} {value:.3f}"
+                        why = f"stopped after {counted(epochs, 'epoch')}, {name} {value:.3f}"
                         scores[key][place] = replace(scores[key][place], score=None, reason=why)
                 going[key] = [place for place in places if place not in stopped]
     for key, trials in asked.items():
