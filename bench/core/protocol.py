@@ -303,7 +303,7 @@ def check(name: str, value: Value, where: str) -> Value:
     if key.type is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not key.type:
-        raise BenchError(f"{where}: {name} takes {_kind(key)}, not {value!r}")
+        raise BenchError(f"{where}: {name} takes {_wanted(key)}, not {value!r}")
     if isinstance(value, float) and not math.isfinite(value):
         raise BenchError(f"{where}: {name} takes a finite number, not {value!r}")
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -322,7 +322,7 @@ def check(name: str, value: Value, where: str) -> Value:
     return value
 
 
-def _kind(key: Key) -> str:
+def _wanted(key: Key) -> str:
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
     return f"one of {', '.join(key.choices)}" if key.choices else " or ".join([names[key.type], *key.words])
 

@@ -54,14 +54,14 @@ def parse_set(text: str) -> tuple[str, Value]:
     return name, check_value(name, _literal(raw, KEYS[key].type), where)
 
 
-def _literal(raw: str, kind: type) -> Value:
-    if kind is bool:
+def _literal(raw: str, wanted: type) -> Value:
+    if wanted is bool:
         return {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}.get(
             raw.lower(), raw
         )
-    if kind in (int, float):
+    if wanted in (int, float):
         try:
-            return int(raw) if kind is int else float(raw)
+            return int(raw) if wanted is int else float(raw)
         except ValueError:
             return raw
     return raw

@@ -28,7 +28,7 @@ PLOTS = "plots"
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
-_KINDS = {
+_BLOCKS = {
     Words: "words",
     Points: "points",
     Highlights: "answer",
@@ -72,7 +72,7 @@ def render_page(page: Page, plots: Path) -> str:
         style=style,
         script=script,
         policy=_policy(style, script),
-        kind=lambda block: _KINDS[type(block)],
+        block_type=lambda block: _BLOCKS[type(block)],
         layout=_layout,
         ids=_ids(page.sections),
         figure=lambda figure: _figure(figure, plots),

@@ -24,10 +24,10 @@ _NAMES = {
     "libraries": r"(keras|matplotlib)(\.part.*)?",
     "checkpoints": r"\.?[0-9a-f]{64}.*\.npz(-.*)?",
 }
-"""Names of each kind's files and folders; all others are left alone."""
+"""Names of the files and folders of each; all others are left alone."""
 
 META = {"pixels": "pixels.json", "features": "features.json"}
-"""Description file in a folder, by kind."""
+"""Description file in a folder, by contents."""
 
 
 @dataclass(frozen=True)
@@ -69,25 +69,25 @@ def find_entries(cache: Path) -> list[Entry]:
     """Return the entries of a cache, the least recently used first. Links and all else are left alone."""
     found = [
         entry
-        for kind, describe in _KINDS.items()
-        for path in _children(cache / kind)
-        if re.fullmatch(_NAMES[kind], path.name) and (entry := describe(path)) is not None
+        for contents, describe in _DESCRIBE.items()
+        for path in _children(cache / contents)
+        if re.fullmatch(_NAMES[contents], path.name) and (entry := describe(path)) is not None
     ]
     return sorted(found, key=lambda entry: (entry.used, entry.contents, entry.path.name))
 
 
-def _folder(kind: str, path: Path) -> Entry | None:
+def _folder(contents: str, path: Path) -> Entry | None:
     if not path.is_dir():
         return None
     files = list(_files(path))
     times = [_status(file).st_mtime for file in files] or [_status(path).st_mtime]
-    entry = Entry(kind, path, sum(_status(file).st_size for file in files), max(times))
+    entry = Entry(contents, path, sum(_status(file).st_size for file in files), max(times))
     if PART in path.name:
         return replace(entry, state="unfinished")
     try:
-        meta = read_sealed(path / META[kind])
-        entry = replace(entry, used=_status(path / META[kind]).st_mtime)
-        return _pixels(entry, meta) if kind == "pixels" else _features(entry, meta)
+        meta = read_sealed(path / META[contents])
+        entry = replace(entry, used=_status(path / META[contents]).st_mtime)
+        return _pixels(entry, meta) if contents == "pixels" else _features(entry, meta)
     except (Damaged, LookupError, TypeError, ValueError):
         return replace(entry, state="damaged")
 
@@ -114,14 +114,14 @@ def _features(entry: Entry, meta: Mapping[str, Any]) -> Entry:
     )
 
 
-def _file(kind: str, path: Path) -> Entry | None:
+def _file(contents: str, path: Path) -> Entry | None:
     if not path.is_file():
         return None
     status = _status(path)
-    entry = Entry(kind, path, status.st_size, status.st_mtime)
+    entry = Entry(contents, path, status.st_size, status.st_mtime)
     if path.name.startswith("."):
         return replace(entry, state="unfinished")
-    if kind == "hashes":
+    if contents == "hashes":
         from bench.data.hashing import hashed_folder
 
         return replace(entry, source=hashed_folder(path))
@@ -138,7 +138,7 @@ def _library(path: Path) -> Entry | None:
     return Entry("libraries", path, sum(status.st_size for status in statuses), used, state)
 
 
-_KINDS: dict[str, Callable[[Path], Entry | None]] = {
+_DESCRIBE: dict[str, Callable[[Path], Entry | None]] = {
     "pixels": lambda path: _folder("pixels", path),
     "features": lambda path: _folder("features", path),
     "hashes": lambda path: _file("hashes", path),

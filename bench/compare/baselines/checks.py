@@ -60,18 +60,18 @@ class FileChecks:
             self.fail(where, f"at least {least}, not {value}")
         return int(value)
 
-    def typed(self, value: Any, kind: type, where: str) -> Any:
+    def typed(self, value: Any, wanted: type, where: str) -> Any:
         """Return a value of a type; a whole number is a float too."""
         if type(value) is int and not -MOST < value < MOST:
             self.fail(where, "is too large a number")
         if type(value) is str and not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
             self.fail(where, "holds half a character (a lone surrogate)")
-        if kind is float and type(value) is int:
+        if wanted is float and type(value) is int:
             return float(value)
-        if type(value) is not kind or (type(value) is float and not math.isfinite(value)):
+        if type(value) is not wanted or (type(value) is float and not math.isfinite(value)):
             shown = repr(value)
             self.fail(
-                where, f"must be {_TYPES[kind]}, not {shown if len(shown) <= 60 else shown[:57] + '...'}"
+                where, f"must be {_TYPES[wanted]}, not {shown if len(shown) <= 60 else shown[:57] + '...'}"
             )
         return value
 

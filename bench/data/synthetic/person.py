@@ -95,9 +95,9 @@ class Shot:
     ground: str = _weighted({"wall": 40, "lights": 30, "shelves": 30})
 
 
-def random_description(kind: type[D], s: RandomStream) -> D:
+def random_description(cls: type[D], s: RandomStream) -> D:
     """Return a Person or a Shot whose fields follow their distributions."""
     values: dict[str, Any] = {}
-    for one in fields(kind):
+    for one in fields(cls):
         values[one.name] = one.metadata["draw"](s, values)
-    return kind(**values)
+    return cls(**values)
