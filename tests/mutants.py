@@ -43,7 +43,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "metrics/scores": ("tests/metrics/test_scores.py", "tests/kinds/multiclass/test_metrics.py"),
     "metrics/rank_sums": ("tests/metrics/test_rank_sums.py",),
-    "metrics/bootstrap": ("tests/compare/test_paired_bootstrap.py", "tests/metrics/test_bootstrap_areas.py"),
+    "metrics/bootstrap": (
+        "tests/metrics/test_bootstrap.py",
+        "tests/compare/test_paired_bootstrap.py",
+        "tests/metrics/test_bootstrap_areas.py",
+    ),
     "kinds/multilabel/metrics": ("tests/kinds/multilabel/test_metrics.py",),
     "kinds/verification/metrics": ("tests/kinds/verification/test_metrics.py",),
     "store/verify": ("tests/store/test_verify.py",),

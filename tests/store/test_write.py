@@ -11,17 +11,19 @@ import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from bench.core.errors import StoreError
+from bench.core.kind import get_kind
 from bench.core.predictions import CellResult, Predictions
 from bench.store.write import RESULT, SCRATCH, Store, Stored, cell_dir, failed, slug
 from bench.training.fits import Epoch, Trained
 from tests.core.test_cell import CELL
-from tests.grids import reseal
+from tests.grids import attributes, put, reseal
 
 HOSTILE = ("a", "=cmd|' /C calc'!A0", 'quote " comma , line\nbreak')
 
@@ -65,6 +67,37 @@ def test_a_cell_comes_back_as_it_was_stored(tmp_path: Path) -> None:
     ]
     assert stored.history[0] == {"epoch": 1, "loss": 2.0, "val_loss": 1.5, "val_top1": 0.25, "lr": 0.01}
     assert stored.history[1]["loss"] is None
+
+
+def test_trials_curves_and_facts_of_attributes_come_back(tmp_path: Path) -> None:
+    test = replace(attributes(40, 3, 1.0, 1), cuts=np.array([0.25, 0.5, 0.75], np.float32))
+    put(tmp_path, test, kind="multilabel", task="multilabel", scores=(0.5, None, 0.75))
+    (stored,), _ = Store(tmp_path).load()
+    back = stored.predictions()
+    assert test.known is not None and back.known is not None and back.cuts is not None
+    np.testing.assert_array_equal(back.known, test.known)
+    np.testing.assert_array_equal(back.cuts, [0.25, 0.5, 0.75])
+    assert [(row["trial"], row["chosen"], row["val_auc_macro"]) for row in stored.trials] == [
+        (1, 0, 0.5),
+        (2, 0, None),
+        (3, 1, 0.75),
+    ]
+    assert stored.curves == list(get_kind("multilabel").metrics.curves(test))
+
+
+@pytest.mark.parametrize("trained", [HISTORY, Trained(None, 1)], ids=["epochs", "no epoch"])
+@pytest.mark.parametrize("drawn", [True, False], ids=["matplotlib", "no matplotlib"])
+def test_a_model_has_a_plot_of_its_epochs_where_it_can_be_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Trained, drawn: bool
+) -> None:
+    saved: list[int] = []
+    monkeypatch.setattr("bench.store.cell_files.find_spec", lambda name: name if drawn else None)
+    monkeypatch.setattr(
+        "bench.store.loss_curve.save_loss_curve", lambda folder, history: saved.append(len(history))
+    )
+    model: Any = SimpleNamespace(save=lambda folder: None)
+    Store(tmp_path).commit(some_result(), {"test": some_predictions()}, trained, model)
+    assert saved == ([2] if drawn and trained.history else [])
 
 
 def test_groups_survive(tmp_path: Path) -> None:

@@ -417,6 +417,12 @@ def test_large_weights_and_fractions_are_not_rounded() -> None:
             np.testing.assert_allclose(values, expected[name], rtol=1e-12)
 
 
+def test_sums_beyond_single_precision_are_exact() -> None:
+    pred = predictions([[1], [1], [0]], [[0.9], [0.1], [0.9]])
+    (loss,) = m.weighted_summary(pred, np.array([[2**24 - 1, 1, 1]]))["hamming_loss"]
+    assert loss == pytest.approx(2 / (2**24 + 1), rel=1e-12, abs=0)
+
+
 def test_many_draws_are_cut_into_parts_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     from bench.metrics import curves
 
