@@ -56,7 +56,7 @@ SLOW = (
     Grid("fashion", "scratch", ("augment", "mixup"), "oversample"),
     Grid("fashion", "finetune", ("none", "oversample"), "augment"),
     Grid("fashion", "finetune", ("augment", "crt"), "class_weight", ("staged=true", "refit=true")),
-    Grid("marketplace", "frozen", ("gce", "conv(filters=4)"), "clean(confident)", ("tune=2",)),
+    Grid("marketplace", "frozen", ("gce", "none"), "clean(confident)", ("tune=2",)),
     Grid("marketplace", "scratch", ("none", "class_weight"), "gce"),
     Grid("marketplace", "finetune", ("none", "class_weight"), "gce"),
     Grid("multilabel", "scratch", ("mask", "assume_negative"), "splc"),
