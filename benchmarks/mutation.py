@@ -6,9 +6,9 @@
 Of each module in `TESTS` so many faults are drawn: a comparison turned, a sum for a difference, `and` for
 `or`, a number one off, a truth reversed, a statement left out, a result withheld. The module's tests are
 collected once and run once, traced. For each fault a forked process gives the function its faulty code and
-runs the tests that reach its line, then, if none fails, the others. The file has the fault too, in a copy of
-the repository, for commands that tests start; a fault outside functions is imported with its module. A fault
-is caught where a test fails or none ends in time.
+runs the tests that reach its line, then, if none fails, those that start processes. The file has the fault
+too, in a copy of the repository, for these processes; a fault outside functions is imported with its module.
+A fault is caught where a test fails or none ends in time.
 
 Each is written to FILE as it is tried, and not tried again while its module is the same; --again tries those
 that survived. mutmut and cosmic-ray start pytest anew for each fault: importing TensorFlow and pandas takes
@@ -46,6 +46,9 @@ ROOT = Path(__file__).resolve().parents[1]
 GOAL = 0.92
 PYTEST = ("-x", "-q", "-s", "-m", "not slow", "-p", "no:cacheprovider")
 
+STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.exec"})
+"""Events of audit hooks: a process is started."""
+
 Record = dict[str, Any]
 
 
@@ -78,10 +81,11 @@ class Module:
 
 @dataclass(frozen=True)
 class Reach:
-    """What a test took, and which lines of the module it ran."""
+    """What a test took, which lines of the module it ran, and whether it started a process."""
 
     seconds: float
     lines: frozenset[int]
+    starts: bool
 
 
 class Trials:
@@ -104,7 +108,8 @@ class Trials:
                 )
                 first = [number for number, one in reach.items() if one.lines & mutant.lines]
                 order = sorted(first, key=lambda number: reach[number].seconds)
-                order += sorted(set(reach) - set(first), key=lambda number: reach[number].seconds)
+                others = [number for number, one in reach.items() if one.starts and number not in first]
+                order += sorted(others, key=lambda number: reach[number].seconds)
                 limit = 20.0 + 10.0 * sum(one.seconds for one in reach.values())
 
                 def run(
@@ -126,6 +131,8 @@ class Trials:
         """Return what each test that passes reaches, by its place among the items."""
         told, own = self.log.with_suffix(".reach"), str(self.module.path)
         lines: set[int] = set()
+        started: list[str] = []
+        sys.addaudithook(lambda event, _: started.append(event) if event in STARTS else None)
 
         def line(frame: FrameType, event: str, _: object) -> Any:
             lines.add(frame.f_lineno)
@@ -135,23 +142,27 @@ class Trials:
             return line if frame.f_code.co_filename == own else None
 
         def run() -> int:
-            found: dict[int, tuple[float, list[int]]] = {}
+            found: dict[int, tuple[float, list[int], bool]] = {}
             for number, item in enumerate(items):
                 lines.clear()
+                started.clear()
                 began, before = time.monotonic(), session.testsfailed
                 threading.settrace(call)
                 sys.settrace(call)
                 run_tests(session, [item])
                 sys.settrace(None)
                 if session.testsfailed == before:
-                    found[number] = time.monotonic() - began, sorted(lines)
+                    found[number] = time.monotonic() - began, sorted(lines), bool(started)
             told.write_text(json.dumps(found), encoding="ascii")
             return 0
 
         told.unlink(missing_ok=True)
         forked(run, 1800.0, self.log)
         found = json.loads(told.read_text(encoding="ascii")) if told.exists() else {}
-        return {int(number): Reach(seconds, frozenset(rows)) for number, (seconds, rows) in found.items()}
+        return {
+            int(number): Reach(seconds, frozenset(rows), starts)
+            for number, (seconds, rows, starts) in found.items()
+        }
 
 
 def run_tests(session: Any, items: Sequence[Any]) -> int:
