@@ -73,6 +73,14 @@ def test_a_file_that_grows_while_it_is_read_is_not_read_on(tmp_path: Path) -> No
         read_file("/proc/self/maps", 10)
 
 
+def test_what_is_no_file_is_not_left_open(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(Refused):
+            open_file(tmp_path)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 @pytest.mark.parametrize("path", ["a\0b", "x" * 5000])
 def test_what_is_no_path_is_refused(path: str) -> None:
     with pytest.raises(Refused):
