@@ -52,7 +52,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "kinds/verification/metrics": ("tests/kinds/verification/test_metrics.py",),
     "store/verify": ("tests/store/test_verify.py",),
     "store/cell_files": ("tests/store/test_write.py", "tests/store/test_read.py"),
-    "core/atomic_files": ("tests/test_hostile.py", "tests/core/test_atomic_folders.py"),
+    "core/atomic_files": (
+        "tests/core/test_atomic_files.py",
+        "tests/test_hostile.py",
+        "tests/core/test_atomic_folders.py",
+    ),
     "core/atomic_folders": ("tests/core/test_atomic_folders.py", "tests/store/test_write.py"),
     "core/regular_files": ("tests/data/test_named_files.py", "tests/data/test_files.py"),
     "compare/two_runs": ("tests/compare/test_two_runs.py",),
