@@ -73,7 +73,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "runs/grid": ("tests/api/test_run.py", "tests/test_run_command.py"),
     "runs/launch": ("tests/runs/test_launch.py",),
     "commands/run_": ("tests/test_run_command.py",),
-    "runs/commit": _RUNS,
+    "runs/commit": ("tests/runs/test_commit.py", *_RUNS),
     "runs/train_stage": ("tests/runs/test_trainers.py", *_RUNS),
     "runs/image_stage": _RUNS,
     "runs/run_job": _RUNS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,12 @@ def test_a_crash_says_the_signal_and_the_last_line(run: Run) -> None:
 def test_a_worker_that_answers_nothing_is_not_waited_for(run: Run) -> None:
     with pytest.raises(BenchError, match="6 cells were ordered and not answered"):
         run("break")
+
+
+def test_a_child_of_a_worker_that_stays_keeps_no_run_from_ending(run: Run) -> None:
+    """It holds the worker's standard error open, which a thread reads."""
+    run("subprocess = __import__('subprocess'); subprocess.Popen(['sleep', '5'], stdout=subprocess.DEVNULL)")
+    assert [thread for thread in threading.enumerate() if not thread.daemon] == [threading.main_thread()]
 
 
 def test_a_worker_that_writes_much_is_not_held_up(run: Run) -> None:

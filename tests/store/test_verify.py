@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from bench.commands.main import cli
 from bench.store.read import CURVES, PER_CLASS
-from bench.store.verify import verify_all
+from bench.store.verify import verify, verify_all
 from bench.store.write import Store
 from tests.grids import answers, attributes, faces, put, reseal
 
@@ -96,6 +96,7 @@ def test_cells_are_named_and_failed_ones_have_nothing_to_compute(tmp_path: Path)
     assert done.return_value == 4 and {row["cell"] for row in json.loads(done.stdout)} == {bad[:8]}
     done = bench("verify", "--results", tmp_path)
     assert "2 cells are unchanged, 1 are not" in done.stderr
+    assert verify(tmp_path).problem == f"{tmp_path}: no cell is stored here"
     empty = bench("verify", "--results", tmp_path / "none")
     assert empty.return_value == 5 and empty.stderr.count("\n") == 1
 
