@@ -63,6 +63,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "compare/warnings": ("tests/compare/test_warnings.py", "tests/test_chance.py"),
     "data/validation": ("tests/data/test_splits.py", "tests/kinds/multilabel/test_split.py"),
     "kinds/image_split": (
+        "tests/kinds/test_image_split.py",
         "tests/data/test_splits.py",
         "tests/kinds/multilabel/test_split.py",
         "tests/test_run_command.py",

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -212,6 +213,16 @@ def test_a_corrupt_predictions_file_is_one_line(tmp_path: Path) -> None:
     assert stored is not None
     with pytest.raises(StoreError, match="cannot be read"):
         stored.predictions()
+
+
+def test_a_second_answer_is_further_and_no_other(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    folder = store.commit(some_result(), {"test": some_predictions()})
+    second = folder.with_name(f"{folder.name}.2")
+    shutil.copytree(folder, second)
+    assert store.further_folders() == [second] and store.folders() == [folder, second]
+    assert [stored.folder for stored in store.further()[0]] == [second]
+    assert [stored.folder for stored in store.load()[0]] == [folder]
 
 
 def test_loading_an_empty_place_finds_nothing(tmp_path: Path) -> None:
