@@ -19,6 +19,7 @@ from bench.data.examples import Examples
 from bench.data.split_rules import SplitPlan, check_plan, check_sides
 from bench.data.splits import StageSplit, even_year, train_mask
 from bench.data.task_card import Stage
+from bench.data.validation import draw_validation
 from bench.kinds.multiclass.split import stage_split
 
 ALL = Stage("all", 0, None)
@@ -180,6 +181,26 @@ def test_validation_is_stratified_by_hand() -> None:
     labels = ["a"] * 40 + ["b"] * 20 + ["c"] * 2 + ["d"] + ["a"]
     split = _split(labels, 63, val_fraction=0.25)
     assert np.bincount(split.truth[split.val], minlength=4).tolist() == [10, 5, 1, 0]
+
+
+def test_the_largest_remainders_get_the_rows_that_are_left() -> None:
+    truth = np.repeat([0, 1], [9, 15])
+    val = draw_validation(truth, np.arange(24), [[row] for row in range(24)], 0.25, 0)
+    # 2.25 and 3.75 of six.
+    assert np.bincount(truth[val]).tolist() == [2, 4]
+
+
+def test_a_group_that_brings_its_class_no_nearer_is_not_drawn() -> None:
+    pairs = [[row, row + 1] for row in range(0, 10, 2)]
+    assert not len(draw_validation(np.zeros(10, int), np.arange(10), pairs, 0.1, 0))
+    assert len(draw_validation(np.zeros(10, int), np.arange(10), pairs, 0.2, 0)) == 2
+
+
+def test_groups_too_large_for_any_class_fill_up_to_the_size_of_all() -> None:
+    """Either class should have one row, and no group has one."""
+    pairs = [[row, row + 1] for row in range(0, 20, 2)]
+    val = draw_validation(np.repeat([0, 1], 10), np.arange(20), pairs, 0.1, 0)
+    assert [val.tolist()] == [pair for pair in pairs if set(pair) & set(val.tolist())]
 
 
 def test_large_groups_still_give_a_validation_part_of_the_right_size() -> None:
