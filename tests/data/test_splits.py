@@ -6,6 +6,8 @@ import csv
 import os
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -181,6 +183,24 @@ def test_validation_is_stratified_by_hand() -> None:
     labels = ["a"] * 40 + ["b"] * 20 + ["c"] * 2 + ["d"] + ["a"]
     split = _split(labels, 63, val_fraction=0.25)
     assert np.bincount(split.truth[split.val], minlength=4).tolist() == [10, 5, 1, 0]
+
+
+@pytest.mark.parametrize("rule", ["stratified", "grouped"])
+def test_as_many_rows_or_groups_as_folds_are_enough(rule: str) -> None:
+    def divide(n: int) -> list[bool]:
+        examples: Any = SimpleNamespace(columns={"owner": tuple(f"{row}" for row in range(n))})
+        mask = train_mask(examples, ["a"] * n, SplitPlan(rule, "owner", fraction=0.25))
+        return sorted(mask.tolist())
+
+    assert divide(4) == [False, True, True, True]
+    fewer = {"stratified": "fewer labelled rows", "grouped": "fewer groups in column 'owner'"}
+    with pytest.raises(DataError, match=fewer[rule]):
+        divide(3)
+
+
+def test_a_class_has_a_column_of_its_own() -> None:
+    split = _split([*"aab", *"ab"], 3)
+    assert split.columns(np.array([0, 2])).tolist() == [[1.0, 0.0], [0.0, 1.0]]
 
 
 def test_the_largest_remainders_get_the_rows_that_are_left() -> None:
