@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from bench.commands.main import cli
 from bench.compare.baselines.pin import pin, write_baseline
 from bench.core.errors import StoreError
-from bench.store.read import HISTORY, PER_CLASS, PREDICTIONS
+from bench.store.read import HISTORY, PER_CLASS, PREDICTIONS, TRIALS, FileFault, readable_cells
 from bench.store.write import RESULT, Store, Stored
-from tests.grids import grid, reseal
+from tests.grids import answers, grid, put, reseal
 
 FAULTS: dict[str, Any] = {
     "id": 7,
@@ -165,6 +165,42 @@ def test_a_damaged_history_is_one_line(root: Path, text: bytes) -> None:
     assert done.exception is None and done.return_value == 4
     assert str(path) in done.stderr and done.stderr.count("\n") == 1
     assert "class 0" in done.stdout and "History" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (b"\n2,none,", b"\n3,none,", "row 2 is not of trial 2, chosen or not"),
+        (b",1,", b",2,", "row 1 is not of trial 1, chosen or not"),
+        (b"chosen", b"choson", "no column 'chosen'"),
+    ],
+)
+def test_a_damaged_table_of_trials_is_one_line(tmp_path: Path, old: bytes, new: bytes, says: str) -> None:
+    put(tmp_path, answers(40, 4, 0.6, 1), scores=(0.6, 0.5))
+    (stored,), _ = Store(tmp_path).load()
+    assert [(row["trial"], row["chosen"]) for row in stored.trials] == [(1, 1), (2, 0)]
+    path = stored.folder / TRIALS
+    text = path.read_bytes()
+    assert old in text
+    path.write_bytes(text.replace(old, new, 1))
+    reseal(stored.folder)
+    (stored,), _ = Store(tmp_path).load()
+    with pytest.raises(FileFault, match=says):
+        _ = stored.trials
+    assert readable_cells([stored]) == ([stored], [])
+    kept, (line,) = readable_cells([stored], trials=True)
+    assert not kept and str(path) in line
+
+
+def test_answers_are_read_where_that_is_asked_of_measured_cells_alone(tmp_path: Path) -> None:
+    put(tmp_path, answers(40, 4, 0.6, 1), 0)
+    put(tmp_path, answers(40, 4, 0.6, 1), 1)
+    put(tmp_path, answers(40, 4, 0.6, 1), 2, status="failed", reason="loss became NaN")
+    cells = Store(tmp_path).load()[0]
+    (cells[0].folder / PREDICTIONS).write_bytes(b"x" * (cells[0].folder / PREDICTIONS).stat().st_size)
+    assert readable_cells(cells) == (cells, [])
+    kept, (line,) = readable_cells(cells, answers=True)
+    assert kept == cells[1:] and str(cells[0].folder / PREDICTIONS) in line
 
 
 def test_a_table_that_is_gone_is_told(root: Path) -> None:
