@@ -46,10 +46,16 @@ def test_what_failed_is_trained_again_and_what_is_measured_is_not(
         patch.setattr("bench.runs.run_job.run_job", run_some)
         first = inside.bench(*args, results="results", cache="cache")
     assert inside.code == 4 and sorted(stored.ok for stored in first) == [False, True]
-    capsys.readouterr()
+    out, err = capsys.readouterr()
+    assert err.endswith("bench: 1 of 2 cells failed: the machine was tired\n")
+    assert out.startswith("fashion top20: ")
     before = {stored.id: (stored.folder / RESULT).read_bytes() for stored in first}
-    second = inside.bench(*args, results="results", cache="cache")
-    assert "bench: 1 of 2 cells to train" in capsys.readouterr().err
+    began = time.monotonic()
+    second = inside.bench(*args, "--quiet", results="results", cache="cache")
+    out, err = capsys.readouterr()
+    assert "bench: 1 of 2 cells to train" in err and "cells failed" not in err and not out
+    (fresh,) = [stored for stored in second if stored.record["cell"]["method_text"] == "class_weight"]
+    assert 0 < fresh.record["timings"]["seconds"] < time.monotonic() - began
     assert inside.code == 0 and all(stored.ok for stored in second)
     after = {stored.id: (stored.folder / RESULT).read_bytes() for stored in second}
     assert [before[stored.id] == after[stored.id] for stored in first] == [stored.ok for stored in first]
