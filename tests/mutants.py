@@ -68,7 +68,11 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/kinds/multilabel/test_split.py",
         "tests/test_run_command.py",
     ),
-    "training/schedule": ("tests/training/test_heads.py", "tests/training/test_weight_decay.py"),
+    "training/schedule": (
+        "tests/training/test_attribute_heads.py",
+        "tests/training/test_heads.py",
+        "tests/training/test_weight_decay.py",
+    ),
     "training/loop": ("tests/training/test_heads.py", "tests/training/test_weight_decay.py"),
     "training/group_run": ("tests/training/test_heads.py", "tests/training/test_weight_decay.py"),
     "runs/grid": ("tests/api/test_run.py", "tests/test_run_command.py"),
