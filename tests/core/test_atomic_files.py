@@ -23,7 +23,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path]]:
         replace(old, new)
 
     monkeypatch.setattr(atomic_files, "sync", lambda path: found.append(("sync", path)))
-    monkeypatch.setattr(atomic_files.os, "replace", replaced)
+    monkeypatch.setattr("os.replace", replaced)
     return found
 
 
@@ -59,7 +59,7 @@ def test_the_new_file_is_there_empty_and_hidden_with_the_permissions_of_the_umas
 def test_a_name_that_is_taken_is_not_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine").write_text("mine")
     (tmp_path / ".x.json-00.json").symlink_to(tmp_path / "mine")
-    monkeypatch.setattr(atomic_files.secrets, "token_hex", lambda length: "00")
+    monkeypatch.setattr("secrets.token_hex", lambda length: "00")
     with pytest.raises(FileExistsError), replacing(tmp_path / "x.json"):
         pass
     assert (tmp_path / "mine").read_text() == "mine"
