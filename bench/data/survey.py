@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.core.errors import BenchError, DataError, unknown
 from bench.core.kind import KINDS, UNNAMED, Kind, get_kind, is_kind
+from bench.core.plural import counted
 from bench.data import class_folders, photo_table
 from bench.data.examples import require_columns
 from bench.data.files import open_folder
@@ -252,5 +253,9 @@ def _split_notes(parts: Mapping[str, int], unseen: Sequence[str]) -> list[str]:
         )
     if unseen:
         shown = ", ".join(name[:40] for name in unseen[:3])
-        notes.append(f"{len(unseen)} classes are not in train, so they cannot be learned: {shown}")
+        one = len(unseen) == 1
+        notes.append(
+            f"{counted(len(unseen), 'class')} {'is' if one else 'are'} not in train, so "
+            f"{'it' if one else 'they'} cannot be learned: {shown}"
+        )
     return notes

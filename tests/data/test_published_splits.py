@@ -147,4 +147,4 @@ def test_the_check_shows_the_parts_and_their_leaks(
     }.items():
         assert counts[what] == count, out
     assert "published split: train 8, val 5, test 6" in err
-    assert "1 classes are not in train, so they cannot be learned: c" in err
+    assert "1 class is not in train, so it cannot be learned: c" in err
