@@ -27,6 +27,12 @@ FASHION = ("run", "--task", "fashion", "--sample", "tiny", "--backbone", "grey",
 SETS = "conformal(alpha=0.5)"
 BOTH = "temperature+conformal(alpha=0.5)"
 
+PART = (
+    *("37774", "52080", "11576", "12095", "48481", "41418", "50568", "57537", "1756", "8297"),
+    *("29714", "38511", "53708"),
+)
+CUTS = [0.03, 0.08, 0.04, 0.22]
+
 
 @pytest.fixture
 def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InProcess:
@@ -156,6 +162,11 @@ def test_thresholds_follow_from_the_stored_scores_and_other_cells_do_not_notice(
             assert not verify(one.folder).findings and not verify(one.folder).problem
         assert "coverage" not in cells["none 0"].record["metrics"]["test"]
         assert not {"cuts", "val_cuts"} & {*cells["none 0"].record}
+    # What this run has always given: the part to the image, the rest to rounding.
+    own, record = named(together)[f"{SETS} 0"], named(together)[f"{SETS} 0"].record
+    assert own.calibration()["conformal"].items == PART
+    assert [round(cut, 2) for cut in record["cuts"][:4]] == pytest.approx(CUTS, abs=0.011)
+    assert record["metrics"]["test"]["coverage"] == pytest.approx(18 / 31, abs=1.1 / 31)
     for method in ("none", SETS, BOTH):
         alone = inside.bench(*FASHION, "--seed", "0", "--method", method, results=method[:9], cache="c")
         for stage in ("top20", "remaining"):
