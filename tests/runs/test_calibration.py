@@ -14,11 +14,13 @@ from click.testing import CliRunner
 from bench.commands.main import cli
 from bench.data.splits import StageSplit
 from bench.data.validation import draw_calibration, withheld
+from bench.kinds.multiclass.set_tables import sets_by_setting
 from bench.methods.conformal import set_thresholds
 from bench.runs.image_stage import ImageStage
 from bench.runs.orders import Order
 from bench.runs.trainers import HeadTrainer
 from bench.store.read import Stored
+from bench.store.settings import settings_of
 from bench.store.verify import verify
 from tests.grids import reseal
 from tests.in_process import InProcess, content
@@ -190,6 +192,11 @@ def test_show_lists_each_class_and_verify_finds_a_changed_threshold(inside: InPr
     assert whole["coverage_low"] <= whole["coverage"] <= whole["coverage_high"]
     assert whole["set_size_low"] <= whole["set_size"] <= whole["set_size_high"]
     assert [row["class"] for row in classes] == list(test.classes)
+    (setting,) = settings_of([one.record])
+    shown = sets_by_setting([("grey", setting)], {one.id: one})
+    assert shown is not None
+    for key in ("coverage", "set_size", "set_size_low", "set_size_high"):
+        assert shown.rows[0][key] == pytest.approx(whole[key])
     text = CliRunner().invoke(cli, ["show", one.id[:8], "--results", str(inside.folder / "r")]).stdout
     lacking = [name for name, row in zip(test.classes, classes, strict=True) if row["calibration"] < 1]
     assert lacking and "having fewer than 1 calibration images" in " ".join(text.split())
