@@ -193,10 +193,10 @@ def test_show_lists_each_class_and_verify_finds_a_changed_threshold(inside: InPr
     assert whole["set_size_low"] <= whole["set_size"] <= whole["set_size_high"]
     assert [row["class"] for row in classes] == list(test.classes)
     (setting,) = settings_of([one.record])
-    shown = sets_by_setting([("grey", setting)], {one.id: one})
-    assert shown is not None
+    by_setting = sets_by_setting([("grey", setting)], {one.id: one})
+    assert by_setting is not None
     for key in ("coverage", "set_size", "set_size_low", "set_size_high"):
-        assert shown.rows[0][key] == pytest.approx(whole[key])
+        assert by_setting.rows[0][key] == pytest.approx(whole[key])
     text = CliRunner().invoke(cli, ["show", one.id[:8], "--results", str(inside.folder / "r")]).stdout
     lacking = [name for name, row in zip(test.classes, classes, strict=True) if row["calibration"] < 1]
     assert lacking and "having fewer than 1 calibration images" in " ".join(text.split())
