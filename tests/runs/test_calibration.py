@@ -165,8 +165,9 @@ def test_thresholds_follow_from_the_stored_scores_and_other_cells_do_not_notice(
         assert "coverage" not in cells["none 0"].record["metrics"]["test"]
         assert not {"cuts", "val_cuts"} & {*cells["none 0"].record}
     # What this run has always given: the part to the image, the rest to rounding.
-    own, record = named(together)[f"{SETS} 0"], named(together)[f"{SETS} 0"].record
-    assert own.calibration()["conformal"].items == PART
+    known = named(together)[f"{SETS} 0"]
+    record = known.record
+    assert known.calibration()["conformal"].items == PART
     assert [round(cut, 2) for cut in record["cuts"][:4]] == pytest.approx(CUTS, abs=0.011)
     assert record["metrics"]["test"]["coverage"] == pytest.approx(18 / 31, abs=1.1 / 31)
     for method in ("none", SETS, BOTH):
