@@ -18,7 +18,7 @@ from bench.metrics.groups import group_of
 from bench.metrics.registry import METRICS, metrics_of
 from bench.metrics.scores import hits
 
-NAMES = metrics_of("multiclass")
+NAMES = metrics_of("multiclass", sets=False)
 
 
 def predictions(
