@@ -6,6 +6,7 @@ runs out of memory or crashes takes only its own cells with it.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pickle
@@ -28,6 +29,8 @@ from bench.runs.plan import Request, make_plan
 def main() -> None:
     """Run the cells of the order on standard input; libraries that print do so on standard error."""
     order = json.loads(sys.stdin.readline())
+    # The millions of objects of TensorFlow's modules and graphs make frequent collections dear.
+    gc.set_threshold(100_000, 50, 50)
     Thread(target=_end_with_parent, daemon=True).start()
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)

@@ -25,8 +25,8 @@ BLOCK = 32 * 2**20
 VALIDATED = 1024
 """Validation rows scored at a time, at most."""
 
-WORTH = 5e10
-"""Floating-point operations saved from which compiling a smaller group is worth its time."""
+WORTH = 2e11
+"""Floating-point operations saved from which compiling a smaller group, a second or so, is worth its time."""
 
 
 class GroupRun(Run):
@@ -50,6 +50,7 @@ class GroupRun(Run):
         self.fits, self.kinds = dict(fits), {index: kinds[index] for index in fits}
         self.watches = {index: watches[index] for index in fits}
         self.best: dict[int, tuple[LinearHead, Hidden | None]] = {}
+        self._made: dict[tuple[int, int], Any] = {}
         self.one = next(iter(self.fits.values()))
         self.group = borrow_group(self._kind())
         for place, layer in enumerate(self.group.layers):
@@ -64,7 +65,7 @@ class GroupRun(Run):
         self._drop_others(going)
         rates, decays = ([getattr(going.get(i), part, 0.0) for i in self.fits] for part in ("rate", "decay"))
         self.group.begin(rates, decays, self.setting.batch_size)
-        numbers = [self.kinds[index].numbers(fit, number) for index, fit in self.fits.items()]
+        numbers = [self._numbers(index, number) for index in self.fits]
         sums = np.zeros((2, len(self.fits)))
         for table, at, rows in self._blocks(number):
             sums += self.group.train(table, at, numbers, rows)
@@ -83,13 +84,30 @@ class GroupRun(Run):
         """Return the compiled group to the pool."""
         return_group(self.group)
 
+    def _numbers(self, index: int, number: int) -> Any:
+        """Return a fit's numbers of an epoch as tensors, made once where the epochs share them."""
+        import tensorflow as tf
+
+        fit, kind = self.fits[index], self.kinds[index]
+        key = index, number if kind.by_epoch else number <= fit.deferred
+        if key not in self._made:
+            self._made = {made: one for made, one in self._made.items() if made[0] != index}
+            self._made[key] = tf.nest.map_structure(tf.constant, kind.numbers(fit, number))
+        return self._made[key]
+
     def _kind(self) -> GroupKind:
         kinds, width = tuple(self.kinds.values()), self.table.shape[1]
         return GroupKind(kinds, width, self.setting.optimizer, self.setting.momentum)
 
     def _drop_others(self, going: Mapping[int, Watch]) -> None:
-        """Drop all fits that have stopped, where compiling a smaller group takes less time than they do."""
-        epochs = max(watch.epochs - watch.done for watch in going.values())
+        """Drop all fits that have stopped, where compiling a smaller group takes less time than they do.
+
+        A fit that may stop early is taken to go on for as long again.
+        """
+        epochs = max(
+            min(watch.epochs - watch.done, len(watch.history) if watch.stops_early else watch.epochs)
+            for watch in going.values()
+        )
         stopped = sum(kind.columns for index, kind in self.kinds.items() if index not in going)
         if 4.0 * epochs * len(self.one.rows) * self.table.shape[1] * stopped < WORTH:
             return

@@ -81,6 +81,11 @@ class HeadKind:
         return 2 if self.objective.family.paired else 1
 
     @property
+    def by_epoch(self) -> bool:
+        """Whether its numbers change from epoch to epoch, and not only where class weights begin to count."""
+        return self.objective.family.epoch or self.heads > 1
+
+    @property
     def columns(self) -> int:
         """The width of the first layer, padded, of all its heads."""
         return self.heads * padded(self.units or self.k)

@@ -26,7 +26,7 @@ from bench.training.optimizers import Optimizer
 Tensor = Any
 Numbers = Sequence[Mapping[str, Any]]
 
-KEPT = 8
+KEPT = 32
 """Largest number of idle compiled groups."""
 
 
@@ -44,6 +44,7 @@ class Layer:
         self.kernel = keras.Variable(np.zeros((inputs, width), np.float32))
         self.bias = keras.Variable(np.zeros(width, np.float32))
         self.decays = tf.Variable(tf.zeros(width))
+        self._set: tuple[list[float], list[float]] | None = None
         self.optimizer = Optimizer(setting, [self.kernel, self.bias], (width,))
 
     def start(self, kernels: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> None:
@@ -54,8 +55,11 @@ class Layer:
 
     def begin(self, rates: Sequence[float], decays: Sequence[float]) -> None:
         """Set learning rate and decay of each head."""
-        for variable, values in ((self.optimizer.rate, rates), (self.decays, decays)):
+        if (wanted := (list(rates), list(decays))) == self._set:
+            return
+        for variable, values in zip((self.optimizer.rate, self.decays), wanted, strict=True):
             variable.assign(np.repeat(np.asarray(values, np.float32), self.columns))
+        self._set = wanted
 
     def update(self, kernel_gradient: Tensor, bias_gradient: Tensor) -> None:
         """Take one step, inside a graph; decay is the gradient of decay / 2 * kernel squared."""
@@ -138,8 +142,8 @@ class HeadGroup:
     ) -> np.ndarray:
         """Take the steps of the rows at (n,) positions of a table, minibatch by minibatch.
 
-        Returns (2, g) sums of w * loss and of w. numbers, rows: of each head, see `gradient_function`; rows
-        of all n positions.
+        Returns (2, g) sums of w * loss and of w. numbers, rows: of each head, see `gradient_function`; the
+        numbers are tensors, the rows those of all n positions.
         """
         sums: np.ndarray = self._call(self._train, table, numbers, (at, rows)).numpy()
         return sums
@@ -155,7 +159,7 @@ class HeadGroup:
         """Call a method of the group, compiled once for any number of rows."""
         import tensorflow as tf
 
-        table, numbers, rows = tf.nest.map_structure(tf.convert_to_tensor, (table, list(numbers), rows))
+        table, rows = tf.nest.map_structure(tf.convert_to_tensor, (table, rows))
         if function.__name__ not in self._compiled:
             of_any_length = tf.nest.map_structure(
                 lambda one: tf.TensorSpec([None, *one.shape[1:]], one.dtype), (table, rows)
@@ -166,7 +170,7 @@ class HeadGroup:
             self._compiled[function.__name__] = graph.get_concrete_function(*specs)
         return self._compiled[function.__name__](table, numbers, *rows)
 
-    def _train(self, table: Tensor, numbers: Sequence[Mapping[str, Any]], at: Tensor, rows: Any) -> Tensor:
+    def _train(self, table: Tensor, numbers: Numbers, at: Tensor, rows: Any) -> Tensor:
         import tensorflow as tf
 
         size, count = self.batch_size.value(), tf.shape(at)[0]
@@ -191,7 +195,7 @@ class HeadGroup:
             batch = blended(batch, rows)
         return tf.math.l2_normalize(batch, 1, TINY) if self.unit else batch
 
-    def _descend(self, batch: Tensor, numbers: Sequence[Mapping[str, Any]], rows: Any) -> Tensor:
+    def _descend(self, batch: Tensor, numbers: Numbers, rows: Any) -> Tensor:
         """Update every head with one minibatch; return its sums."""
         import tensorflow as tf
 
@@ -235,9 +239,7 @@ class HeadGroup:
                 wholes[f"{name}_{part}"] = tf.split(variable.value, layer.columns, axis=-1)
         return [dict(zip(wholes, parts, strict=True)) for parts in zip(*wholes.values(), strict=True)]
 
-    def _validate(
-        self, table: Tensor, numbers: Sequence[Mapping[str, Any]], at: Tensor, labels: Tensor
-    ) -> Any:
+    def _validate(self, table: Tensor, numbers: Numbers, at: Tensor, labels: Tensor) -> Any:
         import tensorflow as tf
 
         outputs = tf.matmul(self._mix(tf.gather(table, at), {}), self.layers[0].kernel.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from threading import Event, Lock
 from typing import TypeVar
@@ -73,24 +73,33 @@ def train_together(
     progress: Progress | None,
     what: str,
     threads: int | None = None,
+    apart: Callable[[Part], Hashable] = id,
 ) -> None:
     """Train every part, the first ones first, each on one thread.
 
-    train: yields after every epoch of a part. watches: of all fits, whose epochs progress counts. An error in
-    one part is raised once the others have ended their epochs.
+    train: yields after every epoch of a part. watches: of all fits, whose epochs progress counts. apart: key
+    of parts that had better train one after the other, since the next uses what the last has compiled. An
+    error in one part is raised once the others have ended their epochs.
     """
     lock, halt = Lock(), Event()
+    waiting, busy = list(parts), list[Hashable]()
 
-    def run(part: Part) -> None:
+    def run() -> None:
+        with lock:
+            part = next((one for one in waiting if apart(one) not in busy), waiting[0])
+            waiting.remove(part)
+            busy.append(apart(part))
         with np.errstate(all="ignore"):
             for _ in train(part):
                 with lock:
                     if halt.is_set():
                         return
                     report_epochs(progress, watches, what)
+        with lock:
+            busy.remove(apart(part))
 
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads or core_count()) as pool:
-        futures = [pool.submit(run, part) for part in parts]
+        futures = [pool.submit(run) for _ in parts]
         try:
             for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                 future.result()

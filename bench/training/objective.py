@@ -62,8 +62,9 @@ class Objective:
             "params": {name: np.float32(loss.params.get(name, defaults[name].default)) for name in names},
             "weights": np.asarray(weights, np.float32),
             "offset": np.asarray(offset, np.float32),
-            "epoch": np.float32(epoch),
         }
+        if self.family.epoch:
+            numbers["epoch"] = np.float32(epoch)
         if loss.margins is not None:
             numbers["margins"] = np.asarray(loss.margins, np.float32)
         return numbers

@@ -90,10 +90,15 @@ class Watch:
     @property
     def stopped(self) -> bool:
         """Whether training is over."""
-        done, patience = len(self.history), self.setting.patience
+        done = len(self.history)
         since = max(self.best_epoch, self.deferred)
-        waited = self.validates and self.chooses and 0 < patience <= done - since
+        waited = self.stops_early and self.setting.patience <= done - since
         return self.failed is not None or done >= self.epochs or waited
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether epochs without a gain can end training."""
+        return self.validates and self.chooses and self.setting.patience > 0
 
     @property
     def done(self) -> int:

@@ -77,6 +77,9 @@ def train_heads(
         yield from epochs_of(run)
         heads.update(run.best)
 
+    def composition(team: Sequence[int]) -> Hashable:
+        return tuple(kinds[index] for index in team)
+
     work = sum(
         4.0 * fit.epochs * len(fit.rows) * table.shape[1] * kinds[index].columns
         for index, fit in going.items()
@@ -88,7 +91,8 @@ def train_heads(
     steps = sum(fit.epochs * -(-len(fit.rows) // batches[index]) for index, fit in going.items())
     team = TEAM if steps > FEW or work > SMALL else 1
     parts = teams(going, kinds, at_a_time(max(1, min(team, most))), cores)
-    train_together(parts, train, watches.values(), progress, f"training {len(fits)} heads", cores)
+    what = f"training {len(fits)} heads"
+    train_together(parts, train, watches.values(), progress, what, cores, apart=composition)
     outcomes = {index: watch.trained(*heads.get(index, (None, None))) for index, watch in watches.items()}
     return [outcomes[index] for index in first]
 
