@@ -72,15 +72,8 @@ class OwnData(Protocol):
     used, or "". Layouts are `bench.data.layout.Layout`; columns of a table are cells by name.
     """
 
-    @property
-    def rule(self) -> str:
-        """See the class."""
-        ...
-
-    @property
-    def unsplit(self) -> str:
-        """See the class."""
-        ...
+    rule: str
+    unsplit: str
 
     def of_folders(self, published: bool) -> Any:
         """Return the layout of class folders. published: whether they are split. Raises BenchError."""
@@ -185,15 +178,8 @@ class Predictor(Protocol):
     which probabilities are compared with thresholds, "" for a kind whose models cannot be exported.
     """
 
-    @property
-    def takes_pairs(self) -> bool:
-        """See the class."""
-        ...
-
-    @property
-    def thresholded(self) -> str:
-        """See the class."""
-        ...
+    takes_pairs: bool
+    thresholded: str
 
     def thresholds(self, head: Any) -> list[float] | None:
         """Return the threshold of each class, None for none. head: a saved model that can be exported."""

@@ -19,20 +19,9 @@ class Tables(Protocol):
     extra_splits: splits of predictions beside `val` and `test`, with a note on each.
     """
 
-    @property
-    def published_note(self) -> str:
-        """See the class."""
-        ...
-
-    @property
-    def paired_note(self) -> str:
-        """See the class."""
-        ...
-
-    @property
-    def extra_splits(self) -> Mapping[str, str]:
-        """See the class."""
-        ...
+    published_note: str
+    paired_note: str
+    extra_splits: Mapping[str, str]
 
     def extra_tables(self, records: Sequence[Mapping[str, Any]]) -> list[Table]:
         """Return tables of stored cells' extra splits, mean over seeds."""

@@ -160,7 +160,8 @@ def test_every_facet_answers_what_its_protocol_says(kind: Kind) -> None:
         if name == "confusion" and facet is None:
             assert kind.nouns.no_confusion
             continue
-        asked = [member for member in vars(protocol) if not member.startswith("_")]
+        members = [*vars(protocol), *protocol.__annotations__]
+        asked = [member for member in members if not member.startswith("_")]
         assert asked and [member for member in asked if not hasattr(facet, member)] == []
 
 
