@@ -251,3 +251,15 @@ def test_a_report_without_tuned_cells_has_no_such_section(tmp_path: Path) -> Non
     page, _ = make_page(cells(tmp_path), [], {"fashion": None}, {"fashion": lambda stored, item: None})
     assert page is not None
     assert all(one.title != "Tuning" for section in page.sections for one in section.sections)
+
+
+def test_a_report_on_tpe_alone_has_no_curve_of_trials(tmp_path: Path) -> None:
+    from bench.report.results_page import make_page
+
+    put(tmp_path, answers(100, 5, 0.5, 1), scores=(0.4, None, 0.5), protocol={"tuner": "tpe"})
+    page, _ = make_page(cells(tmp_path), [], {"fashion": None}, {"fashion": lambda stored, item: None})
+    assert page is not None
+    stage = next(section for section in page.sections if section.title.startswith("fashion"))
+    (section,) = [one for one in stage.sections if one.title == "Tuning"]
+    (figure,) = [block for block in section.blocks if isinstance(block, Figure)]
+    assert "of 1 methods by number of trials: none, tpe " in figure.alt
