@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from bench.training.fits import TINY, Fit
-from bench.training.minibatch import auxiliary_loss, sums
+from bench.training.minibatch import auxiliary_loss, cosines, sums
 from bench.training.objective import Numbers, Objective, mean
 
 Tensor = Any
@@ -169,8 +169,7 @@ def _forward(kind: HeadKind, layers: Layers, numbers: Numbers) -> tuple[list[Ten
         hidden = tf.where(outputs <= 0.0, 0.0, outputs)
         last = _part(kind, layers["last_kernel"], place, kind.k)
         if kind.cosine:
-            unit, turned = (tf.math.l2_normalize(one, axis, TINY) for one, axis in ((hidden, 1), (last, 0)))
-            logits.append(numbers["scale"] * tf.matmul(unit, turned))
+            logits.append(numbers["scale"] * cosines(hidden, last))
         else:
             logits.append(tf.matmul(hidden, last) + _part(kind, layers["last_bias"], place, kind.k))
         if kind.sides:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.training.fits import Fit
+from bench.training.fits import TINY, Fit
 from bench.training.mixing import Mix
 from bench.training.objective import Numbers, Objective, labels_of, mean, shares_of
 
@@ -26,9 +26,12 @@ def rows_at(
     fit: Fit, y: np.ndarray, places: np.ndarray, mix: Mix | None, aside: bool
 ) -> dict[str, np.ndarray]:
     """Return a fit's training rows at these positions, without inputs. aside: with auxiliary targets."""
+    remembers = Objective.of(fit, y.ndim > 1).family.memory
 
     def labelled(prefix: str, at: np.ndarray) -> dict[str, np.ndarray]:
-        rows = {"labels": labels_of(fit, y, at), "shares": shares_of(fit, at), "places": at}
+        rows = {"labels": labels_of(fit, y, at), "shares": shares_of(fit, at)}
+        if remembers:
+            rows["places"] = at
         if aside and fit.auxiliary is not None:
             rows["aside"] = fit.auxiliary.labels[at]
         return {prefix + name: array for name, array in rows.items()}
@@ -49,6 +52,13 @@ def blended(inputs: Tensor, rows: Mapping[str, Tensor]) -> Tensor:
     return kept * inputs + (1.0 - kept) * tf.gather(inputs, rows["partners"])
 
 
+def cosines(inputs: Tensor, kernel: Tensor) -> Tensor:
+    """Return (b, k) cosines between (b, d) inputs and the columns of a (d, k) kernel."""
+    import tensorflow as tf
+
+    return tf.matmul(tf.math.l2_normalize(inputs, 1, TINY), tf.math.l2_normalize(kernel, 0, TINY))
+
+
 def sums(
     objective: Objective, numbers: Numbers, logits: Tensor, rows: Mapping[str, Tensor], memory: Any = None
 ) -> tuple[Tensor, Tensor]:
@@ -59,7 +69,7 @@ def sums(
     """
     lost, seen = 0.0, 0.0
     for name, kept in _sides(rows):
-        labels, shares, places = (rows[name + part] for part in ("labels", "shares", "places"))
+        labels, shares, places = (rows.get(name + part) for part in ("labels", "shares", "places"))
         own = shares if kept is None else kept * shares
         loss, weight = objective(numbers, logits, labels, own, places, memory)
         lost, seen = lost + loss, seen + weight

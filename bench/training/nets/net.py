@@ -11,7 +11,7 @@ from bench.backbones.precision import loss_scale
 from bench.training.auxiliary import side_kernel
 from bench.training.fits import TINY, Fit, TrainSetting
 from bench.training.linear_head import LinearHead
-from bench.training.minibatch import Rows, auxiliary_loss, blended, sums
+from bench.training.minibatch import Rows, auxiliary_loss, blended, cosines, sums
 from bench.training.nets.trainable import Learned
 from bench.training.objective import Objective, mean
 from bench.training.schedule import initial_kernel
@@ -57,7 +57,8 @@ class Net:
         self.memory = tf.Variable(tf.zeros((0, classes)), shape=(None, classes))
         self.turn = 0
         self._training: dict[Hashable, Callable[..., Tensor]] = {}
-        self._features = self._compile_features(tf.TensorSpec([None, *self.model.input_shape[1:]], inputs))
+        images = tf.TensorSpec([None, *self.model.input_shape[1:]], inputs)
+        self._features = tf.function(self._embed, input_signature=[images], autograph=False)
 
     def restart(self, fit: Fit) -> None:
         """Set every variable, random state and optimizer slot to a fit's initial values."""
@@ -109,9 +110,10 @@ class Net:
             return float(np.float64(lost) / np.float64(seen))
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """Return (n, d) float32 features of (n, h, w, c) images."""
-        features: np.ndarray = self._features(images).numpy()
-        return features
+        """Return (n, d) float32 features of (n, h, w, c) images, a batch at a time."""
+        size = self.setting.batch_size
+        starts = range(0, len(images), size)
+        return np.concatenate([self._features(images[start : start + size]).numpy() for start in starts])
 
     def head(self) -> LinearHead:
         """Return a copy of the head; one of cosines takes rows of length one."""
@@ -177,6 +179,11 @@ class Net:
         with self.learned.frozen_below(level):
             return compiled.get_concrete_function()  # type: ignore[no-any-return]
 
+    def _embed(self, images: Tensor) -> Tensor:
+        import tensorflow as tf
+
+        return tf.cast(self.model(self.preprocess(images), training=False), tf.float32)
+
     def _fed(self, rows: Mapping[str, Tensor]) -> Tensor:
         """Return the model's inputs for a minibatch."""
         fed = self.preprocess(rows["inputs"])
@@ -192,9 +199,7 @@ class Net:
         import tensorflow as tf
 
         if cosine:
-            unit = tf.math.l2_normalize(features, axis=1, epsilon=TINY)
-            turned = tf.math.l2_normalize(self.kernel, axis=0, epsilon=TINY)
-            logits = numbers["scale"] * tf.matmul(unit, turned)
+            logits = numbers["scale"] * cosines(features, self.kernel)
         else:
             logits = tf.matmul(features, self.kernel) + self.bias
         memory = self.memory if self.objective.family.memory else None
@@ -205,22 +210,3 @@ class Net:
             aside = auxiliary_loss(beside, self.sizes, rows)
             minimised = numbers["main"] * minimised + numbers["side"] * aside
         return minimised, lost, seen
-
-    def _compile_features(self, images_spec: Any) -> Callable[..., Tensor]:
-        import tensorflow as tf
-
-        batch = self.setting.batch_size
-
-        def features(images: Tensor) -> Tensor:
-            steps = (tf.shape(images)[0] + batch - 1) // batch
-
-            def step(i: Tensor, parts: Any) -> tuple[Tensor, Any]:
-                part = self.preprocess(images[i * batch : (i + 1) * batch])
-                return i + 1, parts.write(i, tf.cast(self.model(part, training=False), tf.float32))
-
-            parts = tf.TensorArray(tf.float32, steps, infer_shape=False, element_shape=[None, self.width])
-            _, parts = tf.while_loop(lambda i, _: i < steps, step, (0, parts), parallel_iterations=1)
-            return parts.concat()
-
-        compiled = tf.function(features, input_signature=[images_spec], autograph=False)
-        return compiled.get_concrete_function()  # type: ignore[no-any-return]
