@@ -28,8 +28,9 @@ def mean_and_deviation(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     if rows.nbytes >= LARGE:
         return mean_and_deviation_of(lambda: _blocks(rows), len(rows))
-    spread = rows.std(axis=0, dtype=np.float64)
-    return rows.mean(axis=0, dtype=np.float64), np.where(spread > STILL, spread, 1.0)
+    mean = rows.mean(axis=0, dtype=np.float64, keepdims=True)
+    spread = rows.std(axis=0, dtype=np.float64, mean=mean)
+    return mean[0], np.where(spread > STILL, spread, 1.0)
 
 
 def mean_and_deviation_of(
@@ -60,8 +61,9 @@ def gather(features: Array, rows: np.ndarray) -> np.ndarray:
     """
     shape = (len(rows), features.shape[1])
     if 4 * shape[0] * shape[1] < LARGE:
-        # A copy, also of an array in memory, since `standardise` works in place.
-        return np.array(features[rows], np.float32)
+        own = np.asarray(features[rows], np.float32)
+        # `standardise` works in place; positions in an array give a copy already.
+        return own if own.flags.owndata else own.copy()
     with tempfile.TemporaryFile(prefix="bench-features-") as file:
         for start in range(0, len(rows), BLOCK):
             file.write(np.ascontiguousarray(features[rows[start : start + BLOCK]], np.float32).data)
