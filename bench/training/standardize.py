@@ -28,9 +28,9 @@ def mean_and_deviation(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     if rows.nbytes >= LARGE:
         return mean_and_deviation_of(lambda: _blocks(rows), len(rows))
-    mean = rows.mean(axis=0, dtype=np.float64, keepdims=True)
-    spread = rows.std(axis=0, dtype=np.float64, mean=mean)
-    return mean[0], np.where(spread > STILL, spread, 1.0)
+    mean = rows.mean(axis=0, dtype=np.float64)
+    spread = np.sqrt(_squares(rows, mean) / max(len(rows), 1))
+    return mean, np.where(spread > STILL, spread, 1.0)
 
 
 def mean_and_deviation_of(
@@ -51,6 +51,26 @@ def mean_and_deviation_of(
     # Two passes, as the difference of two large sums would lose a small deviation.
     spread = np.sqrt(mean_of(lambda block: np.square(block - mean)))
     return mean, np.where(spread > STILL, spread, 1.0)
+
+
+def _squares(rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Return the sums of squared differences to the mean, (d,) float64, bit for bit those of `numpy.std`.
+
+    It would hold all differences in double precision, twice the memory of the rows. A single column it adds
+    in pairs, several row by row.
+    """
+    if rows.shape[1] < 2:
+        single: np.ndarray = np.square(rows - mean).sum(axis=0)
+        return single
+    work = np.empty((min(BLOCK, len(rows)) + 1, rows.shape[1]))
+    sums = np.zeros(rows.shape[1])
+    for block in _blocks(rows):
+        part = work[: len(block) + 1]
+        part[0] = sums
+        np.subtract(block, mean, out=part[1:])
+        np.square(part[1:], out=part[1:])
+        sums = part.sum(axis=0)
+    return sums
 
 
 def gather(features: Array, rows: np.ndarray) -> np.ndarray:

@@ -85,3 +85,12 @@ def test_heads_learn_the_same_from_a_mapped_table(
     monkeypatch.setattr(standardize, "LARGE", 0)
     np.testing.assert_allclose(scores(), whole, atol=1e-4)
     assert ((whole.argmax(axis=1) == truth[split.test]).mean()) > 0.9
+
+
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (5000, 1), (9000, 2), (4097, 7), (33, 1280)])
+def test_deviations_are_numpys_to_the_bit_without_its_copy(n: int, d: int) -> None:
+    rows = (np.random.default_rng(n).normal(size=(n, d)) * 7 + 40).astype(np.float32)
+    mean, spread = mean_and_deviation(rows)
+    np.testing.assert_array_equal(mean, rows.mean(axis=0, dtype=np.float64))
+    expected = rows.std(axis=0, dtype=np.float64)
+    np.testing.assert_array_equal(spread, np.where(expected > standardize.STILL, expected, 1.0))
