@@ -12,7 +12,7 @@ import pytest
 from bench.commands.main import cli
 from bench.core.cell import Cell
 from bench.core.sealed_json import DIGEST
-from bench.runs.launch import Orders
+from bench.runs.launch import WorkOrder
 from bench.runs.plan import Plan
 from bench.runs.worker import run_order
 from bench.store.digests import FILES
@@ -53,7 +53,11 @@ class InProcess:
         return cells
 
     def _execute(
-        self, plan: Plan, missing: Sequence[Cell], orders: Orders, on_event: Callable[[dict[str, Any]], None]
+        self,
+        plan: Plan,
+        missing: Sequence[Cell],
+        order: WorkOrder,
+        on_event: Callable[[dict[str, Any]], None],
     ) -> None:
         def emit(kind: str, **fields: Any) -> None:
             on_event({"event": kind, **fields})
@@ -64,7 +68,7 @@ class InProcess:
 
         parts = [[cell] for cell in missing] if self.restart else [list(missing)]
         for cells in parts:
-            run_order(json.loads(orders.text(cells)), emit)
+            run_order(json.loads(order.text(cells)), emit)
 
 
 def content(stored: Stored) -> dict[str, bytes]:

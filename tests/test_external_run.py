@@ -1,4 +1,4 @@
-"""Grids on models and features from outside: run, stored, predicted and reproduced like any other."""
+"""Grids on external models and features: run, stored, predicted and reproduced like any other."""
 
 from __future__ import annotations
 

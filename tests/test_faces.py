@@ -318,7 +318,7 @@ def test_a_cell_of_many_folds_is_stored_before_the_next_is_trained(
     ("args", "says"),
     [
         (("--set", "pairs=view1"), "needs pairsDevTrain.txt"),
-        (("--set", "noise=uniform", "--set", "noise_rate=0.2"), "means nothing to verification"),
+        (("--set", "noise=uniform", "--set", "noise_rate=0.2"), "has no effect on verification"),
         (("--method", "focal"), "not for verification"),
         (("--method", "cosine+euclidean"), "cannot be combined"),
         (("--set", ".epochs=3"), "no stage before the dot"),
@@ -331,4 +331,4 @@ def test_what_makes_no_sense_is_one_line(place: Place, args: tuple[str, ...], sa
 
 def test_keys_of_pairs_are_refused_elsewhere(place: Place) -> None:
     args = ("run", "--task", "fashion", "--sample", "tiny", "--set", "train_pairs=10")
-    assert "means nothing to multiclass" in place.bench(*args, code=2)[1]
+    assert "has no effect on multiclass" in place.bench(*args, code=2)[1]

@@ -65,7 +65,7 @@ def test_a_second_run_gives_the_same_bits(place: Place) -> None:
 def test_a_model_that_would_read_two_sizes_is_not_kept(place: Place) -> None:
     run = ("run", *GRID, "--data", "photos", "--backbone", "lenet+hog", "--method", "none", "--keep-model")
     _, err = place.bench(*run, code=2)
-    assert "lenet images of 32x32 and hog images of 96x96 are two sizes" in err
+    assert "lenet images of 32x32 and hog images of 96x96, but a model reads images of one size" in err
 
 
 @pytest.mark.parametrize(

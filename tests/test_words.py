@@ -52,6 +52,17 @@ PHRASES = (
     r"\blooks? at no image\b",
     r"\bis no (number|count|file|gap|baseline)\b",
     r"\bsays? against\b",
+    r"\bis there twice\b",
+    r"\bso many (changed|views)\b",
+    r"\bas ever\b",
+    r"\bstands? on\b",
+    r"\bdoes not look\b",
+    r"\bmeans nothing\b",
+    r"\bwithout (a )?meaning where\b",
+    r"\bwhy (there is|it has) none\b",
+    r"\bof its own in any case\b",
+    r"\b(models?|nets?|backbones?) from outside\b",
+    r"\blooking for images that look\b",
 )
 """Phrases that no engineer would say to a colleague, and private words for which the field has its own."""
 

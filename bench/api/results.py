@@ -14,7 +14,7 @@ from bench.core.kind import get_kind
 from bench.core.paths import cache_dir, search_path, user_path
 from bench.core.table import Table
 from bench.report.result_tables import grid_table
-from bench.runs.cell_data import ColumnValues, DataPlace
+from bench.runs.cell_data import ColumnValues, DataLocation
 from bench.store.write import Store, Stored
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Results:
 
     def _values(self, column: str) -> ColumnValues:
         place = self.tasks or search_path("tasks"), self.cache or cache_dir()
-        return ColumnValues(column, DataPlace(self.data, *place, self.folder))
+        return ColumnValues(column, DataLocation(self.data, *place, self.folder))
 
     def _find(self, cell: str) -> Stored:
         stored = find(Store(self.folder), cell)

@@ -38,7 +38,7 @@ SAVE_SECONDS = 15.0
 """Interval between saves of an unfinished build."""
 
 
-class Spread(Protocol):
+class RemoteExtractor(Protocol):
     """Forward passes of a backbone in other processes, or on other machines."""
 
     @property
@@ -60,8 +60,8 @@ class Extraction:
     weights: `imagenet`, `random` (one fixed draw) or a path. preprocess: `backbone` or a mode of PREPROCESS.
     engine: `tensorflow` or `openvino`. spec: the outputs that are features. precision: dtype policy, see
     `bench.backbones.precision.dtype_policy`. pooled: whether a row is the (d,) features or the (h, w, c) map
-    before the last pooling. recipe: augmentation of views. spread: where the net runs, None for this process.
-    graph: the net, if another process has built it.
+    before the last pooling. recipe: augmentation of views. remote: runs the net in other processes; None:
+    in this one. graph: the net, if another process has built it.
 
     Rows are float32, NaN for quarantined images. Cached rows need no TensorFlow; the net is built at most
     once. A cache folder is complete or absent; concurrent processes compute it once; a killed build resumes.
@@ -81,7 +81,7 @@ class Extraction:
     precision: str = FLOAT32
     pooled: bool = True
     recipe: Recipe | None = None
-    spread: Spread | None = None
+    remote: RemoteExtractor | None = None
     graph: bytes | None = None
 
     def features(self, view: int | None = None) -> Array:
@@ -146,7 +146,7 @@ class Extraction:
         elif self.engine == "tensorflow":
             # OpenVINO's device and precision are always the same.
             key |= {"precision": self.precision} if self.precision != FLOAT32 else {}
-            key |= {"device": "gpu"} if (self.spread.gpu if self.spread else gpus()) else {}
+            key |= {"device": "gpu"} if (self.remote.gpu if self.remote else gpus()) else {}
         if not self.spec.plain:
             key |= {"layers": list(self.spec.layers), "pool": self.spec.pool}
             key |= {"unit": True} if self.spec.unit else {}
@@ -182,7 +182,7 @@ class Extraction:
 
     def sent(self) -> Extraction:
         """Return a copy for another process: without images, and with the net's graph if OpenVINO runs it."""
-        bare = replace(self, progress=no_progress, spread=None, cache=Path(), graph=self._graph)
+        bare = replace(self, progress=no_progress, remote=None, cache=Path(), graph=self._graph)
         return replace(bare, pixels=None)  # type: ignore[arg-type]
 
     @cached_property
@@ -198,7 +198,7 @@ class Extraction:
     def _build(self, folder: RowFolder, view: int | None, mirrored: bool) -> None:
         """Compute into a folder beside the target, resuming a killed build, then rename it."""
         part, began = folder.path.with_name(f"{folder.path.name}.part"), time.monotonic()
-        if self.spread is None:
+        if self.remote is None:
             # Raise before anything is written.
             _ = self._extract
         shape = (len(self.pixels), *self._row)
@@ -230,8 +230,8 @@ class Extraction:
             return (self.info.features,)
         size = self.pixels.size
         some = np.flatnonzero(self.pixels.ok)[:1]
-        if self.spread is not None and len(some):
-            return next(iter(self.spread.outputs(self, some, None, False)))[1].shape[1:]
+        if self.remote is not None and len(some):
+            return next(iter(self.remote.outputs(self, some, None, False)))[1].shape[1:]
         return self._extract(np.zeros((batch_for(size), *size, 3), np.uint8)).shape[1:]
 
     def outputs(self, positions: np.ndarray, view: int | None, mirrored: bool) -> Batches:
@@ -256,10 +256,10 @@ class Extraction:
             what = f"{what}, mirrored"
         done, saved = file.done, time.monotonic()
         self.progress(done, len(good), what)
-        if self.spread is None:
+        if self.remote is None:
             outputs: Batches = self.outputs(good[done:], view, mirrored)
         else:
-            outputs = self.spread.outputs(self, good[done:], view, mirrored)
+            outputs = self.remote.outputs(self, good[done:], view, mirrored)
         for positions, features in outputs:
             finite = np.isfinite(features.reshape(len(features), -1)).all(axis=1)
             if not finite.all():

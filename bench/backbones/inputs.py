@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bench.backbones.feature_cache import Extraction, Spread
+from bench.backbones.feature_cache import Extraction, RemoteExtractor
 from bench.backbones.info import PLAIN_FEATURES, BackboneInfo
 from bench.backbones.problems import feature_map_problem
 from bench.backbones.registry import build_backbone, feature_spec, freeze, preprocess, weights_of
@@ -64,7 +64,7 @@ class PrecomputedFeatures:
 class FrozenInputs:
     """Outputs of one backbone on all images, computed or read from the cache on request.
 
-    weights: the user's text. setting: the protocol. spread: where the backbone runs, None for this process.
+    weights: the user's text. setting: the protocol. remote: see `Extraction`.
     """
 
     pixels: Pixels
@@ -73,7 +73,7 @@ class FrozenInputs:
     setting: Mapping[str, Value]
     cache: Path
     progress: Progress
-    spread: Spread | None = None
+    remote: RemoteExtractor | None = None
 
     @cached_property
     def features(self) -> Array:
@@ -96,7 +96,7 @@ class FrozenInputs:
 
     def _extraction(self, **more: Any) -> Extraction:
         named = {key: str(self.setting[key]) for key in ("preprocess", "engine", "precision")}
-        options = {"spec": feature_spec(self.info, self.setting), "spread": self.spread, **named, **more}
+        options = {"spec": feature_spec(self.info, self.setting), "remote": self.remote, **named, **more}
         return Extraction(
             self.pixels, self.info, self.weights, cache=self.cache, progress=self.progress, **options
         )
@@ -170,12 +170,12 @@ def frozen_inputs(
     examples: Examples,
     cache: Path,
     progress: Progress,
-    spread: Spread | None = None,
+    remote: RemoteExtractor | None = None,
 ) -> Inputs:
     """Return the outputs of a frozen backbone, or of several joined ones; they are computed on request.
 
     weights: the user's text for all parts. setting: the protocol. Images are decoded once per input size.
-    spread: where backbones run, None for this process. Raises the errors of `ensure_pixels` and
+    remote: see `Extraction`. Raises the errors of `ensure_pixels` and
     `features_for`, and BenchError for a part that reads titles.
     """
     made: list[Inputs] = []
@@ -186,7 +186,7 @@ def frozen_inputs(
         if info.reads != "pixels":
             raise BenchError(f"{info.name} reads {info.reads}, not images")
         pixels = pixels_for(info, setting, examples, cache, progress)
-        made.append(FrozenInputs(pixels, info, part_weights, setting, cache, progress, spread))
+        made.append(FrozenInputs(pixels, info, part_weights, setting, cache, progress, remote))
     return made[0] if len(made) == 1 else JoinedInputs(made)
 
 

@@ -48,7 +48,7 @@ def list_(cache: str | None, fmt: str) -> None:
     place, entries = _found(cache)
     rows = []
     for entry in entries:
-        with entry.held() as free:
+        with entry.exclusive() as free:
             rows.append(_row(entry, entry.state if free else "in use"))
     show_table(Table(f"Cache {place}", COLUMNS, rows, (_total(entries),)), fmt)
 

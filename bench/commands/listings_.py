@@ -54,7 +54,7 @@ def command(
     """
     from bench.commands.confusion_ import confusion_of
     from bench.commands.loading import place_of, stored_cell
-    from bench.runs.cell_data import OtherData, column_of, examples_of
+    from bench.runs.cell_data import DataMismatch, column_of, examples_of
     from bench.store.settings import cell_title
 
     if not by.strip():
@@ -68,8 +68,8 @@ def command(
     else:
         try:
             examples = examples_of(stored.record["cell"], place_of(results, **where))
-        except OtherData as error:
-            raise OtherData(f"{error}, or take --by {GROUP}, which needs no data") from None
+        except DataMismatch as error:
+            raise DataMismatch(f"{error}, or take --by {GROUP}, which needs no data") from None
         ids = _ids(column_of(examples, by), pred.items, by)
     show_table(tables.listing_table(pred, ids, cell_title(stored.record), by), fmt)
 

@@ -13,7 +13,7 @@ from bench.core.errors import BenchError, StoreError, unknown
 from bench.store.write import Store, Stored, slug
 
 if TYPE_CHECKING:
-    from bench.runs.cell_data import ColumnValues, DataPlace
+    from bench.runs.cell_data import ColumnValues, DataLocation
 
 
 def load_cells(results: str | None, task: str | None) -> tuple[Path, list[Stored], list[str]]:
@@ -85,14 +85,14 @@ def find(store: Store, text: str) -> Stored:
 
 def place_of(
     results: str | None, data: str | None, follow_links: bool, tasks: str | None, cache: str | None
-) -> DataPlace:
+) -> DataLocation:
     """Return where the data of stored cells is looked for. Raises BenchError for an empty name."""
     from bench.commands.option_values import data_folder
     from bench.core.paths import cache_dir, search_path
-    from bench.runs.cell_data import DataPlace
+    from bench.runs.cell_data import DataLocation
 
     folder, cards = data_folder(data, None), search_path("tasks", tasks)
-    return DataPlace(folder, cards, cache_dir(cache).resolve(), results_root(results), follow_links)
+    return DataLocation(folder, cards, cache_dir(cache).resolve(), results_root(results), follow_links)
 
 
 def values_by(by: str | None, results: str | None, **where: Any) -> ColumnValues | None:

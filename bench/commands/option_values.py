@@ -10,10 +10,10 @@ from bench.core.paths import user_path
 
 if TYPE_CHECKING:
     from bench.core.cell import Value
+    from bench.runs.cluster.address import Cluster
     from bench.runs.plan import Request
     from bench.runs.reproduce import LocalPaths
     from bench.runs.shards import Shard
-    from bench.runs.where import Where
 
 
 def settings_from(sets: tuple[str, ...]) -> dict[str, Value]:
@@ -111,13 +111,13 @@ def shard_from(options: dict[str, Any]) -> Shard | None:
     return parse_shard(options["shard"])
 
 
-def where_from(options: dict[str, Any]) -> Where | None:
-    """Return the cluster of `where_options`, or None. Raises BenchError for an address that is none."""
+def cluster_from(options: dict[str, Any]) -> Cluster | None:
+    """Return the cluster of `cluster_options`, or None. Raises BenchError for an address that is none."""
     if options["on"] is None:
         return None
-    from bench.runs.where import Where
+    from bench.runs.cluster.address import Cluster
 
-    return Where(options["on"], options["cpus_per_job"], options["gpus_per_job"])
+    return Cluster(options["on"], options["cpus_per_job"], options["gpus_per_job"])
 
 
 def local_paths(options: dict[str, Any], cache: Path | None = None) -> LocalPaths:

@@ -216,7 +216,7 @@ run_options = _stack(
 """Options of `bench run` that an experiment file has keys for."""
 
 
-where_options = _stack(
+cluster_options = _stack(
     click.option(
         "--on",
         metavar="ray|HOST:PORT",

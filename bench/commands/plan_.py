@@ -31,13 +31,13 @@ def command(fmt: str, save: str | None, **options: Any) -> int:
     from bench.core.paths import cache_dir, results_dir, search_path
     from bench.runs.open_task import open_task
     from bench.runs.plan import make_plan
-    from bench.runs.shards import own_shard
+    from bench.runs.shards import select_shard
 
     request, shard = request_from(options), shard_from(options)
     tasks = search_path("tasks", options["tasks"])
     card, examples = open_task(request, tasks, cache_dir(options["cache"]), say)
     whole = make_plan(card, request, examples)
-    plan = whole if shard is None else own_shard(whole, shard, say)
+    plan = whole if shard is None else select_shard(whole, shard, say)
     save_experiment(save, options)
     show_table(plan_table(plan, Store(results_dir(options["results"]))), fmt)
     return EXIT_DONE if whole.cells else EXIT_NOTHING_MEASURED

@@ -14,8 +14,8 @@ from bench.commands.experiment_argument import (
     save_experiment,
     save_option,
 )
-from bench.commands.option_values import request_from, shard_from, where_from
-from bench.commands.options import experiment_params, format_option, run_options, where_options
+from bench.commands.option_values import cluster_from, request_from, shard_from
+from bench.commands.options import cluster_options, experiment_params, format_option, run_options
 
 if TYPE_CHECKING:
     from bench.data.examples import Examples
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @experiment_argument
 @run_options
 @format_option
-@where_options
+@cluster_options
 @click.option("--rerun", is_flag=True, help="Train stored cells again, too.")
 @click.option("--quiet", is_flag=True, help="No tables: train and store only.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is done, and why.")
@@ -89,5 +89,5 @@ def grid_from(options: dict[str, Any]) -> GridRun:
         options["rerun"],
         options["keep_model"],
         None if options["tensorboard"] is None else logs_dir(options["tensorboard"]),
-        where_from(options),
+        cluster_from(options),
     )

@@ -140,7 +140,7 @@ class Checks(Protocol):
         """
         ...
 
-    def not_kept(self, parts: Sequence[Any], setting: Mapping[str, Any]) -> str | None:
+    def saved_model_problem(self, parts: Sequence[Any], setting: Mapping[str, Any]) -> str | None:
         """Return why cells on this backbone have no single model to save, or None.
 
         parts: `bench.backbones.info.BackboneInfo` of each part.

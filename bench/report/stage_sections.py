@@ -22,7 +22,7 @@ from bench.report.stage_parts import number
 from bench.report.subgroup_tables import gap_table, shown_metrics, subgroup_table
 from bench.report.tuning_section import tuning_section
 from bench.report.tuning_tables import with_budgets
-from bench.runs.cell_data import OtherData
+from bench.runs.cell_data import DataMismatch
 from bench.store import loss_curve
 from bench.store.settings import mean_of, rehearses
 
@@ -124,7 +124,7 @@ def _subgroups(stage: StageReport) -> Section:
     column, title = stage.values.column, stage.named(stage.best)
     try:
         of_example = stage.values.of(stage.board.cell)
-    except OtherData as error:
+    except DataMismatch as error:
         return Section("Subgroups", (Words(f"{error}."),))
     kind = stage.board.bootstrap.kind
     answers = {

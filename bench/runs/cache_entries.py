@@ -1,4 +1,4 @@
-"""Entries of a cache: everything that can be computed again, with its purpose, size and last use."""
+"""Cache entries, with contents, size and last use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.core.locks import lock_of, unused
 from bench.data.cache.sealed import Damaged, read_sealed
 
 PART = ".part"
-"""Stands in the name of a folder that is not finished."""
+"""Marks the name of an unfinished folder."""
 
 _NAMES = {
     "pixels": r".+-[0-9a-f]{16}(\.part.*)?",
@@ -24,7 +24,7 @@ _NAMES = {
     "libraries": r"(keras|matplotlib)(\.part.*)?",
     "checkpoints": r"\.?[0-9a-f]{64}.*\.npz(-.*)?",
 }
-"""Names of the files and folders of each; all others are left alone."""
+"""Patterns of the names of files and folders, by contents; all others are ignored."""
 
 META = {"pixels": "pixels.json", "features": "features.json"}
 """Description file in a folder, by contents."""
@@ -34,10 +34,10 @@ META = {"pixels": "pixels.json", "features": "features.json"}
 class Entry:
     """One file or folder of a cache.
 
-    contents: `pixels`, `features`, `hashes`, `twins`, `checkpoints`, or `libraries`, what Keras and
-    Matplotlib keep. size: bytes. used: when it was opened, written or, of unfinished ones, worked on last, in
-    seconds since 1970. state: `whole` (as far as the description says), `unfinished` or `damaged`. task,
-    source, backbone, image ("64x48"), count: of what is in it, "" and None where unknown.
+    contents: `pixels`, `features`, `hashes`, `twins`, `checkpoints`, or `libraries` (of Keras and
+    Matplotlib). size: bytes. used: time of the last use, in seconds since 1970. state: `whole` (according to
+    its description), `unfinished` or `damaged`. task, source, backbone, image ("64x48"), count: of the
+    contents, "" and None if unknown.
     """
 
     contents: str
@@ -52,8 +52,8 @@ class Entry:
     count: int | None = None
 
     @contextmanager
-    def held(self) -> Iterator[bool]:
-        """Yield whether no process builds or uses it; within the block none begins to."""
+    def exclusive(self) -> Iterator[bool]:
+        """Lock it against other processes; yield whether none builds or uses it."""
         with ExitStack() as stack:
             files = [self.path]
             if self.contents in META:
@@ -66,7 +66,7 @@ class Entry:
 
 
 def find_entries(cache: Path) -> list[Entry]:
-    """Return the entries of a cache, the least recently used first. Links and all else are left alone."""
+    """Return the entries of a cache, the least recently used first; links are ignored."""
     found = [
         entry
         for contents, describe in _DESCRIBE.items()
@@ -129,7 +129,7 @@ def _file(contents: str, path: Path) -> Entry | None:
 
 
 def _library(path: Path) -> Entry | None:
-    """Return a library's own folder; nothing in it can be checked."""
+    """Return the folder of a library, whose contents cannot be checked."""
     if not path.is_dir():
         return None
     statuses = [_status(Path(place, name)) for place, _, names in os.walk(path) for name in names]
@@ -149,7 +149,7 @@ _DESCRIBE: dict[str, Callable[[Path], Entry | None]] = {
 
 
 def _children(folder: Path) -> list[Path]:
-    """Return the files and folders in a folder that are no links; none where there is no folder."""
+    """Return the files and folders in a folder, without links; none if it does not exist."""
     try:
         with os.scandir(folder) as found:
             return [Path(one.path) for one in found if not one.is_symlink()]
@@ -165,5 +165,4 @@ def _status(path: Path) -> os.stat_result:
     try:
         return path.lstat()
     except FileNotFoundError:
-        # Removed in the meantime.
         return os.stat_result((0,) * 10)

@@ -14,7 +14,7 @@ from bench.data.cache.sealed import Damaged
 from bench.runs.cache_entries import META, PART, Entry
 
 _BLOCK = 64 * 2**20
-"""Bytes that are checked at a time (one row at least)."""
+"""Bytes checked at a time, at least one row."""
 
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
@@ -25,7 +25,7 @@ _HOURS = {"h": 1, "d": 24, "w": 168}
 class Pruned:
     """Result of clearing a cache.
 
-    removed: what was, or would be, removed. in_use: what would be removed if it were not in use. stays:
+    removed: entries that were, or would be, removed. in_use: entries spared because they are in use. stays:
     bytes left.
     """
 
@@ -35,7 +35,7 @@ class Pruned:
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes that a text like 20GB, 500 MB or 1.5GiB stands for. Raises BenchError.
+    """Parse a size like 20GB, 500 MB or 1.5GiB into bytes. Raises BenchError.
 
     >>> parse_size("20GB"), parse_size("0.5 KiB")
     (20000000000, 512)
@@ -47,7 +47,7 @@ def parse_size(text: str) -> int:
 
 
 def parse_age(text: str) -> float:
-    """Return the seconds that a text like 12h, 30d or 4w stands for. Raises BenchError.
+    """Parse an age like 12h, 30d or 4w into seconds. Raises BenchError.
 
     >>> parse_age("30d") / 86400
     30.0
@@ -63,9 +63,8 @@ def prune(
 ) -> Pruned:
     """Remove entries, the least recently used first.
 
-    Entries last used before the time `before` go, then more until the rest has at most max_size bytes; None
-    sets no limit. What is in use stays. Raises StoreError where something cannot be
-    removed.
+    Entries last used before the time `before` are removed, then more until at most max_size bytes are left;
+    None sets no limit. Entries in use stay. Raises StoreError for an entry that cannot be removed.
     """
     total = sum(entry.size for entry in entries)
     removed: list[Entry] = []
@@ -73,7 +72,7 @@ def prune(
     for entry in entries:
         if not ((before is not None and entry.used < before) or (max_size is not None and total > max_size)):
             continue
-        with entry.held() as free:
+        with entry.exclusive() as free:
             if free and not dry_run:
                 _remove(entry)
         (removed if free else busy).append(entry)
@@ -84,24 +83,20 @@ def prune(
 def _remove(entry: Entry) -> None:
     try:
         if entry.path.is_dir():
-            # Renamed first, so that nobody reads half of it; after a kill this name marks it unfinished.
-            going = entry.path.with_name(f"{entry.path.name}{PART}-{os.getpid()}")
-            os.rename(entry.path, going)
-            shutil.rmtree(going)
+            # Renamed first: nobody reads half of it, and after a kill its name marks it unfinished.
+            doomed = entry.path.with_name(f"{entry.path.name}{PART}-{os.getpid()}")
+            os.rename(entry.path, doomed)
+            shutil.rmtree(doomed)
         else:
             entry.path.unlink(missing_ok=True)
     except FileNotFoundError:
-        # Another process was faster.
         return
     except OSError as error:
         raise StoreError(f"{entry.path}: cannot be removed ({error.strerror or error})") from None
 
 
 def verify(entry: Entry, progress: Callable[[int], object]) -> str:
-    """Read all of an entry and return its fault, "" for none.
-
-    progress: called with the bytes behind. An unfinished entry has nothing to check.
-    """
+    """Read an entry and return its fault, "" for none. progress: called with the bytes read."""
     try:
         for done in _checked(entry):
             progress(done)

@@ -1,4 +1,4 @@
-"""The data that stored cells were run on, opened again: values of its columns by item."""
+"""Data columns of stored cells, by item."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from bench.store.experiment_file import experiment_files, read_experiment
 from bench.store.places import slug
 
 
-class OtherData(BenchError):
-    """The data at hand is not that of a cell."""
+class DataMismatch(BenchError):
+    """The given data is not that of a cell."""
 
 
 @dataclass(frozen=True)
-class DataPlace:
-    """Where data is looked for.
+class DataLocation:
+    """Paths to data.
 
     data: a folder or table, None for synthetic samples. tasks: folders of task cards. results: the results
-    folder; experiments in it say how data without a card was read.
+    folder; its experiments hold the options of data without a card.
     """
 
     data: Path | None
@@ -36,16 +36,16 @@ class DataPlace:
     follow_links: bool = False
 
 
-def examples_of(cell: Mapping[str, Any], place: DataPlace) -> Examples:
+def examples_of(cell: Mapping[str, Any], place: DataLocation) -> Examples:
     """Return the examples that a cell was run on.
 
-    cell: its identity in a record. Raises BenchError if they are not available, or are other ones.
+    cell: its identity in a record. Raises BenchError if the data is missing or different.
     """
     protocol = cell["protocol"]
     settings = {"source": protocol["source"]} if "source" in protocol else {}
     size = None if place.data is not None else sample_size(str(cell["data"]["source"]))
     if place.data is None and size is None:
-        raise OtherData("the data's columns are not stored with the answers: name the data with --data DIR")
+        raise DataMismatch("columns of the data are not stored with a cell: name the data with --data DIR")
     # Reviewed labels change the fingerprint, but not the photos and the other columns.
     wanted = None if protocol.get("labels") == "reviewed" else cell["data"]["fingerprint"]
     fault: BenchError | None = None
@@ -60,16 +60,16 @@ def examples_of(cell: Mapping[str, Any], place: DataPlace) -> Examples:
     if fault is not None:
         raise fault
     where = f"--data {str(place.data)!r}" if place.data is not None else f"the synthetic sample {size}"
-    raise OtherData(
+    raise DataMismatch(
         f"{where}: not the data that this cell was run on ({cell['data']['source']} "
         f"{cell['data']['fingerprint'][:8]}); name that with --data DIR"
     )
 
 
 def _requests(
-    task: str, place: DataPlace, settings: Mapping[str, Any], size: str | None
+    task: str, place: DataLocation, settings: Mapping[str, Any], size: str | None
 ) -> Iterable[Request]:
-    """Return the ways in which a cell of this task may have read its data."""
+    """Yield the requests that may have read the data of a cell of this task."""
     if task in find_cards(place.tasks):
         yield Request(task, place.data, size, settings=settings, follow_links=place.follow_links)
         return
@@ -93,13 +93,13 @@ def _requests(
         )
 
 
-Way = tuple[tuple[str, ...], str | None, tuple[tuple[str, str], ...]]
-"""Labels, kind and columns by role of data without a card."""
+CardlessOptions = tuple[tuple[str, ...], str | None, tuple[tuple[str, str], ...]]
+"""Labels, kind and columns by role, of data without a card."""
 
 
-def _without_card(folder: Path) -> Iterable[Way]:
-    """Return how the experiments stored in a folder read their data, once each."""
-    ways: dict[Way, None] = {}
+def _without_card(folder: Path) -> Iterable[CardlessOptions]:
+    """Return the distinct options of the experiments stored in a folder."""
+    ways: dict[CardlessOptions, None] = {}
     for path in experiment_files(folder):
         try:
             values = read_experiment(path)
@@ -114,10 +114,9 @@ def _without_card(folder: Path) -> Iterable[Way]:
 
 
 def column_of(examples: Examples, column: str) -> dict[str, str]:
-    """Return a column's value of each item, "" where it has none.
+    """Return the value of each item in a column, "" if missing.
 
-    Raises BenchError, with the nearest name, for a column that the data does not have or its source does not
-    keep, DataError for one without a value.
+    Raises BenchError, with the nearest name, for an unknown column, DataError for an empty one.
     """
     if column not in examples.columns:
         names = list(examples.columns)
@@ -131,14 +130,14 @@ def column_of(examples: Examples, column: str) -> dict[str, str]:
 
 
 class ColumnValues:
-    """Values of a column of the data that cells were run on; each data set is opened once."""
+    """Values of a data column by cell; each data set is opened once."""
 
-    def __init__(self, column: str, place: DataPlace) -> None:
+    def __init__(self, column: str, place: DataLocation) -> None:
         self.column, self._place = column, place
         self._known: dict[tuple[Any, ...], dict[str, str]] = {}
 
     def of(self, cell: Mapping[str, Any]) -> dict[str, str]:
-        """Return the value of each item of a cell's data. Raises as `examples_of` and `column_of` do."""
+        """Return the value of each item of a cell. Raises the errors of `examples_of` and `column_of`."""
         data, protocol = cell["data"], cell["protocol"]
         key = cell["task"], data["source"], data["fingerprint"], protocol.get("source")
         if key not in self._known:

@@ -1,4 +1,4 @@
-"""Storage of a cell's answer: its metrics and its record."""
+"""Storage of a trained cell: metrics, predictions and record."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from bench.training.fits import Trained
 
 @dataclass(frozen=True)
 class Answer:
-    """Answer of a cell of any kind, or the reason why it has none.
+    """Result of training a cell of any kind, or the reason of its failure.
 
-    parts: its predictions by name, `val` and `test` at least. trials: of a tuned cell. The others as in
-    `CellResult`. val, test: scores of images, from which `parts` is made; calibration: scores of the parts
-    that steps are calibrated on, by step; val_cuts, cuts: thresholds of validation and of the others, see
-    `Predictions`. fills: the method's estimates of unknown training cells, (train, k), or None.
+    parts: predictions by name, at least `val` and `test`. trials: of a tuned cell. The others as in
+    `CellResult`. val, test: scores of images, the source of `parts`; calibration: scores of calibration
+    parts, by step; val_cuts, cuts: thresholds of validation and of the others, see `Predictions`. fills:
+    the method's estimates of unknown training labels, (train, k), or None.
     """
 
     trained: Trained
@@ -44,7 +44,7 @@ class Answer:
 
 
 def commit(context: Context, cell: Cell, answer: Answer, timings: Mapping[str, float]) -> None:
-    """Store a cell with its measured answer, or the reason why it has none, and report it."""
+    """Store a cell with its metrics, or the reason of its failure, and report it."""
     kind, parts = get_kind(cell.kind), answer.parts
     result = CellResult(
         cell,
@@ -70,11 +70,11 @@ def commit(context: Context, cell: Cell, answer: Answer, timings: Mapping[str, f
             curves=kind.metrics.curves(parts["test"]),
         )
     context.store.commit(result, parts, answer.trained, answer.model)
-    forget_checkpoints(context, cell)
+    remove_checkpoints(context, cell)
     context.emit("cell", id=cell.id, status=result.status, reason=result.reason)
 
 
-def forget_checkpoints(context: Context, cell: Cell) -> None:
+def remove_checkpoints(context: Context, cell: Cell) -> None:
     """Remove the checkpoint of a finished cell."""
     for leftover in (context.cache / CHECKPOINTS).glob(f"{cell.id}*.npz"):
         leftover.unlink(missing_ok=True)

@@ -22,7 +22,7 @@ from bench.store.write import Store
 if TYPE_CHECKING:
     import numpy as np
 
-    from bench.backbones.feature_cache import Spread
+    from bench.backbones.feature_cache import RemoteExtractor
     from bench.data.rehearsal import Rehearsal
 
 Emit = Callable[..., None]
@@ -35,8 +35,8 @@ CHECKPOINTS = "checkpoints"
 class Context:
     """Task, data, folders, and the receiver of events.
 
-    emit(kind, **fields) reports an event. keep: whether models are kept. spread: where frozen backbones run,
-    None for this process. node: this machine's name in a cluster, "" outside of one.
+    emit(kind, **fields) reports an event. keep: whether to save models. remote: runs frozen backbones
+    elsewhere; None: this process does. node: this machine's name in a cluster, "" without one.
     """
 
     card: TaskCard
@@ -46,7 +46,7 @@ class Context:
     command: str
     emit: Emit
     keep: bool = False
-    spread: Spread | None = None
+    remote: RemoteExtractor | None = None
     node: str = ""
 
     @cached_property
@@ -55,7 +55,7 @@ class Context:
         return Store(self.results)
 
     def environment_of(self, cell: Cell) -> dict[str, Any]:
-        """Return the record of the environment that is stored with a cell."""
+        """Return the environment record of a cell."""
         found = {**self._environment, "precision": str(cell.setting["precision"])}
         return {**found, "node": self.node} if self.node else found
 
@@ -65,7 +65,7 @@ class Context:
 
     @cached_property
     def parts(self) -> Callable[[Cell], Parts]:
-        """Labels and base split for a cell; computed once for all cells that share them."""
+        """Labels and base split of a cell, cached across cells that share them."""
         known: dict[tuple[Value, ...], Parts] = {}
 
         def parts(cell: Cell) -> Parts:
@@ -74,24 +74,21 @@ class Context:
 
         return parts
 
-    def look_for_twins(self) -> None:
-        """Start the search for near duplicates in another thread; `near` waits for its end.
-
-        It keeps one core busy, as does the building of a net.
-        """
+    def start_duplicate_search(self) -> None:
+        """Start the near-duplicate search in another thread; `near` waits for it."""
         _ = self._twins
 
     @property
     def near(self) -> np.ndarray:
-        """(p, 2) positions of images that are nearly the same and not the same bytes, searched once."""
+        """(p, 2) positions of near duplicates, without identical files."""
         twins = self._twins
         if not twins.done():
-            self.progress(0, 1, "looking for images that look alike")
+            self.progress(0, 1, "searching for near duplicates")
         return twins.result()
 
     @cached_property
     def _twins(self) -> Future[np.ndarray]:
-        # Imports of the search, made here: two threads must not import packages that need each other.
+        # Imported here: concurrent imports of interdependent packages can deadlock.
         import scipy.fft
         import scipy.ndimage  # noqa: F401
 
@@ -99,18 +96,18 @@ class Context:
 
         found: Future[np.ndarray] = Future()
 
-        def look() -> None:
+        def search() -> None:
             try:
                 found.set_result(ensure_twins(self.examples, self.cache))
             except BaseException as error:
                 found.set_exception(error)
 
-        # A run that fails before it asks for them does not wait for their end.
-        Thread(target=look, daemon=True).start()
+        # Daemon: a run that fails early does not wait for it.
+        Thread(target=search, daemon=True).start()
         return found
 
     def rehearsal(self, cell: Cell) -> Rehearsal | None:
-        """Return how a cell rehearses another stage, or None where it does not."""
+        """Return the rehearsal of a cell, or None."""
         from bench.data.rehearsal import Rehearsal
 
         name, column = cell.setting["rehearse"], str(cell.setting["rehearse_by"])
@@ -123,7 +120,7 @@ class Context:
         return Rehearsal(stage, marks, int(cell.setting["rehearse_seed"] or 0))
 
     def checkpoints(self, regime: str) -> Path | None:
-        """Return the checkpoint folder of a regime; None for scratch, whose nets are small."""
+        """Return the checkpoint folder of a regime; None except for finetune."""
         if regime != "finetune":
             return None
         _ = self._marked
@@ -131,7 +128,7 @@ class Context:
 
     @cached_property
     def _marked(self) -> InUse:
-        """Keeps checkpoints from being cleared away."""
+        """Protects checkpoints from `bench cache prune`."""
         return InUse(self.cache / CHECKPOINTS)
 
     def progress(self, done: int, total: int, what: str) -> None:

@@ -1,4 +1,4 @@
-"""A grid from its request to its stored cells: one way for `bench run` and for `bench.run`."""
+"""Execution of a grid, from its request to its stored cells, for `bench run` and `bench.run`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from bench.core.errors import (
 from bench.core.kind import get_kind
 from bench.core.plural import counted
 from bench.data.examples import Examples
+from bench.runs.cluster.address import Cluster, check_cluster
 from bench.runs.open_task import open_task
 from bench.runs.plan import Plan, Request, make_plan
-from bench.runs.shards import Shard, own_shard
-from bench.runs.where import Where, check_where
+from bench.runs.shards import Shard, select_shard
 from bench.store.experiment_file import store_experiment
 from bench.store.read import MODEL, Stored
 from bench.store.write import Store
@@ -51,8 +51,8 @@ class Display(Protocol):
 class Reporter:
     """Receiver of messages and progress.
 
-    display: makes the display for a number of cells. planned: receives the plan and the data before cells are
-    trained.
+    display: makes the display for a number of cells. planned: called with the plan and the data before
+    training.
     """
 
     say: Callable[[str], None]
@@ -62,11 +62,11 @@ class Reporter:
 
 @dataclass(frozen=True)
 class GridRun:
-    """A request, and what to do with it.
+    """A request and its execution options.
 
-    tasks: folders of task cards. command: the command line that runs it, stored with each cell. experiment:
-    its options by key, stored beside the cells. rerun: train stored cells again. keep_model: store models.
-    logs: a folder for TensorBoard logs. where: a cluster to run on, None for this machine.
+    tasks: folders of task cards. command: its command line, stored with each cell. experiment: its
+    options by key, stored beside the cells. rerun: train stored cells again. keep_model: store models.
+    logs: a folder for TensorBoard logs. cluster: a cluster to run on, None for this machine.
     """
 
     request: Request
@@ -79,14 +79,14 @@ class GridRun:
     rerun: bool = False
     keep_model: bool = False
     logs: Path | None = None
-    where: Where | None = None
+    cluster: Cluster | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left in its results folder.
+    """Result of a run.
 
-    plan: of this run, one shard if it was one. kept: cells that failed this time and keep an older answer.
+    plan: of this run, or of its shard. kept: cells that failed this time and keep an older result.
     """
 
     plan: Plan
@@ -94,17 +94,17 @@ class Outcome:
     kept: tuple[Cell, ...] = ()
 
     def cells(self) -> list[Stored]:
-        """Read the stored cells of the plan, in its order; missing and unreadable ones are left out."""
+        """Read the stored cells in the order of the plan, without missing and unreadable ones."""
         found = (self.store.find(cell) for cell in self.plan.cells)
         return [stored for stored in found if stored is not None]
 
     def failed(self) -> list[Cell]:
-        """Return the cells of the plan that are not measured."""
+        """Return the cells of the plan without a measurement."""
         ok = {stored.id for stored in self.cells() if stored.ok}
         return [cell for cell in self.plan.cells if cell.id not in ok]
 
     def failures(self) -> str:
-        """Return a line about failed cells with the most frequent reason, "" if there are none."""
+        """Return a line on failed cells with the most frequent reason, "" if none failed."""
         if not (failed := {cell.id for cell in self.failed()}):
             return ""
         reasons = Counter(
@@ -131,13 +131,13 @@ class Outcome:
 
 
 def run_grid(grid: GridRun, reporter: Reporter) -> Outcome:
-    """Plan a grid and train its missing cells; every cell is stored, measured or failed, afterwards.
+    """Plan a grid, train its missing cells and store each, measured or failed.
 
     Raises BenchError for a request that cannot be planned, NothingMeasured if no combination can run.
     """
     say = reporter.say
-    if grid.where is not None:
-        check_where(grid.where)
+    if grid.cluster is not None:
+        check_cluster(grid.cluster)
     card, examples = open_task(grid.request, grid.tasks, grid.cache, say)
     if grid.request.data is None:
         say(
@@ -151,9 +151,9 @@ def run_grid(grid: GridRun, reporter: Reporter) -> Outcome:
         _check_saved_models(plan)
     if not plan.cells:
         raise NothingMeasured("none of these combinations can run (bench plan shows why)")
-    store, experiment = Store(grid.results), resolved(grid.experiment, plan)
+    store, experiment = Store(grid.results), resolved_experiment(grid.experiment, plan)
     if grid.shard is not None:
-        plan = own_shard(plan, grid.shard, say)
+        plan = select_shard(plan, grid.shard, say)
         if not plan.cells:
             return Outcome(plan, store)
     if reporter.planned is not None:
@@ -164,8 +164,8 @@ def run_grid(grid: GridRun, reporter: Reporter) -> Outcome:
     return Outcome(plan, store, kept)
 
 
-def resolved(experiment: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
-    """Return the values of an experiment with what the card gave: backbones, methods, seeds and stages."""
+def resolved_experiment(experiment: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """Return an experiment with the backbones, methods, seeds and stages of the plan."""
     cells = plan.cells
     return {
         **experiment,
@@ -177,7 +177,7 @@ def resolved(experiment: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
 
 
 def _train(grid: GridRun, plan: Plan, store: Store, reporter: Reporter) -> tuple[Cell, ...]:
-    """Train the missing cells; return those that failed and keep an older answer."""
+    """Train the missing cells; return those that failed and keep an older result."""
     from bench.runs import launch
 
     say, task = reporter.say, plan.card.name
@@ -194,8 +194,14 @@ def _train(grid: GridRun, plan: Plan, store: Store, reporter: Reporter) -> tuple
         of, backbones = counted(len(plan.cells), "cell"), counted(len(plan.jobs), "backbone")
         say(f"{len(missing)} of {of} to train, {backbones}")
         store_experiment(store.root, task, grid.experiment)
-        orders = launch.Orders(
-            grid.request, grid.tasks, grid.cache, store.root, grid.command, grid.keep_model, where=grid.where
+        order = launch.WorkOrder(
+            grid.request,
+            grid.tasks,
+            grid.cache,
+            store.root,
+            grid.command,
+            grid.keep_model,
+            cluster=grid.cluster,
         )
         began, failed = time.monotonic(), set[str]()
         with reporter.display(len(missing)) as display:
@@ -205,7 +211,7 @@ def _train(grid: GridRun, plan: Plan, store: Store, reporter: Reporter) -> tuple
                     failed.add(event["id"])
                 display.on_event(event)
 
-            launch.execute(plan, missing, orders, on_event)
+            launch.execute(plan, missing, order, on_event)
         kept = tuple(cell for cell in missing if cell.id in failed and _measured(store, cell))
         if kept:
             say(f"{len(kept)} cells failed this time; their stored results are kept")
@@ -214,10 +220,10 @@ def _train(grid: GridRun, plan: Plan, store: Store, reporter: Reporter) -> tuple
 
 
 def _check_saved_models(plan: Plan) -> None:
-    """Raise BenchError for cells that have no single model to save."""
+    """Raise BenchError for cells without a single model to save."""
     checks = get_kind(plan.card.kind).checks
     for job in plan.jobs:
-        if why := checks.not_kept(job.parts, job.cells[0].setting):
+        if why := checks.saved_model_problem(job.parts, job.cells[0].setting):
             raise BenchError(f"--keep-model: {why}")
 
 
@@ -228,13 +234,13 @@ def is_done(store: Store, cell: Cell, keep_model: bool) -> bool:
 
 
 def _measured(store: Store, cell: Cell) -> bool:
-    """Whether the stored cell is not a failure: an older measured cell was kept."""
+    """Return whether an older measurement of the cell was kept."""
     stored = store.find(cell)
     return stored is None or stored.ok
 
 
 def _write_logs(store: Store, cells: Sequence[Cell], logs: Path, say: Callable[[str], None]) -> None:
-    """Write the logs of measured cells; unreadable cells are reported and left out."""
+    """Write the logs of measured cells; report and skip unreadable ones."""
     from bench.store.read import readable_cells
     from bench.store.tensorboard_export import write_logs
 

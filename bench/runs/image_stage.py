@@ -20,7 +20,7 @@ from bench.data.task_card import Stage
 from bench.data.titles.stage_titles import StageTitles, stage_titles
 from bench.data.validation import draw_calibration, withheld
 from bench.methods.shape import calibration_shares, shape_of
-from bench.runs.commit import Answer, forget_checkpoints
+from bench.runs.commit import Answer, remove_checkpoints
 from bench.runs.context import Context
 from bench.runs.orders import Resolver, Trainer, resolve_order
 from bench.runs.signal_check import signal_check
@@ -124,7 +124,7 @@ class ImageStage:
 
     def forget(self, cell: Cell) -> None:
         """Remove the checkpoint of a cell that will not be stored."""
-        forget_checkpoints(self.work.context, cell)
+        remove_checkpoints(self.work.context, cell)
 
     def _validated(self, cell: Cell, split: StageSplit, answer: Answer) -> Validated:
         if answer.val is None:
@@ -302,7 +302,7 @@ class ImageStage:
         going = [cell for cell in cells if cell.id not in earlier.lost]
         for one, own in earlier._stages(going):
             for cell, _ in one.scored(own, keep=True):
-                forget_checkpoints(self.work.context, cell)
+                remove_checkpoints(self.work.context, cell)
 
     def _targets(self, cells: Sequence[Cell]) -> Targets | None:
         """Return the auxiliary columns of the stage's training rows, if a method needs them."""

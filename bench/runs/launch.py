@@ -1,4 +1,4 @@
-"""Execution of cells in worker processes on this machine; a cell that kills one affects no other."""
+"""Execution of cells in local worker processes; a crash affects no other cell."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from bench.core.cell import Cell
 from bench.core.errors import BenchError
 from bench.core.paths import library_files
 from bench.core.predictions import CellResult
+from bench.runs.cluster.address import Cluster
 from bench.runs.plan import Plan, Request
-from bench.runs.where import Where
 from bench.store.write import Store, failed
 
 Event = dict[str, Any]
@@ -32,16 +32,15 @@ sys.path[:] = json.loads(sys.argv[1])
 from bench.runs.worker import main
 main()
 """
-"""Finds modules where this process does: with `-m`, a bench.py in the current directory would be imported."""
+"""Uses the search path of this process: `-m` would import a bench.py in the current directory."""
 
 
 @dataclass(frozen=True)
-class Orders:
-    """A worker's order beside its cells: the request and the folders of tasks, cache and results.
+class WorkOrder:
+    """A worker's order without its cells: the request, and the folders of tasks, cache and results.
 
-    keep: whether trained models are kept. halved: whether to hold half as much in memory at a time. where:
-    the cluster to run on. On a node of one, examples is the file of the data that was sent, and node the
-    node's name.
+    keep: whether to save models. halved: whether to halve the memory limits. cluster: where to run. On a
+    node, `examples` is the file of the data that was sent, and `node` its name.
     """
 
     request: Request
@@ -51,7 +50,7 @@ class Orders:
     command: str
     keep: bool = False
     halved: bool = False
-    where: Where | None = None
+    cluster: Cluster | None = None
     examples: Path | None = None
     node: str = ""
 
@@ -66,7 +65,7 @@ class Orders:
                 "command": self.command,
                 "keep": self.keep,
                 "halved": self.halved,
-                "where": None if self.where is None else asdict(self.where),
+                "cluster": None if self.cluster is None else asdict(self.cluster),
                 "examples": None if self.examples is None else str(self.examples),
                 "node": self.node,
                 "cells": [cell.id for cell in cells],
@@ -76,10 +75,10 @@ class Orders:
 
 @dataclass(frozen=True)
 class Death:
-    """Death of a worker before its cells were answered.
+    """Crash of a worker.
 
     code: its exit code, negative for a signal. fault: the exception that ended it, or its last line.
-    no_memory: whether it ran out of memory, as far as known.
+    no_memory: whether it ran out of memory, if known.
     """
 
     code: int
@@ -88,12 +87,12 @@ class Death:
 
     @property
     def status(self) -> str:
-        """Return the failure to store for its cells."""
+        """The status of its cells."""
         return "oom" if self.no_memory else "failed"
 
     @property
     def reason(self) -> str:
-        """Return one line, the most important part first."""
+        """One line, the most important part first."""
         if self.code == -signal.SIGKILL:
             return "the training process was killed, most likely for memory; try a smaller batch_size"
         how = f"ended with code {self.code}"
@@ -102,19 +101,18 @@ class Death:
         return f"{self.fault} (the training process {how})" if self.fault else f"the training process {how}"
 
 
-def execute(plan: Plan, missing: Sequence[Cell], orders: Orders, on_event: Callable[[Event], None]) -> None:
-    """Run the missing cells; every one of them is stored, ok or failed, when this returns.
+def execute(plan: Plan, missing: Sequence[Cell], order: WorkOrder, on_event: Callable[[Event], None]) -> None:
+    """Run the missing cells and store each, ok or failed.
 
-    A job whose worker was killed, or ran out of memory, is run again by another one that holds half as much
-    at a time; if that one dies too, each of the job's cells that are left has a worker of its own, so that
-    the cell that kills it is the only one that fails. A job whose worker ended with an exception would do so
-    again: its cells are stored as failed. Raises BenchError for what stops all of them (a full disk,
-    for example).
+    A job whose worker was killed or ran out of memory is retried once with halved memory limits, then cell by
+    cell, so that only the cell that crashes its worker fails. A job whose worker raised an exception is not
+    retried: its cells are stored as failed. Raises BenchError for an error that affects every cell, such as a
+    full disk.
     """
     left = {cell.id: cell for cell in missing}
     again: set[int] = set()
     while left:
-        death = _one_worker(orders, list(left.values()), left, on_event)
+        death = _one_worker(order, list(left.values()), left, on_event)
         if not left or death is None:
             break
         number, job = next(
@@ -123,43 +121,43 @@ def execute(plan: Plan, missing: Sequence[Cell], orders: Orders, on_event: Calla
             if any(cell.id in left for cell in job.cells)
         )
         if death.code > 0 and not death.no_memory:
-            _fail([cell for cell in job.cells if cell.id in left], left, death, orders, on_event)
+            _fail([cell for cell in job.cells if cell.id in left], left, death, order, on_event)
         elif number not in again:
             again.add(number)
             what = "ran out of memory" if death.no_memory and death.code > 0 else "was killed"
             text = f"the training process {what}: {job.backbone} is tried again, with less in memory"
             on_event({"event": "notice", "text": text})
-            orders = replace(orders, halved=True)
+            order = replace(order, halved=True)
         else:
             for cell in [cell for cell in job.cells if cell.id in left]:
-                death = _one_worker(orders, [cell], left, on_event) or Death(0)
-                _fail([cell], left, death, orders, on_event)
+                death = _one_worker(order, [cell], left, on_event) or Death(0)
+                _fail([cell], left, death, order, on_event)
     if left:
-        raise BenchError(f"{len(left)} cells were ordered and not answered; run the same command again")
+        raise BenchError(f"{len(left)} cells have no result; run the same command again")
 
 
 def _fail(
     cells: Sequence[Cell],
     left: dict[str, Cell],
     death: Death,
-    orders: Orders,
+    order: WorkOrder,
     on_event: Callable[[Event], None],
 ) -> None:
-    """Store the cells that a dead worker has not answered as failed."""
+    """Store the unfinished cells of a crashed worker as failed."""
     for cell in cells:
         if left.pop(cell.id, None) is not None:
             record = environment.record(str(cell.setting["precision"]))
-            result = CellResult(cell, death.status, environment=record, command=orders.command)
-            Store(orders.results).commit(failed(result, death.reason, death.status), {})
+            result = CellResult(cell, death.status, environment=record, command=order.command)
+            Store(order.results).commit(failed(result, death.reason, death.status), {})
             event = {"event": "cell", "id": cell.id, "status": death.status, "reason": death.reason}
             on_event(event)
 
 
 def _one_worker(
-    orders: Orders, cells: Sequence[Cell], left: dict[str, Cell], on_event: Callable[[Event], None]
+    order: WorkOrder, cells: Sequence[Cell], left: dict[str, Cell], on_event: Callable[[Event], None]
 ) -> Death | None:
-    """Start a worker, forward its events, remove answered cells from `left`; return how it died, if so."""
-    from bench.runs.temporary_folders import scratch_folder, why_full
+    """Run a worker, forward its events and remove finished cells from `left`; return its crash, if any."""
+    from bench.runs.temporary_folders import full_disk_message, scratch_folder
 
     with scratch_folder() as folder:
         command = [sys.executable, "-P", "-c", WORKER, json.dumps(sys.path)]
@@ -180,7 +178,7 @@ def _one_worker(
         fault: Event = {}
         try:
             with suppress(BrokenPipeError):
-                worker.stdin.write(orders.text(cells) + "\n")
+                worker.stdin.write(order.text(cells) + "\n")
                 worker.stdin.flush()
             for event in _events(worker.stdout):
                 if event["event"] == "cell":
@@ -198,17 +196,17 @@ def _one_worker(
             _end(worker)
         # The worker's own children may hold its standard error open.
         reader.join(timeout=1)
-        full = why_full(folder)
+        full = full_disk_message(folder)
     if code == 0:
         return None
-    # The run holds the task's lock, and this worker was the only one that wrote.
-    Store(orders.results).sweep(cells[0].task)
+    # Safe: the run holds the task's lock, and no other worker writes.
+    Store(order.results).sweep(cells[0].task)
     text = ": ".join(filter(None, [full, fault.get("text") or (log[-1] if log else "")]))
     return Death(code, text, fault.get("no_memory", code == -signal.SIGKILL))
 
 
 def _end(worker: subprocess.Popen[str]) -> None:
-    """End a worker that still runs, within a second."""
+    """Terminate a worker that still runs, or kill it after a second."""
     if worker.poll() is None:
         worker.terminate()
         try:
@@ -218,12 +216,12 @@ def _end(worker: subprocess.Popen[str]) -> None:
             worker.wait()
     with suppress(BrokenPipeError):
         assert worker.stdin is not None
-        # It is open until here: a worker whose standard input ends knows that this process is gone.
+        # Closed last: end of input tells a worker that this process is gone.
         worker.stdin.close()
 
 
 def _read(lines: IO[str], log: deque[str]) -> None:
-    """Keep the last lines of what a worker writes, without a file: the disk may be full."""
+    """Keep the last lines of a worker's output in memory: the disk may be full."""
     for line in lines:
         if line.strip():
             log.append(line.strip())
@@ -234,5 +232,5 @@ def _events(lines: IO[str]) -> Iterator[Event]:
         try:
             yield json.loads(line)
         except ValueError:
-            # A worker killed in the middle of a line; its exit code explains it.
+            # The worker was killed in the middle of a line.
             continue

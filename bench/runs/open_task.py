@@ -1,4 +1,4 @@
-"""Card and data of a request's task, opened before anything is planned."""
+"""Card and data of a request's task."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from bench.data.split_rules import on_column
 from bench.data.task_card import TaskCard, find_cards, load_card
 from bench.runs.plan import Request
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
-def find_card(request: Request, tasks: Sequence[Path], tell: Tell | None = None) -> TaskCard:
-    """Return the card of the task, or the one made for data without a card.
+def find_card(request: Request, tasks: Sequence[Path], notify: Notify | None = None) -> TaskCard:
+    """Return the card of the task, or a generated one for data without a card.
 
-    tell: called with each note on what such data holds. Raises BenchError for an unknown task or neither task
-    nor data, DataError for data that does not say what to learn.
+    notify: called with each note on such data. Raises BenchError for an unknown task, or neither task nor
+    data, DataError for data without an unambiguous label.
     """
     if request.task:
         if request.label or request.kind or request.columns:
@@ -44,11 +44,11 @@ def find_card(request: Request, tasks: Sequence[Path], tell: Tell | None = None)
 
     query = DataQuery(request.data, request.label, request.kind, request.columns, request.follow_links)
     card, found = own_card(query, find_cards([shipped("tasks")]))
-    if tell is not None:
+    if notify is not None:
         for note in found.notes:
-            tell(f"{card.name}: {note}")
+            notify(f"{card.name}: {note}")
         if (other := edited_card(found, card.name, tasks)) is not None:
-            tell(
+            notify(
                 f"{other} is a card for this data and is not used; to use it: --task {card.name} --tasks "
                 f"{shlex.quote(str(other.parents[1]))}"
             )
@@ -56,23 +56,23 @@ def find_card(request: Request, tasks: Sequence[Path], tell: Tell | None = None)
 
 
 def open_task(
-    request: Request, tasks: Sequence[Path], cache: Path, tell: Tell | None = None
+    request: Request, tasks: Sequence[Path], cache: Path, notify: Notify | None = None
 ) -> tuple[TaskCard, Examples]:
-    """Read the task's card and open its data. tell: see `find_card`.
+    """Read the task's card and open its data. notify: see `find_card`.
 
     Raises BenchError (unknown task) or DataError (bad data).
     """
     for place in request.plugins:
         plugins.load(place)
-    card = find_card(request, tasks, tell)
+    card = find_card(request, tasks, notify)
     if request.data is None and "drawn" not in card.grids:
         raise DataError(f"task {card.name} has no sample: name its data with --data DIR")
     sample = request.sample or (card.grids["drawn"].sample if "drawn" in card.grids else "")
     asked = str(request.settings.get("source", CARD))
     if asked not in (CARD, *card.sources):
         raise unknown("source", asked, card.sources, f"{card.name} has {', '.join((CARD, *card.sources))}")
-    looked_at = card.split_column if on_column(card.split_rule) else ""
-    needed = tuple(name for name in (card.label, looked_at, card.split_group) if name)
+    split_column = card.split_column if on_column(card.split_rule) else ""
+    needed = tuple(name for name in (card.label, split_column, card.split_group) if name)
     source = card.sources.get(asked, card.source)
     try:
         examples = open_source(source, request.data, sample, cache, needed, request.follow_links, card.layout)
@@ -82,7 +82,7 @@ def open_task(
     if reviewed != GIVEN:
         if "review" not in get_kind(card.kind).supports:
             raise BenchError(
-                f"--set labels={reviewed}: {card.name} is {card.kind}; no class is there to review"
+                f"--set labels={reviewed}: {card.name} is {card.kind} and has no classes to review"
             )
         from bench.data.corrections import corrected
 

@@ -1,4 +1,4 @@
-"""Orders to train a cell, and their results, in any regime."""
+"""Training orders and their results, in any regime."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from bench.training.weight_decay import decay_path
 
 @dataclass(frozen=True)
 class BaseOrder:
-    """What every kind asks of a training.
+    """Training order of any kind.
 
-    epochs: how many, exactly; None trains as the protocol says and keeps the epoch that is best on
-    validation. rates, decays: learning rate and weight decay of every epoch, where known beforehand. name: of
-    its checkpoint, or "" for none.
+    epochs: exact number; None trains by the protocol and restores the epoch that is best on validation.
+    rates, decays: learning rate and weight decay of every epoch, if known. name: of its checkpoint, "" for
+    none.
     """
 
     method: MethodSpec
@@ -37,8 +37,8 @@ class BaseOrder:
     decays: tuple[float, ...] = ()
     name: str = ""
 
-    def as_far_as(self, trained: Trained) -> Self:
-        """Return the order that trains as far as the best epoch was."""
+    def until_best_epoch(self, trained: Trained) -> Self:
+        """Return the order that trains for the best number of epochs."""
         return replace(
             self,
             epochs=trained.best_epoch,
@@ -50,12 +50,11 @@ class BaseOrder:
 
 @dataclass(frozen=True)
 class Order(BaseOrder):
-    """One cell to train: rows are positions among all examples.
+    """Training order of one cell; rows are positions among all examples.
 
-    start: see `Fit`. parts: epochs, rates and decays of each head, where there are several. deferred: how
-    many epochs know no class weights, where that is known beforehand. targets: auxiliary ones of all
-    examples, or None where no method of the stage asks for them. setting: the protocol of its cell; None: the
-    trainer's.
+    start: see `Fit`. parts: epochs, rates and decays of each of several heads. deferred: number of epochs
+    without class weights, if known. targets: auxiliary targets of all examples, or None. setting: the
+    protocol of its cell; None: the trainer's.
     """
 
     rows: np.ndarray
@@ -74,13 +73,13 @@ class Order(BaseOrder):
         return replace(self, epochs=epochs, rates=rates, decays=decays, parts=())
 
     def refit(self, trained: Trained, parts: Sequence[Trained] = ()) -> Order:
-        """Return the order that trains on training and validation rows as far as the best epoch was.
+        """Return the order that refits on training and validation rows for the best number of epochs.
 
-        parts: the heads that were trained, where there are several.
+        parts: the trained heads, if there are several.
         """
         both = np.sort(np.concatenate([self.rows, self.val_rows]))
         return replace(
-            self.as_far_as(trained),
+            self.until_best_epoch(trained),
             rows=both,
             val_rows=both[:0],
             deferred=trained.deferred,
@@ -90,12 +89,11 @@ class Order(BaseOrder):
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained cell. embed: rows -> (n, d) inputs of its head, valid until the next one is asked for.
+    """A trained cell. embed: rows -> (n, d) inputs of its head, valid until the next `Fitted`.
 
-    made: its method's result on the training rows, None if that failed. mean, scale: of standardised
-    features, or of maps by channel; None for nothing. net: gives every variable that was trained
-    below the head, of a whole net or of convolutions. head is None where training failed. parts: the heads
-    that it was made of, where there are several.
+    made: the result of its method on the training rows, None if that failed. mean, scale: of standardised
+    features, or of maps by channel; None without. net: returns the variables trained below the head. head is
+    None if training failed. parts: the heads that were combined, if there are several.
     """
 
     trained: Trained
@@ -118,21 +116,20 @@ class Fitted:
 
 
 class Trainer(Protocol):
-    """Trains orders and yields them in the same order.
+    """Trainer of orders, which yields results in the same order.
 
-    truth: of all n examples, as the training sees it: (n,) int32 classes, or (n, k) float32 attributes, NaN
-    where unknown.
+    truth: labels of all n examples: (n,) int32 classes, or (n, k) float32 attributes, NaN if unknown.
     """
 
     truth: np.ndarray
 
     def fit(self, orders: Sequence[Order]) -> Iterator[Fitted]:
-        """Train; each result must be used before the next is asked for."""
+        """Train; use each result before the next is requested."""
         ...
 
 
 class Resolver(Protocol):
-    """Applies a method to an order's rows: `resolve_order`, or a kind's own."""
+    """Application of a method to an order's rows: `resolve_order`, or that of a kind."""
 
     def __call__(
         self,
@@ -143,7 +140,7 @@ class Resolver(Protocol):
         groups: Sequence[str] | None,
         prices: Sequence[str] | None = None,
     ) -> Resolved | str:
-        """Return the result, or why there is none. See `resolve_order`."""
+        """Return the result, or the reason of its failure. See `resolve_order`."""
         ...
 
 
@@ -153,9 +150,9 @@ def train_setting(setting: Mapping[str, Value]) -> TrainSetting:
         *("batch_size", "lr", "optimizer", "momentum", "l2", "patience"),
         *("schedule", "schedule_every", "schedule_factor", "backbone_rate", "unfreeze", "precision"),
     )
-    # A `Fit` that chooses its decay carries it.
-    own = {"l2": 0.0} if setting["l2"] == AUTO else {}
-    return TrainSetting(**{**{name: setting[name] for name in names}, **own})  # type: ignore[arg-type]
+    # A `Fit` that chooses its decay holds it.
+    chosen = {"l2": 0.0} if setting["l2"] == AUTO else {}
+    return TrainSetting(**{**{name: setting[name] for name in names}, **chosen})  # type: ignore[arg-type]
 
 
 def resolve_order(
@@ -166,18 +163,20 @@ def resolve_order(
     groups: Sequence[str] | None,
     prices: Sequence[str] | None = None,
 ) -> Resolved | str:
-    """Apply an order's method to its rows; return the result, or why there is none.
+    """Apply an order's method to its rows; return the result, or the reason of its failure.
 
-    truth, groups, prices: of all examples, groups and prices None where there are none. inputs: (m, d)
-    features of the order's rows, or None.
+    truth, groups, prices: of all examples; groups and prices may be None. inputs: (m, d) features of the
+    order's rows, or None.
     """
     known = truth[order.rows]
     auxiliary = step_with(order.method, ("shared",))
     if auxiliary and (order.targets is None or not order.targets.names):
         return f"{auxiliary}: no auxiliary column has two values in the stage's training rows"
     try:
-        own = (None if column is None else [column[row] for row in order.rows] for column in (groups, prices))
-        made = resolve(order.method, known, inputs, classes, order.seed, *own)
+        subsets = (
+            None if column is None else [column[row] for row in order.rows] for column in (groups, prices)
+        )
+        made = resolve(order.method, known, inputs, classes, order.seed, *subsets)
     except BenchError as error:
         return str(error)
     if not auxiliary or order.targets is None:
@@ -188,15 +187,15 @@ def resolve_order(
 def fit_of(
     order: Order, made: Resolved, rows: np.ndarray, val_rows: np.ndarray, setting: Mapping[str, Value]
 ) -> Fit:
-    """Return the `Fit` that trains an order on these rows of the inputs. setting: the trainer's."""
+    """Return the `Fit` of an order on these rows of the inputs. setting: the trainer's."""
     setting = setting if order.setting is None else order.setting
     epochs = int(setting["epochs"] or 0)
     if setting["steps"]:
         batches = math.ceil(len(rows) / int(setting["batch_size"] or 1))
         epochs = math.ceil(int(setting["steps"]) / max(batches, 1))
-    shape, aside = shape_of(order.method), None
+    shape, auxiliary = shape_of(order.method), None
     if shape.shared is not None and order.targets is not None:
-        aside = auxiliary_of(order.targets, order.rows, made.resampled.rows, shape.shared)
+        auxiliary = auxiliary_of(order.targets, order.rows, made.resampled.rows, shape.shared)
     return Fit(
         rows,
         val_rows,
@@ -214,7 +213,7 @@ def fit_of(
         mixed=made.minority if shape.mixing is not None and shape.mixing.minority else None,
         changed=made.minority if shape.minority else None,
         deferred=deferred_epochs(made.loss.late, epochs) if order.deferred is None else order.deferred,
-        auxiliary=aside,
+        auxiliary=auxiliary,
         path=decay_path(setting, len(val_rows) > 0, bool(shape.units)),
         decays=order.decays,
         setting=None if order.setting is None else train_setting(setting),
@@ -222,9 +221,9 @@ def fit_of(
 
 
 def deferred_epochs(late: float, epochs: int) -> int:
-    """Return how many epochs come before the last ones, at least one.
+    """Return the number of epochs before the last ones, of which there is at least one.
 
-    late: the share of the epochs that these are.
+    late: the share of the last epochs.
 
     >>> deferred_epochs(0.2, 40), deferred_epochs(0.2, 3), deferred_epochs(1.0, 40)
     (32, 2, 0)

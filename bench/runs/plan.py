@@ -28,14 +28,14 @@ from bench.data.task_card import REGIMES, TaskCard
 from bench.methods.grammar import parse_methods, paths_in, problems_for
 from bench.methods.shape import shape_of
 from bench.runs.plan_checks import (
+    auxiliary_problem,
     check_decay,
     check_regime,
     check_rehearsal,
     check_vectors,
     check_weights,
-    no_auxiliary,
 )
-from bench.runs.title_checks import check_titles, unfit
+from bench.runs.title_checks import check_titles, method_problem
 from bench.runs.trials import check_tuning
 
 
@@ -193,8 +193,8 @@ def make_plan(card: TaskCard, request: Request, examples: Examples) -> Plan:
             raise BenchError(reason)
         runnable = []
         for method in methods:
-            why = reason or problems_for(method, card.kind, regime) or unfit(method, parts)
-            why = why or no_auxiliary(method, card, examples)
+            why = reason or problems_for(method, card.kind, regime) or method_problem(method, parts)
+            why = why or auxiliary_problem(method, card, examples)
             if not why and shape_of(method).filters:
                 why = feature_map_problem(parts, protocol)
             if why:

@@ -28,47 +28,47 @@ PAIR_KEYS = ("pairs", "train_pairs", "test_pairs", "pair_balance")
 def check_regime(name: str, regime: str, named: Mapping[str, Value], given: Mapping[str, Value]) -> None:
     """Raise BenchError for a value that the regime ignores.
 
-    named: of a named set of values; given: as written by the user, which take precedence.
+    named: of a named protocol; given: the user's, which take precedence.
     """
     values = [(key.rpartition(".")[2], value) for key, value in {**named, **given}.items()]
     for only, keys in (("finetune", FINETUNE), ("frozen", FROZEN)):
         idle = sorted(key for key, value in values if key in keys and value != KEYS[key].default)
         if regime != only and idle:
             [first, *_] = idle
-            theirs = first in named and first not in given
-            whose = f" (the set of values you named has {first}={named[first]})" if theirs else ""
+            by_name = first in named and first not in given
+            whose = f" (the named protocol has {first}={named[first]})" if by_name else ""
             raise BenchError(f"--set {first} is for --regime {only}; {name} would run {regime}{whose}")
 
 
 def check_decay(setting: Mapping[str, Value], regime: str) -> None:
-    """Raise BenchError where nets are to choose a decay among several: each would be trained for each."""
+    """Raise BenchError if whole nets should choose a weight decay: each would be trained once per value."""
     if regime != "frozen" and setting["l2"] == AUTO:
         raise BenchError(f"l2={AUTO} is for heads on frozen features: give a number for --regime {regime}")
 
 
 def check_unused(card: TaskCard, setting: Mapping[str, Value], keys: Iterable[str]) -> None:
-    """Raise BenchError for a value of a key that means nothing to the kind."""
+    """Raise BenchError for a value of a key without effect on the kind."""
     for key in keys:
         if setting[key] != KEYS[key].default:
             raise BenchError(
-                f"--set {key}={setting[key]} means nothing to {card.kind} tasks like {card.name}"
+                f"--set {key}={setting[key]} has no effect on {card.kind} tasks like {card.name}"
             )
 
 
-def check_other(card: TaskCard, setting: Mapping[str, Value], key: str, what: str) -> None:
-    """Raise BenchError for a value of a key that does something, but to tasks of another kind."""
+def check_other_kind(card: TaskCard, setting: Mapping[str, Value], key: str, what: str) -> None:
+    """Raise BenchError for a value of a key that affects tasks of another kind only."""
     if setting[key] != KEYS[key].default:
         raise BenchError(f"--set {key}={setting[key]} {what}; {card.name} is {card.kind}")
 
 
 def check_stop_by(card: TaskCard, setting: Mapping[str, Value], scores: Iterable[str], regime: str) -> None:
-    """Raise BenchError where training would stop by a score that the kind lacks."""
+    """Raise BenchError for an early-stopping score that the kind does not have."""
     if setting["stop_by"] not in ("auto", "last", "val_loss", *scores):
         raise BenchError(f"--set stop_by={setting['stop_by']} is not known to {card.kind} tasks, {regime}")
 
 
 def check_hide_by(setting: Mapping[str, Value], examples: Examples) -> None:
-    """Raise DataError where the data lacks the column by which labels are hidden."""
+    """Raise DataError if the data lacks the column of `hide_by`."""
     column = str(setting["hide_by"])
     if column and column not in examples.columns:
         guess = nearest(column, examples.columns)
@@ -76,7 +76,7 @@ def check_hide_by(setting: Mapping[str, Value], examples: Examples) -> None:
 
 
 def check_rehearsal(card: TaskCard, stage: str, setting: Mapping[str, Value], examples: Examples) -> None:
-    """Raise BenchError where a stage cannot rehearse another one, DataError for a missing column."""
+    """Raise BenchError if a stage cannot rehearse the other, DataError for a missing column."""
     other, column = str(setting["rehearse"]), str(setting["rehearse_by"])
     if not other:
         return
@@ -95,8 +95,8 @@ def check_rehearsal(card: TaskCard, stage: str, setting: Mapping[str, Value], ex
         )
 
 
-def no_auxiliary(method: MethodSpec, card: TaskCard, examples: Examples) -> str | None:
-    """Return why a method has no auxiliary columns to train on, or None where it has, or needs none."""
+def auxiliary_problem(method: MethodSpec, card: TaskCard, examples: Examples) -> str | None:
+    """Return why a method cannot train on auxiliary columns, or None."""
     step = step_with(method, ("shared",))
     if step is None:
         return None
@@ -107,7 +107,7 @@ def no_auxiliary(method: MethodSpec, card: TaskCard, examples: Examples) -> str 
 
 
 def check_vectors(parts: Sequence[BackboneInfo], examples: Examples) -> None:
-    """Raise BenchError where a file of features is faulty, or lacks images of the data."""
+    """Raise BenchError if a file of features is invalid or lacks images of the data."""
     for info in parts:
         if info.reads == "vectors":
             from bench.backbones.vectors import rows_for
@@ -118,30 +118,30 @@ def check_vectors(parts: Sequence[BackboneInfo], examples: Examples) -> None:
 def check_weights(
     parts: Sequence[BackboneInfo], given: str | None, weights: str, setting: Mapping[str, Value]
 ) -> None:
-    """Raise BenchError for weights of nets that have their own, WeightsError for those of another net.
+    """Raise BenchError for weights of external nets, WeightsError for weights of another net.
 
-    given: as the user wrote it, or None. weights: the same, or the default.
+    given: the user's text, or None. weights: the same, or the default.
     """
     nets = [info for info in parts if info.is_net]
     if given is not None and nets and all(info.origin is not None for info in nets):
         raise BenchError(f"--weights {given}: {nets[0].name} has weights of its own; leave it out")
-    for info, own in zip(parts, weights_of(parts, weights), strict=True):
+    for info, text in zip(parts, weights_of(parts, weights), strict=True):
         sized = (
             info.family != "lenet" or image_size(setting["input_size"], info.input_size) == info.input_size
         )
-        if own not in (*info.weights, "imagenet", "random") and info.parameters and sized:
+        if text not in (*info.weights, "imagenet", "random") and info.parameters and sized:
             from bench.backbones.weights import check_count
 
-            check_count(Path(own), info)
+            check_count(Path(text), info)
 
 
-def not_kept(parts: Sequence[BackboneInfo], setting: Mapping[str, Value]) -> str | None:
-    """Return why no model on this backbone could predict image files under a protocol, or None."""
+def saved_model_problem(parts: Sequence[BackboneInfo], setting: Mapping[str, Value]) -> str | None:
+    """Return why a model on this backbone cannot predict image files, or None."""
     for info in parts:
         if info.reads != "pixels":
             return f"{info.name} reads {info.reads}, which image files do not have"
     sizes = {image_size(setting["input_size"], info.input_size): info.name for info in parts}
     if len(sizes) > 1:
         taken = " and ".join(f"{name} images of {high}x{wide}" for (high, wide), name in sizes.items())
-        return f"{taken} are two sizes, and a model reads an image once: add --set input_size=N"
+        return f"{taken}, but a model reads images of one size: add --set input_size=N"
     return None

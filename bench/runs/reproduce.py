@@ -1,4 +1,4 @@
-"""Reproduction of a stored cell from its record, with a verdict on its predictions."""
+"""Reproduction of a stored cell from its record."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ from bench.data.layout import parse_label, parse_roles
 from bench.data.sources import sample_size
 from bench.data.task_card import TaskCard
 from bench.methods.grammar import paths_in
-from bench.runs.launch import Orders, execute
+from bench.runs.launch import WorkOrder, execute
 from bench.runs.open_task import open_task
 from bench.runs.plan import Plan, Request, make_plan
 from bench.store.answers import AnswerDifference, compare_parts
 from bench.store.write import Store, Stored
 
 TOLERANCE = 1e-4
-"""Default tolerance of scores that count as the same.
+"""Default tolerance of scores.
 
-Another processor or another version rounds sums differently, by some 1e-7 in each; training passes that on.
+Processors and library versions round sums differently, by some 1e-7; training amplifies that.
 """
 
 EQUAL, WITHIN, DIFFERENT, FAILED = "equal", "within tolerance", "different", "failed"
 
 OTHER_PROCESSOR = "other processor"
-"""The verdict on scores that differ beyond the tolerance where another kind of processor computed them: a net
-that is trained end to end carries the rounding of every sum from step to step."""
+"""Verdict on scores that differ beyond the tolerance on another kind of processor: rounding errors accumulate
+in nets that are trained end to end."""
 
 Event = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class LocalPaths:
-    """Paths on this machine, which a record does not hold. None: as in the cell's command.
+    """Local paths, which a record does not hold. None: those of the cell's command.
 
-    cache: of pixels and features; None computes all of them anew. follow_links: whether links that leave the
-    data folder are followed; False: as in the cell's command. allow_code: whether code of the cell's backbone
-    may run. plugins: files and modules to load.
+    cache: of pixels and features; None recomputes them. follow_links: whether to follow links that leave the
+    data folder; False: as in the cell's command. allow_code: whether code of the cell's backbone may run.
+    plugins: files and modules to load.
     """
 
     tasks: Sequence[Path]
@@ -80,10 +80,10 @@ class Reproduction:
 def reproduce(
     stored: Stored, place: LocalPaths, tolerance: float, on_event: Event, options: Mapping[str, Any]
 ) -> Reproduction:
-    """Run a cell again in temporary folders, and compare its predictions.
+    """Run a cell again in temporary folders and compare its predictions.
 
-    options: of the command that the cell was run with. Raises BenchError where it cannot be run: it was not
-    measured, its data is elsewhere or not the same, its task or method is gone.
+    options: of the cell's command. Raises BenchError for a cell that was not measured, for missing or
+    different data, and for a task or method that no longer exists.
     """
     if not stored.ok:
         raise BenchError(f"cell {stored.id[:8]} was not measured, so there is nothing to reproduce")
@@ -93,8 +93,10 @@ def reproduce(
         request = request_of(stored, place, options)
         plan = _planned(stored, request, place, cache)
         (cell,) = plan.cells
-        orders = Orders(request, place.tasks, cache, work / "results", str(stored.record.get("command", "")))
-        execute(plan, plan.cells, orders, on_event)
+        order = WorkOrder(
+            request, place.tasks, cache, work / "results", str(stored.record.get("command", ""))
+        )
+        execute(plan, plan.cells, order, on_event)
         fresh = Store(work / "results").find(cell)
         then = stored.record.get("environment", {})
         today = environment.record(str(cell.setting["precision"]))
@@ -108,9 +110,9 @@ def reproduce(
 
 
 def verdict(difference: AnswerDifference, tolerance: float, one_processor: bool = True) -> str:
-    """Return the verdict on a difference. one_processor: whether both runs had one kind of processor.
+    """Return the verdict on a difference. one_processor: whether both runs used one kind of processor.
 
-    Other items, classes or truth are a difference on any processor.
+    Different items, classes or truth are DIFFERENT on any processor.
     """
     if difference.equal:
         return EQUAL
@@ -122,11 +124,10 @@ def verdict(difference: AnswerDifference, tolerance: float, one_processor: bool 
 
 
 def request_of(stored: Stored, place: LocalPaths, options: Mapping[str, Any]) -> Request:
-    """Return the request for this one cell.
+    """Return the request for one cell.
 
-    All that decides its answer is in its record; where data, reviewed labels and weights lie is taken from
-    `place`, or else from the options that the cell was run with. Raises BenchError where that is needed and
-    not there.
+    Paths of data, reviewed labels and weights come from `place`, or else from the options of the cell's
+    command; all else is in its record. Raises BenchError for a missing path.
     """
     cell, id8 = stored.record["cell"], stored.id[:8]
     settings = {key: check_value(key, value, f"cell {id8}") for key, value in cell["protocol"].items()}
@@ -135,17 +136,17 @@ def request_of(stored: Stored, place: LocalPaths, options: Mapping[str, Any]) ->
     weights = cell["weights"]
     files = [text for text in (place.weights, *(options.get("backbone") or ())) if text]
     parts = stored_parts(cell["backbone"], weights, files, allow_code=place.allow_code)
-    own = zip(parts, weights.split(JOIN), strict=True)
-    if any("sha256:" in one and info.origin is None for info, one in own):
+    ids = zip(parts, weights.split(JOIN), strict=True)
+    if any("sha256:" in one and info.origin is None for info, one in ids):
         weights = place.weights or options.get("weights")
-        if not weights or not _files_there(parts, weights):
+        if not weights or not _files_exist(parts, weights):
             raise BenchError(f"cell {id8} was run with a weights file: name it with --weights FILE")
     elif any(info.origin is not None for info in parts):
         weights = None
     if not place.allow_code and (code := paths_in([cell["method_text"]])):
         raise BenchError(f"the cell's method runs {code[0]}: --allow-code runs it, if you trust it")
     size = sample_size(cell["data"]["source"])
-    # Of data without a card, the command says what it holds.
+    # The command holds the options of data without a card.
     without_card = bool(options.get("data")) and not options.get("task") and size is None
     return Request(
         task="" if without_card else cell["task"],
@@ -168,9 +169,9 @@ def request_of(stored: Stored, place: LocalPaths, options: Mapping[str, Any]) ->
 
 
 def _plugins(stored: Stored, place: LocalPaths) -> tuple[str, ...]:
-    """Return the plug-ins to load. Raises BenchError for one that the cell needs and is not here.
+    """Return the plug-ins to load. Raises BenchError for a missing one.
 
-    The cell's command may name some; that is no reason to run them, because the cell may be a stranger's.
+    Plug-ins that only the cell's command names are not loaded: a stored cell is not trusted.
     """
     names = set(stored.record["cell"].get("plugins", ()))
     known = {Path(one).stem if one.endswith(".py") else one for one in place.plugins}
@@ -183,10 +184,10 @@ def _plugins(stored: Stored, place: LocalPaths) -> tuple[str, ...]:
     return tuple(place.plugins)
 
 
-def _files_there(parts: Parts, weights: str) -> bool:
-    """Return whether all weights given as paths exist, for every part of a backbone."""
+def _files_exist(parts: Parts, weights: str) -> bool:
+    """Return whether all weights that are paths exist."""
     words = ("imagenet", "random", NO_WEIGHTS, OWN_WEIGHTS)
-    return all(own in words or Path(own).is_file() for own in weights_of(parts, weights))
+    return all(text in words or Path(text).is_file() for text in weights_of(parts, weights))
 
 
 def _labels(id8: str, given: str | None, options: Mapping[str, Any]) -> str:
@@ -212,7 +213,7 @@ def _data(stored: Stored, given: Path | None, options: Mapping[str, Any]) -> Pat
 def open_data(
     stored: Stored, request: Request, tasks: Sequence[Path], cache: Path
 ) -> tuple[TaskCard, Examples]:
-    """Read the card and the data of a cell. Raises BenchError where they are not those it was run on."""
+    """Read the card and the data of a cell. Raises BenchError if the data has changed."""
     card, examples = open_task(request, tasks, cache)
     then, id8 = stored.record["cell"]["data"], stored.id[:8]
     if (examples.source, examples.fingerprint) != (then["source"], then["fingerprint"]):
@@ -225,7 +226,7 @@ def open_data(
 
 
 def _planned(stored: Stored, request: Request, place: LocalPaths, cache: Path) -> Plan:
-    """Return a plan of the one cell. Raises BenchError where it cannot run, or not on the same data."""
+    """Return a plan of one cell. Raises BenchError if it cannot run, or its data has changed."""
     card, examples = open_data(stored, request, place.tasks, cache)
     id8 = stored.id[:8]
     plan = make_plan(card, request, examples)
@@ -240,9 +241,9 @@ def _planned(stored: Stored, request: Request, place: LocalPaths, cache: Path) -
 
 
 def identity_changes(then: Mapping[str, Any], now: Cell) -> tuple[str, ...]:
-    """Return the differences of the cell's identity now, mostly versions.
+    """Return the changes in a cell's identity, mostly of versions.
 
-    A protocol key added since then has its default and is not a change.
+    A protocol key that is new and has its default is not a change.
     """
     before, after = dict(then), now.identity()
     before.pop("method_text", None)
@@ -267,7 +268,7 @@ def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]
 
 
 def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested tables as one, packages under their own names."""
+    """Flatten nested tables; the keys of inner tables stay unprefixed."""
     out: dict[str, Any] = {}
     for key, value in table.items():
         out |= _flat(value) if isinstance(value, Mapping) else {key: value}

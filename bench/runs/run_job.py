@@ -1,4 +1,4 @@
-"""One job from top to bottom: pixels, features, splits, training, storage."""
+"""Execution of one job: pixels, features, splits, training, storage."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ from bench.runs.tuning import tuned_answers
 
 
 def run_job(context: Context, job: Job) -> None:
-    """Run every cell of a job and commit each; a cell that fails is stored as failed, the others go on.
+    """Run every cell of a job and commit each, measured or failed.
 
-    Raises StoreError when results or cache cannot be written, and the errors of exhausted memory, which
-    stop everything.
+    Raises StoreError when results or cache cannot be written, and the errors of exhausted memory.
     """
     began = time.monotonic()
     try:
         pixels = prepare_pixels(context, job)
-        context.look_for_twins()
+        context.start_duplicate_search()
         inputs = prepare_inputs(context, job)
         if inputs is not None:
             _ = inputs.features
@@ -45,12 +44,12 @@ def run_job(context: Context, job: Job) -> None:
     nets: Nets = {}
     for stage in context.card.stages:
         cells = [cell for cell in job.cells if cell.stage == stage.name]
-        for together in _sharing(cells):
+        for together in _by_training_set(cells):
             _run_stage(StageWork(context, job, stage, together, pixels, inputs), shared, nets)
 
 
-def _sharing(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Group cells of one stage that learn from the same images: all do, except in a rehearsal."""
+def _by_training_set(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Group the cells of one stage by training set: all share one, except in a rehearsal."""
     parts: dict[int | None, list[Cell]] = {}
     for cell in cells:
         parts.setdefault(cell.seed if cell.setting["rehearse"] else None, []).append(cell)
@@ -58,9 +57,9 @@ def _sharing(cells: Sequence[Cell]) -> list[list[Cell]]:
 
 
 def prepare_pixels(context: Context, job: Job) -> Pixels:
-    """Return the images as the backbone takes them, or the first part of a joined one.
+    """Return the images in the format of the backbone, or of the first part of a joined one.
 
-    Images are decoded once for all parts and the search for near duplicates.
+    Images are decoded once for all parts and the near-duplicate search.
     """
     parts, setting = job.parts, job.cells[0].setting
     also = [image_format(info, setting) for info in parts[1:] if info.reads == "pixels"]
@@ -69,21 +68,27 @@ def prepare_pixels(context: Context, job: Job) -> Pixels:
 
 
 def prepare_inputs(context: Context, job: Job) -> Inputs | None:
-    """Return the outputs of frozen backbones; None where all read titles, or nothing is frozen."""
+    """Return the outputs of frozen backbones; None if all read titles or none is frozen."""
     parts, setting = job.parts, job.cells[0].setting
     pairs = zip(parts, weights_of(parts, job.weights), strict=True)
-    looking = [(info, own) for info, own in pairs if info.reads != "titles"]
-    if job.regime != "frozen" or not looking:
+    images = [(info, weights) for info, weights in pairs if info.reads != "titles"]
+    if job.regime != "frozen" or not images:
         return None
-    own = JOIN.join(weights for _, weights in looking)
-    given = [info for info, _ in looking], own, setting, context.examples, context.cache, context.progress
-    return frozen_inputs(*given, context.spread)
+    return frozen_inputs(
+        [info for info, _ in images],
+        JOIN.join(weights for _, weights in images),
+        setting,
+        context.examples,
+        context.cache,
+        context.progress,
+        context.remote,
+    )
 
 
 def _run_stage(work: StageWork, shared: Mapping[str, float], nets: Nets) -> None:
-    """Train the cells of one stage together and commit each as it is ready.
+    """Train the cells of one stage together and commit each when it is ready.
 
-    nets: of staged cells alone, those of the stages before, and of this one from now on.
+    nets: of staged cells, of this stage and those before it; extended here.
     """
     context, left = work.context, {cell.id: cell for cell in work.cells}
     try:
@@ -107,15 +112,14 @@ def _run_stage(work: StageWork, shared: Mapping[str, float], nets: Nets) -> None
                     began = time.monotonic()
                 del left[cell.id]
     except Exception as error:
-        _fail_apart(replace(work, cells=list(left.values())), error, shared, nets)
+        _retry_separately(replace(work, cells=list(left.values())), error, shared, nets)
 
 
-def _fail_apart(work: StageWork, error: Exception, shared: Mapping[str, float], nets: Nets) -> None:
-    """After an error among cells, store the one that caused it as failed, and continue with the others.
+def _retry_separately(work: StageWork, error: Exception, shared: Mapping[str, float], nets: Nets) -> None:
+    """After an error in a group of cells, run each separately and store those that fail.
 
-    Among cells trained together the cause is unknown: each is run again by itself, which changes no bit of
-    those that succeed. Raises the error itself where it is of no cell: where results or
-    cache cannot be written, or memory is used up.
+    Results do not depend on the group. Raises the error itself if no cell caused it: results or cache cannot
+    be written, or memory is exhausted.
     """
     if isinstance(error, StoreError) or used_up(error):
         raise error

@@ -1,8 +1,8 @@
-"""Permutation test on frozen features: whether labels relate to the images at all.
+"""Permutation test of the labels on frozen features.
 
-Heads are trained on the real labels and on randomly permuted ones, all at once, and scored out of fold.
-Without a relation, the score of the real labels is one draw among the others (Ojala and Garriga 2010,
-Permutation tests for studying classifier performance, JMLR 11). Only training rows are used.
+Heads are trained on the real labels and on random permutations of them, and scored out of fold. Under the
+null hypothesis the scores are exchangeable (Ojala and Garriga 2010, Permutation tests for studying classifier
+performance, JMLR 11). Only training rows are used.
 """
 
 from __future__ import annotations
@@ -16,27 +16,26 @@ import numpy as np
 from bench.metrics.curves import roc_areas
 
 PERMUTATIONS = 199
-"""Number of permutations: no p is below 1 / 200."""
+"""Number of permutations; the smallest p-value is 1 / 200."""
 
 FOLDS = 5
-MOST_ROWS = 2000
-"""Largest number of rows used: enough for any signal that matters, in seconds."""
+MAX_ROWS = 2000
+"""Maximum number of rows, for a test in seconds."""
 
-MOST_LABELS = 20
-"""Classes or attributes that are tested, at most: those whose rarer answer is most frequent."""
+MAX_LABELS = 20
+"""Maximum number of classes or attributes tested: the most balanced ones."""
 
 _COLUMNS = 2048
-"""Columns of labels scored at a time."""
+"""Label columns scored at a time."""
 
 
 @dataclass(frozen=True)
 class Signal:
     """Result of a permutation test.
 
-    auc: mean over attributes of the ROC area of the real labels, out of fold. chance_mean, chance_high: of
-    permuted labels, the mean and the 95% quantile. p: how often permuted labels score as well as the real
-    ones, the real ones counted. by_attribute: name -> area and p, none of pairs of photos. rows,
-    permutations: how much it rests on.
+    auc: mean ROC AUC over attributes, out of fold, of the real labels. chance_mean, chance_high: mean and 95%
+    quantile over permutations. p: share of all label vectors, the real one included, that score at least as
+    well as the real one. by_attribute: name -> AUC and p, empty for pairs. rows, permutations: numbers used.
     """
 
     auc: float
@@ -48,7 +47,7 @@ class Signal:
     permutations: int
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON data."""
+        """Return the JSON data."""
         return {
             "auc": self.auc,
             "chance_mean": self.chance_mean,
@@ -68,20 +67,18 @@ def signal_check(
     permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> Signal | None:
-    """Test whether features tell attributes better than permuted ones; None where nothing can be tested.
+    """Test whether features predict attributes better than permuted ones; None if nothing can be tested.
 
-    features: (n, d) float32, standardised. known: (n, k) 1, 0 and NaN; of one class per item, a column for
-    each class. units: n ids; of rows that share one the first is looked at: dealt out row by row, the labels
-    of copies would vary less than real ones do, and chance would look like a signal. Heads are ridge
-    regressions with penalty n on centred labels, unknown cells at 0: one factorisation serves all labels of a
-    fold. What a row knows of its attributes is permuted whole, unknown cells included, so that real and
-    permuted labels differ in nothing but where they stand.
+    features: (n, d) float32, standardised. known: (n, k) 1, 0 and NaN, or one-hot classes. units: n ids; only
+    the first row of each is used, because permuting the labels of copies independently would inflate the
+    signal. Heads are ridge regressions with penalty n on centred labels, unknown ones at 0: one factorisation
+    serves all labels of a fold. Rows of labels are permuted whole, unknown ones included.
     """
     rng = np.random.default_rng(seed)
     first: dict[str, int] = {}
     for row, unit in enumerate(units):
         first.setdefault(unit, row)
-    rows = np.sort(rng.permutation(np.array(list(first.values()), np.int64))[:MOST_ROWS])
+    rows = np.sort(rng.permutation(np.array(list(first.values()), np.int64))[:MAX_ROWS])
     x, y = np.asarray(features[rows], np.float32), known[rows]
     tested = _tested(y)
     if not len(tested) or len(rows) < FOLDS:
@@ -108,7 +105,7 @@ def signal_check(
 def summarise(
     scores: np.ndarray, by_attribute: Mapping[str, Mapping[str, float]], rows: int, permutations: int
 ) -> Signal:
-    """Return the result. scores: (1 + permutations,), of the real labels first."""
+    """Return the result. scores: (1 + permutations,), the real labels first."""
     return Signal(
         auc=float(scores[0]),
         chance_mean=float(scores[1:].mean()),
@@ -121,34 +118,34 @@ def summarise(
 
 
 def _tested(y: np.ndarray) -> np.ndarray:
-    """Return the columns known as yes and as no, each often enough to be in every other fold, rising."""
+    """Return the sorted columns with at least FOLDS positives and FOLDS negatives."""
     rarer = np.minimum((y == 1).sum(axis=0), (y == 0).sum(axis=0))
-    most = np.argsort(-rarer, kind="stable")[:MOST_LABELS]
+    most = np.argsort(-rarer, kind="stable")[:MAX_LABELS]
     return np.sort(most[rarer[most] >= FOLDS])
 
 
 Fold = tuple[np.ndarray, np.ndarray]
-"""Which rows a fold tests, (n,) bool, and what maps labels of the others to their scores."""
+"""Test rows of a fold, (n,) bool, and the hat matrix from the other labels to their scores."""
 
 
 def _folds(x: np.ndarray, rng: np.random.Generator) -> list[Fold]:
     folds, out = rng.permutation(len(x)) % FOLDS, []
     for fold in range(FOLDS):
         test = folds == fold
-        own, count = x[~test], np.float32((~test).sum())
-        # The smaller of the two systems: by features, or by rows.
-        if own.shape[1] <= len(own):
-            gram = own.T @ own + count * np.eye(own.shape[1], dtype=np.float32)
-            hat = np.linalg.solve(gram, x[test].T).T @ own.T
+        train, count = x[~test], np.float32((~test).sum())
+        # The smaller system: primal (features) or dual (rows).
+        if train.shape[1] <= len(train):
+            gram = train.T @ train + count * np.eye(train.shape[1], dtype=np.float32)
+            hat = np.linalg.solve(gram, x[test].T).T @ train.T
         else:
-            gram = own @ own.T + count * np.eye(len(own), dtype=np.float32)
-            hat = np.linalg.solve(gram, own @ x[test].T).T
+            gram = train @ train.T + count * np.eye(len(train), dtype=np.float32)
+            hat = np.linalg.solve(gram, train @ x[test].T).T
         out.append((test, hat))
     return out
 
 
 def _out_of_fold(folds: Sequence[Fold], labels: np.ndarray) -> np.ndarray:
-    """Return (n, m) scores of every row for all m columns of labels by heads that have not seen it."""
+    """Return (n, m) out-of-fold scores for m columns of labels."""
     scores = np.empty(labels.shape, np.float32)
     for test, hat in folds:
         scores[test] = hat @ labels[~test]

@@ -1,4 +1,4 @@
-"""Work on one stage, and its form for a kind of task."""
+"""Interfaces for training the cells of one stage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.runs.context import Context
 from bench.runs.plan import Job
 
 Net = tuple[np.ndarray, ...] | str
-"""The variables of a trained net below its head, or the reason why there is none."""
+"""The variables of a trained net below its head, or the reason of its failure."""
 
 Nets = dict[tuple[str, str, int], Net]
 """Nets that later stages start from, by stage, method and seed; empty unless the cells are staged."""
@@ -27,8 +27,7 @@ Nets = dict[tuple[str, str, int], Net]
 class StageWork:
     """Cells of one stage that are trained together, and their inputs.
 
-    pixels: the images as the job's backbone takes them. inputs: what a frozen backbone makes of them, or
-    None.
+    pixels: the images in the format of the job's backbone. inputs: the outputs of a frozen backbone, or None.
     """
 
     context: Context
@@ -41,9 +40,9 @@ class StageWork:
 
 @dataclass(frozen=True)
 class Validated:
-    """Score of a cell by its kind's selection metric on validation, or why it has none.
+    """Validation score of a cell by its kind's selection metric, or the reason of its failure.
 
-    splits: how many splits into training and validation rows it is the mean of.
+    splits: number of training/validation splits that are averaged.
     """
 
     score: float | None
@@ -55,23 +54,23 @@ class StageRun(Protocol):
     """A stage that is split and ready to train."""
 
     def groups(self) -> Sequence[Sequence[Cell]]:
-        """Return the cells in groups; on frozen features those of a group are trained side by side."""
+        """Return the cells in groups; on frozen features a group is trained together."""
         ...
 
     def answers(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Answer | str]]:
-        """Train a group and yield each cell with its answer, as it is ready, or why it has none.
+        """Train a group and yield each cell with its answer, or the reason of its failure.
 
         Raises BenchError.
         """
         ...
 
     def validate(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Validated]]:
-        """Train cells together and yield each with its score on validation; test is not touched.
+        """Train cells together and yield each with its validation score; test is not touched.
 
         Cells may differ in method, learning rate, weight decay and batch size.
         """
         ...
 
     def forget(self, cell: Cell) -> None:
-        """Remove what training left on disk for a cell that will not be stored."""
+        """Remove the files of a cell that will not be stored."""
         ...

@@ -1,4 +1,4 @@
-"""Temporary folder of a worker, removed with it, or at the next start after a kill."""
+"""Temporary folders of workers, removed at exit, or after a kill at the next start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.core.errors import StoreError
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-LEAST = 2**20
+MIN_FREE_BYTES = 2**20
 """Free bytes that TensorFlow's temporary files need; its own error is unclear."""
 
 PREFIX = "messybench-worker-"
@@ -25,10 +25,10 @@ _LOCK = ".lock"
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Make a folder for the temporary files of one worker, and remove those of runs that were killed.
+    """Make a temporary folder for one worker, and remove those of killed runs.
 
-    A lock file beside it, held until the folder is gone, says that it is in use. Raises StoreError where
-    the folder for temporary files cannot be written.
+    A lock file beside it, held until the folder is removed, marks it as in use. Raises StoreError if the
+    folder for temporary files cannot be written.
     """
     from filelock import FileLock
 
@@ -53,23 +53,23 @@ def scratch_folder() -> Iterator[Path]:
         _remove(folder, lock)
 
 
-def why_full(folder: Path) -> str:
-    """Return a message that a folder for temporary files is full, or ""."""
+def full_disk_message(folder: Path) -> str:
+    """Return a message if the disk of a temporary folder is full, else ""."""
     try:
         free = shutil.disk_usage(folder).free
     except OSError:
         return ""
     full = f"no space is left for temporary files in {str(folder.parent)!r} (name another folder with TMPDIR)"
-    return full if free < LEAST else ""
+    return full if free < MIN_FREE_BYTES else ""
 
 
 def _sweep(place: Path) -> None:
-    """Remove this user's folders that no run holds."""
+    """Remove this user's unlocked folders."""
     from filelock import FileLock, Timeout
 
     for path in place.glob(f"{PREFIX}*{_LOCK}"):
         with suppress(OSError, Timeout):
-            # Another user's files here are neither opened nor followed.
+            # Never open or follow another user's files.
             found = path.lstat()
             if not S_ISREG(found.st_mode) or found.st_uid != os.getuid():
                 continue

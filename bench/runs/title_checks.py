@@ -1,4 +1,4 @@
-"""Checks of task, protocol and method with backbones that read titles. Imports nothing heavy."""
+"""Checks of tasks, protocols and methods with backbones that read titles. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.methods.registry import STEPS
 def check_titles(
     card: TaskCard, parts: Sequence[BackboneInfo], setting: Mapping[str, Value], examples: Examples
 ) -> None:
-    """Raise BenchError where titles are read and the task has none, DataError where the data has none."""
+    """Raise BenchError if the task has no titles to read, DataError if the data has none."""
     name = next((info.name for info in parts if info.reads == "titles"), None)
     if name is None:
         if setting["mask_class_words"]:
@@ -30,8 +30,8 @@ def check_titles(
         raise DataError(f"the data has no column {card.titles!r}, where {name} reads titles{guess}")
 
 
-def unfit(method: MethodSpec, parts: Sequence[BackboneInfo]) -> str | None:
-    """Return why the method cannot be used on these parts, or None."""
+def method_problem(method: MethodSpec, parts: Sequence[BackboneInfo]) -> str | None:
+    """Return why the method cannot be used on these backbones, or None."""
     reads = {info.reads for info in parts}
     name = "+".join(info.name for info in parts)
     for step in method.steps:

@@ -1,4 +1,4 @@
-"""Trainers of a stage's cells with one interface: heads on features, and whole nets."""
+"""Trainers of a stage's cells: heads on features, and whole nets."""
 
 from __future__ import annotations
 
@@ -25,19 +25,18 @@ from bench.training.fits import Fit, Trained, unit_rows
 from bench.training.nets.checkpoints import checkpoint_file
 from bench.training.standardize import BLOCK, gather, mean_and_deviation, standardise
 
-KEPT = 2**27
-"""Bytes of standardised features that are kept for the next cell that is scored on them."""
+EMBED_CACHE_BYTES = 2**27
+"""Bytes of standardised features to cache for the next cell."""
 
 
 class HeadTrainer:
-    """Frozen regime: all heads of a stage are trained together on its standardised features.
+    """Trainer of the frozen regime: all heads of a stage together, on its standardised features.
 
-    Mean and deviation of the features come from the stage's training rows (validation included: no label
-    is used, and no test image); parts of a joined backbone then count alike, see `evening`. groups: n ids of
-    all examples, of what a cross-validation must keep together, or None. prices: n numbers as text, "" for
-    unknown, or None where the data has none. titles: how many of the features, the last ones, are of titles:
-    they stay as long as they are. resolver: what a method makes of its rows. Heads of convolutions are nets
-    on the backbone's maps, trained one by one.
+    Mean and deviation are those of the training and validation rows; parts of a joined backbone get equal
+    weight, see `block_scale`. groups: n ids that cross-validation keeps together, or None. prices: n numbers
+    as text, "" if unknown, or None. titles: number of title features, which come last and are not
+    standardised. resolver: applies a method to its rows. Convolutional heads are nets on feature maps,
+    trained one by one.
     """
 
     def __init__(
@@ -56,20 +55,21 @@ class HeadTrainer:
         self.features = inputs.features
         self.classes, self.truth = len(split.classes), split.targets
         self.rows = np.sort(np.concatenate([split.train, split.val]))
-        self.table = own = gather(self.features, self.rows)
-        self.mean, self.scale = np.zeros(own.shape[1], np.float32), np.ones(own.shape[1], np.float32)
+        self.table = table = gather(self.features, self.rows)
+        width = table.shape[1]
+        self.mean, self.scale = np.zeros(width, np.float32), np.ones(width, np.float32)
         if setting["standardize"]:
-            self.mean, self.scale = (part.astype(np.float32) for part in mean_and_deviation(own))
-            self.scale *= evening(inputs, titles)
-        self.images = own.shape[1] - titles
+            self.mean, self.scale = (part.astype(np.float32) for part in mean_and_deviation(table))
+            self.scale *= block_scale(inputs, titles)
+        self.images = width - titles
         self.mean[self.images :], self.scale[self.images :] = 0.0, 1.0
-        standardise(own, self.mean, self.scale)
+        standardise(table, self.mean, self.scale)
         self._embedded: dict[bytes, np.ndarray] = {}
 
     def embed(self, rows: np.ndarray) -> np.ndarray:
-        """Return the (len(rows), d) standardised features of any examples; they must not be changed.
+        """Return the (len(rows), d) standardised features of examples, read-only.
 
-        Cells of a stage are scored on the same test images: what was read last is kept for the next one.
+        They are cached, because the cells of a stage are scored on the same test images.
         """
         key = rows.tobytes()
         if (known := self._embedded.get(key)) is not None:
@@ -80,12 +80,12 @@ class HeadTrainer:
             out[part] = (self.features[rows[part]] - self.mean) / self.scale
         out.flags.writeable = False
         self._embedded[key] = out
-        while sum(one.nbytes for one in self._embedded.values()) > at_a_time(KEPT):
+        while sum(one.nbytes for one in self._embedded.values()) > at_a_time(EMBED_CACHE_BYTES):
             del self._embedded[next(iter(self._embedded))]
         return out
 
     def fit(self, orders: Sequence[Order]) -> Iterator[Fitted]:
-        """Train every order's head, those on pooled features in one cohort."""
+        """Train the head of every order, all those on pooled features together."""
         made = [self._resolve(order) for order in orders]
         work = [(order, one) for order, one in zip(orders, made, strict=True) if isinstance(one, Resolved)]
         on_maps = [bool(shape_of(order.method).filters) for order, _ in work]
@@ -98,32 +98,32 @@ class HeadTrainer:
                 yield next(convolved if shape_of(order.method).filters else pooled)
 
     def _resolve(self, order: Order) -> Resolved | str:
-        """Apply an order's method to its rows; return the result, or why there is none."""
+        """Apply an order's method to its rows; return the result, or the reason of its failure."""
         rows = np.searchsorted(self.rows, order.rows)
         inputs = self.table[rows] if needs_features(order.method) else None
         return self.resolver(order, self.truth, self.classes, inputs, self.groups, self.prices)
 
     def _fit_pooled(self, work: Sequence[tuple[Order, Resolved]]) -> Iterator[Fitted]:
-        """Train a head for each order, and two where images and titles have one of their own."""
-        apart = [one for one in work if shape_of(one[0].method).two_heads]
+        """Train a head for each order, or two: one on images, one on titles."""
+        separate = [one for one in work if shape_of(one[0].method).two_heads]
         whole = iter(self._trained([one for one in work if not shape_of(one[0].method).two_heads]))
         on_images, on_titles = (
-            iter(self._trained([(order.part(number), made) for order, made in apart], columns))
+            iter(self._trained([(order.part(number), made) for order, made in separate], columns))
             for number, columns in enumerate((slice(self.images), slice(self.images, None)))
         )
         for order, made in work:
             if shape_of(order.method).two_heads:
                 heads = next(on_images), next(on_titles)
-                answer = both_trained(*heads, made.loss.link)
+                answer = joined_heads(*heads, made.loss.link)
                 yield Fitted(answer, self.embed, made, self.mean, self.scale, parts=heads)
             else:
                 answer = next(whole)
-                yield Fitted(answer, _through(answer, self.embed), made, self.mean, self.scale)
+                yield Fitted(answer, _last_layer_inputs(answer, self.embed), made, self.mean, self.scale)
 
     def _trained(
         self, work: Sequence[tuple[Order, Resolved]], columns: slice = slice(None)
     ) -> Sequence[Trained]:
-        """Return the heads of orders, trained on these columns of the features."""
+        """Return heads trained on these columns of the features."""
         from bench.training.trainer import train_heads
 
         if not work:
@@ -137,7 +137,7 @@ class HeadTrainer:
             places = np.concatenate([rows, size + np.arange(len(added.labels))])
             val_rows = np.searchsorted(self.rows, order.val_rows)
             spec = fit_of(order, made, places[added.rows], val_rows, self.setting)
-            if _thrown_away(order.method):
+            if _discarded(order.method):
                 spec = replace(spec, epochs=1, deferred=0, path=(), decays=())
             specs.append(spec)
             if len(added.labels):
@@ -157,10 +157,9 @@ class HeadTrainer:
     def _with_views(
         self, orders: Sequence[Order], specs: list[Fit], table: list[np.ndarray], size: int, real: int
     ) -> list[Fit]:
-        """Append the views that orders ask for to the table of `size` rows; return `Fit`s that use them.
+        """Append augmented views to the table of `size` rows; return the `Fit`s with their rows.
 
-        A row that is no image's, a synthetic one, stands for itself in every view, and so does one that the
-        method leaves as it is.
+        Synthetic rows, and rows that the method does not augment, are the same in every view.
         """
         starts: dict[tuple[Recipe, int], int] = {}
         out = []
@@ -176,8 +175,8 @@ class HeadTrainer:
                     table.append((np.asarray(view[self.rows], np.float32) - self.mean) / self.scale)
                     size += real
             offsets = [starts[key] + number * real for number in range(shape.views)]
-            own = spec.rows < real if spec.changed is None else (spec.rows < real) & spec.changed
-            changed = [np.where(own, spec.rows + offset, spec.rows) for offset in offsets]
+            augmented = spec.rows < real if spec.changed is None else (spec.rows < real) & spec.changed
+            changed = [np.where(augmented, spec.rows + offset, spec.rows) for offset in offsets]
             out.append(replace(spec, views=np.stack([spec.rows, *changed])))
         return out
 
@@ -194,7 +193,7 @@ class HeadTrainer:
         mean, scale = np.zeros(channels, np.float32), np.ones(channels, np.float32)
         if self.setting["standardize"]:
             mean, scale = channel_scale(maps, self.rows)
-        # One net is compiled for all neighbours that have the same layers.
+        # One compiled net for consecutive orders with the same layers.
         for filters, alike in groupby(work, lambda one: shape_of(one[0].method).filters):
             same = list(alike)
             answers = train_nets(
@@ -211,12 +210,11 @@ class HeadTrainer:
                 yield Fitted(trained, embed, made, mean, scale, embed.variables)
 
 
-def evening(inputs: Inputs, titles: int = 0) -> np.ndarray:
-    """Return the divisor of each standardised feature, (d,) float32: 1 but for joined backbones.
+def block_scale(inputs: Inputs, titles: int = 0) -> np.ndarray:
+    """Return the divisor of each standardised feature, (d,) float32; ones except for joined backbones.
 
-    There it is the root of its part's width over the narrowest part's, so that a row has the same mean square
-    length in every part: a wide part would otherwise drown a narrow one. titles: how many of the features,
-    the last ones, are of titles; they are no such part.
+    Block scaling: the root of the part's width over that of the narrowest part, so that rows have the same
+    mean squared norm in every part. titles: number of title features, which come last and are not scaled.
     """
     widths = inputs.widths if isinstance(inputs, JoinedInputs) else (inputs.features.shape[1],)
     parts = widths[:-1] if titles and len(widths) > 1 else widths
@@ -225,10 +223,9 @@ def evening(inputs: Inputs, titles: int = 0) -> np.ndarray:
 
 
 class NetTrainer:
-    """Scratch and finetune regime: each cell is a net of its own, trained end to end.
+    """Trainer of the scratch and finetune regimes: one net per cell, trained end to end.
 
-    checkpoints: a folder for checkpoints after every epoch, or None. prices,
-    resolver: as in `HeadTrainer`.
+    checkpoints: a folder for checkpoints after every epoch, or None. prices, resolver: as in `HeadTrainer`.
     """
 
     def __init__(
@@ -246,7 +243,7 @@ class NetTrainer:
         self.classes, self.truth = len(split.classes), split.targets
 
     def fit(self, orders: Sequence[Order]) -> Iterator[Fitted]:
-        """Train every order's net, one after the other."""
+        """Train the net of every order, one after another."""
         from bench.backbones.determinism import make_deterministic
         from bench.training.nets.train import train_nets
 
@@ -273,16 +270,16 @@ class NetTrainer:
                 yield Fitted(trained, embed, one, net=embed.variables)
 
 
-def _thrown_away(method: MethodSpec) -> bool:
-    """Return whether a head on features is discarded after training, as a posthoc step makes it anew.
+def _discarded(method: MethodSpec) -> bool:
+    """Return whether a posthoc step replaces the trained head, so that one epoch suffices.
 
-    One with a hidden layer gives the features, and one of two is half of an answer.
+    Not with a hidden layer, which gives the features, nor with two heads.
     """
     return makes_anew(method) and not shape_of(method).units and not shape_of(method).two_heads
 
 
-def both_trained(images: Trained, titles: Trained, link: str) -> Trained:
-    """Return two trained heads as one; its history is that of the images' head."""
+def joined_heads(images: Trained, titles: Trained, link: str) -> Trained:
+    """Combine the heads on images and titles; the history is that of the first."""
     for what, one in (("images", images), ("titles", titles)):
         if one.head is None:
             return replace(one, failed=f"the head on {what}: {one.failed}")
@@ -291,15 +288,15 @@ def both_trained(images: Trained, titles: Trained, link: str) -> Trained:
 
 
 def fit_on_inputs(order: Order, made: Resolved, setting: Mapping[str, Value]) -> Fit:
-    """Return the `Fit` of an order whose inputs are not features: images, titles, or a map per image."""
+    """Return the `Fit` of an order on images, titles or feature maps."""
     spec = fit_of(order, made, order.rows[made.resampled.rows], order.val_rows, setting)
     return replace(spec, recipe=shape_of(order.method).recipe)
 
 
-def _through(
+def _last_layer_inputs(
     trained: Trained, embed: Callable[[np.ndarray], np.ndarray]
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function that gives the inputs of a head's last layer."""
+    """Return the function from rows to the inputs of a head's last layer."""
     hidden = trained.hidden
     if hidden is None and not trained.unit:
         return embed

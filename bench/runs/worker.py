@@ -1,7 +1,6 @@
-"""Worker process that trains: reads an order from standard input, reports one JSON line per event.
+"""Worker process: reads a work order from standard input and writes one JSON line per event.
 
-It is a process of its own so that the command line never imports TensorFlow, and so that a job that
-runs out of memory or crashes takes only its own cells with it.
+The command line never imports TensorFlow, and a crash or exhausted memory affects one job only.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from bench.runs.plan import Request, make_plan
 
 
 def main() -> None:
-    """Run the cells of the order on standard input; libraries that print do so on standard error."""
+    """Run the cells of the order on standard input; output of libraries goes to standard error."""
     order = json.loads(sys.stdin.readline())
     # The millions of objects of TensorFlow's modules and graphs make frequent collections dear.
     gc.set_threshold(100_000, 50, 50)
@@ -39,7 +38,7 @@ def main() -> None:
         try:
             events.write(json.dumps({"event": kind, **fields}) + "\n")
         except BrokenPipeError:
-            # Nobody reads the output: the command line was killed, and the run is over.
+            # The command line was killed.
             os._exit(1)
 
     send_warnings(lambda text: emit("notice", text=text))
@@ -54,17 +53,17 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process as soon as the one that gave the order is gone: standard input ends then."""
-    # Not by sys.stdin: its lock, held by a thread that waits, would be in the way of a normal end.
+    """End this process when its parent is gone, which closes standard input."""
+    # Not by sys.stdin: the lock of a waiting thread would block a normal exit.
     while os.read(0, 1024):
         pass
     os._exit(1)
 
 
 def run_order(order: dict[str, Any], emit: Any) -> None:
-    """Plan the order's request again, keep the cells it names, and run them job by job, here or on Ray.
+    """Plan the order's request again and run its cells job by job, here or on Ray.
 
-    Raises BenchError when the plan no longer holds a named cell: the data changed in between.
+    Raises BenchError if the plan lacks a cell of the order: the data has changed.
     """
     from bench.core import environment, memory_limits
     from bench.runs.context import Context
@@ -85,12 +84,12 @@ def run_order(order: dict[str, Any], emit: Any) -> None:
     results, keep = Path(order["results"]), bool(order["keep"])
     context = Context(card, examples, cache, results, order["command"], emit, keep, node=order["node"])
     jobs = [mine for job in plan.jobs if (mine := job.only(wanted)).cells]
-    if order["where"] is not None:
+    if order["cluster"] is not None:
+        from bench.runs.cluster.address import Cluster
         from bench.runs.cluster.jobs import run_jobs
         from bench.runs.cluster.ray_pool import ray_pool
-        from bench.runs.where import Where
 
-        with ray_pool(Where(**order["where"]), emit) as pool:
+        with ray_pool(Cluster(**order["cluster"]), emit) as pool:
             run_jobs(context, request, jobs, pool)
         return
     for job in jobs:
@@ -98,7 +97,7 @@ def run_order(order: dict[str, Any], emit: Any) -> None:
 
 
 def _opened(order: dict[str, Any], request: Request, cache: Path) -> tuple[TaskCard, Examples]:
-    """Open the task's data, or read the examples that another machine has sent."""
+    """Open the task's data, or read the examples that another machine sent."""
     if order["examples"] is None:
         return open_task(request, [Path(folder) for folder in order["tasks"]], cache)
     for place in request.plugins:

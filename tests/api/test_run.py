@@ -17,7 +17,7 @@ from bench.core.cell import Cell
 from bench.core.errors import NothingMeasured
 from bench.core.kind import get_kind
 from bench.core.predictions import CellResult
-from bench.runs.launch import Orders
+from bench.runs.launch import WorkOrder
 from bench.runs.plan import Plan
 from bench.store.experiment_file import read_experiment
 from bench.store.write import Store
@@ -34,7 +34,7 @@ class Worker:
         self.trained: list[str] = []
         self.failing: set[str] = set()
 
-    def __call__(self, plan: Plan, missing: list[Cell], orders: Orders, on_event: Any) -> None:
+    def __call__(self, plan: Plan, missing: list[Cell], order: WorkOrder, on_event: Any) -> None:
         for cell in missing:
             status = "failed" if cell.method.text in self.failing else "ok"
             pred = answers(40, 5, 0.6, cell.seed)
@@ -46,8 +46,8 @@ class Worker:
                     "per_class": metrics.per_class(pred),
                     "counts": {"train": 100, "val": 20, "test": 40},
                 }
-            result = CellResult(cell, status, command=orders.command, **done)
-            Store(orders.results).commit(result, {"test": pred} if status == "ok" else {})
+            result = CellResult(cell, status, command=order.command, **done)
+            Store(order.results).commit(result, {"test": pred} if status == "ok" else {})
             self.trained.append(cell.id)
             on_event({"event": "cell", "id": cell.id, "status": status, "reason": done.get("reason")})
 

@@ -23,7 +23,7 @@ from bench.data.examples import Examples
 from bench.data.pixels import ensure_pixels
 from bench.data.sources import open_source
 from bench.data.splits import StageSplit
-from bench.runs.plan_checks import not_kept
+from bench.runs.plan_checks import saved_model_problem
 from bench.runs.trainers import HeadTrainer
 
 
@@ -159,11 +159,11 @@ def test_how_wide_features_are() -> None:
 
 
 def test_what_cannot_be_kept() -> None:
-    assert not_kept(parts_of("mobilenet_025+mobilenetv2_035"), defaults()) is None
-    assert not_kept(parts_of("mobilenet_025+hog"), setting_of(input_size="64")) is None
-    says = str(not_kept(parts_of("mobilenet_025+hog"), defaults()))
+    assert saved_model_problem(parts_of("mobilenet_025+mobilenetv2_035"), defaults()) is None
+    assert saved_model_problem(parts_of("mobilenet_025+hog"), setting_of(input_size="64")) is None
+    says = str(saved_model_problem(parts_of("mobilenet_025+hog"), defaults()))
     assert "224x224" in says and "96x96" in says and "--set input_size" in says
-    assert "reads titles" in str(not_kept(parts_of("lenet+tfidf"), defaults()))
+    assert "reads titles" in str(saved_model_problem(parts_of("lenet+tfidf"), defaults()))
 
 
 # Features

@@ -26,7 +26,7 @@ from bench.data.examples import Examples
 from bench.data.sources import open_source
 from bench.metrics.registry import METRICS, metrics_of
 from bench.report.results_page import make_page
-from bench.runs.cell_data import ColumnValues, DataPlace
+from bench.runs.cell_data import ColumnValues, DataLocation
 from bench.runs.open_task import open_task
 from bench.runs.plan import Request
 from bench.store.experiment_file import store_experiment
@@ -300,7 +300,7 @@ def test_a_report_has_a_section_by_column(tmp_path: Path) -> None:
     stored(tmp_path, seeds=(0,))
     stored(tmp_path, seeds=(0,), stage="remaining", fingerprint="e" * 64)
     cells, _ = Store(tmp_path).load()
-    values = ColumnValues("gender", DataPlace(None, search_path("tasks"), tmp_path / "cache", tmp_path))
+    values = ColumnValues("gender", DataLocation(None, search_path("tasks"), tmp_path / "cache", tmp_path))
     page, _ = make_page(cells, [], {"fashion": None}, {"fashion": lambda cell, item: None}, values)
     assert page is not None
     found = {part.title: part.blocks for stage in page.sections[1:3] for part in stage.sections}

@@ -105,7 +105,7 @@ def test_what_the_task_does_not_have_is_one_line(
 def test_a_named_set_is_held_to_the_regime(examples: Examples) -> None:
     with pytest.raises(
         BenchError,
-        match=r"staged is for --regime finetune; .* frozen \(the set of values you named has staged=True\)",
+        match=r"staged is for --regime finetune; .* frozen \(the named protocol has staged=True\)",
     ):
         _cells(examples, "protocol=seed", regime="frozen")
     # What it has, but the command takes back, is not held to anything.

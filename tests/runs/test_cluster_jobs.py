@@ -15,11 +15,11 @@ import pytest
 
 from bench.core.errors import BenchError
 from bench.runs.cluster import node as nodes
+from bench.runs.cluster.address import Cluster, check_cluster
 from bench.runs.cluster.node import Node, features_of, train
-from bench.runs.cluster.pool import Lost
+from bench.runs.cluster.pool import TaskLost
 from bench.runs.cluster.ray_pool import RayPool, ray_pool
-from bench.runs.cluster.setup import needed, unpack_modules, versions
-from bench.runs.where import Where, check_where
+from bench.runs.cluster.setup import required_files, unpack_modules, versions
 from bench.store.read import Stored
 from tests.in_process import InProcess, content
 
@@ -46,7 +46,7 @@ class Nodes:
             values = [pickle.loads(one) if isinstance(one, bytes) else one for one in args]
             self.calls.append((function.__name__, values[-1] is not None))
             if self.lost and function is train:
-                raise Lost("NodeDiedError on 11 tries")
+                raise TaskLost("NodeDiedError on 11 tries")
             before = os.environ.get("BENCH_CACHE")
             os.environ.pop("BENCH_CACHE", None)
             if self.cache is not None:
@@ -77,12 +77,12 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InProces
 
 def give(monkeypatch: pytest.MonkeyPatch, pool: Nodes) -> None:
     @contextmanager
-    def given(where: Where, emit: Callable[..., None]) -> Iterator[Nodes]:
+    def given(cluster: Cluster, emit: Callable[..., None]) -> Iterator[Nodes]:
         nodes._current.token = ""
         yield pool
 
     monkeypatch.setattr("bench.runs.cluster.ray_pool.ray_pool", given)
-    monkeypatch.setattr("bench.runs.where.find_spec", lambda name: name)
+    monkeypatch.setattr("bench.runs.cluster.address.find_spec", lambda name: name)
 
 
 def bits(cells: Sequence[Stored]) -> dict[str, dict[str, bytes]]:
@@ -157,7 +157,7 @@ def test_plug_ins_and_modules_are_sent_by_their_source(
     (tmp_path / "own_nets" / "__init__.py").write_text("")
     (tmp_path / "own_nets" / "small.py").write_text("def build(): ...\n")
     monkeypatch.chdir(tmp_path)
-    sent = needed(
+    sent = required_files(
         [str(tmp_path / "own_steps.py")], ["own_nets.small:build", "keras.applications:ResNet50"], []
     )
     assert sorted(sent.modules) == ["own_nets/__init__.py", "own_nets/small.py", "own_steps.py"]
@@ -169,32 +169,32 @@ def test_plug_ins_and_modules_are_sent_by_their_source(
 
 
 @pytest.mark.parametrize(
-    ("where", "line"),
+    ("cluster", "line"),
     [
-        (Where("10.0.0.1"), "write ray"),
-        (Where("http://10.0.0.1:80"), "write ray"),
-        (Where("ray", 0), "--cpus-per-job must be above 0"),
-        (Where("ray", 1, -1), "--gpus-per-job at least 0"),
+        (Cluster("10.0.0.1"), "write ray"),
+        (Cluster("http://10.0.0.1:80"), "write ray"),
+        (Cluster("ray", 0), "--cpus-per-job must be above 0"),
+        (Cluster("ray", 1, -1), "--gpus-per-job at least 0"),
     ],
 )
-def test_a_place_that_is_none_is_one_line(where: Where, line: str) -> None:
+def test_a_place_that_is_none_is_one_line(cluster: Cluster, line: str) -> None:
     with pytest.raises(BenchError, match=line):
-        check_where(where)
+        check_cluster(cluster)
 
 
 def test_without_ray_a_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.runs.where.find_spec", lambda name: None)
+    monkeypatch.setattr("bench.runs.cluster.address.find_spec", lambda name: None)
     with pytest.raises(BenchError, match=r"pip install 'messybench\[ray\]'"):
-        check_where(Where("ray"))
+        check_cluster(Cluster("ray"))
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_no_cluster_there_is_one_line(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.runs.where.find_spec", lambda name: name)
+    monkeypatch.setattr("bench.runs.cluster.address.find_spec", lambda name: name)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"{scheme}127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(BenchError, match="no Ray cluster answers there"), ray_pool(Where(address), print):
+    with pytest.raises(BenchError, match="no Ray cluster answers there"), ray_pool(Cluster(address), print):
         pass
 
 
@@ -202,7 +202,7 @@ def test_what_stops_ray_is_one_line() -> None:
     ray = pytest.importorskip("ray")
     from ray import exceptions
 
-    pool = RayPool(ray, Where("127.0.0.1:6379"), print)
+    pool = RayPool(ray, Cluster("127.0.0.1:6379"), print)
 
     def full() -> None:
         raise exceptions.ObjectStoreFullError
@@ -217,5 +217,5 @@ def test_what_stops_ray_is_one_line() -> None:
         pool._call(full)
     with pytest.raises(BenchError, match="the connection to Ray is lost .* what is stored stays"):
         pool._call(gone)
-    with pytest.raises(Lost, match="WorkerCrashedError on 21 tries"):
+    with pytest.raises(TaskLost, match="WorkerCrashedError on 21 tries"):
         pool._call(dead)

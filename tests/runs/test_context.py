@@ -35,11 +35,11 @@ def test_twins_are_looked_for_once_and_beside_other_work(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(twins, "ensure_twins", ensure)
     own = context(said)
-    own.look_for_twins()
+    own.start_duplicate_search()
     assert said == [], "the run goes on"
     go_on.set()
     for _ in range(2):
-        own.look_for_twins()
+        own.start_duplicate_search()
         np.testing.assert_array_equal(own.near, PAIRS)
     assert len(asked) == 1 and asked[0] is not main_thread()
 
@@ -58,10 +58,10 @@ def test_who_waits_for_twins_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(twins, "ensure_twins", ensure)
     monkeypatch.setattr(Context, "progress", progress)
     own = context()
-    own.look_for_twins()
+    own.start_duplicate_search()
     assert said == []
     np.testing.assert_array_equal(own.near, PAIRS)
-    assert said == ["looking for images that look alike"]
+    assert said == ["searching for near duplicates"]
     np.testing.assert_array_equal(own.near, PAIRS)
     assert len(said) == 1
 
@@ -72,7 +72,7 @@ def test_what_goes_wrong_there_is_raised_where_twins_are_asked_for(monkeypatch: 
 
     monkeypatch.setattr(twins, "ensure_twins", fail)
     own = context()
-    own.look_for_twins()
+    own.start_duplicate_search()
     for _ in range(2):
         with pytest.raises(StoreError, match="the disk is full"):
             _ = own.near

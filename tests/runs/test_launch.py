@@ -16,7 +16,7 @@ from bench.core.cell import Cell, DataId, MethodSpec, Step
 from bench.core.errors import BenchError, StoreError
 from bench.core.paths import search_path
 from bench.data.task_card import load_card
-from bench.runs.launch import Orders, execute
+from bench.runs.launch import WorkOrder, execute
 from bench.runs.plan import Job, Plan, Request
 from bench.runs.temporary_folders import PREFIX, scratch_folder
 from bench.store.write import Store
@@ -81,8 +81,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(script: str) -> tuple[list[dict[str, Any]], list[Any]]:
         log, events = tmp_path / "log", list[dict[str, Any]]()
         monkeypatch.setattr("bench.runs.launch.WORKER", WORKER.format(log=str(log), script=script))
-        orders = Orders(Request("fashion"), (), tmp_path / "cache", tmp_path / "results", "bench run")
-        execute(PLAN, CELLS, orders, events.append)
+        order = WorkOrder(Request("fashion"), (), tmp_path / "cache", tmp_path / "results", "bench run")
+        execute(PLAN, CELLS, order, events.append)
         assert not list(place.iterdir()), "temporary files are left"
         return events, [json.loads(line) for line in log.read_text().splitlines()]
 
@@ -149,7 +149,7 @@ def test_a_full_folder_for_temporary_files_is_the_first_thing_said(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """TensorFlow only says that it may not iterate over a tensor."""
-    monkeypatch.setattr("bench.runs.temporary_folders.LEAST", 2**80)
+    monkeypatch.setattr("bench.runs.temporary_folders.MIN_FREE_BYTES", 2**80)
     events, _ = run("print('OperatorNotAllowedInGraphError', file=sys.stderr); sys.exit(1)")
     full = f"no space is left for temporary files in '{tmp_path / 'tmp'}' (name another folder with TMPDIR)"
     why = f"{full}: OperatorNotAllowedInGraphError (the training process ended with code 1)"
@@ -175,7 +175,7 @@ def test_a_crash_says_the_signal_and_the_last_line(run: Run) -> None:
 
 
 def test_a_worker_that_answers_nothing_is_not_waited_for(run: Run) -> None:
-    with pytest.raises(BenchError, match="6 cells were ordered and not answered"):
+    with pytest.raises(BenchError, match="6 cells have no result"):
         run("break")
 
 

@@ -24,7 +24,7 @@ from bench.core.errors import BenchError, DataError, StoreError
 from bench.core.paths import search_path
 from bench.core.predictions import CellResult, Predictions
 from bench.data.sources import SOURCES
-from bench.runs.launch import Orders
+from bench.runs.launch import WorkOrder
 from bench.runs.open_task import open_task
 from bench.runs.plan import Plan, Request, make_plan
 from bench.runs.reproduce import (
@@ -85,16 +85,18 @@ Change = Callable[[Predictions], Predictions]
 
 
 @pytest.fixture
-def second_run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Orders]]:
+def second_run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[WorkOrder]]:
     """Let the second run answer as told, without training."""
 
-    def prepare(first: Predictions, change: Change = lambda pred: pred, status: str = "ok") -> list[Orders]:
-        seen: list[Orders] = []
+    def prepare(
+        first: Predictions, change: Change = lambda pred: pred, status: str = "ok"
+    ) -> list[WorkOrder]:
+        seen: list[WorkOrder] = []
 
-        def execute(plan: Plan, missing: tuple[Cell, ...], orders: Orders, on_event: object) -> None:
-            seen.append(orders)
+        def execute(plan: Plan, missing: tuple[Cell, ...], order: WorkOrder, on_event: object) -> None:
+            seen.append(order)
             for one in missing:
-                put(orders.results, one, change(first), status=status)
+                put(order.results, one, change(first), status=status)
 
         monkeypatch.setattr("bench.runs.reproduce.execute", execute)
         return seen
@@ -172,9 +174,9 @@ def test_the_second_run_asks_for_just_the_stored_cell(cell: Cell, tmp_path: Path
     put(tmp_path, cell, first)
     seen = second_run(first)
     bench("reproduce", cell.id, "--results", tmp_path)
-    (orders,) = seen
-    assert orders.request.sample == "tiny" and orders.request.data is None
-    assert planned(orders.request, tmp_path / "c").id == cell.id
+    (order,) = seen
+    assert order.request.sample == "tiny" and order.request.data is None
+    assert planned(order.request, tmp_path / "c").id == cell.id
 
 
 def test_tolerance_and_cache_are_as_asked(cell: Cell, tmp_path: Path, second_run: Any) -> None:

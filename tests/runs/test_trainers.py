@@ -121,7 +121,7 @@ def test_images_that_several_cells_are_scored_on_are_read_once(monkeypatch: pyte
     assert counted.read - before == len(split.test) + len(split.val)
     with pytest.raises(ValueError, match="read-only"):
         trainer.embed(split.val)[0] = 0
-    monkeypatch.setattr(trainers, "KEPT", 0)
+    monkeypatch.setattr(trainers, "EMBED_CACHE_BYTES", 0)
     for _ in range(2):
         np.testing.assert_array_equal(
             trainer.embed(split.train), trainer.table[split.train // 5 * 4 + split.train % 5]

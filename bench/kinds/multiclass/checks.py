@@ -9,8 +9,8 @@ from bench.data.examples import Examples
 from bench.data.labels import Parts
 from bench.data.split_rules import sides_read
 from bench.data.task_card import TaskCard
-from bench.runs.plan_checks import PAIR_KEYS, check_hide_by, check_other, check_stop_by, check_unused
-from bench.runs.plan_checks import not_kept as not_kept
+from bench.runs.plan_checks import PAIR_KEYS, check_hide_by, check_other_kind, check_stop_by, check_unused
+from bench.runs.plan_checks import saved_model_problem as saved_model_problem
 
 
 def check_setting(
@@ -22,7 +22,7 @@ def check_setting(
 ) -> None:
     """Raise BenchError for values that mean nothing here, DataError for a missing column."""
     check_unused(card, setting, PAIR_KEYS)
-    check_other(card, setting, "hide", "hides cells of tasks with many labels")
+    check_other_kind(card, setting, "hide", "hides cells of tasks with many labels")
     check_stop_by(card, setting, ("val_top1",), regime)
     check_hide_by(setting, examples)
 

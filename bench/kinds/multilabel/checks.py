@@ -8,8 +8,8 @@ from bench.core.cell import Value
 from bench.data.examples import Examples
 from bench.data.labels import Parts
 from bench.data.task_card import TaskCard
-from bench.runs.plan_checks import PAIR_KEYS, check_hide_by, check_other, check_stop_by, check_unused
-from bench.runs.plan_checks import not_kept as not_kept
+from bench.runs.plan_checks import PAIR_KEYS, check_hide_by, check_other_kind, check_stop_by, check_unused
+from bench.runs.plan_checks import saved_model_problem as saved_model_problem
 
 
 def check_setting(
@@ -21,7 +21,7 @@ def check_setting(
 ) -> None:
     """Raise BenchError for values that mean nothing here, DataError for a missing column."""
     check_unused(card, setting, PAIR_KEYS)
-    check_other(card, setting, "noise", "plants wrong classes")
+    check_other_kind(card, setting, "noise", "plants wrong classes")
     check_stop_by(card, setting, ("val_f1", "val_auc"), regime)
     check_hide_by(setting, examples)
 

@@ -49,8 +49,8 @@ def no_class(card: TaskCard, stage: str, parts: Parts) -> str | None:
     return None
 
 
-def not_kept(parts: Sequence[BackboneInfo], setting: Mapping[str, Value]) -> str | None:
+def saved_model_problem(parts: Sequence[BackboneInfo], setting: Mapping[str, Value]) -> str | None:
     """Return why no model on this backbone could predict image files under a protocol, or None."""
     if setting.get("pairs") == "view2":
         return VIEW2
-    return plan_checks.not_kept(parts, setting)
+    return plan_checks.saved_model_problem(parts, setting)

@@ -37,7 +37,7 @@ class PairOrder(BaseOrder):
 
     def refit(self, matched: Matched) -> PairOrder:
         """Return the order that trains on all training pairs, as far as the best epoch was."""
-        return replace(self.as_far_as(matched.trained), choices=matched.choices)
+        return replace(self.until_best_epoch(matched.trained), choices=matched.choices)
 
 
 class Matched(Protocol):

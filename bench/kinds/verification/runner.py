@@ -22,7 +22,7 @@ from bench.kinds.verification.pair_split import near_different
 from bench.kinds.verification.siamese_nets import NetPairs
 from bench.kinds.verification.split import split
 from bench.kinds.verification.stage_checks import check_pairs
-from bench.runs.commit import Answer, forget_checkpoints
+from bench.runs.commit import Answer, remove_checkpoints
 from bench.runs.context import Context
 from bench.runs.stage_work import Nets, StageRun, StageWork, Validated
 from bench.training.fits import Trained
@@ -91,7 +91,7 @@ class PairStage:
 
     def forget(self, cell: Cell) -> None:
         """Remove the checkpoints of a cell that will not be stored."""
-        forget_checkpoints(self.work.context, cell)
+        remove_checkpoints(self.work.context, cell)
 
     def _by_setting(self, cells: Sequence[Cell]) -> Iterator[tuple[PairsTrainer, list[Cell]]]:
         """Yield cells that share a protocol, with a trainer that follows it."""

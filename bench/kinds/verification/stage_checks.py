@@ -10,7 +10,7 @@ from bench.kinds.verification.arrays import PairSplit
 from bench.kinds.verification.frozen import FrozenPairs
 from bench.kinds.verification.orders import PairsTrainer
 from bench.metrics.curves import areas
-from bench.runs.signal_check import MOST_ROWS, PERMUTATIONS, Signal, summarise
+from bench.runs.signal_check import MAX_ROWS, PERMUTATIONS, Signal, summarise
 from bench.training.standardize import mean_and_deviation
 
 
@@ -41,10 +41,10 @@ def pair_signal(
     bool. Likeness is the cosine. Photos are dealt out to the places that they have in the pairs at random,
     pairs stay as they are: a photo that is in many pairs weighs as much in every permutation (the quadratic
     assignment procedure, Hubert and Schultz 1976, British Journal of Mathematical and Statistical Psychology
-    29). At most MOST_ROWS pairs are looked at.
+    29). At most MAX_ROWS pairs are looked at.
     """
     rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.permutation(len(same))[:MOST_ROWS])
+    chosen = np.sort(rng.permutation(len(same))[:MAX_ROWS])
     first, second, same = first[chosen], second[chosen], same[chosen]
     if not same.any() or same.all():
         return None

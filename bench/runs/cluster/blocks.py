@@ -12,8 +12,8 @@ import numpy as np
 from bench.backbones.engines import batch_for
 from bench.backbones.feature_cache import Extraction
 from bench.core.errors import BenchError
-from bench.runs.cluster.node import MISSING, Pass, Setup, features_of, sent_pixels
-from bench.runs.cluster.pool import Lost, Pool, Ref
+from bench.runs.cluster.node import MISSING, FeaturePass, Setup, features_of, remote_pixels
+from bench.runs.cluster.pool import Pool, Ref, TaskLost
 
 BATCHES = 8
 """Batches in a block: a few seconds of a core's work, and at most some 20 MB of images to send."""
@@ -23,7 +23,7 @@ AHEAD = 3
 
 
 class Blocks:
-    """Passes of backbones over the processes of a pool; a `bench.backbones.feature_cache.Spread`.
+    """Passes of backbones over the processes of a pool; a `bench.backbones.feature_cache.RemoteExtractor`.
 
     Processes read the images from the cache by its path. Once one of them cannot, blocks are sent with their
     images.
@@ -46,7 +46,9 @@ class Blocks:
         one machine. Raises BenchError for a block that ends every process that computes it.
         """
         key, pixels = extraction.key(view, mirrored), extraction.pixels
-        work = self.pool.put(Pass(uuid.uuid4().hex, self.setup, extraction.sent(), sent_pixels(pixels)))
+        work = self.pool.put(
+            FeaturePass(uuid.uuid4().hex, self.setup, extraction.sent(), remote_pixels(pixels))
+        )
 
         def submit(rows: np.ndarray) -> Ref:
             images = self.pool.put(pixels.read(rows)) if self.sending else None
@@ -70,7 +72,7 @@ class Blocks:
     def _result(self, ref: Ref, rows: np.ndarray) -> Any:
         try:
             return self.pool.result(ref)
-        except Lost as why:
+        except TaskLost as why:
             raise BenchError(
                 f"images {rows[0]} to {rows[-1]} (counted from 0) end every process that looks at them: {why}"
             ) from None

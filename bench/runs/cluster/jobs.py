@@ -16,15 +16,15 @@ from bench.core.cell import Cell
 from bench.core.errors import BenchError, StoreError
 from bench.data.twins import twins_file
 from bench.runs.cluster.blocks import Blocks
-from bench.runs.cluster.node import MISSING, Elsewhere, NetWork, Setup, sent_pixels, train
-from bench.runs.cluster.pool import Lost, Pool, Ref
-from bench.runs.cluster.setup import Weights, needed, versions
+from bench.runs.cluster.node import MISSING, NetTask, RemoteImages, Setup, remote_pixels, train
+from bench.runs.cluster.pool import Pool, Ref, TaskLost
+from bench.runs.cluster.setup import Weights, required_files, versions
 from bench.runs.commit import fail
 from bench.runs.context import Context
 from bench.runs.plan import Job, Request
 from bench.runs.run_job import prepare_inputs, prepare_pixels, run_job
 
-SENT = 2**26
+BLOCK_BYTES = 2**26
 """Bytes of images in a block that is sent to a node which trains nets."""
 
 
@@ -37,7 +37,7 @@ def run_jobs(context: Context, request: Request, jobs: Sequence[Job], pool: Pool
     the cluster.
     """
     blocks = Blocks(pool, _setup(context, request, jobs))
-    here = replace(context, spread=blocks, node=pool.name)
+    here = replace(context, remote=blocks, node=pool.name)
     frozen = [job for job in jobs if job.regime == "frozen"]
     nets = [job for job in jobs if job.regime != "frozen"]
     with ThreadPoolExecutor(1) as ahead:
@@ -76,7 +76,7 @@ def _setup(context: Context, request: Request, jobs: Sequence[Job]) -> Setup:
             if info.is_net:
                 weights.append((info, own, image_format(info, job.cells[0].setting).size))
     places = tuple(dict.fromkeys((*request.plugins, *plugins.registered_here())))
-    return Setup(versions(), needed(places, named, weights), context.cache)
+    return Setup(versions(), required_files(places, named, weights), context.cache)
 
 
 def _train_nets(context: Context, request: Request, jobs: Sequence[Job], pool: Pool, blocks: Blocks) -> None:
@@ -98,7 +98,7 @@ def _train_nets(context: Context, request: Request, jobs: Sequence[Job], pool: P
         net, ids = waiting.pop(ref)
         try:
             found = pool.result(ref)
-        except Lost as why:
+        except TaskLost as why:
             fail(context, [cells[cell_id] for cell_id in ids], str(why))
             continue
         if found == MISSING:
@@ -110,18 +110,18 @@ def _train_nets(context: Context, request: Request, jobs: Sequence[Job], pool: P
 
 
 class _Net:
-    """Orders for nets of one backbone."""
+    """WorkOrder for nets of one backbone."""
 
     def __init__(self, context: Context, request: Request, job: Job, pool: Pool, blocks: Blocks) -> None:
         self.pool, self.blocks = pool, blocks
         self.pixels = prepare_pixels(context, job)
         _ = context.near
-        examples = replace(context.examples, images=Elsewhere(context.examples.images.content_hashes()))
+        examples = replace(context.examples, images=RemoteImages(context.examples.images.content_hashes()))
         place = twins_file(context.examples, context.cache)
         twins = (str(place.relative_to(context.cache)), place.read_bytes()) if place.exists() else None
-        sent = sent_pixels(self.pixels)
+        sent = remote_pixels(self.pixels)
         self.work = pool.put(
-            NetWork(blocks.setup, request, context.card, examples, sent, twins, context.command, context.keep)
+            NetTask(blocks.setup, request, context.card, examples, sent, twins, context.command, context.keep)
         )
         self.images: list[Ref] | None = None
 
@@ -133,7 +133,7 @@ class _Net:
         """Order cells and send the images, which all orders share."""
         self.blocks.sending = True
         if self.images is None:
-            step = max(1, SENT // max(1, self.pixels.rows.file.layout.step))
+            step = max(1, BLOCK_BYTES // max(1, self.pixels.rows.file.layout.step))
             every = np.arange(len(self.pixels))
             self.images = [
                 self.pool.put(self.pixels.read(every[start : start + step]))

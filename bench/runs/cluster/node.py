@@ -25,7 +25,7 @@ from bench.data.examples import Examples, ImageError
 from bench.data.pixels import META_FILE, Pixels
 from bench.data.task_card import TaskCard
 from bench.runs import launch
-from bench.runs.cluster.setup import Sent, check_versions, moved, unpack_files, unpack_modules
+from bench.runs.cluster.setup import LocalFiles, check_versions, relocated, unpack_files, unpack_modules
 from bench.runs.plan import Request, make_plan
 from bench.runs.temporary_folders import scratch_folder
 from bench.store.write import Store
@@ -49,12 +49,12 @@ class Setup:
     """What a node checks and loads before its first task. cache: the folder on the machine that sends it."""
 
     versions: Mapping[str, str]
-    sent: Sent
+    sent: LocalFiles
     cache: Path
 
 
 @dataclass(frozen=True, eq=False)
-class SentPixels:
+class RemotePixels:
     """Decoded images, without the images: they are read from the cache by path, or sent in blocks.
 
     name: of their folder in the cache; it has a digest of the data's fingerprint. meta, digests: the content
@@ -72,42 +72,42 @@ class SentPixels:
     origin: Mapping[str, str]
 
 
-def sent_pixels(pixels: Pixels) -> SentPixels:
+def remote_pixels(pixels: Pixels) -> RemotePixels:
     """Describe decoded images of this machine's cache. Raises StoreError if they have just been removed."""
     file = pixels.rows.file
     folder = file.path.parent
     meta, digests = (folder / META_FILE).read_bytes(), (folder / DIGESTS_FILE).read_bytes()
-    return SentPixels(
+    return RemotePixels(
         folder.name, meta, digests, file.layout, file.digests, pixels.size, pixels.ok, dict(pixels.origin)
     )
 
 
 @dataclass(frozen=True, eq=False)
-class Pass:
+class FeaturePass:
     """A backbone's pass over images. token: tells it from others. extraction: with no images in it."""
 
     token: str
     setup: Setup
     extraction: Extraction
-    pixels: SentPixels
+    pixels: RemotePixels
 
 
 @dataclass(frozen=True, eq=False)
-class NetWork:
+class NetTask:
     """Whole nets to train, all of one backbone. twins: name and content of the file of near duplicates."""
 
     setup: Setup
     request: Request
     card: TaskCard
     examples: Examples
-    pixels: SentPixels
+    pixels: RemotePixels
     twins: tuple[str, bytes] | None
     command: str
     keep: bool
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class RemoteImages:
     """Stands for images that are on another machine; only their hashes are here."""
 
     hashes: tuple[str, ...]
@@ -149,7 +149,7 @@ _current = _Current()
 
 def features_of(
     node: Node,
-    work: Pass,
+    work: FeaturePass,
     key: Mapping[str, Any],
     positions: np.ndarray,
     view: int | None,
@@ -163,7 +163,7 @@ def features_of(
     """
     if _current.token != work.token:
         placed = prepare(node, work.setup)
-        info, weights = moved(work.extraction.info, work.extraction.weights, placed)
+        info, weights = relocated(work.extraction.info, work.extraction.weights, placed)
         rows = BlockRows(_cached(work.setup, work.pixels))
         # Rows that are not in a file of the cache are read all the same.
         pixels = Pixels(work.pixels.name, work.pixels.size, work.pixels.ok, {}, {}, rows, work.pixels.origin)  # type: ignore[arg-type]
@@ -187,7 +187,7 @@ def features_of(
 
 
 def train(
-    node: Node, work: NetWork, wanted: Sequence[str], blocks: Sequence[Any] | None
+    node: Node, work: NetTask, wanted: Sequence[str], blocks: Sequence[Any] | None
 ) -> list[tuple[launch.Event, Files]] | str:
     """Train these cells and return for each its event and the files of its folder, or MISSING.
 
@@ -203,7 +203,7 @@ def train(
     if work.twins is not None and not (own / work.twins[0]).exists():
         (own / work.twins[0]).parent.mkdir(parents=True, exist_ok=True)
         (own / work.twins[0]).write_bytes(work.twins[1])
-    request = _moved_request(work.request, placed, unpack_modules(work.setup.sent, folder_here()))
+    request = _relocated_request(work.request, placed, unpack_modules(work.setup.sent, process_folder()))
     plan = make_plan(work.card, request, work.examples)
     cells = [cell for cell in plan.cells if cell.id in set(wanted)]
     if len(cells) != len(wanted):
@@ -215,10 +215,10 @@ def train(
     with scratch_folder() as folder:
         sent = folder / "examples"
         sent.write_bytes(pickle.dumps((work.card, work.examples)))
-        orders = launch.Orders(
+        order = launch.WorkOrder(
             request, (), own, folder / "results", work.command, work.keep, examples=sent, node=node.name
         )
-        launch.execute(replace(plan, jobs=mine), cells, orders, events.append)
+        launch.execute(replace(plan, jobs=mine), cells, order, events.append)
         stored = {cell.id: Store(folder / "results").find(cell) for cell in cells}
         done = {event["id"]: event for event in events if event["event"] == "cell"}
         return [
@@ -236,12 +236,12 @@ def prepare(node: Node, setup: Setup) -> dict[str, str]:
     check_versions(node.name, setup.versions)
     environment.quiet()
     keep_library_files()
-    unpack_modules(setup.sent, folder_here())
-    return unpack_files(setup.sent, folder_here())
+    unpack_modules(setup.sent, process_folder())
+    return unpack_files(setup.sent, process_folder())
 
 
 @cache
-def folder_here() -> Path:
+def process_folder() -> Path:
     """Return the folder for what was sent to this process, which is removed when it ends."""
     stack = ExitStack()
     atexit.register(stack.close)
@@ -255,7 +255,7 @@ def _cache(setup: Setup) -> Path:
     return cache_dir().absolute()
 
 
-def _cached(setup: Setup, pixels: SentPixels) -> CheckedRows | None:
+def _cached(setup: Setup, pixels: RemotePixels) -> CheckedRows | None:
     """Return the images in the cache here; None without them, or if they are not those that are meant."""
 
     def give_up(bad: RowFile, why: str) -> RowFile:
@@ -271,7 +271,7 @@ def _cached(setup: Setup, pixels: SentPixels) -> CheckedRows | None:
     return CheckedRows(file, give_up) if file.length == pixels.rows.size else None
 
 
-def _receive(own: Path, pixels: SentPixels, blocks: Any) -> None:
+def _receive(own: Path, pixels: RemotePixels, blocks: Any) -> None:
     """Write images that arrive in blocks into the cache here; of two processes one does it."""
     target = own / "pixels" / pixels.name
 
@@ -288,7 +288,7 @@ def _receive(own: Path, pixels: SentPixels, blocks: Any) -> None:
     RowFolder(target, "pixel cache", META_FILE, {}).ensure(build, tuple)
 
 
-def _moved_request(request: Request, placed: Mapping[str, str], loaded: tuple[str, ...]) -> Request:
+def _relocated_request(request: Request, placed: Mapping[str, str], loaded: tuple[str, ...]) -> Request:
     """Return the request with paths of the machine that sent it replaced by those here."""
     backbones = request.backbones
     for name, place in placed.items():

@@ -9,7 +9,7 @@ Ref = Any
 """Handle of a value that is in the cluster, or that a task will put there."""
 
 
-class Lost(Exception):
+class TaskLost(Exception):
     """A task has killed its process, or lost its machine, every time it was tried. The text says why."""
 
 
@@ -49,6 +49,6 @@ class Pool(Protocol):
     def result(self, ref: Ref) -> Any:
         """Wait for a task and return its value.
 
-        Raises the BenchError of the function, BenchError for what stops the cluster, and Lost.
+        Raises the BenchError of the function, BenchError for what stops the cluster, and TaskLost.
         """
         ...

@@ -16,34 +16,34 @@ from typing import Any
 from bench.core.environment import THREADS
 from bench.core.errors import BenchError, in_one_line
 from bench.core.processor import usable_cores
+from bench.runs.cluster.address import CLIENT, LOCAL, Cluster, check_cluster
 from bench.runs.cluster.node import Node
-from bench.runs.cluster.pool import Lost, Ref
+from bench.runs.cluster.pool import Ref, TaskLost
 from bench.runs.cluster.setup import check_versions, versions
-from bench.runs.where import CLIENT, LOCAL, Where, check_where
 
 RETRIES = 20
 """How often a task is given again whose process or machine died."""
 
-_LONGEST = 43
+_MAX_FOLDER = 43
 """Longest folder for Ray's sockets: what Ray adds must fit into the 107 characters of a socket's name."""
 
-_PATIENCE = 20.0
+_POLL_SECONDS = 20.0
 """Seconds without an answer after which it is looked whether a node can still give one."""
 
 
 @contextmanager
-def ray_pool(where: Where, emit: Callable[..., None]) -> Iterator[RayPool]:
+def ray_pool(cluster: Cluster, emit: Callable[..., None]) -> Iterator[RayPool]:
     """Start Ray on this machine, or connect to a cluster, and check that its nodes can do the work.
 
     A Ray started here listens on 127.0.0.1 alone and ends with this process. Raises BenchError if there is no
     cluster, no node with what a task reserves, or one with other versions than this machine.
     """
-    check_where(where)
+    check_cluster(cluster)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    if where.address == LOCAL or _knock(where.address):
+    if cluster.address == LOCAL or _is_loopback(cluster.address):
         # Read when Ray is imported; then this machine's address is 127.0.0.1 and nothing else.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    if where.address == LOCAL:
+    if cluster.address == LOCAL:
         # Other users of this machine are kept out by a token of this run's, which is in no file.
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         # Ray lets its workers yield to every other process, which a run without it does not.
@@ -52,14 +52,14 @@ def ray_pool(where: Where, emit: Callable[..., None]) -> Iterator[RayPool]:
 
     # A new folder: Ray's own default, /tmp/ray, is of every Ray on this machine.
     folder = Path(tempfile.mkdtemp(prefix="r"))
-    if len(str(folder)) > _LONGEST:
+    if len(str(folder)) > _MAX_FOLDER:
         folder.rmdir()
         folder = Path(tempfile.mkdtemp(prefix="bench-ray-", dir="/tmp"))
     # The same numbers of threads as here: some sums depend on them.
     threads = {THREADS: str(os.cpu_count() or 1)}
     threads["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(usable_cores()))
-    own: dict[str, Any] = {"address": where.address}
-    if where.address == LOCAL:
+    own: dict[str, Any] = {"address": cluster.address}
+    if cluster.address == LOCAL:
         own = {"address": "local", "num_cpus": usable_cores(), "include_dashboard": False}
         own |= {"_node_ip_address": "127.0.0.1", "_temp_dir": str(folder)}
     try:
@@ -69,10 +69,10 @@ def ray_pool(where: Where, emit: Callable[..., None]) -> Iterator[RayPool]:
             )
         except (OSError, RuntimeError, ValueError) as error:
             raise BenchError(
-                f"--on {where.address}: {in_one_line(error)[:300]} (a cluster with a token needs "
+                f"--on {cluster.address}: {in_one_line(error)[:300]} (a cluster with a token needs "
                 "RAY_AUTH_MODE=token and the same token here)"
             ) from None
-        pool = RayPool(ray, where, emit)
+        pool = RayPool(ray, cluster, emit)
         pool.check()
         yield pool
     finally:
@@ -80,7 +80,7 @@ def ray_pool(where: Where, emit: Callable[..., None]) -> Iterator[RayPool]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _knock(address: str) -> bool:
+def _is_loopback(address: str) -> bool:
     """Return whether an address is of this machine alone.
 
     Raises BenchError if nothing listens there; Ray itself would try for minutes.
@@ -99,21 +99,23 @@ def _knock(address: str) -> bool:
 class RayPool:
     """Tasks of Ray; a `bench.runs.cluster.pool.Pool`."""
 
-    def __init__(self, ray: Any, where: Where, emit: Callable[..., None]) -> None:
-        self.ray, self.where, self.emit = ray, where, emit
-        reserved = {"num_cpus": where.cpus, "num_gpus": where.gpus, "max_retries": RETRIES}
+    def __init__(self, ray: Any, cluster: Cluster, emit: Callable[..., None]) -> None:
+        self.ray, self.cluster, self.emit = ray, cluster, emit
+        reserved = {"num_cpus": cluster.cpus, "num_gpus": cluster.gpus, "max_retries": RETRIES}
         self.task = ray.remote(**reserved)(_on_node)
         self.waited = False
 
     @property
     def gpu(self) -> bool:
         """Whether a task has a GPU."""
-        return self.where.gpus > 0
+        return self.cluster.gpus > 0
 
     @property
     def name(self) -> str:
         """Name of this machine."""
-        return f"driver of {self.where.address}" if self.where.address.startswith(CLIENT) else _node_name()
+        return (
+            f"driver of {self.cluster.address}" if self.cluster.address.startswith(CLIENT) else _node_name()
+        )
 
     @property
     def size(self) -> int:
@@ -124,7 +126,7 @@ class RayPool:
         """Raise BenchError if no node can run a task, or one has other versions than this machine."""
         able = [node for node in self._alive() if self._room(node)]
         if not able:
-            raise BenchError(f"--on {self.where.address}: no node has {self._asked()}")
+            raise BenchError(f"--on {self.cluster.address}: no node has {self._asked()}")
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         refs = []
@@ -151,7 +153,7 @@ class RayPool:
     def first(self, refs: Sequence[Ref]) -> Ref:
         """Wait until one of these tasks has ended, and return it."""
         while True:
-            done, _ = self._call(self.ray.wait, list(refs), num_returns=1, timeout=_PATIENCE)
+            done, _ = self._call(self.ray.wait, list(refs), num_returns=1, timeout=_POLL_SECONDS)
             if done:
                 self.waited = False
                 return done[0]
@@ -184,10 +186,10 @@ class RayPool:
             exceptions.NodeDiedError,
             exceptions.OutOfMemoryError,
         ) as error:
-            raise Lost(f"{type(error).__name__} on {RETRIES + 1} tries") from None
+            raise TaskLost(f"{type(error).__name__} on {RETRIES + 1} tries") from None
         except (exceptions.RayError, ConnectionError) as error:
             raise BenchError(
-                f"--on {self.where.address}: the connection to Ray is lost ({in_one_line(error)[:200]}); "
+                f"--on {self.cluster.address}: the connection to Ray is lost ({in_one_line(error)[:200]}); "
                 "give the same command again: what is stored stays"
             ) from None
 
@@ -197,12 +199,12 @@ class RayPool:
     def _room(self, node: dict[str, Any]) -> int:
         """Return how many tasks a node can run at a time."""
         has = node["Resources"]
-        room = has.get("CPU", 0) / self.where.cpus
-        return int(min(room, has.get("GPU", 0) / self.where.gpus) if self.where.gpus else room)
+        room = has.get("CPU", 0) / self.cluster.cpus
+        return int(min(room, has.get("GPU", 0) / self.cluster.gpus) if self.cluster.gpus else room)
 
     def _asked(self) -> str:
-        gpus = f" and {self.where.gpus:g} GPUs" if self.where.gpus else ""
-        return f"{self.where.cpus:g} CPUs{gpus} (--cpus-per-job, --gpus-per-job)"
+        gpus = f" and {self.cluster.gpus:g} GPUs" if self.cluster.gpus else ""
+        return f"{self.cluster.cpus:g} CPUs{gpus} (--cpus-per-job, --gpus-per-job)"
 
 
 def _node_name() -> str:

@@ -25,7 +25,7 @@ Weights = tuple[BackboneInfo, str, tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class Sent:
+class LocalFiles:
     """Files of this machine that the others may lack.
 
     modules: sources by their path below a folder of Python's search path. plugins: what of them to load.
@@ -75,7 +75,7 @@ def check_versions(node: str, expected: Mapping[str, str]) -> None:
         )
 
 
-def needed(places: Sequence[str], backbones: Sequence[str], weights: Sequence[Weights]) -> Sent:
+def required_files(places: Sequence[str], backbones: Sequence[str], weights: Sequence[Weights]) -> LocalFiles:
     """Read what a run needs beside the installed packages.
 
     places: plug-ins. backbones: names as typed; the sources of functions among them are sent. Raises
@@ -108,7 +108,7 @@ def needed(places: Sequence[str], backbones: Sequence[str], weights: Sequence[We
             kaggle = info.source == "keras_cv"
             kind, root = ("kaggle", kaggle_models()) if kaggle else ("keras", keras_models())
             library[f"{kind}/models/{path.relative_to(root)}"] = path.read_bytes()
-    return Sent(modules, tuple(load), outside, library)
+    return LocalFiles(modules, tuple(load), outside, library)
 
 
 def _package(module: str) -> dict[str, bytes]:
@@ -124,7 +124,7 @@ def _package(module: str) -> dict[str, bytes]:
     }
 
 
-def unpack_modules(sent: Sent, folder: Path) -> tuple[str, ...]:
+def unpack_modules(sent: LocalFiles, folder: Path) -> tuple[str, ...]:
     """Make the sources importable, load the plug-ins among them, and return the places to load them from."""
     for name, content in sent.modules.items():
         _write(folder / name, content)
@@ -137,7 +137,7 @@ def unpack_modules(sent: Sent, folder: Path) -> tuple[str, ...]:
     return places
 
 
-def unpack_files(sent: Sent, folder: Path) -> dict[str, str]:
+def unpack_files(sent: LocalFiles, folder: Path) -> dict[str, str]:
     """Write models and weights; return where those that the user named by path lie here.
 
     ImageNet weights take the place of this machine's own in this process and in those it starts.
@@ -156,7 +156,7 @@ def unpack_files(sent: Sent, folder: Path) -> dict[str, str]:
     return placed
 
 
-def moved(info: BackboneInfo, weights: str, placed: Mapping[str, str]) -> tuple[BackboneInfo, str]:
+def relocated(info: BackboneInfo, weights: str, placed: Mapping[str, str]) -> tuple[BackboneInfo, str]:
     """Return a backbone and its weights with paths of the machine that sent them replaced by those here."""
     if info.origin is not None and info.origin.place in placed:
         info = replace(info, origin=replace(info.origin, place=placed[info.origin.place]))

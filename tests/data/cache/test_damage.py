@@ -14,7 +14,7 @@ import pytest
 from bench.core.cell import Cell
 from bench.core.paths import search_path
 from bench.data.sources import SOURCES
-from bench.runs.launch import Orders
+from bench.runs.launch import WorkOrder
 from bench.runs.open_task import open_task
 from bench.runs.plan import Request, make_plan
 from bench.runs.worker import run_order
@@ -47,11 +47,11 @@ class Grid:
         """Run the cells on the cache of this name; return what they answer, and what is said."""
         said = Said()
         results = self.folder / f"results-{name}"
-        orders = Orders(self.request, search_path("tasks"), self.folder / name, results, "a test")
+        order = WorkOrder(self.request, search_path("tasks"), self.folder / name, results, "a test")
         log = logging.getLogger("bench")
         log.addHandler(said)
         try:
-            run_order(json.loads(orders.text(self.cells)), lambda kind, **fields: None)
+            run_order(json.loads(order.text(self.cells)), lambda kind, **fields: None)
         finally:
             log.removeHandler(said)
         stored, problems = Store(results).load()

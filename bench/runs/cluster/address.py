@@ -11,7 +11,7 @@ LOCAL, CLIENT = "ray", "ray://"
 
 
 @dataclass(frozen=True)
-class Where:
+class Cluster:
     """Place of a run: `ray`, `ray://HOST:PORT` or `HOST:PORT`, and what a task reserves."""
 
     address: str
@@ -19,16 +19,16 @@ class Where:
     gpus: float = 0
 
 
-def check_where(where: Where) -> None:
+def check_cluster(cluster: Cluster) -> None:
     """Raise BenchError for an address that cannot be one, or without Ray. Imports nothing heavy."""
-    if where.address != LOCAL:
-        _, _, port = where.address.removeprefix(CLIENT).rpartition(":")
-        if not port.isdecimal() or "/" in where.address.removeprefix(CLIENT):
+    if cluster.address != LOCAL:
+        _, _, port = cluster.address.removeprefix(CLIENT).rpartition(":")
+        if not port.isdecimal() or "/" in cluster.address.removeprefix(CLIENT):
             raise BenchError(
-                f"--on {where.address!r}: write ray (this machine), HOST:PORT (from a machine of the "
+                f"--on {cluster.address!r}: write ray (this machine), HOST:PORT (from a machine of the "
                 "cluster) or ray://HOST:PORT (from outside)"
             )
-    if where.cpus <= 0 or where.gpus < 0:
+    if cluster.cpus <= 0 or cluster.gpus < 0:
         raise BenchError("--cpus-per-job must be above 0 and --gpus-per-job at least 0")
     if find_spec("ray") is None:
         raise BenchError("--on needs Ray, which is not installed: pip install 'messybench[ray]'")
