@@ -150,7 +150,7 @@ _BESIDE = {
     "tune_seed": "--tune 16",
     "tuner": "--tune 16",
 }
-"""Options that a protocol key means nothing without."""
+"""Options without which a protocol key has no effect."""
 
 
 def _setting(name: str) -> str:

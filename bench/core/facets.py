@@ -200,7 +200,7 @@ class Predictor(Protocol):
 
         fmt: of `json` the finished text is returned, of other formats a table. pairs: a table of pairs of
         images. weights: the file that the cell was run with, if any. top: classes shown for an image.
-        allow_code: whether code of a backbone from outside may run. Raises BenchError, StoreError.
+        allow_code: whether code of an external backbone may run. Raises BenchError, StoreError.
         """
         ...
 

@@ -6,7 +6,7 @@ A step belongs to one stage. The stages run in this order:
     sampling  which training rows are seen, how often; may add synthetic feature rows
     augment   changed views of the training images
     mix       mixtures of the training images and of their labels
-    head      what stands on the backbone's features, where that is not one linear layer
+    head      the classifier on the backbone's features, if it is not one linear layer
     space     of pairs of photos: the space that they are compared in
     match     of pairs of photos: what says how alike two are; at most one
     mining    of pairs of photos: which pairs are trained on

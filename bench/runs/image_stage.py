@@ -30,21 +30,20 @@ from bench.runs.trainers import HeadTrainer, NetTrainer
 from bench.store.head_file import SavedHead
 from bench.training.auxiliary import Targets, read_targets
 
-FEW, SPLITS = 200, 5
-"""Validation rows from which on one split chooses among trials, and how many do below."""
+MIN_VALIDATION, SPLITS = 200, 5
+"""Validation rows that suffice for one split to choose among trials, and number of splits below that."""
 
 _VALIDATIONS = 3
-"""The stream of the seeds of these splits."""
+"""Stream of the seeds of these splits."""
 
 
 class ImageStage:
-    """Trains the cells of one stage together; one class for each image.
+    """A stage of multi-class images, whose cells are trained together.
 
-    A kind with another truth has a class of its own, with another `resolver` and more `checks` and `parts`.
-    nets: of staged cells alone, those of the stages before, and of this one from now on. calibration: by
-    step, the shares that all cells set aside; a stage without any trains the cells that do as stages of their
-    own, so that nothing that cells share has seen a calibration part. Raises DataError where the stage
-    cannot be split, BenchError where no net that it starts from can be trained.
+    Other kinds override `resolver`, `checks` and `parts`. nets: of staged cells, of this stage and those
+    before it; extended here. calibration: by step, the shares that all cells set aside; cells with other
+    shares are trained as separate stages, so that shared statistics never include a calibration part. Raises
+    DataError if the stage cannot be split, BenchError if no net that it starts from can be trained.
     """
 
     resolver: Resolver = staticmethod(resolve_order)
@@ -66,7 +65,7 @@ class ImageStage:
                 self.nets[work.stage.name, cell.method.text, cell.seed] = self.lost[cell.id]
 
     def checked(self) -> Self:
-        """Return the stage with the checks of its data, which are stored with each cell."""
+        """Run the checks that are stored with each cell, and return the stage."""
         self.found = self.checks()
         return self
 
@@ -75,12 +74,12 @@ class ImageStage:
         return [self.work.cells]
 
     def answers(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Answer | str]]:
-        """Train cells of a group and yield each with its answer, as it is ready, or why it has none."""
+        """Train cells of a group and yield each with its answer, or the reason of its failure."""
         context = self.work.context
         yield from ((cell, self.lost[cell.id]) for cell in cells if cell.id in self.lost)
-        going = [cell for cell in cells if cell.id not in self.lost]
-        for stage, own in self._stages(going):
-            for cell, scored in stage.scored(own, context.keep or self.staged):
+        trainable = [cell for cell in cells if cell.id not in self.lost]
+        for stage, members in self._stages(trainable):
+            for cell, scored in stage.scored(members, context.keep or self.staged):
                 answer = replace(
                     scored,
                     parts=stage.parts(cell, scored) if scored.reason is None else {},
@@ -93,21 +92,21 @@ class ImageStage:
 
     def validate(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Validated]]:
         """Train cells together and yield each with its mean score over the splits of `_validations`."""
-        for stage, own in self._stages(cells):
-            yield from stage._validate(own)
+        for stage, members in self._stages(cells):
+            yield from stage._validate(members)
 
     def _stages(self, cells: Sequence[Cell]) -> Iterator[tuple[Self, Sequence[Cell]]]:
-        """Yield the cells without calibration parts, then those with the same ones, each with its stage."""
+        """Yield stages and their cells, grouped by calibration shares; those without come first."""
         alike: dict[tuple[Any, ...], list[Cell]] = {}
         for cell in cells:
             shares = calibration_shares(cell.method)
-            # The rows that are left to train on depend on the seed.
+            # The remaining training rows depend on the seed.
             alike.setdefault((shares, cell.seed) if shares else (), []).append(cell)
-        for key, own in sorted(alike.items(), key=lambda item: len(item[0])):
+        for key, members in sorted(alike.items(), key=lambda item: len(item[0])):
             if not key or self.calibration:
-                yield self, own
+                yield self, members
             else:
-                yield type(self)(replace(self.work, cells=own), self.nets, key[0]), own
+                yield type(self)(replace(self.work, cells=members), self.nets, key[0]), members
 
     def _validate(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Validated]]:
         work = [(cell, split) for cell in cells for split in self._validations(cell.seed)]
@@ -116,11 +115,11 @@ class ImageStage:
         for (cell, split), answer in zip(work, answers, strict=True):
             found.setdefault(cell.id, []).append(self._validated(cell, split, answer))
         for cell in cells:
-            own = found[cell.id]
-            scores = [one.score for one in own if one.score is not None]
-            mean = math.fsum(scores) / len(own) if len(scores) == len(own) else None
-            reason = next((one.reason for one in own if one.score is None), None)
-            yield cell, Validated(mean, reason, len(own))
+            results = found[cell.id]
+            scores = [one.score for one in results if one.score is not None]
+            mean = math.fsum(scores) / len(results) if len(scores) == len(results) else None
+            reason = next((one.reason for one in results if one.score is None), None)
+            yield cell, Validated(mean, reason, len(results))
 
     def forget(self, cell: Cell) -> None:
         """Remove the checkpoint of a cell that will not be stored."""
@@ -137,29 +136,33 @@ class ImageStage:
         return Validated(score, None if score is not None else f"{kind.selection} is undefined on validation")
 
     def _validations(self, seed: int) -> list[StageSplit]:
-        """Return the splits on which trials of a seed are scored, its own one first.
+        """Return the splits that score the trials of a seed, the seed's split first.
 
-        Heads on fewer than FEW validation rows are scored on more random splits of the same training rows
-        (Monte Carlo cross-validation, Picard and Cook 1984); nets are not: each takes as long as the first.
+        Heads with fewer than MIN_VALIDATION validation rows use repeated random splits of the training rows
+        (Monte Carlo cross-validation, Picard and Cook 1984); nets, which cost too much, do not.
         """
-        own, cell = self.splits[seed], self.work.cells[0]
-        if len(own.val) >= FEW or not isinstance(self.trainer, HeadTrainer) or cell.setting["rehearse"]:
-            return [own]
+        first, cell = self.splits[seed], self.work.cells[0]
+        if (
+            len(first.val) >= MIN_VALIDATION
+            or not isinstance(self.trainer, HeadTrainer)
+            or cell.setting["rehearse"]
+        ):
+            return [first]
         if seed not in self._resplit:
             seeds = np.random.SeedSequence([_VALIDATIONS, seed]).generate_state(SPLITS - 1)
-            more = [withheld(self._whole_split(int(one)), own.calibration) for one in seeds]
-            pool = np.union1d(own.train, own.val)
-            # A validation part that the data itself names is the same in each.
-            self._resplit[seed] = [own] + [
+            more = [withheld(self._whole_split(int(one)), first.calibration) for one in seeds]
+            pool = np.union1d(first.train, first.val)
+            # A validation split that the data defines is the same for every seed.
+            self._resplit[seed] = [first] + [
                 one
                 for one in more
-                if not np.array_equal(one.val, own.val)
+                if not np.array_equal(one.val, first.val)
                 and np.array_equal(np.union1d(one.train, one.val), pool)
             ]
         return self._resplit[seed]
 
     def scored(self, cells: Sequence[Cell], keep: bool) -> Iterator[tuple[Cell, Answer]]:
-        """Train the cells; yield each with its scores. keep: with its model, which `nets` gets too."""
+        """Train the cells; yield each with its scores. keep: whether to keep its model."""
         size, stage = self.work.pixels.size if keep else None, self.work.stage.name
         targets = self._targets(cells)
         for cell, answer in train_cells(self.trainer, cells, self.splits, size, self.starts, targets):
@@ -170,26 +173,26 @@ class ImageStage:
     def checks(self) -> dict[str, Any]:
         """Return the checks of the stage's data by name.
 
-        titles: how many titles are empty or hold the name of their own class, where titles are read. signal:
-        see `bench.runs.signal_check`, where there are frozen features.
+        titles: numbers of titles that are empty or contain the name of their class. signal: see
+        `bench.runs.signal_check`; on frozen features only.
         """
         found: dict[str, Any] = {} if self.titles is None else {"titles": self.titles.to_json()}
         signal = self._signal()
         return found | ({"signal": signal} if signal else {})
 
     def _signal(self) -> dict[str, Any] | None:
-        """Return whether features predict labels better than permuted ones, None where untestable."""
+        """Test whether features predict labels better than permuted ones; None if untestable."""
         trainer, context = self.trainer, self.work.context
         if not isinstance(trainer, HeadTrainer):
             return None
         context.progress(0, 1, "testing the labels against permuted ones")
         units = context.parts(self.work.cells[0]).groups or context.examples.images.content_hashes()
-        own = [units[row] for row in trainer.rows.tolist()]
-        found = signal_check(trainer.table, self.first.columns(trainer.rows), self.first.classes, own)
+        ids = [units[row] for row in trainer.rows.tolist()]
+        found = signal_check(trainer.table, self.first.columns(trainer.rows), self.first.classes, ids)
         return None if found is None else found.to_json()
 
     def parts(self, cell: Cell, answer: Answer) -> dict[str, Predictions]:
-        """Return the predictions of a cell that was trained, by name."""
+        """Return the predictions of a trained cell by name."""
         split = self.splits[cell.seed]
         assert answer.val is not None and answer.test is not None
         scores = {
@@ -201,14 +204,14 @@ class ImageStage:
             },
         }
         return {
-            name: replace(self.predictions(cell, rows, own), cuts=cuts)
-            for name, (rows, own, cuts) in scores.items()
+            name: replace(self.predictions(cell, rows, part), cuts=cuts)
+            for name, (rows, part, cuts) in scores.items()
         }
 
     def predictions(
         self, cell: Cell, rows: np.ndarray, scores: np.ndarray, split: StageSplit | None = None
     ) -> Predictions:
-        """Return the scores (m, k) of examples (m,) as predictions. split: the cell's own, if None."""
+        """Return scores (m, k) of examples (m,) as predictions. split: None for that of the cell."""
         context, split = self.work.context, split or self.splits[cell.seed]
         groups = context.parts(cell).groups
         return Predictions(
@@ -239,11 +242,11 @@ class ImageStage:
 
     @property
     def first(self) -> StageSplit:
-        """The split of the first cell's seed: what does not depend on the seed is read off it."""
+        """The split of the first seed, for what does not depend on the seed."""
         return self.splits[self.work.cells[0].seed]
 
     def _titles(self) -> StageTitles | None:
-        """Return the titles that the cells read, if they do."""
+        """Return the titles that the cells read, or None."""
         context, cell = self.work.context, self.work.cells[0]
         if all(info.reads != "titles" for info in self.work.job.parts):
             return None
@@ -270,10 +273,10 @@ class ImageStage:
         return NetTrainer(read, self.first, setting, context.progress, checkpoints=folder, **how)
 
     def _starts(self) -> tuple[dict[str, tuple[np.ndarray, ...]], dict[str, str]]:
-        """Return by cell id the variables that nets start from, and why some cells lack them.
+        """Return by cell id the initial variables of nets, and the reasons of cells without.
 
-        Both are empty where cells are not staged, or this stage is the first. Nets that are not in `nets` are
-        trained again and added. Raises BenchError where no net of the stage before can be trained.
+        Both are empty unless cells are staged and have an earlier stage. Nets that are not in `nets` are
+        trained again and added. Raises BenchError if no net of the earlier stage can be trained.
         """
         work = self.work
         before = _stage_before(work.context, work.stage)
@@ -294,14 +297,14 @@ class ImageStage:
         return starts, lost
 
     def _train_again(self, stage: Stage, cells: Sequence[Cell]) -> None:
-        """Add the nets of a stage's cells to `nets`; none of these cells is stored.
+        """Add the nets of a stage's cells to `nets`, without storing the cells.
 
-        A cell is a function of its identity, so these nets are those that were trained when it was stored.
+        A cell is a function of its identity: these nets equal those of the stored cells.
         """
         earlier = type(self)(replace(self.work, stage=stage, cells=cells, inputs=None), self.nets)
-        going = [cell for cell in cells if cell.id not in earlier.lost]
-        for one, own in earlier._stages(going):
-            for cell, _ in one.scored(own, keep=True):
+        trainable = [cell for cell in cells if cell.id not in earlier.lost]
+        for one, members in earlier._stages(trainable):
+            for cell, _ in one.scored(members, keep=True):
                 remove_checkpoints(self.work.context, cell)
 
     def _targets(self, cells: Sequence[Cell]) -> Targets | None:
@@ -334,7 +337,7 @@ def _net(answer: Answer) -> Net:
 
 
 def _at(context: Context, cell: Cell, stage: Stage) -> Cell:
-    """Return the cell of an earlier stage that this one starts from."""
+    """Return the cell of the earlier stage that this one starts from."""
     earlier = [one.name for one in context.card.stages[: context.card.stages.index(stage)]][::-1]
     return replace(
         cell,

@@ -221,9 +221,9 @@ def fit_of(
 
 
 def deferred_epochs(late: float, epochs: int) -> int:
-    """Return the number of epochs before the last ones, of which there is at least one.
+    """Return the number of epochs before the last ones, at least one.
 
-    late: the share of the last epochs.
+    late: share of the last epochs.
 
     >>> deferred_epochs(0.2, 40), deferred_epochs(0.2, 3), deferred_epochs(1.0, 40)
     (32, 2, 0)

@@ -71,5 +71,5 @@ class PairsTrainer(Protocol):
     """Trains orders and yields them in the same order."""
 
     def fit(self, orders: Sequence[PairOrder]) -> Iterator[Matched | str]:
-        """Train; each result, or the reason why there is none, must be used before the next is asked for."""
+        """Train; use each result, or the reason of a failure, before the next is requested."""
         ...

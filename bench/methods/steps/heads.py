@@ -66,7 +66,7 @@ register(
             Param("main", float, 2.0, "of the loss of the class itself", low=0.0, high=1000.0),
         ),
         check=_multitask_check,
-        # A hidden layer is what the heads share; the auxiliary heads stand on it.
+        # The heads share the hidden layer.
         shares_stage=True,
         conflicts={"two_heads": "{other} has two heads of its own"},
         shape=lambda args: {"shared": (float(args["main"]), float(args["weight"]))},

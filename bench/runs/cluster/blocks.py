@@ -1,4 +1,4 @@
-"""A frozen backbone's pass over the images in blocks, which the processes of a cluster compute."""
+"""Feature extraction on a cluster, in blocks of images."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from bench.runs.cluster.node import MISSING, FeaturePass, Setup, features_of, re
 from bench.runs.cluster.pool import Pool, Ref, TaskLost
 
 BATCHES = 8
-"""Batches in a block: a few seconds of a core's work, and at most some 20 MB of images to send."""
+"""Batches per block: a few seconds on one core, and at most some 20 MB of images."""
 
 AHEAD = 3
-"""Blocks in the cluster at a time for each process: one at work, the others waiting."""
+"""Blocks in flight per process: one running, the others queued."""
 
 
 class Blocks:
-    """Passes of backbones over the processes of a pool; a `bench.backbones.feature_cache.RemoteExtractor`.
+    """Feature extraction by a pool of processes; a `bench.backbones.feature_cache.RemoteExtractor`.
 
-    Processes read the images from the cache by its path. Once one of them cannot, blocks are sent with their
-    images.
+    Processes read the images from the cache by path. Once one of them cannot, images are sent.
     """
 
     def __init__(self, pool: Pool, setup: Setup) -> None:
@@ -34,7 +33,7 @@ class Blocks:
 
     @property
     def gpu(self) -> bool:
-        """Whether a pass runs on GPUs."""
+        """Whether passes run on GPUs."""
         return self.pool.gpu
 
     def outputs(
@@ -42,8 +41,8 @@ class Blocks:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield (positions, rows), block by block in the order of the positions.
 
-        Blocks are whole batches of the one pass, so that an image shares its batch with the same others as on
-        one machine. Raises BenchError for a block that ends every process that computes it.
+        Blocks are whole batches: the same batches as on one machine. Raises BenchError for a block that crashes
+        every process.
         """
         key, pixels = extraction.key(view, mirrored), extraction.pixels
         work = self.pool.put(
@@ -74,5 +73,5 @@ class Blocks:
             return self.pool.result(ref)
         except TaskLost as why:
             raise BenchError(
-                f"images {rows[0]} to {rows[-1]} (counted from 0) end every process that looks at them: {why}"
+                f"images {rows[0]} to {rows[-1]} (counted from 0) crash every process that reads them: {why}"
             ) from None

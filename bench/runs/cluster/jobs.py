@@ -1,4 +1,4 @@
-"""Jobs of a run on a cluster: this process orders, assembles and stores; nodes compute."""
+"""Jobs of a run on a cluster: this process coordinates and stores; nodes compute."""
 
 from __future__ import annotations
 
@@ -25,16 +25,15 @@ from bench.runs.plan import Job, Request
 from bench.runs.run_job import prepare_inputs, prepare_pixels, run_job
 
 BLOCK_BYTES = 2**26
-"""Bytes of images in a block that is sent to a node which trains nets."""
+"""Bytes of images per block sent to a node that trains nets."""
 
 
 def run_jobs(context: Context, request: Request, jobs: Sequence[Job], pool: Pool) -> None:
     """Run every cell of the jobs and commit each, as `bench.runs.run_job.run_job` does on one machine.
 
-    Frozen backbones pass over the images on the nodes, and their features come into this machine's cache;
-    their heads, which train together in seconds, train here, while the nodes compute the features of the
-    next backbone. Whole nets train on the nodes. Raises what `run_job` raises, and BenchError for what stops
-    the cluster.
+    Nodes extract frozen features into this machine's cache; heads train here, while the nodes extract the
+    features of the next backbone. Whole nets train on the nodes. Raises the errors of `run_job`, and
+    BenchError for a failure of the cluster.
     """
     blocks = Blocks(pool, _setup(context, request, jobs))
     here = replace(context, remote=blocks, node=pool.name)
@@ -55,7 +54,7 @@ def run_jobs(context: Context, request: Request, jobs: Sequence[Job], pool: Pool
 
 
 def _end(done: Future[None]) -> None:
-    """Wait until features are computed; what went wrong is found again, and stored, when the job is run."""
+    """Wait for features; the job itself raises, and stores, their errors."""
     wait([done])
 
 
@@ -72,15 +71,15 @@ def _setup(context: Context, request: Request, jobs: Sequence[Job]) -> Setup:
     ]
     weights: list[Weights] = []
     for job in jobs:
-        for info, own in zip(job.parts, weights_of(job.parts, job.weights), strict=True):
+        for info, text in zip(job.parts, weights_of(job.parts, job.weights), strict=True):
             if info.is_net:
-                weights.append((info, own, image_format(info, job.cells[0].setting).size))
+                weights.append((info, text, image_format(info, job.cells[0].setting).size))
     places = tuple(dict.fromkeys((*request.plugins, *plugins.registered_here())))
     return Setup(versions(), required_files(places, named, weights), context.cache)
 
 
 def _train_nets(context: Context, request: Request, jobs: Sequence[Job], pool: Pool, blocks: Blocks) -> None:
-    """Train whole nets on the nodes, and store the cells of each as they come."""
+    """Train whole nets on the nodes and store their cells on arrival."""
     cells = {cell.id: cell for job in jobs for cell in job.cells}
     waiting: dict[Ref, tuple[_Net, list[str]]] = {}
     for job in jobs:
@@ -110,7 +109,7 @@ def _train_nets(context: Context, request: Request, jobs: Sequence[Job], pool: P
 
 
 class _Net:
-    """WorkOrder for nets of one backbone."""
+    """Tasks for nets of one backbone."""
 
     def __init__(self, context: Context, request: Request, job: Job, pool: Pool, blocks: Blocks) -> None:
         self.pool, self.blocks = pool, blocks
@@ -126,11 +125,11 @@ class _Net:
         self.images: list[Ref] | None = None
 
     def submit(self, ids: Sequence[str]) -> Ref:
-        """Order cells of a node that reads the images by path, unless it is known that one cannot."""
+        """Submit cells to a node that reads the images by path, unless some node could not."""
         return self.send(ids) if self.blocks.sending else self.pool.submit(train, self.work, ids, None)
 
     def send(self, ids: Sequence[str]) -> Ref:
-        """Order cells and send the images, which all orders share."""
+        """Submit cells with the images, which all tasks share."""
         self.blocks.sending = True
         if self.images is None:
             step = max(1, BLOCK_BYTES // max(1, self.pixels.rows.file.layout.step))
@@ -143,7 +142,7 @@ class _Net:
 
 
 def _units(job: Job) -> Iterator[list[str]]:
-    """Yield the ids of cells that stay together: stages of one method and seed can build on each other."""
+    """Yield the ids of cells that stay together: the stages of one method and seed."""
     units: dict[tuple[str, int], list[Cell]] = {}
     for cell in job.cells:
         units.setdefault((cell.method.text, cell.seed), []).append(cell)

@@ -1,4 +1,4 @@
-"""Work of a node: blocks of a frozen backbone's pass, and whole nets by the worker process of a local run."""
+"""Tasks of a node: feature extraction in blocks, and training of whole nets."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from bench.store.write import Store
 Files = Mapping[str, bytes]
 
 MISSING = "missing"
-"""Answer of a node that does not have the decoded images: the task is given again with them."""
+"""Result of a node without the decoded images: the task is submitted again with them."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """The machine that a task runs on. fetch: returns the value of a handle."""
+    """Machine of a task. fetch: returns the value of a handle."""
 
     name: str
     fetch: Callable[[Any], Any]
@@ -46,7 +46,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Setup:
-    """What a node checks and loads before its first task. cache: the folder on the machine that sends it."""
+    """Requirements that a node checks and loads once. cache: the folder on the driver."""
 
     versions: Mapping[str, str]
     sent: LocalFiles
@@ -55,11 +55,10 @@ class Setup:
 
 @dataclass(frozen=True, eq=False)
 class RemotePixels:
-    """Decoded images, without the images: they are read from the cache by path, or sent in blocks.
+    """Description of decoded images, which nodes read from the cache by path or receive in blocks.
 
-    name: of their folder in the cache; it has a digest of the data's fingerprint. meta, digests: the content
-    of its files. rows: layout of the images; each is checked against `checks`, its own digest. The others as
-    in `Pixels`.
+    name: of their folder in the cache, with a digest of the data's fingerprint. meta, digests: the contents
+    of its files. rows: layout of the images. checks: their digests. The others as in `Pixels`.
     """
 
     name: str
@@ -73,7 +72,7 @@ class RemotePixels:
 
 
 def remote_pixels(pixels: Pixels) -> RemotePixels:
-    """Describe decoded images of this machine's cache. Raises StoreError if they have just been removed."""
+    """Describe decoded images of this machine's cache. Raises StoreError if they were just removed."""
     file = pixels.rows.file
     folder = file.path.parent
     meta, digests = (folder / META_FILE).read_bytes(), (folder / DIGESTS_FILE).read_bytes()
@@ -84,7 +83,7 @@ def remote_pixels(pixels: Pixels) -> RemotePixels:
 
 @dataclass(frozen=True, eq=False)
 class FeaturePass:
-    """A backbone's pass over images. token: tells it from others. extraction: with no images in it."""
+    """A backbone's pass over images. token: a unique id. extraction: without images."""
 
     token: str
     setup: Setup
@@ -94,7 +93,7 @@ class FeaturePass:
 
 @dataclass(frozen=True, eq=False)
 class NetTask:
-    """Whole nets to train, all of one backbone. twins: name and content of the file of near duplicates."""
+    """Training of whole nets of one backbone. twins: name and content of the file of near duplicates."""
 
     setup: Setup
     request: Request
@@ -108,7 +107,7 @@ class NetTask:
 
 @dataclass(frozen=True)
 class RemoteImages:
-    """Stands for images that are on another machine; only their hashes are here."""
+    """Images on another machine: only their hashes are known."""
 
     hashes: tuple[str, ...]
 
@@ -122,7 +121,7 @@ class RemoteImages:
 
 
 class BlockRows:
-    """Images that are read from the cache, if it has them, or else those of one block that was sent."""
+    """Images from the cache, or of one received block."""
 
     def __init__(self, file: CheckedRows | None) -> None:
         self.file = file
@@ -137,7 +136,7 @@ class BlockRows:
 
 @dataclass
 class _Current:
-    """The pass that this process works on; its net stays built between blocks."""
+    """The current pass of this process, whose net stays built between blocks."""
 
     token: str = ""
     extraction: Extraction | None = None
@@ -158,14 +157,14 @@ def features_of(
 ) -> np.ndarray | str:
     """Return the backbone's rows for the images at (m,) positions, or MISSING.
 
-    key: what the rows depend on, as on the machine that asks. images: the images, if they are sent. Raises
-    BenchError if this machine would compute something else, and what `Extraction.outputs` raises.
+    key: cache key of the rows on the driver. images: the images, if they are sent. Raises BenchError if this
+    machine has another key, and the errors of `Extraction.outputs`.
     """
     if _current.token != work.token:
         placed = prepare(node, work.setup)
         info, weights = relocated(work.extraction.info, work.extraction.weights, placed)
         rows = BlockRows(_cached(work.setup, work.pixels))
-        # Rows that are not in a file of the cache are read all the same.
+        # `BlockRows` replaces the rows of a cache file.
         pixels = Pixels(work.pixels.name, work.pixels.size, work.pixels.ok, {}, {}, rows, work.pixels.origin)  # type: ignore[arg-type]
         _current.extraction = replace(work.extraction, pixels=pixels, info=info, weights=weights)
         _current.rows, _current.token = rows, work.token
@@ -175,9 +174,9 @@ def features_of(
         rows.file, rows.positions, rows.images = None, positions, images
     elif rows.file is None:
         return MISSING
-    own = extraction.key(view, mirrored)
-    if own != key:
-        other = ", ".join(sorted(name for name in {**own, **key} if own.get(name) != key.get(name)))
+    local = extraction.key(view, mirrored)
+    if local != key:
+        other = ", ".join(sorted(name for name in {**local, **key} if local.get(name) != key.get(name)))
         raise BenchError(f"node {node.name} would compute other features than this machine asks for: {other}")
     try:
         return np.concatenate([found for _, found in extraction.outputs(positions, view, mirrored)])
@@ -189,10 +188,10 @@ def features_of(
 def train(
     node: Node, work: NetTask, wanted: Sequence[str], blocks: Sequence[Any] | None
 ) -> list[tuple[launch.Event, Files]] | str:
-    """Train these cells and return for each its event and the files of its folder, or MISSING.
+    """Train cells; return the event and the files of each, or MISSING.
 
-    blocks: handles of the images in blocks, if they are sent. Cells that fail are among the answers; the rest
-    is as in `bench.runs.launch.execute`.
+    blocks: handles of the images in blocks, if they are sent. Failed cells are returned too; see
+    `bench.runs.launch.execute`.
     """
     placed = prepare(node, work.setup)
     own = _cache(work.setup)
@@ -229,9 +228,9 @@ def train(
 
 
 def prepare(node: Node, setup: Setup) -> dict[str, str]:
-    """Check versions, load plug-ins and unpack files, once per process; return where files named by path are.
+    """Check versions, load plug-ins and unpack files; return the local path of each file by its name.
 
-    Raises BenchError for other versions than those asked for.
+    Raises BenchError for different versions.
     """
     check_versions(node.name, setup.versions)
     environment.quiet()
@@ -242,21 +241,21 @@ def prepare(node: Node, setup: Setup) -> dict[str, str]:
 
 @cache
 def process_folder() -> Path:
-    """Return the folder for what was sent to this process, which is removed when it ends."""
+    """Return the folder for received files, which is removed when this process ends."""
     stack = ExitStack()
     atexit.register(stack.close)
     return stack.enter_context(scratch_folder())
 
 
 def _cache(setup: Setup) -> Path:
-    """Return this machine's cache: BENCH_CACHE, or where the sender's lies if there is such a folder here."""
+    """Return this machine's cache: BENCH_CACHE, or the folder of the driver's path if it exists."""
     if "BENCH_CACHE" not in os.environ and setup.cache.is_dir():
         return setup.cache
     return cache_dir().absolute()
 
 
 def _cached(setup: Setup, pixels: RemotePixels) -> CheckedRows | None:
-    """Return the images in the cache here; None without them, or if they are not those that are meant."""
+    """Return the images in this machine's cache, or None if they are missing or different."""
 
     def give_up(bad: RowFile, why: str) -> RowFile:
         raise Damaged(why)
@@ -272,7 +271,7 @@ def _cached(setup: Setup, pixels: RemotePixels) -> CheckedRows | None:
 
 
 def _receive(own: Path, pixels: RemotePixels, blocks: Any) -> None:
-    """Write images that arrive in blocks into the cache here; of two processes one does it."""
+    """Write received images into this machine's cache, under a lock."""
     target = own / "pixels" / pixels.name
 
     def build() -> None:
@@ -289,7 +288,7 @@ def _receive(own: Path, pixels: RemotePixels, blocks: Any) -> None:
 
 
 def _relocated_request(request: Request, placed: Mapping[str, str], loaded: tuple[str, ...]) -> Request:
-    """Return the request with paths of the machine that sent it replaced by those here."""
+    """Return the request with local paths instead of the driver's."""
     backbones = request.backbones
     for name, place in placed.items():
         backbones = tuple(text.replace(name, place) for text in backbones)

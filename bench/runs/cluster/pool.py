@@ -6,22 +6,19 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 Ref = Any
-"""Handle of a value that is in the cluster, or that a task will put there."""
+"""Handle of a value in the cluster, present or future."""
 
 
 class TaskLost(Exception):
-    """A task has killed its process, or lost its machine, every time it was tried. The text says why."""
+    """A task crashed its process, or lost its machine, on every try. The text is the reason."""
 
 
 class Pool(Protocol):
-    """Processes that run functions of `bench.runs.cluster.node`.
-
-    size: number of tasks at a time, as far as known. gpu: whether a task has a GPU. name: this machine's.
-    """
+    """Processes that run functions of `bench.runs.cluster.node`."""
 
     @property
     def size(self) -> int:
-        """Number of tasks that run at a time, as far as known."""
+        """Number of concurrent tasks, if known."""
         ...
 
     @property
@@ -35,20 +32,20 @@ class Pool(Protocol):
         ...
 
     def put(self, value: Any) -> Ref:
-        """Send a value once for several tasks."""
+        """Store a value in the cluster for several tasks."""
         ...
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Ref:
-        """Start function(name of the machine, *args) somewhere; handles among args become their values."""
+        """Submit function(node, *args); handles among args become their values."""
         ...
 
     def first(self, refs: Sequence[Ref]) -> Ref:
-        """Wait until one of these tasks has ended, and return it."""
+        """Wait for the first of these tasks to end, and return it."""
         ...
 
     def result(self, ref: Ref) -> Any:
         """Wait for a task and return its value.
 
-        Raises the BenchError of the function, BenchError for what stops the cluster, and TaskLost.
+        Raises the BenchError of the function, BenchError for a failure of the cluster, and TaskLost.
         """
         ...

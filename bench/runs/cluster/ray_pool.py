@@ -1,4 +1,4 @@
-"""Ray as the pool of processes: connection, tasks, and its errors in one line each."""
+"""Pool of processes on Ray: connection, tasks, one-line errors."""
 
 from __future__ import annotations
 
@@ -22,50 +22,50 @@ from bench.runs.cluster.pool import Ref, TaskLost
 from bench.runs.cluster.setup import check_versions, versions
 
 RETRIES = 20
-"""How often a task is given again whose process or machine died."""
+"""Retries of a task whose process or machine died."""
 
 _MAX_FOLDER = 43
-"""Longest folder for Ray's sockets: what Ray adds must fit into the 107 characters of a socket's name."""
+"""Maximum length of the folder of Ray's sockets, whose paths may have 107 characters."""
 
 _POLL_SECONDS = 20.0
-"""Seconds without an answer after which it is looked whether a node can still give one."""
+"""Interval between checks that a suitable node is alive."""
 
 
 @contextmanager
 def ray_pool(cluster: Cluster, emit: Callable[..., None]) -> Iterator[RayPool]:
-    """Start Ray on this machine, or connect to a cluster, and check that its nodes can do the work.
+    """Start Ray on this machine, or connect to a cluster, and check its nodes.
 
-    A Ray started here listens on 127.0.0.1 alone and ends with this process. Raises BenchError if there is no
-    cluster, no node with what a task reserves, or one with other versions than this machine.
+    A local Ray listens on 127.0.0.1 alone and ends with this process. Raises BenchError if there is no
+    cluster, no node with the resources of a task, or one with different versions.
     """
     check_cluster(cluster)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if cluster.address == LOCAL or _is_loopback(cluster.address):
-        # Read when Ray is imported; then this machine's address is 127.0.0.1 and nothing else.
+        # Read when Ray is imported; it restricts this machine's address to 127.0.0.1.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     if cluster.address == LOCAL:
-        # Other users of this machine are kept out by a token of this run's, which is in no file.
+        # A token of this run, in no file, keeps out other users of this machine.
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        # Ray lets its workers yield to every other process, which a run without it does not.
+        # Ray's default niceness slows workers down; a run without Ray has none.
         os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
-    # A new folder: Ray's own default, /tmp/ray, is of every Ray on this machine.
+    # Ray's default, /tmp/ray, is shared by every Ray on this machine.
     folder = Path(tempfile.mkdtemp(prefix="r"))
     if len(str(folder)) > _MAX_FOLDER:
         folder.rmdir()
         folder = Path(tempfile.mkdtemp(prefix="bench-ray-", dir="/tmp"))
-    # The same numbers of threads as here: some sums depend on them.
+    # As many threads as here: some sums depend on the number.
     threads = {THREADS: str(os.cpu_count() or 1)}
     threads["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(usable_cores()))
-    own: dict[str, Any] = {"address": cluster.address}
+    options: dict[str, Any] = {"address": cluster.address}
     if cluster.address == LOCAL:
-        own = {"address": "local", "num_cpus": usable_cores(), "include_dashboard": False}
-        own |= {"_node_ip_address": "127.0.0.1", "_temp_dir": str(folder)}
+        options = {"address": "local", "num_cpus": usable_cores(), "include_dashboard": False}
+        options |= {"_node_ip_address": "127.0.0.1", "_temp_dir": str(folder)}
     try:
         try:
             ray.init(
-                **own, runtime_env={"env_vars": threads}, log_to_driver=False, logging_level=logging.ERROR
+                **options, runtime_env={"env_vars": threads}, log_to_driver=False, logging_level=logging.ERROR
             )
         except (OSError, RuntimeError, ValueError) as error:
             raise BenchError(
@@ -81,9 +81,9 @@ def ray_pool(cluster: Cluster, emit: Callable[..., None]) -> Iterator[RayPool]:
 
 
 def _is_loopback(address: str) -> bool:
-    """Return whether an address is of this machine alone.
+    """Return whether an address is on the loopback interface.
 
-    Raises BenchError if nothing listens there; Ray itself would try for minutes.
+    Raises BenchError if nothing listens there; Ray would retry for minutes.
     """
     host, _, port = address.removeprefix(CLIENT).rpartition(":")
     try:
@@ -119,11 +119,11 @@ class RayPool:
 
     @property
     def size(self) -> int:
-        """Number of tasks that run at a time."""
+        """Number of concurrent tasks."""
         return max(1, sum(self._room(node) for node in self._alive()))
 
     def check(self) -> None:
-        """Raise BenchError if no node can run a task, or one has other versions than this machine."""
+        """Raise BenchError if no node can run a task, or one has different versions."""
         able = [node for node in self._alive() if self._room(node)]
         if not able:
             raise BenchError(f"--on {self.cluster.address}: no node has {self._asked()}")
@@ -143,15 +143,15 @@ class RayPool:
             )
 
     def put(self, value: Any) -> Ref:
-        """Send a value once for several tasks."""
+        """Store a value in the cluster for several tasks."""
         return self._call(self.ray.put, value)
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Ref:
-        """Start a function of a node."""
+        """Submit a function."""
         return self._call(self.task.remote, function, *args)
 
     def first(self, refs: Sequence[Ref]) -> Ref:
-        """Wait until one of these tasks has ended, and return it."""
+        """Wait for the first of these tasks to end, and return it."""
         while True:
             done, _ = self._call(self.ray.wait, list(refs), num_returns=1, timeout=_POLL_SECONDS)
             if done:
@@ -169,7 +169,7 @@ class RayPool:
         return value
 
     def _call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """Call a function of Ray, with its errors as ours."""
+        """Call a function of Ray and translate its errors."""
         from ray import exceptions
 
         try:
@@ -197,7 +197,7 @@ class RayPool:
         return [node for node in self._call(self.ray.nodes) if node["Alive"]]
 
     def _room(self, node: dict[str, Any]) -> int:
-        """Return how many tasks a node can run at a time."""
+        """Return the number of concurrent tasks of a node."""
         has = node["Resources"]
         room = has.get("CPU", 0) / self.cluster.cpus
         return int(min(room, has.get("GPU", 0) / self.cluster.gpus) if self.cluster.gpus else room)
@@ -215,7 +215,7 @@ def _node_name() -> str:
 
 
 def _on_node(function: Callable[..., Any], *args: Any) -> tuple[Any, BenchError | None]:
-    """Run a function on a node; its BenchErrors are values, so that their text stays one line."""
+    """Run a function on a node; return its BenchError, because Ray would wrap a raised one."""
     import ray
 
     try:

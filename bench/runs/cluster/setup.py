@@ -1,4 +1,4 @@
-"""Requirements of a node: versions, and the code and files of the user's that a run names."""
+"""Requirements of a node: versions, and the user's code and files."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from bench.core.errors import BenchError
 from bench.core.paths import KERAS_HOME, PACKAGE, keras_models
 
 Weights = tuple[BackboneInfo, str, tuple[int, int]]
-"""A backbone, its weights as the user wrote them, and the (height, width) of its images."""
+"""A backbone, the user's text of its weights, and the (height, width) of its images."""
 
 
 @dataclass(frozen=True)
 class LocalFiles:
-    """Files of this machine that the others may lack.
+    """Files of this machine that nodes may lack.
 
-    modules: sources by their path below a folder of Python's search path. plugins: what of them to load.
-    outside: contents of models and weights that the user names by path, by that path and with their digests.
-    library: contents of ImageNet weights, by path below the folder of Keras's or Kaggle's (`keras/...`).
+    modules: sources by path below a folder of Python's search path. plugins: names of those to load. outside:
+    digests and contents of models and weights by the user's path. library: contents of ImageNet weights by
+    path below the folder of Keras or Kaggle (`keras/...`).
     """
 
     modules: Mapping[str, bytes]
@@ -40,7 +40,7 @@ class LocalFiles:
 
     @property
     def token(self) -> str:
-        """Digest of all of it."""
+        """Digest of all files."""
         found = hashlib.sha256()
         contents = {**self.modules, **self.library, **{name: one for name, (_, one) in self.outside.items()}}
         for name, content in sorted(contents.items()):
@@ -51,7 +51,7 @@ class LocalFiles:
 
 @cache
 def versions() -> dict[str, str]:
-    """Return what must be the same on all machines: Python, messybench to the byte, and its libraries."""
+    """Return the versions that must agree on all machines: Python, messybench's source, its libraries."""
     found = record()
     source = plugins.digest(sorted(PACKAGE.rglob("*.py")))
     return {
@@ -62,12 +62,12 @@ def versions() -> dict[str, str]:
 
 
 def check_versions(node: str, expected: Mapping[str, str]) -> None:
-    """Raise BenchError if this machine has other versions than the one that gives the orders."""
-    own = versions()
-    other = [name for name in {**expected, **own} if own.get(name) != expected.get(name)]
+    """Raise BenchError if this machine and the driver have different versions."""
+    local = versions()
+    other = [name for name in {**expected, **local} if local.get(name) != expected.get(name)]
     if other:
         found = ", ".join(
-            f"{name} {own.get(name, 'is missing')}, not {expected.get(name, 'installed here')}"
+            f"{name} {local.get(name, 'is missing')}, not {expected.get(name, 'installed here')}"
             for name in other[:3]
         )
         raise BenchError(
@@ -76,9 +76,9 @@ def check_versions(node: str, expected: Mapping[str, str]) -> None:
 
 
 def required_files(places: Sequence[str], backbones: Sequence[str], weights: Sequence[Weights]) -> LocalFiles:
-    """Read what a run needs beside the installed packages.
+    """Read the files that a run needs beside the installed packages.
 
-    places: plug-ins. backbones: names as typed; the sources of functions among them are sent. Raises
+    places: plug-ins. backbones: names as typed; the sources of their functions are included. Raises
     WeightsError or OSError for a file that cannot be read.
     """
     modules: dict[str, bytes] = {}
@@ -95,16 +95,16 @@ def required_files(places: Sequence[str], backbones: Sequence[str], weights: Seq
         if is_function(name):
             modules |= _package(name.partition(":")[0])
     library: dict[str, bytes] = {}
-    for info, own, size in weights:
+    for info, text, size in weights:
         if info.origin is not None and info.origin.form == "preset":
             # A folder of gigabytes: nodes read it where it lies, and check that it is the same.
             continue
-        named = own if own not in info.weights else ""
+        named = text if text not in info.weights else ""
         if info.origin is not None and info.origin.form != "module":
             named = info.origin.place
         if named:
             outside[named] = file_hash(Path(named)), Path(named).read_bytes()
-        elif own == "imagenet" and (path := imagenet_file(info, size)) is not None and path.is_file():
+        elif text == "imagenet" and (path := imagenet_file(info, size)) is not None and path.is_file():
             kaggle = info.source == "keras_cv"
             kind, root = ("kaggle", kaggle_models()) if kaggle else ("keras", keras_models())
             library[f"{kind}/models/{path.relative_to(root)}"] = path.read_bytes()
@@ -112,7 +112,7 @@ def required_files(places: Sequence[str], backbones: Sequence[str], weights: Seq
 
 
 def _package(module: str) -> dict[str, bytes]:
-    """Return the sources of a module's package by path; none of an installed one, which nodes have, too."""
+    """Return the sources of a module's package by path; none if it is installed, as nodes have it."""
     top = module.partition(".")[0]
     source = find_module(top, [str(Path.cwd()), *sys.path])
     if source is None or "site-packages" in source.parts:
@@ -125,7 +125,7 @@ def _package(module: str) -> dict[str, bytes]:
 
 
 def unpack_modules(sent: LocalFiles, folder: Path) -> tuple[str, ...]:
-    """Make the sources importable, load the plug-ins among them, and return the places to load them from."""
+    """Make the sources importable, load the plug-ins among them, and return their local paths or names."""
     for name, content in sent.modules.items():
         _write(folder / name, content)
     if sent.modules and str(folder) not in sys.path:
@@ -138,9 +138,9 @@ def unpack_modules(sent: LocalFiles, folder: Path) -> tuple[str, ...]:
 
 
 def unpack_files(sent: LocalFiles, folder: Path) -> dict[str, str]:
-    """Write models and weights; return where those that the user named by path lie here.
+    """Write models and weights; return the local path of each by the user's path.
 
-    ImageNet weights take the place of this machine's own in this process and in those it starts.
+    The ImageNet weights replace those of this machine in this process and its children.
     """
     for name, content in sent.library.items():
         _write(folder / name, content)
@@ -149,7 +149,7 @@ def unpack_files(sent: LocalFiles, folder: Path) -> dict[str, str]:
         os.environ["KAGGLEHUB_CACHE"] = str(folder / "kaggle")
     placed: dict[str, str] = {}
     for name, (digest, content) in sent.outside.items():
-        # The name is a part of what a cell is, the folder is not.
+        # A cell's identity contains the name, not the folder.
         path = folder / "outside" / digest[:16] / Path(name).name
         _write(path, content)
         placed[name] = str(path)
@@ -157,7 +157,7 @@ def unpack_files(sent: LocalFiles, folder: Path) -> dict[str, str]:
 
 
 def relocated(info: BackboneInfo, weights: str, placed: Mapping[str, str]) -> tuple[BackboneInfo, str]:
-    """Return a backbone and its weights with paths of the machine that sent them replaced by those here."""
+    """Return a backbone and its weights with local paths instead of the driver's."""
     if info.origin is not None and info.origin.place in placed:
         info = replace(info, origin=replace(info.origin, place=placed[info.origin.place]))
     return info, placed.get(weights, weights)
