@@ -41,8 +41,8 @@ class Blocks:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield (positions, rows), block by block in the order of the positions.
 
-        Blocks are whole batches: the same batches as on one machine. Raises BenchError for a block that crashes
-        every process.
+        Blocks are whole batches: the same batches as on one machine. Raises BenchError for a block that
+        crashes every process.
         """
         key, pixels = extraction.key(view, mirrored), extraction.pixels
         work = self.pool.put(
