@@ -10,7 +10,7 @@ from bench.core.paths import user_path
 
 if TYPE_CHECKING:
     from bench.core.cell import Value
-    from bench.runs.cluster.address import Cluster
+    from bench.runs.cluster_address import Cluster
     from bench.runs.plan import Request
     from bench.runs.reproduce import LocalPaths
     from bench.runs.shards import Shard
@@ -115,7 +115,7 @@ def cluster_from(options: dict[str, Any]) -> Cluster | None:
     """Return the cluster of `cluster_options`, or None. Raises BenchError for an address that is none."""
     if options["on"] is None:
         return None
-    from bench.runs.cluster.address import Cluster
+    from bench.runs.cluster_address import Cluster
 
     return Cluster(options["on"], options["cpus_per_job"], options["gpus_per_job"])
 

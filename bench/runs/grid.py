@@ -22,7 +22,7 @@ from bench.core.errors import (
 from bench.core.kind import get_kind
 from bench.core.plural import counted
 from bench.data.examples import Examples
-from bench.runs.cluster.address import Cluster, check_cluster
+from bench.runs.cluster_address import Cluster, check_cluster
 from bench.runs.open_task import open_task
 from bench.runs.plan import Plan, Request, make_plan
 from bench.runs.shards import Shard, select_shard

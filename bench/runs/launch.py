@@ -20,7 +20,7 @@ from bench.core.cell import Cell
 from bench.core.errors import BenchError
 from bench.core.paths import library_files
 from bench.core.predictions import CellResult
-from bench.runs.cluster.address import Cluster
+from bench.runs.cluster_address import Cluster
 from bench.runs.plan import Plan, Request
 from bench.store.write import Store, failed
 

@@ -85,9 +85,9 @@ def run_order(order: dict[str, Any], emit: Any) -> None:
     context = Context(card, examples, cache, results, order["command"], emit, keep, node=order["node"])
     jobs = [mine for job in plan.jobs if (mine := job.only(wanted)).cells]
     if order["cluster"] is not None:
-        from bench.runs.cluster.address import Cluster
         from bench.runs.cluster.jobs import run_jobs
         from bench.runs.cluster.ray_pool import ray_pool
+        from bench.runs.cluster_address import Cluster
 
         with ray_pool(Cluster(**order["cluster"]), emit) as pool:
             run_jobs(context, request, jobs, pool)

@@ -15,11 +15,11 @@ import pytest
 
 from bench.core.errors import BenchError
 from bench.runs.cluster import node as nodes
-from bench.runs.cluster.address import Cluster, check_cluster
 from bench.runs.cluster.node import Node, features_of, train
 from bench.runs.cluster.pool import TaskLost
 from bench.runs.cluster.ray_pool import RayPool, ray_pool
 from bench.runs.cluster.setup import required_files, unpack_modules, versions
+from bench.runs.cluster_address import Cluster, check_cluster
 from bench.store.read import Stored
 from tests.in_process import InProcess, content
 
@@ -82,7 +82,7 @@ def give(monkeypatch: pytest.MonkeyPatch, pool: Nodes) -> None:
         yield pool
 
     monkeypatch.setattr("bench.runs.cluster.ray_pool.ray_pool", given)
-    monkeypatch.setattr("bench.runs.cluster.address.find_spec", lambda name: name)
+    monkeypatch.setattr("bench.runs.cluster_address.find_spec", lambda name: name)
 
 
 def bits(cells: Sequence[Stored]) -> dict[str, dict[str, bytes]]:
@@ -183,14 +183,14 @@ def test_a_place_that_is_none_is_one_line(cluster: Cluster, line: str) -> None:
 
 
 def test_without_ray_a_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.runs.cluster.address.find_spec", lambda name: None)
+    monkeypatch.setattr("bench.runs.cluster_address.find_spec", lambda name: None)
     with pytest.raises(BenchError, match=r"pip install 'messybench\[ray\]'"):
         check_cluster(Cluster("ray"))
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_no_cluster_there_is_one_line(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.runs.cluster.address.find_spec", lambda name: name)
+    monkeypatch.setattr("bench.runs.cluster_address.find_spec", lambda name: name)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"{scheme}127.0.0.1:{free.getsockname()[1]}"

@@ -16,10 +16,10 @@ from typing import Any
 from bench.core.environment import THREADS
 from bench.core.errors import BenchError, in_one_line
 from bench.core.processor import usable_cores
-from bench.runs.cluster.address import CLIENT, LOCAL, Cluster, check_cluster
 from bench.runs.cluster.node import Node
 from bench.runs.cluster.pool import Ref, TaskLost
 from bench.runs.cluster.setup import check_versions, versions
+from bench.runs.cluster_address import CLIENT, LOCAL, Cluster, check_cluster
 
 RETRIES = 20
 """Retries of a task whose process or machine died."""
