@@ -23,7 +23,7 @@ from bench.data.corrections import Suspect, write_suspects
 from bench.data.files import DataFolder
 from bench.data.task_card import load_card
 from bench.store.mlflow_export import store_uri
-from bench.store.places import cell_place
+from bench.store.places import cell_path
 from bench.store.read import RESULT
 from bench.store.tensorboard_export import write_logs
 from bench.store.write import Store
@@ -88,7 +88,7 @@ def _edit(results: Path, changes: dict[str, str]) -> None:
     record = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     cell = record["cell"]
     names = cell["task"], cell["backbone"], cell["method_text"], cell["seed"], record["id"]
-    place = results.joinpath(*cell_place(*names))
+    place = results.joinpath(*cell_path(*names))
     place.parent.mkdir(parents=True, exist_ok=True)
     folder.rename(place)
 

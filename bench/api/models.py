@@ -22,7 +22,7 @@ _WHEN = (1980, 1, 1, 0, 0, 0)
 
 
 def is_model(value: object) -> bool:
-    """Whether a value is a Keras model. Imports nothing: whoever has one has imported Keras."""
+    """Return whether a value is a Keras model. Imports nothing: whoever has one has imported Keras."""
     bases = type(value).__mro__
     return any(base.__name__ == "Model" and base.__module__.partition(".")[0] == "keras" for base in bases)
 

@@ -17,7 +17,7 @@ from bench.backbones.engine_choice import NO_OPENVINO
 from bench.backbones.info import POOLS, FeatureSpec
 from bench.backbones.precision import FLOAT32
 from bench.core.errors import BenchError, unknown
-from bench.core.memory_limits import at_a_time
+from bench.core.memory_limits import capped
 
 Extract = Callable[[np.ndarray], np.ndarray]
 """(b, h, w, 3) uint8 -> (b, d) or (b, y, x, c) float32; safe to call from STREAMS threads at once."""
@@ -141,7 +141,7 @@ def run_engine(
     The last batch is padded with zeros, so that features do not depend on the number of images.
     """
     waiting: deque[tuple[np.ndarray, Future[np.ndarray]]] = deque()
-    streams = at_a_time(STREAMS)
+    streams = capped(STREAMS)
     with ThreadPoolExecutor(streams) as pool:
         for positions, images in batches:
             waiting.append((positions, pool.submit(extract, _padded(images, batch))))

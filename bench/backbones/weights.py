@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.backbones.info import BackboneInfo
-from bench.core.download import CONNECT_SECONDS, algorithm_of, download, within
+from bench.core.download import CONNECT_SECONDS, algorithm_of, download, timed
 from bench.core.errors import WeightsError, nearest
 from bench.core.paths import kagglehub_cache, keras_models
 from bench.core.regular_files import Refused, open_file
@@ -142,7 +142,7 @@ def check_count(path: Path, info: BackboneInfo) -> None:
 
 @contextmanager
 def keras_files(name: str) -> Iterator[None]:
-    """Handle Keras's requests for files to download, within this block.
+    """Handle Keras's requests for files to download, timed this block.
 
     Asking Keras is the one sure way to know which file a net takes. A file that is there is used (also
     from a folder that cannot be written, which Keras itself would pass over); another is fetched, whole or
@@ -181,7 +181,7 @@ def load_kaggle(net: Any, info: BackboneInfo) -> None:
     origin = f"https://www.kaggle.com/models/{info.weights_file}"
     if not path.is_file():
         try:
-            path = Path(within(4 * CONNECT_SECONDS, lambda: _from_kaggle(info.weights_file)))
+            path = Path(timed(4 * CONNECT_SECONDS, lambda: _from_kaggle(info.weights_file)))
         except Exception as error:
             raise _missing(info.name, path, origin, error) from None
     try:
@@ -197,7 +197,7 @@ def fetch_preset(name: str, handle: str) -> Path:
     folder = kaggle_models() / handle
     try:
         # A first small file: an absent network is not waited for.
-        within(4 * CONNECT_SECONDS, lambda: kagglehub.model_download(handle, "config.json"))
+        timed(4 * CONNECT_SECONDS, lambda: kagglehub.model_download(handle, "config.json"))
         return Path(kagglehub.model_download(handle))
     except Exception as error:
         raise WeightsError(

@@ -35,10 +35,10 @@ def _several(further: Sequence[Path]) -> list[str]:
     if not further:
         return []
     from bench.store.origin import origin_of
-    from bench.store.places import first_place
+    from bench.store.places import first_answer_folder
 
     folder = further[0]
-    first = first_place(folder)
+    first = first_answer_folder(folder)
     here = "run here" if first.exists() else "missing"
     one, other = (f"{at.name.partition('-')[2]} ({origin_of(at) or here})" for at in (first, folder))
     more = f" and {len(further) - 1} more" if len(further) > 1 else ""

@@ -190,7 +190,7 @@ def _stop_on_signals() -> None:
 
 
 def _is_of_output(error: OSError) -> bool:
-    """Whether writing to standard output raised the error; only click's `echo` writes there."""
+    """Return whether writing to standard output raised the error; only click's `echo` writes there."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

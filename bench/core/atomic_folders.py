@@ -56,7 +56,7 @@ def sync_all(folder: Path) -> None:
     sync(folder)
 
 
-def put_in_place(work: Path, target: Path) -> None:
+def replace_folder(work: Path, target: Path) -> None:
     """Rename the folder `work` to `target`, replacing an older one, and sync.
 
     Both are in one parent folder. The two names are exchanged in one step, so that `target` always exists;

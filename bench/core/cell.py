@@ -13,7 +13,7 @@ from typing import Any
 from bench.core.plugins import Plugin
 
 IDENTITY_VERSION = 3
-"""Bumped when the same identity would no longer give the same predictions."""
+"""Bumped when the predictions of the same identity change."""
 
 FORMAT_VERSION = 2
 """Version of the files in a cell's folder; 1 had no digests."""
@@ -78,11 +78,11 @@ class DataId:
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of the grid; its predictions are a pure function of its identity.
+    """One point of the grid, whose predictions are a pure function of its identity.
 
     stage: a subtask that is scored on its own (fashion: `top20`, `remaining`). protocol: all protocol values,
-    sorted by name. weights: `imagenet`, `random` or `sha256:<hex>` of a weights file. plugins: those whose
-    code takes part.
+    sorted by name. weights: `imagenet`, `random` or `sha256:<hex>` of a weights file. plugins: those that it
+    uses.
     """
 
     task: str
@@ -113,7 +113,7 @@ class Cell:
             "seed": self.seed,
             "protocol": dict(self.protocol),
             "data": {"source": self.data.source, "fingerprint": self.data.fingerprint},
-            # Only where there are some, so that the identities of all other cells stay.
+            # Omitted if empty, to keep older identities.
             **({"plugins": {one.name: one.identity() for one in self.plugins}} if self.plugins else {}),
         }
 

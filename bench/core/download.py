@@ -22,15 +22,15 @@ CONNECT_SECONDS = 20.0
 """Time for a server to answer before it counts as unreachable."""
 READ_SECONDS = 30.0
 PART, TAG = ".part", ".part.tag"
-"""Endings of a file that is not whole yet, and of the server's name for the version that it is a part of."""
+"""Suffixes of a partial file, and of the server's version of it."""
 MB = 1_000_000
 _BLOCK = 1 << 20
 
 T = TypeVar("T")
 
 
-class NotPublished(OSError):
-    """What was downloaded is not the file that was published."""
+class ChecksumMismatch(OSError):
+    """The checksum of a download is not the published one."""
 
 
 def download(
@@ -40,15 +40,15 @@ def download(
     most: int | None = None,
     progress: Progress = no_progress,
 ) -> None:
-    """Download a URL to `path`, which appears only once it is whole.
+    """Download a URL to `path`, which appears when complete.
 
-    What has arrived before an interruption is kept as `path` + PART, and the next call continues from there
-    where the server can (HTTP Range). Without a digest it continues only if the server can say that the file
-    is still the same. A second process waits for the first.
+    An interrupted download is kept as `path` + PART and resumed by the next call, if the server supports HTTP
+    Range; without a digest, only if the server confirms that the file is unchanged. A second process waits
+    for the first.
 
-    digest: hex digits, SHA-256 or MD5 by their number. most: bytes at which to stop. progress: called with
-    megabytes, for files of at least one. Raises OSError with a short reason, NotPublished if the digest is
-    another one: nothing is kept then.
+    digest: hex digits of SHA-256 or MD5. most: maximum size in bytes. progress: called with megabytes, for
+    files of at least one. Raises OSError with a short reason, ChecksumMismatch for a wrong digest, which
+    discards the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part, tag = path.with_name(path.name + PART), path.with_name(path.name + TAG)
@@ -59,7 +59,7 @@ def download(
         try:
             _receive(url, file, tag, digest is not None, most, _Shown(path.name, progress))
         except http.client.HTTPException as error:
-            raise OSError(f"the answer broke off ({type(error).__name__})") from None
+            raise OSError(f"the response was cut off ({type(error).__name__})") from None
         except urllib.error.HTTPError as error:
             raise OSError(f"the server answers {error.code} ({error.reason})") from None
         except urllib.error.URLError as error:
@@ -73,21 +73,21 @@ def download(
         file.flush()
         if digest and digest_of(part, algorithm_of(digest)) != digest:
             part.unlink()
-            raise NotPublished("what came is not the published file: its checksum is another one")
+            raise ChecksumMismatch("the download is not the published file: its checksum differs")
         os.replace(part, path)
 
 
 def size_of(url: str) -> int | None:
-    """Return the size in bytes that the server names for a URL, None if it names none.
+    """Return the size in bytes that the server reports for a URL, or None.
 
     Raises OSError with a short reason if the server cannot be reached.
     """
     request = urllib.request.Request(url, method="HEAD")
     try:
-        with within(CONNECT_SECONDS, lambda: urllib.request.urlopen(request, timeout=READ_SECONDS)) as answer:
+        with timed(CONNECT_SECONDS, lambda: urllib.request.urlopen(request, timeout=READ_SECONDS)) as answer:
             return _length(answer.headers)
     except (urllib.error.HTTPError, http.client.HTTPException):
-        # Some servers answer no HEAD.
+        # Some servers reject HEAD.
         return None
     except urllib.error.URLError as error:
         raise OSError(getattr(error.reason, "strerror", None) or str(error.reason)) from None
@@ -100,12 +100,12 @@ def digest_of(path: Path, algorithm: str = "sha256") -> str:
 
 
 def algorithm_of(digest: str) -> str:
-    """Return which algorithm made this hex digest, by its length."""
+    """Return the hash algorithm of a hex digest, by its length."""
     return "sha256" if len(digest) == 64 else "md5"
 
 
-def within(seconds: float, call: Callable[[], T]) -> T:
-    """Return the call's result, or raise TimeoutError after so long (a look-up of a name may hang)."""
+def timed(seconds: float, call: Callable[[], T]) -> T:
+    """Return the call's result, or raise TimeoutError: a DNS look-up may hang."""
     answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
     def work() -> None:
@@ -139,7 +139,7 @@ class _Shown:
 
 @contextmanager
 def _locked(part: Path) -> Iterator[BinaryIO]:
-    """Open a partial file to append to it, alone among processes."""
+    """Open a partial file for appending, under an exclusive lock."""
     while True:
         with part.open("ab") as file:
             # Some file systems have no locks.
@@ -148,7 +148,7 @@ def _locked(part: Path) -> Iterator[BinaryIO]:
             try:
                 ours = os.path.samestat(os.fstat(file.fileno()), part.stat())
             except FileNotFoundError:
-                # Another process has finished the file meanwhile, or has dropped it.
+                # Another process has finished or discarded the file.
                 continue
             if ours:
                 yield file
@@ -156,7 +156,7 @@ def _locked(part: Path) -> Iterator[BinaryIO]:
 
 
 def _receive(url: str, file: BinaryIO, tag: Path, checked: bool, most: int | None, shown: _Shown) -> None:
-    """Append what is missing. checked: whether a digest will be compared."""
+    """Append the missing bytes. checked: whether a digest will be compared."""
     have = file.seek(0, os.SEEK_END)
     version = tag.read_text("utf-8") if tag.is_file() else ""
     if have and not checked and not version:
@@ -167,11 +167,11 @@ def _receive(url: str, file: BinaryIO, tag: Path, checked: bool, most: int | Non
         headers |= {"If-Range": version} if version else {}
     request = urllib.request.Request(url, headers=headers)
     try:
-        answer = within(CONNECT_SECONDS, lambda: urllib.request.urlopen(request, timeout=READ_SECONDS))
+        answer = timed(CONNECT_SECONDS, lambda: urllib.request.urlopen(request, timeout=READ_SECONDS))
     except urllib.error.HTTPError as error:
         if error.code != 416 or not have:
             raise
-        # There is nothing behind what has arrived: that was all of it, or it is of another file.
+        # The range is empty: the file is complete, or another one.
         if error.headers.get("Content-Range") != f"bytes */{have}":
             file.truncate(0)
             _receive(url, file, tag, checked, most, shown)
@@ -180,7 +180,7 @@ def _receive(url: str, file: BinaryIO, tag: Path, checked: bool, most: int | Non
         if answer.status == 206 and not re.match(
             rf"bytes {have}-", answer.headers.get("Content-Range") or ""
         ):
-            raise OSError("the server continues at another place")
+            raise OSError("the server resumed at a wrong offset")
         if answer.status != 206:
             have = file.truncate(0)
         tag.write_text(_version(answer.headers), "utf-8")
@@ -197,7 +197,7 @@ def _receive(url: str, file: BinaryIO, tag: Path, checked: bool, most: int | Non
 
 
 def _version(headers: Mapping[str, str]) -> str:
-    """Return the server's name for this version of a file, for If-Range; empty if it has none."""
+    """Return the validator of a file for If-Range, "" without one."""
     etag = headers.get("ETag") or ""
     return headers.get("Last-Modified") or "" if not etag or etag.startswith("W/") else etag
 

@@ -28,7 +28,7 @@ THREADS = "BENCH_THREADS"
 """Variable with the number of TensorFlow's threads, which a run on a cluster sets on its nodes."""
 
 XLA = "off"
-"""Not used: it was measured and is slower on CPUs (docs/benchmarks.md)."""
+"""XLA is off: it is slower on CPUs (docs/benchmarks.md)."""
 
 
 def quiet() -> None:
@@ -36,8 +36,8 @@ def quiet() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    # The order of sums in gradients depends on the number of threads. The default, the cores this process may
-    # use, would change the bits under taskset, a batch system or the user's own variable.
+    # The order of sums in gradients depends on the number of threads. The default, the usable cores, would
+    # change results under taskset or a batch system.
     os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ.get(THREADS) or str(os.cpu_count() or 1)
 
 

@@ -1,4 +1,4 @@
-"""Protocols of the facets of a kind of task; those of what is shown are in `bench.core.shown_facets`.
+"""Protocols of the facets of a kind of task; see `bench.core.shown_facets` for those of tables and pages.
 
 A facet is a module or an object.
 """
@@ -59,8 +59,8 @@ class Packing(Protocol):
     ) -> Predictions:
         """Return the predictions of a split. table: its rows, as an arrow table. Raises ValueError.
 
-        names: else items, and what belongs together, have none, and arrays are views of the table's: a
-        thousand cells are read so.
+        names: whether to read ids of items and groups. Without them, arrays are views of the table's, for
+        reading a thousand cells.
         """
         ...
 
@@ -68,8 +68,8 @@ class Packing(Protocol):
 class OwnData(Protocol):
     """Data without a card as a task of the kind. Imports nothing heavy.
 
-    rule: the split rule where the data names no split. unsplit: why neither a published split nor groups are
-    used, or "". Layouts are `bench.data.layout.Layout`; columns of a table are cells by name.
+    rule: the split rule of data without a published split. unsplit: why published splits and groups are
+    ignored, or "". Layouts are `bench.data.layout.Layout`; columns of a table are cells by name.
     """
 
     rule: str
@@ -84,11 +84,11 @@ class OwnData(Protocol):
         ...
 
     def classes(self, labels: Sequence[str], columns: Mapping[str, Sequence[str]]) -> Sequence[str]:
-        """Return the class of each row, "" for a row that is left out for want of a label."""
+        """Return the class of each row, "" for an unlabelled row, which is left out."""
         ...
 
     def note(self, where: str, labels: Sequence[str], columns: Mapping[str, Sequence[str]]) -> str:
-        """Return what the labels are. where: the start of messages. Raises DataError."""
+        """Return a note on the labels. where: the start of messages. Raises DataError."""
         ...
 
 
@@ -174,8 +174,8 @@ class Runner(Protocol):
 class Predictor(Protocol):
     """Predictions of saved models for image files.
 
-    takes_pairs: whether inputs are pairs of images. thresholded: what an exported model calls the output in
-    which probabilities are compared with thresholds, "" for a kind whose models cannot be exported.
+    takes_pairs: whether inputs are pairs of images. thresholded: name of an exported model's output of
+    thresholded probabilities, "" for a kind whose models cannot be exported.
     """
 
     takes_pairs: bool

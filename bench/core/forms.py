@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 
 from bench.core.errors import BenchError, unknown
 
-MOST = 2**63
-"""Limit of whole numbers; larger ones cannot be stored, printed or used as seeds everywhere."""
+MAX_INTEGER = 2**63
+"""Limit of integers; larger ones cannot be stored, printed or used as seeds everywhere."""
 
 _TYPES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -19,14 +19,14 @@ SCALARS = (str, int, float, bool)
 
 @dataclass(frozen=True)
 class Each:
-    """A list whose items all have one form."""
+    """A list whose items share a schema."""
 
     form: Schema
 
 
 @dataclass(frozen=True)
 class Named:
-    """A table with free keys whose values all have one form."""
+    """A table with free keys whose values share a schema."""
 
     form: Schema
 
@@ -44,7 +44,7 @@ Schema = type | tuple["type | Named", ...] | Each | Named | Keys
 
 
 def check_form(value: Any, form: Schema, where: str, file: str) -> None:
-    """Raise BenchError, naming file and place, unless the value has the form. where: the value's name."""
+    """Raise BenchError, naming file and place, unless the value matches. where: the value's name."""
     if isinstance(form, Each):
         if type(value) is not list:
             _fail(file, where, "a list", value)
@@ -60,7 +60,7 @@ def check_form(value: Any, form: Schema, where: str, file: str) -> None:
 
 
 def _check_type(value: Any, forms: tuple[type | Named, ...], where: str, file: str) -> None:
-    if type(value) is int and not -MOST < value < MOST:
+    if type(value) is int and not -MAX_INTEGER < value < MAX_INTEGER:
         raise BenchError(f"{file}: {where} is too large a number")
     if type(value) in forms:
         return

@@ -156,7 +156,7 @@ def register(name: str, place: str) -> None:
 
 
 def is_kind(name: str) -> bool:
-    """Whether a kind has this name; plug-ins may register some."""
+    """Return whether a kind has this name; plug-ins may register some."""
     return plugins.find(KINDS, name)
 
 

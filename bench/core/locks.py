@@ -45,7 +45,7 @@ def share(handle: int) -> None:
 
 
 class InUse:
-    """Mark of a folder as in use, as long as this object lives; a missing folder is made.
+    """Shared lock that marks a folder as in use while this object lives; a missing folder is made.
 
     No effect if the folder cannot be made or opened.
     """

@@ -11,11 +11,11 @@ def halve() -> None:
     _halved = True
 
 
-def used_up(error: BaseException) -> bool:
-    """Whether an error of Python, NumPy or TensorFlow means that memory is used up."""
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error of Python, NumPy or TensorFlow means that memory is used up."""
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 
 
-def at_a_time(count: int) -> int:
-    """Return the number of batches, heads or bytes to hold at a time: `count`, or half, at least 1."""
+def capped(count: int) -> int:
+    """Return a limit on batches, heads or bytes in memory: `count`, or half of it, at least 1."""
     return max(1, count // 2) if _halved else count

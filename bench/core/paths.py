@@ -22,39 +22,39 @@ def shipped(name: str) -> Path:
 
 
 def user_path(text: str | Path) -> Path:
-    """Return a path of the user's; `~` and `~name` are home folders, where there are such, as in a shell."""
+    """Return the user's path, with `~` and `~name` expanded as in a shell."""
     return Path(os.path.expanduser(text))
 
 
-def _given(name: str, value: str | None) -> str | None:
-    """Return an option's value. Raises BenchError for an empty one, which would count as missing."""
+def _option(name: str, value: str | None) -> str | None:
+    """Return an option's value. Raises BenchError for an empty one."""
     if value == "":
         raise BenchError(f"--{name} is empty: give it a value or leave it out")
     return value
 
 
 def search_path(name: str, given: str | None = None) -> tuple[Path, ...]:
-    """Return the folders to search for `tasks` or `baselines`, the user's own first.
+    """Return the folders to search for `tasks` or `baselines`, the user's first.
 
-    The user's own is `given` (an option) or the variable BENCH_TASKS / BENCH_BASELINES.
+    The user's folder is `given` (an option) or the variable BENCH_TASKS or BENCH_BASELINES.
     """
-    own = _given(name, given) or os.environ.get(f"BENCH_{name.upper()}")
-    if not own:
+    chosen = _option(name, given) or os.environ.get(f"BENCH_{name.upper()}")
+    if not chosen:
         return (shipped(name),)
-    folder = user_path(own)
+    folder = user_path(chosen)
     if not folder.is_dir():
-        raise BenchError(f"{name} folder {own!r} does not exist")
+        raise BenchError(f"{name} folder {chosen!r} does not exist")
     return (folder, shipped(name))
 
 
 def results_dir(given: str | None = None) -> Path:
     """Return the results folder: the option, BENCH_RESULTS, or `results` in the current directory."""
-    return user_path(_given("results", given) or os.environ.get("BENCH_RESULTS") or "results")
+    return user_path(_option("results", given) or os.environ.get("BENCH_RESULTS") or "results")
 
 
 def cache_dir(given: str | None = None) -> Path:
     """Return the cache folder: the option, BENCH_CACHE, or `messybench` in the user's cache."""
-    if chosen := _given("cache", given) or os.environ.get("BENCH_CACHE"):
+    if chosen := _option("cache", given) or os.environ.get("BENCH_CACHE"):
         return user_path(chosen)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "messybench"
@@ -67,12 +67,12 @@ KERAS_HOME = "BENCH_KERAS_HOME"
 def library_files() -> dict[str, str]:
     """Return variables that move the files of Keras and matplotlib to the cache.
 
-    Both would write into the user's home folder, and read settings there that change results and pages.
+    Both would write to the user's home folder, and read settings there that change results and pages.
     """
     try:
         place = cache_dir() / "libraries"
     except RuntimeError:
-        # There is no home folder to protect.
+        # There is no home folder.
         return {}
     return {
         KERAS_HOME: os.environ.get(KERAS_HOME) or os.environ.get("KERAS_HOME") or "~/.keras",
@@ -93,5 +93,5 @@ def keras_models() -> Path:
 
 
 def kagglehub_cache() -> Path:
-    """Return the folder in which kagglehub keeps what it downloads: KAGGLEHUB_CACHE or ~/.cache/kagglehub."""
+    """Return kagglehub's download folder: KAGGLEHUB_CACHE or ~/.cache/kagglehub."""
     return user_path(os.environ.get("KAGGLEHUB_CACHE") or "~/.cache/kagglehub")

@@ -45,7 +45,7 @@ class Theme:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether panels stand below each other, and names above their rows."""
+        """Whether panels are stacked, with names above their rows."""
         return self.width < 5
 
 
@@ -81,9 +81,9 @@ def _settings(theme: Theme) -> Any:
         "ytick.labelcolor": theme.ink,
         "legend.frameon": False,
         "hatch.linewidth": 0.6,
-        # Names come from data: dollars are not math.
+        # Names come from data: no math markup.
         "text.parse_math": False,
-        # Text stays text, in the reader's fonts, which cover more scripts than matplotlib's.
+        # The reader's fonts cover more scripts than matplotlib's.
         "svg.fonttype": "none",
         "svg.hashsalt": "messybench",
     }
@@ -109,15 +109,15 @@ def rendered(draw: Callable[[Theme], Figure], theme: Theme, formats: tuple[str, 
             metadata: dict[str, Any] = {"Date": None} if fmt == "svg" else {"Software": None}
             figure.savefig(file, format=fmt, dpi=144, metadata=metadata)
             out[fmt] = file.getvalue()
-            # The layout takes as long as drawing: once is enough.
+            # The layout is as slow as drawing: compute it once.
             figure.set_layout_engine("none")
     return out
 
 
 def recoloured(svg: bytes, theme: Theme, other: Theme) -> bytes:
-    """Return an SVG of a theme in the colours of another one, much faster than drawing it again.
+    """Return an SVG in the colours of another theme, much faster than drawing it again.
 
-    Colours that are not the theme's, and raster images, stay as they are.
+    Other colours and raster images are unchanged.
     """
     colors = {
         getattr(theme, name).lower().encode(): getattr(other, name).lower().encode()
@@ -129,15 +129,15 @@ def recoloured(svg: bytes, theme: Theme, other: Theme) -> bytes:
 Draw = Callable[[Theme], "Figure"]
 
 
-LONGEST = 44
-"""Most characters of a name on an axis."""
+MAX_NAME = 44
+"""Maximum length of a name on an axis."""
 
 
 ROW = 0.24
 """Height of a row of dots or bars in inches."""
 
 
-def short(name: str, longest: int = LONGEST) -> str:
+def short(name: str, longest: int = MAX_NAME) -> str:
     """Return a name shortened for an axis, safe for SVG."""
     text = visible(name)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
@@ -151,7 +151,7 @@ def canvas(theme: Theme, width: float, height: float) -> Figure:
 
 
 def two_panels(theme: Theme, height: float) -> tuple[Figure, Axes, Axes]:
-    """Return a figure with two panels side by side, or below each other. height: of one, in inches."""
+    """Return a figure with two panels, stacked on a narrow theme. height: of one, in inches."""
     figure = canvas(theme, 7.2, height * (2 if theme.is_narrow else 1))
     first, second = figure.subplots(2, 1) if theme.is_narrow else figure.subplots(1, 2)
     return figure, first, second
@@ -159,7 +159,7 @@ def two_panels(theme: Theme, height: float) -> tuple[Figure, Axes, Axes]:
 
 def bar_names(theme: Theme, axes: Axes, names: Sequence[str]) -> None:
     """Label the rows of a bar plot, first at the top."""
-    longest = LONGEST // 2 if theme.is_narrow else LONGEST
+    longest = MAX_NAME // 2 if theme.is_narrow else MAX_NAME
     axes.set_yticks(range(len(names)), [short(name, longest) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)

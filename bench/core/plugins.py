@@ -1,9 +1,8 @@
-"""Plug-ins: packages, modules and files whose code registers backbones, steps, metrics and the like.
+"""Plug-ins: packages, modules and files that register backbones, steps, metrics and more.
 
-Each table of the package has a function `register`, which plug-ins call as the package itself does. A plug-in
-is an entry point of the group GROUP of an installed package, `name = module`; a file, FILE.py; or a module of
-the user's that registers something when it is imported. Its name, version and digest of its source are part
-of the identity of the cells that use something of it.
+Each table has a function `register` for plug-ins. A plug-in is an entry point of group GROUP in an installed
+package, `name = module`; a file, FILE.py; or a module that registers something on import. The name, version
+and source digest of a plug-in are part of the identity of the cells that use it.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ GROUP = "messybench"
 """Group of the entry points of installed plug-ins: `name = module`, or `name = module:function`."""
 
 VARIABLE = "BENCH_PLUGINS"
-"""Variable with files and modules that every command knows, separated as in PATH."""
+"""Variable with files and modules to load in every command, separated as in PATH."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Plugin:
     """A plug-in.
 
     source: the first 16 hex digits of the SHA-256 of its Python files, "" without any. place: the file or
-    module to load it from in another process; "" for an installed one, which is found there, too.
+    module to load in another process; "" for an installed one.
     """
 
     name: str
@@ -47,7 +46,7 @@ class Plugin:
     place: str = ""
 
     def identity(self) -> dict[str, str]:
-        """Return what of it decides predictions."""
+        """Return the fields that determine predictions."""
         return {"version": self.version, "source": self.source}
 
     def __str__(self) -> str:
@@ -55,7 +54,7 @@ class Plugin:
 
 
 faults: list[str] = []
-"""A line for each plug-in that could not be loaded and was left out."""
+"""A message for each plug-in that could not be loaded."""
 
 _loading: list[Plugin] = []
 _owners: dict[tuple[str, str], Plugin] = {}
@@ -64,30 +63,30 @@ _files: dict[Path, Plugin] = {}
 
 
 def register(what: str, table: MutableMapping[str, Any], name: str, value: Any) -> None:
-    """Add a named thing to a table. Call it from a function `register` only.
+    """Add an entry to a table. Call it from a function `register` only.
 
-    The package's own belongs to no plug-in, even if a plug-in is the first to import it. Everything else
-    belongs to the plug-in that is being loaded, or to the module that called that function. Raises ValueError
-    if the name is taken.
+    Entries of the package have no owner, even if a plug-in imports them first; the owner of any other is the
+    plug-in that is being loaded, or the module that called `register`. Raises ValueError if the name is
+    taken.
     """
     if name in table:
         owner = _owners.get((what, name))
         raise ValueError(f"{what} {name!r} is registered twice" + (f" ({owner} has it)" if owner else ""))
     caller = sys._getframe(2).f_globals
-    own = f"{caller.get('__name__')}.".startswith("bench.")
-    owner = None if own else _loading[-1] if _loading else _of_module(caller)
+    built_in = f"{caller.get('__name__')}.".startswith("bench.")
+    owner = None if built_in else _loading[-1] if _loading else _of_module(caller)
     table[name] = value
     if owner is not None:
         _owners[what, name], _tables[what, name] = owner, table
 
 
 def owner_of(what: str, name: str) -> Plugin | None:
-    """Return the plug-in that registered a thing, None for the package's own."""
+    """Return the plug-in that registered an entry, None for the package's."""
     return _owners.get((what, name))
 
 
 def loaded() -> dict[Plugin, list[tuple[str, str]]]:
-    """Return what each plug-in has registered, as (what, name)."""
+    """Return the entries of each plug-in, as (what, name)."""
     found: dict[Plugin, list[tuple[str, str]]] = {}
     for thing, owner in _owners.items():
         found.setdefault(owner, []).append(thing)
@@ -95,7 +94,7 @@ def loaded() -> dict[Plugin, list[tuple[str, str]]]:
 
 
 def names_of(what: str) -> tuple[str, ...]:
-    """Return the names of what plug-ins have registered of one sort."""
+    """Return the names of the plug-ins' entries of one sort."""
     return tuple(name for sort, name in _owners if sort == what)
 
 
@@ -121,7 +120,7 @@ def registered_here() -> tuple[str, ...]:
 
 
 def find(table: MutableMapping[str, Any], name: str) -> bool:
-    """Whether a table has a name; plug-ins are looked for only if it has not, because that takes a while."""
+    """Return whether a table has a name; plug-ins, which load slowly, are searched last."""
     if name not in table:
         load_known()
     return name in table

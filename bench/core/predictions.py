@@ -40,7 +40,7 @@ class PairFacts:
 
 @dataclass(frozen=True)
 class Predictions:
-    """A cell's answers by item; every metric is a pure function of them.
+    """Predictions of a cell by item; every metric is a pure function of them.
 
     items: n ids. groups: n group ids (listing, person), or None if items are independent.
     scores: (n, k) float32, higher is likelier. classes: k names.

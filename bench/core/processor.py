@@ -74,7 +74,7 @@ def other_processors(
 ) -> str:
     """Return a warning if two sets of nets were trained on different kinds of processor, else "".
 
-    ours, theirs: environment records of nets trained end to end. against: the name of theirs.
+    ours, theirs: environment records of nets trained end to end. against: a name for theirs.
     """
     mine, other = list(ours), list(theirs)
     if all(same_processor(one, two) for one in mine for two in other):
@@ -89,5 +89,5 @@ def other_processors(
 
 
 def same_processor(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether two environment records agree on processor and GPU, in the keys that both have."""
+    """Return whether two environment records agree on processor and GPU, in the keys that both have."""
     return all(then[key] == now[key] for key in (*KEYS, "device") if then.get(key) and now.get(key))

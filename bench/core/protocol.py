@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from bench.core import plugins
 from bench.core.cell import Value
 from bench.core.errors import BenchError, unknown
-from bench.core.forms import MOST
+from bench.core.forms import MAX_INTEGER
 
 
 @dataclass(frozen=True)
 class Key:
     """One protocol key. choices: the allowed words. low, high: bounds of numbers, inclusive.
 
-    words: words allowed instead of a number. registered: what plug-ins register that is a choice, too. later:
-    whether the key was added after results were stored; its default is then in no identity, so that theirs
-    stay.
+    words: words allowed instead of a number. registered: sort of plug-in entries that are choices, too.
+    later: whether the key was added after results were stored; identities then omit its default.
     """
 
     name: str
@@ -36,11 +35,11 @@ class Key:
 
 
 _SIZE = r"native|[1-9]\d{0,3}(x[1-9]\d{0,3})?"
-GIVEN = "given"
-"""The value of `labels` for the data's own labels."""
+AS_GIVEN = "given"
+"""The value of `labels` for the labels of the data."""
 
 CARD = "card"
-"""The value of `source`, `split` and `split_column` for the card's own."""
+"""The value of `source`, `split` and `split_column` for those of the card."""
 
 _COLUMN = r"[^\x00-\x1f]{1,200}"
 
@@ -49,7 +48,7 @@ _NAME = r"[A-Za-z0-9_.-]{1,100}"
 _LAYERS = r"|[A-Za-z0-9_./:-]{1,100}(,[A-Za-z0-9_./:-]{1,100}){0,15}"
 
 AUTO = "auto"
-"""Of `l2`: a decreasing weight decay with early stopping on validation; of `engine`: chosen by device."""
+"""For `l2`, a decreasing weight decay with early stopping on validation; for `engine`, by device."""
 
 OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
 
@@ -205,7 +204,13 @@ KEYS: dict[str, Key] = {
             pattern=_COLUMN_OR_NOT,
         ),
         Key("rehearse_seed", int, 0, "rehearse: seed of the split", low=0),
-        Key("labels", str, GIVEN, "a table of reviewed labels (bench clean writes one)", pattern=_COLUMN),
+        Key(
+            "labels",
+            str,
+            AS_GIVEN,
+            "a table of reviewed labels (bench clean writes one)",
+            pattern=_COLUMN,
+        ),
         Key(
             "noise",
             str,
@@ -286,19 +291,19 @@ def defaults() -> dict[str, Value]:
 
 
 def identified(setting: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
-    """Return the values that are part of a cell's identity, sorted: all but later keys at their default."""
+    """Return the values in a cell's identity, sorted: all but later keys at their default."""
     later = {name: key.default for name, key in KEYS.items() if key.later}
     return tuple(sorted((name, value) for name, value in setting.items() if later.get(name) != value))
 
 
 def check(name: str, value: Value, where: str) -> Value:
-    """Return the value as its key's type. Raises BenchError; where: the place of the value."""
+    """Return a valid value in its key's type. Raises BenchError. where: the place of the value."""
     if name not in KEYS:
         raise unknown("protocol key", name, KEYS, where)
     key = KEYS[name]
     if value in key.words:
         return value
-    if type(value) is int and not -MOST < value < MOST:
+    if type(value) is int and not -MAX_INTEGER < value < MAX_INTEGER:
         raise BenchError(f"{where[:200]}: {name} takes a number of at most 18 digits")
     if key.type is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)

@@ -1,4 +1,4 @@
-"""Regular files, opened safely: never pipes or devices, where reading could block or not end."""
+"""Safe opening of regular files: never pipes or devices, which could block or be endless."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _OPEN_FLAGS = os.O_RDONLY
 for _flag in ("O_CLOEXEC", "O_NONBLOCK", "O_BINARY"):
     _OPEN_FLAGS |= getattr(os, _flag, 0)
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-"""A flag for `open_regular`: refuse a link."""
+"""Flag of `open_regular`: refuse a link."""
 
-_OUR_OWN_TROUBLE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+_SYSTEM_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 class NotAFile(OSError):
@@ -41,7 +41,7 @@ def open_regular(path: str | os.PathLike[str], flags: int = 0) -> FileIO:
     mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode):
         os.close(handle)
-        raise NotAFile(errno.EINVAL, f"{sort_of(mode)}, not a file")
+        raise NotAFile(errno.EINVAL, f"{file_type(mode)}, not a file")
     return FileIO(handle)
 
 
@@ -66,7 +66,7 @@ def read_file(path: str | os.PathLike[str], most: int = MAX_FILE_BYTES) -> bytes
 
 
 def read_all(file: FileIO, most: int) -> bytes:
-    """Return all bytes of an open file. Raises Refused for more than `most`, whatever its reported size."""
+    """Return all bytes of an open file. Raises Refused for more than `most`."""
     try:
         size = os.fstat(file.fileno()).st_size
         if size > most:
@@ -95,7 +95,7 @@ def refusal(error: Exception) -> Refused:
     if isinstance(error, NotAFile):
         return Refused("not_a_file", str(error.strerror))
     if isinstance(error, OSError):
-        if error.errno in _OUR_OWN_TROUBLE:
+        if error.errno in _SYSTEM_LIMITS:
             raise error
         if error.errno == errno.ELOOP:
             return Refused("outside", "a link that leads to itself or changed while it was opened")
@@ -103,7 +103,7 @@ def refusal(error: Exception) -> Refused:
     return Refused("unreadable", "not a valid path")
 
 
-def sort_of(mode: int) -> str:
+def file_type(mode: int) -> str:
     """Return the type of a file that is not regular, from the mode of its status."""
     for test, name in (
         (stat.S_ISDIR, "a folder"),

@@ -1,4 +1,4 @@
-"""JSON files sealed with a digest of their own text."""
+"""JSON files sealed with a digest of their text."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def seal(text: str) -> bytes:
 
 
 def is_sealed(content: bytes) -> bool:
-    """Whether a file's content is unchanged since `sealed`."""
+    """Return whether a file's content is unchanged since `sealed`."""
     body, last, end = content.rpartition(_LAST.encode("ascii"))
     return bool(last) and end == f"{_sha256(body)}{_END}".encode("ascii")
 

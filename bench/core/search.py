@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 DIGITS = 4
-"""Significant digits of a drawn number, so that it can be typed again exactly."""
+"""Significant digits of a sampled number, so that it can be retyped exactly."""
 
 
 @dataclass(frozen=True)
 class Search:
     """Values that tuning tries: `choices`, or numbers from low to high.
 
-    log: whether the logarithm is drawn evenly instead of the number. regimes: where values are tried; empty:
-    everywhere.
+    log: whether to sample log-uniformly. regimes: those in which values are tried; empty: all.
     """
 
     low: float = 0.0
@@ -32,7 +31,7 @@ class Search:
 
     @property
     def fault(self) -> str:
-        """Why nothing can be searched, or ""."""
+        """Why the space is invalid, or ""."""
         low, high = self.ends
         if low == high:
             return f"holds one value, {low:g}"
@@ -42,17 +41,17 @@ class Search:
 
 
 def draw(spaces: Sequence[Search], whole: Sequence[bool], count: int, seed: int) -> list[tuple[Any, ...]]:
-    """Draw `count` points of a product of search spaces, each value on its own (Bergstra and Bengio 2012).
+    """Sample `count` points of a product of search spaces independently (Bergstra and Bengio 2012).
 
-    whole: which values are whole numbers. The first points do not depend on how many are drawn. Points of no
-    spaces are empty.
+    whole: which values are integers. The first points do not depend on `count`. Points of no spaces are
+    empty.
     """
     from scipy import stats
     from sklearn.model_selection import ParameterSampler
 
     if not spaces or not count:
         return [()] * count
-    # Choices are drawn by position: lists alone would be drawn without replacement, and all at once.
+    # Choices are sampled by position: ParameterSampler draws from lists without replacement.
     distributions = {
         f"{place:03d}": stats.randint(0, len(space.choices))
         if space.choices
@@ -70,7 +69,7 @@ def draw(spaces: Sequence[Search], whole: Sequence[bool], count: int, seed: int)
 
 
 def _between(space: Search) -> tuple[float, float]:
-    """Return SciPy's arguments: both ends of a logarithmic range, low end and width of an even one."""
+    """Return SciPy's arguments: ends of a log-uniform range, low end and width of a uniform one."""
     return (space.low, space.high) if space.log else (space.low, space.high - space.low)
 
 
@@ -80,5 +79,5 @@ def _value(space: Search, drawn: Any, whole: bool) -> float:
 
 
 def rounded(value: float, whole: bool) -> float:
-    """Return a value as trials have it: a whole number, or one of DIGITS significant digits."""
+    """Round a value to an integer, or to DIGITS significant digits."""
     return round(value) if whole else float(f"{float(value):.{DIGITS}g}")

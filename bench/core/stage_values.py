@@ -20,7 +20,7 @@ NAMED = "protocol"
 
 
 def check_value(name: str, value: Value, where: str) -> Value:
-    """Return a value as its key's type; the key may be one stage's. Raises BenchError; where: its place."""
+    """Return a valid value in its key's type, also of one stage. Raises BenchError. where: its place."""
     stage, dot, key = name.rpartition(".")
     if dot and not stage:
         raise BenchError(f"{where}: no stage before the dot; write STAGE.{key}, or {key} for all stages")
@@ -32,7 +32,7 @@ def check_value(name: str, value: Value, where: str) -> Value:
 
 
 def parse_set(text: str) -> tuple[str, Value]:
-    """Read one `key=value` of the command line; the key may be one stage's.
+    """Parse one `key=value` of the command line; the key may be of one stage.
 
     >>> parse_set("epochs=5"), parse_set("remaining.lr=1e-4")
     (('epochs', 5), ('remaining.lr', 0.0001))
@@ -70,14 +70,14 @@ def _literal(raw: str, wanted: type) -> Value:
 def stage_values(protocol: Mapping[str, Value], stage: str, before: Iterable[str] = ()) -> dict[str, Value]:
     """Return the values of one stage, plus differing values of earlier stages as `stage.key`.
 
-    protocol: values of all stages and of single ones. before: the stages that this one continues; their
-    values affect its answers.
+    protocol: values of all stages and of single ones. before: the stages that this one continues, whose
+    values affect its predictions.
     """
-    own = _plain(protocol, stage)
+    values = _plain(protocol, stage)
     for other in before:
-        theirs = _plain(protocol, other)
-        own |= {f"{other}.{key}": theirs[key] for key in STAGE_KEYS if theirs[key] != own[key]}
-    return own
+        earlier = _plain(protocol, other)
+        values |= {f"{other}.{key}": earlier[key] for key in STAGE_KEYS if earlier[key] != values[key]}
+    return values
 
 
 def _plain(protocol: Mapping[str, Value], stage: str) -> dict[str, Value]:

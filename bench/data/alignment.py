@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-FARTHEST = 0.08
+MAX_CORRECTION = 0.08
 """Largest correction of an initial scale or shift, in halves of a side."""
 
 _DARK, _LIGHT = 5, 250
@@ -82,7 +82,7 @@ def _step(now: tuple[np.ndarray, np.ndarray], target: np.ndarray, moved: np.ndar
     square += 1e-6 * np.trace(square, axis1=1, axis2=2)[:, None, None] * np.eye(6)
     answer = np.linalg.solve(square, design @ target.reshape(count, -1, 1))[:, :, 0]
     gain = np.maximum(answer[:, 4:5], 0.1)
-    nearer: np.ndarray = moved + np.clip(answer[:, :4] / gain, -FARTHEST, FARTHEST)
+    nearer: np.ndarray = moved + np.clip(answer[:, :4] / gain, -MAX_CORRECTION, MAX_CORRECTION)
     return nearer
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 from bench.core.errors import BenchError, unknown
 
 AUGMENT_VERSION = 1
-"""Bumped when the same recipe, view and position would no longer change an image in the same way."""
+"""Bumped when the augmented images of the same recipe change."""
 
 DRAWS = 128
 """Random numbers reserved for each image."""
@@ -60,8 +60,8 @@ class Recipe:
     randaug   RandAugment (Cubuk et al. 2020, arXiv:1909.13719): 3 operations of magnitude strength / 2, at
               full strength the default of keras-cv
 
-    No operation turns an image upside down; pixels from outside repeat the edge. shared: a view changes all
-    images in the same way. Raises BenchError for another name or strength.
+    No operation flips an image vertically; padding repeats the edge. shared: a view augments all images
+    alike. Raises BenchError for another name or strength.
     """
 
     name: str

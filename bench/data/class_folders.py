@@ -19,13 +19,13 @@ from bench.data.tables import printable
 
 SOURCE = "folders"
 FORMAT_VERSION = 1
-"""Part of the fingerprint; bumped when the same folder would be read differently."""
+"""Part of the fingerprint; bumped when the result of reading a folder changes."""
 
 SPLIT = "split"
 """The column with the part of a published split: train, val or test."""
 
 CLASS = "class"
-"""The column of classes where the card names no other."""
+"""Default column of classes."""
 
 _LAYOUT = "it must hold <class>/<photo>, or train/<class>/<photo> and test/<class>/<photo>"
 

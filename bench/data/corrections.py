@@ -1,4 +1,4 @@
-"""Reviewed labels: the table of suspects that a person edits, and the examples with its labels."""
+"""Reviewed labels: the table of suspect labels, and its application to the examples."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from bench.data.files import DataFolder
 from bench.data.tables import read_csv
 
 COLUMNS = ("item", "given", "suggested", "score", "reason", "image", "use")
-"""Columns of the table. `use` is the one to edit: the label to train and score on, empty to leave out."""
+"""Columns of the table. Users edit `use`: the label to train and score on, empty to leave out."""
 
 
 def as_given(label: str) -> str:
-    """Return the column of the data's own labels beside reviewed ones.
+    """Return the name of the column of unreviewed labels.
 
     Splits use it: a review must not move photos between train and test.
     """

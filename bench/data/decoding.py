@@ -54,9 +54,9 @@ def workers() -> int:
 
 
 def decode_all(examples: Examples, files: Mapping[Path, ImageFormat], progress: Progress) -> Decoded:
-    """Write all images to new files, each in a form of its own, and sync them.
+    """Write all images to new files, one per format, and sync them.
 
-    files: forms by path; progress counts the first one's images. Every image is decoded once for all of them.
+    files: formats by path; progress counts the first one's images. Every image is decoded once.
     Row i starts at byte i * height * width * 3. Memory is one image per thread. Raises OSError if a file
     cannot be written, and what reading raises, except ImageError.
     """
@@ -99,7 +99,7 @@ def decode_all(examples: Examples, files: Mapping[Path, ImageFormat], progress: 
 def _decode_block(
     examples: Examples, outputs: Sequence[tuple[ImageFormat, int]], positions: Sequence[int], stop: Event
 ) -> Decoded:
-    """Write these images to each of the open files, in its form."""
+    """Write these images to each of the open files, in its format."""
     failed: dict[int, str] = {}
     sizes: Counter[tuple[int, int]] = Counter()
     blank = [digests_of(memoryview(bytes(form.stride)), form.stride) for form, _ in outputs]

@@ -15,11 +15,11 @@ from bench.data.label_rows import label_notes
 
 SOURCE = "fashion-attributes"
 FORMAT_VERSION = 1
-"""Part of the fingerprint; raised when the same folder would be read differently."""
+"""Part of the fingerprint; bumped when the result of reading a folder changes."""
 
 COLUMNS = ("gender", "masterCategory", "subCategory", "usage", "season")
-SMALLEST = 0.01
-"""Smallest share of rows of a value that becomes an attribute."""
+MIN_SHARE = 0.01
+"""Minimum share of rows for a value to become an attribute."""
 
 UNKNOWN = ("", "na", "nan")
 """Cells of unknown values, in any case; the data set writes NA for a missing usage or season."""
@@ -40,7 +40,7 @@ def open_fashion_attributes(
 def with_attributes(examples: Examples, where: str) -> Examples:
     """Return the examples with an attribute such as "gender: Men" for each frequent value of COLUMNS.
 
-    A value is frequent if at least SMALLEST of all n examples have it. Attributes are unknown for cells in
+    A value is frequent if at least MIN_SHARE of all n examples have it. Attributes are unknown for cells in
     UNKNOWN. They are in the order of COLUMNS, most frequent value first, then by name. where: for the error
     message. Raises DataError if no value is frequent, or if a column has the name of an attribute.
     """
@@ -49,7 +49,7 @@ def with_attributes(examples: Examples, where: str) -> Examples:
         cells = examples.columns.get(column, ())
         counts = Counter(cell for cell in cells if cell.lower() not in UNKNOWN)
         for value, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-            if count >= SMALLEST * len(examples):
+            if count >= MIN_SHARE * len(examples):
                 added[f"{column}: {value}"] = tuple(_answer(cell, value) for cell in cells)
     if not added:
         raise DataError(

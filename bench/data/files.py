@@ -12,10 +12,10 @@ from bench.core.regular_files import (
     MAX_FILE_BYTES,
     NO_LINK,
     Refused,
+    file_type,
     open_file,
     read_all,
     refusal,
-    sort_of,
     too_large,
 )
 
@@ -36,7 +36,7 @@ class DataFolder:
         self._inside: dict[str, bool] = {}
 
     def holds(self, parent: str) -> bool:
-        """Whether the subfolder `parent` ("" for the folder itself) is really inside; cached."""
+        """Return whether the subfolder `parent` ("" for the folder itself) is really inside; cached."""
         known = self._inside.get(parent)
         if known is None:
             parts = parent.replace("\\", "/").split("/")
@@ -77,7 +77,7 @@ class DataFolder:
         except (OSError, ValueError) as error:
             raise refusal(error) from None
         if not stat.S_ISREG(status.st_mode):
-            raise Refused("not_a_file", f"{sort_of(status.st_mode)}, not a file")
+            raise Refused("not_a_file", f"{file_type(status.st_mode)}, not a file")
         if status.st_size > most:
             raise Refused("too_large", too_large(status.st_size, most))
         return path, status
@@ -96,7 +96,7 @@ class DataFolder:
         return file
 
     def _is_inside(self, path: str, opened: os.stat_result) -> bool:
-        """Whether an open file is really inside; a parent folder may have become a link."""
+        """Return whether an open file is really inside; a parent folder may have become a link."""
         real = os.path.realpath(path)
         try:
             return self._contains(real) and os.path.samestat(os.lstat(real), opened)

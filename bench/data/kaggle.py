@@ -15,7 +15,7 @@ from bench.data.tables import CsvTable, printable, read_csv
 
 SOURCE = "kaggle-fashion"
 FORMAT_VERSION = 1
-"""Part of the fingerprint; bumped when the same folder would be read differently."""
+"""Part of the fingerprint; bumped when the result of reading a folder changes."""
 
 TABLE = "styles.csv"
 IMAGES = "images"
@@ -102,7 +102,7 @@ class _Choice:
         if not item:
             return "empty_id", "the id is empty"
         if "/" in item or "\\" in item:
-            return "outside", f"id {item[:80]!r} is a path; images are looked for in {IMAGES}/ only"
+            return "outside", f"id {item[:80]!r} is a path; only images in {IMAGES}/ are used"
         if item in self.rows:
             return (
                 "duplicate_id",

@@ -16,7 +16,7 @@ from bench.data.reader import FolderImages
 
 SOURCE = "label-file"
 FORMAT_VERSION = 1
-"""Part of the fingerprint; bumped when the same folder would be read differently."""
+"""Part of the fingerprint; bumped when the result of reading a folder changes."""
 
 TABLES = ("label.txt", "labels.txt", "label.csv", "labels.csv", "label.tsv", "labels.tsv")
 TRUTHS = ("truth.txt", "truth.csv", "truth.tsv")

@@ -152,7 +152,7 @@ def _typed(
 
 
 def _holds_labels(cells: set[str]) -> bool:
-    """Whether any cell is a yes or a no, or all are unknown; other cells may be faulty labels."""
+    """Return whether any cell is a yes or a no, or all are unknown; other cells may be faulty labels."""
     return any(CELLS.get(cell) for cell in cells) or cells <= CELLS.keys()
 
 

@@ -1,4 +1,4 @@
-"""Layout of a data folder: where sources that take any columns find photos and labels."""
+"""Layout of a data folder: columns of photos, labels and other roles."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from bench.core.errors import BenchError, unknown
 
 ROLES = ("image", "split", "group", "title", "price")
-"""What a column can be beside the label."""
+"""Roles of columns beside the label."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns of a table, and what they are to the task; "" for those that are not there.
+    """The columns of a table by role, "" for missing ones.
 
     file: the table's name in the folder, "" for the only one. image: the column with paths or bytes of
     images, "" to look for it. label: the class. attributes: columns with yes and no, () for all such columns,
@@ -43,18 +43,18 @@ class Layout:
 
     @property
     def of_any_data(self) -> bool:
-        """Whether it says something that only sources of any columns read."""
+        """Whether it has values for sources of any columns only."""
         return any((self.file, self.image, self.attributes, self.person, self.price))
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """The columns that must be there, the label first."""
+        """The required columns, the label first."""
         own = (self.label, *(self.attributes or ()), self.split, self.group, self.title)
         return tuple(dict.fromkeys(name for name in own if name))
 
 
 NO_LAYOUT = Layout()
-"""Of a card without `[data]`."""
+"""Layout of a card without `[data]`."""
 
 
 @dataclass(frozen=True)

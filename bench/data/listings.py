@@ -19,7 +19,7 @@ from bench.data.tables import CsvTable, printable, read_csv
 
 SOURCE = "listings"
 FORMAT_VERSION = 1
-"""Part of the fingerprint; bumped when the same folder would be read differently."""
+"""Part of the fingerprint; bumped when the result of reading a folder changes."""
 
 TABLES = ("listings.csv", "images.csv")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.core.progress import Progress, no_progress
 from bench.data.alignment import (
-    FARTHEST,
+    MAX_CORRECTION,
     Aligned,
     align,
     detail_correlation,
@@ -18,7 +18,7 @@ from bench.data.alignment import (
     local_correlation,
     match_brightness,
 )
-from bench.data.phash import LOW, MIRROR, SHARES, STEP, HashIndex, perceptual_hashes, tangents
+from bench.data.phash import CROPS, LOW, MIRROR, STEP, HashIndex, perceptual_hashes, tangents
 from bench.data.phash import SIDE as HASHED
 from bench.data.pixels import Pixels
 
@@ -113,7 +113,7 @@ def _fitting(
         one, two = (np.moveaxis(read(side), 3, 1).astype(np.float32) for side in some.pairs.T)
         one = np.where(some.mirrored[:, None, None, None], one[..., ::-1], one)
         aligned = align(one, two, some.moved, steps)
-        near = np.abs(aligned.moved - some.moved).max(axis=1) <= FARTHEST
+        near = np.abs(aligned.moved - some.moved).max(axis=1) <= MAX_CORRECTION
         kept.append(replace(some, moved=aligned.moved).take(np.flatnonzero(near & fits(aligned))))
     return _joined(kept)
 
@@ -147,13 +147,13 @@ def _proposed(grey: np.ndarray, progress: Progress) -> _Found:
     whole[:, 0] = 0
     units = whole / np.maximum(np.linalg.norm(whole, axis=1, keepdims=True), np.float32(1e-6))
     parts = []
-    for number, share in enumerate(SHARES):
+    for number, share in enumerate(CROPS):
         spans = _by_blocks(grey, share)
         hashed = spans[:, 0].copy()
         spans[:, :, 0] = 0
         bases = np.ascontiguousarray(np.linalg.qr(spans.transpose(0, 2, 1))[0].transpose(0, 2, 1))
         for mirrored in (False, True):
-            progress(2 * number + mirrored, 2 * len(SHARES), "searching for similar images")
+            progress(2 * number + mirrored, 2 * len(CROPS), "searching for similar images")
             sign = MIRROR if mirrored else np.ones(LOW * LOW, np.float32)
             turned = units * sign
             for one, two in _sorted(index.near(perceptual_hashes(hashed * sign))):
@@ -164,7 +164,7 @@ def _proposed(grey: np.ndarray, progress: Progress) -> _Found:
                 close = np.flatnonzero(cosine >= COARSE)
                 a, b, cosine = a[close], b[close], cosine[close]
                 moved = _moved(spans[a], turned[b], share)
-                near = (np.abs(moved - np.array([share, 0, share, 0])) <= FARTHEST).all(axis=1)
+                near = (np.abs(moved - np.array([share, 0, share, 0])) <= MAX_CORRECTION).all(axis=1)
                 pairs = np.stack([a, b], axis=1)
                 parts.append(_Found(pairs, np.full(len(a), mirrored), cosine, moved).take(near))
     every = _joined(parts)

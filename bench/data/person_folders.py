@@ -20,7 +20,7 @@ from bench.data.tables import printable
 
 SOURCE = "people"
 FORMAT_VERSION = 1
-"""Part of the fingerprint; bumped when the same folder would be read differently."""
+"""Part of the fingerprint; bumped when the result of reading a folder changes."""
 
 FOLDERS = ("lfw", "lfw_funneled", "lfw-deepfunneled", "images", "people")
 """Subfolders of a data folder that are searched for people first."""
@@ -138,12 +138,12 @@ def _is_photo(entry: os.DirEntry[str]) -> bool:
 
 
 def _outside(root: DataFolder, path: str, entry: os.DirEntry[str]) -> bool:
-    """Whether a folder is a link out of the data folder."""
+    """Return whether a folder is a link out of the data folder."""
     return entry.is_symlink() and not root.holds(f"{path}{entry.name}")
 
 
 def _holds_people(root: DataFolder, path: str) -> bool:
-    """Whether a folder, "" or ending with "/", has a subfolder with a photo."""
+    """Return whether a folder, "" or ending with "/", has a subfolder with a photo."""
     try:
         return root.holds(path.rstrip("/")) and any(
             _is_photo(photo) and not _is_folder(photo)

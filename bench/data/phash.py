@@ -10,19 +10,19 @@ import numpy as np
 from bench.data.alignment import sampling
 
 SIDE = 32
-"""Pixels along a side of the hashed images."""
+"""Side of hashed images in pixels."""
 
 LOW = 8
 """Cosine frequencies along a side in a hash."""
 
-SHARES = (1.0, 0.96, 0.92, 0.88)
+CROPS = (1.0, 0.96, 0.92, 0.88)
 """Shares of each side after cropping; copies cropped by up to 6% at each end are near one of these."""
 
 STEP = 0.02
 """Step of the central differences by scale and shift, in halves of a side."""
 
-MOST = 14
-"""Most differing bits, of 64, of the hashes of two similar images."""
+MAX_DISTANCE = 14
+"""Maximum Hamming distance, of 64 bits, between the hashes of similar images."""
 
 _BANDS = 4
 _BITS = LOW * LOW // _BANDS
@@ -92,7 +92,7 @@ class HashIndex:
             for band, order in zip(keys, self._orders, strict=True)
         ]
 
-    def near(self, hashes: np.ndarray, most: int = MOST) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def near(self, hashes: np.ndarray, most: int = MAX_DISTANCE) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield index pairs (given hash, indexed hash) that differ in at most `most` bits.
 
         hashes: (q, 64) bool. Only pairs with a band that differs in at most one bit are found, each once.

@@ -37,9 +37,7 @@ class PhotoFiles:
     def find(self, text: str) -> str | Problem:
         """Return the file of a photo, or its problem."""
         if "/" in text or "\\" in text:
-            return Problem(
-                "outside", "", f"photo {text[:80]!r} is a path; photos are looked for in {IMAGES}/ only"
-            )
+            return Problem("outside", "", f"photo {text[:80]!r} is a path; only photos in {IMAGES}/ are used")
         if text not in self.known:
             return Problem("no_image", "", f"there is no {IMAGES}/{text[:80]}")
         self.asked.add(self.known[text])

@@ -25,7 +25,7 @@ from bench.data.tables import printable
 
 SOURCE = "table"
 FORMAT_VERSION = 1
-"""Part of the fingerprint; bumped when the same folder would be read differently."""
+"""Part of the fingerprint; bumped when the result of reading a folder changes."""
 
 SPLIT = "split"
 """The column with the part of a published split, where the names of tables give it."""
@@ -123,7 +123,7 @@ def open_rows(folder: Path, follow_links: bool, layout: Layout) -> PhotoTable:
     """Open the table of a folder, or a table itself, without reading an image. Raises DataError."""
     given = os.path.isfile(folder)
     root = open_folder(folder.parent if given else folder, _LAYOUT, follow_links)
-    # A table may lie in a large folder: photos are looked for only if it has not their bytes.
+    # The folder may be large: search it only if the table has no image bytes.
     tree = PhotoTree() if given else walk(root)
     tables = [folder.name] if given else find_tables(root, tree.others, layout.file)
     rows = read_tables(root, tables)

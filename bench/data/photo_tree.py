@@ -77,8 +77,8 @@ def _search(root: DataFolder, path: str, tree: PhotoTree, seen: set[str]) -> Non
 class PhotoNames:
     """Photos by the names that a table may use for them.
 
-    A name without a folder is looked for anywhere below the data folder, with or without its ending; a path
-    only from the data folder or the table's own.
+    A name without a folder matches anywhere below the data folder, with or without its ending; a path is
+    relative to the data folder or the table's folder.
     """
 
     def __init__(self, photos: list[str]) -> None:

@@ -24,7 +24,7 @@ from bench.data.examples import Examples, Problem
 from bench.data.images import RESIZE_MODES
 
 PIXELS_VERSION = 1
-"""Bumped when the same image would no longer give the same row."""
+"""Bumped when the row of the same image changes."""
 
 ROWS_FILE = "pixels.u8"
 META_FILE = "pixels.json"
@@ -97,8 +97,8 @@ def ensure_pixels(
 ) -> Pixels:
     """Return the pixels of all examples at (height, width), decoding them unless they are cached.
 
-    mode, crop: of `bench.data.images.resize`. also: further forms to decode in the same pass, unless the
-    cache has them or another process makes them. The cache's folder is written whole or not at all, and two
+    mode, crop: of `bench.data.images.resize`. also: further formats to decode in the same pass, unless
+    cached or built by another process. The cache's folder is written whole or not at all, and two
     processes build the same one once. Damaged rows, now or when they are read later, are decoded again, which
     is logged. Raises BenchError for an unknown mode, StoreError if the cache cannot be written, DataError if
     an image changes while it is read.
@@ -166,7 +166,7 @@ def _build_all(
     also: Sequence[ImageFormat],
     progress: Progress,
 ) -> None:
-    """Build the folder, whose lock is held, and those of other forms that are missing and not being built."""
+    """Build the folder, whose lock is held, and missing ones of other formats that no process builds."""
     with ExitStack() as held:
         folders = {folder: form}
         for one in also:

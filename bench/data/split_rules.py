@@ -1,4 +1,4 @@
-"""Split rules, as far as planning needs them."""
+"""Split rules for planning."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bench.core.errors import DataError, nearest, unknown
 from bench.data.examples import Examples
 
 REGISTERED = "split rule"
-"""What the rules are to `bench.core.plugins`."""
+"""Sort of plug-in entries, see `bench.core.plugins`."""
 
 COLUMN = "column"
-"""The rule of a published split: a column says the part of each row."""
+"""The rule of a published split, in a column."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-"""The parts of a published split, with the words for each, in any case."""
+"""The parts of a published split, with the words for each; case is ignored."""
 
 _PART_OF = {word: part for part, words in PARTS.items() for word in words}
 
@@ -75,7 +75,7 @@ def register(name: str, rule: SplitRule) -> None:
 
 
 def on_column(rule: str) -> bool:
-    """Whether a rule reads a column; a rule that nobody knows reads none."""
+    """Return whether a rule reads a column; unknown rules do not."""
     return rule == PEOPLE or (plugins.find(RULES, rule) and RULES[rule].on_column)
 
 

@@ -51,7 +51,7 @@ def grouped(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> np.
     alone = (f"\x00{row}" for row in range(len(cells)))
     groups = [cell or own for cell, own in zip(cells, alone, strict=True)]
     train = _first_folds(StratifiedGroupKFold, labels, groups, plan)
-    # Unlabelled rows follow their group, too: a reviewer may label them.
+    # Unlabelled rows follow their group: a reviewer may label them.
     testing = {group for group, trains in zip(groups, train.tolist(), strict=True) if not trains}
     return np.array([group not in testing for group in groups], dtype=bool)
 
@@ -82,7 +82,7 @@ def _first_folds(
         raise DataError(
             f"the split rule {plan.rule} needs {number} folds, but there are fewer {what}; add data"
         )
-    # Classes with fewer rows than folds are spread as far as they go.
+    # Classes with fewer rows than folds are in some folds only.
     codes = np.unique(np.array([labels[row] for row in rows.tolist()]), return_inverse=True)[1]
     splitter = folds(number, shuffle=True, random_state=plan.seed)
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Look at a data folder that has no card: class folders or a table, the label, a published split."""
+"""Survey of a data folder without a card: class folders or a table, the label, a published split."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _GROUP = re.compile(
 
 @dataclass(frozen=True)
 class DataQuery:
-    """Where data without a card lies, and what the user says of it.
+    """Data without a card, and the user's description of it.
 
     labels: the column of the class, or several of attributes. kind: of the task. roles: columns by role, of
     `bench.data.layout.ROLES`.
@@ -53,7 +53,7 @@ class DataQuery:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a data folder holds, as far as a card must know.
+    """Contents of a data folder, for a card.
 
     source: of `bench.data.sources`. photos: their number, or that of rows. parts: photos by part of the
     published split, {} without one. notes: what was found, in sentences.
@@ -68,9 +68,9 @@ class Survey:
 
 
 def survey(query: DataQuery) -> Survey:
-    """Look at the names of files and the cells of a table; no photo is opened.
+    """Inspect the names of files and the cells of a table, without opening photos.
 
-    A table that names its photos and has a clear label goes before the names of folders. Raises BenchError
+    A table with photos and a clear label takes precedence over class folders. Raises BenchError
     for an unknown kind, DataError where the data does not say what to learn, or lacks a column.
     """
     if query.kind is not None and not is_kind(query.kind):
@@ -97,7 +97,7 @@ def _has_table(tree: PhotoTree) -> bool:
 
 
 def _names_labels(query: DataQuery) -> bool:
-    """Whether the folder's table names its photos and has a column that is clearly the label."""
+    """Return whether the folder's table has photos and an unambiguous label."""
     try:
         return bool(_labels(query, photo_table.open_rows(query.data, query.follow_links, Layout())))
     except DataError:

@@ -1,4 +1,4 @@
-"""Columns of a table of photos: which one is the image, which ones are attributes."""
+"""Image and attribute columns of a table of photos."""
 
 from __future__ import annotations
 

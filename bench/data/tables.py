@@ -125,7 +125,7 @@ def _collect(name: str, header: tuple[str, ...], records: Iterator[Record]) -> C
 
 
 def _plain(text: str) -> bool:
-    """Whether there is nothing to replace; everything to replace is unprintable in Python."""
+    """Return whether there is nothing to replace; everything to replace is unprintable in Python."""
     return text.isprintable() and REPLACEMENT not in text
 
 

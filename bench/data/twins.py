@@ -22,12 +22,12 @@ from bench.data.pixels import ensure_pixels
 log = logging.getLogger("bench.data.cache")
 
 TWINS_VERSION = 1
-"""Bumped when the same images would no longer give the same pairs."""
+"""Bumped when the pairs of the same images change."""
 
 FOLDER = "twins"
 
 GREY_FORMAT = ImageFormat((SIDE, SIDE))
-"""What images are brought to that are compared."""
+"""Format of compared images."""
 
 
 def ensure_twins(examples: Examples, cache: Path, progress: Progress = no_progress) -> np.ndarray:
@@ -49,7 +49,7 @@ def ensure_twins(examples: Examples, cache: Path, progress: Progress = no_progre
 
 
 def missing_formats(examples: Examples, cache: Path) -> tuple[ImageFormat, ...]:
-    """Return the form that `ensure_twins` will want the images in, none where it has been there before."""
+    """Return the format that `ensure_twins` needs, () if its result is cached."""
     return () if twins_file(examples, cache).exists() else (GREY_FORMAT,)
 
 
@@ -102,7 +102,7 @@ def _load(path: Path, count: int) -> np.ndarray | None:
 
 def _save(path: Path, pairs: np.ndarray) -> None:
     """Replace the file whole; of two processes the last one wins, and both wrote the same."""
-    # Only time is lost where it cannot be written: the next call looks again.
+    # A failure only costs time: the next call searches again.
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_checked(path, pairs.astype("<i8").tobytes())

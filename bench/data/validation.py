@@ -15,7 +15,7 @@ from bench.data.splits import StageSplit
 Split = TypeVar("Split", bound=StageSplit)
 
 _CALIBRATIONS = 4
-"""The stream of the seeds of calibration parts."""
+"""Stream of the seeds of calibration parts."""
 
 
 def units_of(rows: np.ndarray, *ids: Sequence[str] | None) -> list[list[int]]:

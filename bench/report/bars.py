@@ -102,7 +102,7 @@ def _names_above(axes: Axes, marks: Sequence[Mark]) -> None:
 
 
 def _near(value: float, marks: Sequence[Mark]) -> bool:
-    """Whether a line at the value leaves enough room for the marks."""
+    """Return whether a line at the value leaves enough room for the marks."""
     known = [mark.value for mark in marks if mark.value is not None]
     return bool(known) and abs(value - min(known)) < 3 * max(max(known) - min(known), 0.02)
 

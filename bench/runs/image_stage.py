@@ -142,11 +142,8 @@ class ImageStage:
         (Monte Carlo cross-validation, Picard and Cook 1984); nets, which cost too much, do not.
         """
         first, cell = self.splits[seed], self.work.cells[0]
-        if (
-            len(first.val) >= MIN_VALIDATION
-            or not isinstance(self.trainer, HeadTrainer)
-            or cell.setting["rehearse"]
-        ):
+        heads = isinstance(self.trainer, HeadTrainer)
+        if not heads or len(first.val) >= MIN_VALIDATION or cell.setting["rehearse"]:
             return [first]
         if seed not in self._resplit:
             seeds = np.random.SeedSequence([_VALIDATIONS, seed]).generate_state(SPLITS - 1)

@@ -13,7 +13,7 @@ from bench.backbones.registry import weights_of
 from bench.core.cell import Cell
 from bench.core.errors import BenchError, StoreError, in_one_line
 from bench.core.kind import get_kind
-from bench.core.memory_limits import used_up
+from bench.core.memory_limits import out_of_memory
 from bench.data.pixels import Pixels
 from bench.data.twins import missing_formats
 from bench.runs.commit import commit, fail
@@ -121,7 +121,7 @@ def _retry_separately(work: StageWork, error: Exception, shared: Mapping[str, fl
     Results do not depend on the group. Raises the error itself if no cell caused it: results or cache cannot
     be written, or memory is exhausted.
     """
-    if isinstance(error, StoreError) or used_up(error):
+    if isinstance(error, StoreError) or out_of_memory(error):
         raise error
     if not isinstance(error, BenchError):
         traceback.print_exception(error)

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.backbones.inputs import Inputs, JoinedInputs, NetInputs
 from bench.core.cell import MethodSpec, Value
-from bench.core.memory_limits import at_a_time
+from bench.core.memory_limits import capped
 from bench.core.progress import Progress
 from bench.data.augmentation import Recipe
 from bench.data.splits import StageSplit
@@ -80,7 +80,7 @@ class HeadTrainer:
             out[part] = (self.features[rows[part]] - self.mean) / self.scale
         out.flags.writeable = False
         self._embedded[key] = out
-        while sum(one.nbytes for one in self._embedded.values()) > at_a_time(EMBED_CACHE_BYTES):
+        while sum(one.nbytes for one in self._embedded.values()) > capped(EMBED_CACHE_BYTES):
             del self._embedded[next(iter(self._embedded))]
         return out
 

@@ -18,7 +18,7 @@ from typing import Any
 from bench.core import plugins
 from bench.core.errors import BenchError, in_one_line
 from bench.core.logged_warnings import send_warnings
-from bench.core.memory_limits import used_up
+from bench.core.memory_limits import out_of_memory
 from bench.data.examples import Examples
 from bench.data.task_card import TaskCard
 from bench.runs.open_task import open_task
@@ -48,7 +48,7 @@ def main() -> None:
         emit("error", text=str(error), exit_code=error.exit_code)
     except Exception as error:
         traceback.print_exc()
-        emit("fault", text=in_one_line(error), no_memory=used_up(error))
+        emit("fault", text=in_one_line(error), no_memory=out_of_memory(error))
         sys.exit(1)
 
 

@@ -1,4 +1,4 @@
-"""Comparison of two answers of one cell, item by item and bit by bit."""
+"""Bitwise comparison of two sets of predictions of one cell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.store.read import SPLITS, Stored
 
 @dataclass(frozen=True)
 class AnswerDifference:
-    """Difference of two answers. largest: of any two scores, None if they cannot be compared.
+    """Difference of two sets of predictions. largest: of scores, None if they cannot be compared.
 
     items, changed: number of items, and of those with another decision. why: the reason if they cannot be
     compared.
@@ -46,7 +46,7 @@ def compare_parts(then: Stored, now: Stored) -> AnswerDifference:
 
 
 def compare_predictions(then: Predictions, now: Predictions, kind: str) -> AnswerDifference:
-    """Compare two answers to the same items: bits, largest difference of scores, decisions."""
+    """Compare predictions of the same items: bits, largest difference of scores, decisions."""
     import numpy as np
 
     if then.classes != now.classes:

@@ -72,9 +72,9 @@ def _save_model(work: Path, model: SavableModel, trained: Trained) -> None:
 
 
 def _thresholds(parts: Mapping[str, Predictions]) -> dict[str, Any]:
-    """Return the known labels and thresholds of a record, which only some methods and kinds of task have.
+    """Return the known labels and thresholds of a record, for the methods and kinds of task with any.
 
-    val_cuts: of validation, where another head answered it.
+    val_cuts: of validation, if predicted by another head.
     """
     test, val = parts.get("test"), parts.get("val")
     if test is None or (test.known is None and test.cuts is None):
@@ -114,13 +114,13 @@ def write_predictions(path: Path, parts: Mapping[str, Predictions], kind: str) -
         columns["item"] += part.items
         columns["group"] += part.groups or (None,) * len(part.items)
     scores = np.concatenate([part.scores for part in parts.values()]).astype(np.float32)
-    own = get_kind(kind).packing.columns(list(parts.values()))
+    columns = get_kind(kind).packing.columns(list(parts.values()))
     table = pa.table(
         {
             **{name: pa.array(cells, pa.string()) for name, cells in columns.items()},
-            "truth": own.pop("truth"),
+            "truth": columns.pop("truth"),
             "scores": pa.FixedSizeListArray.from_arrays(pa.array(scores.ravel()), scores.shape[1]),
-            **own,
+            **columns,
         }
     )
     pq.write_table(table, path, compression="zstd")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def fixed(column: Any, dtype: Any, copy: bool = True) -> np.ndarray:
-    """Return a column of numbers, or of lists of as many, as one array; its own to_numpy imports pandas.
+    """Return a column of numbers, or of fixed-length lists, as one array; Arrow's to_numpy imports pandas.
 
     dtype: np.int32 or np.float32. copy: else the array is a view of arrow's, and cannot be written. Raises
     ValueError for another type, and for nulls.
@@ -54,7 +54,7 @@ def common(table: Any, record: Mapping[str, Any], names: bool = True) -> dict[st
     }
 
 
-def cuts_of(record: Mapping[str, Any], split: str) -> np.ndarray | None:
+def thresholds_of(record: Mapping[str, Any], split: str) -> np.ndarray | None:
     """Return the thresholds of a split, (k,) float32, None if the record has none."""
     import numpy as np
 

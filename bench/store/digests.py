@@ -1,6 +1,6 @@
 """Digests of a cell's files.
 
-They reveal a file that was damaged, edited or swapped. They do not stop anyone from forging a whole cell:
+They reveal a file that was damaged, edited or swapped, but do not prevent forging of a whole cell:
 `bench verify` recomputes its numbers from the predictions.
 """
 
@@ -24,7 +24,7 @@ def file_facts(paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
 
 
 def fits(content: bytes, facts: Mapping[str, Any]) -> bool:
-    """Whether a file's content has the size and digest of its `file_facts`."""
+    """Return whether a file's content has the size and digest of its `file_facts`."""
     return bool(len(content) == facts["bytes"] and _sha256(content) == facts["sha256"])
 
 

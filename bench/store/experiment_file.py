@@ -1,4 +1,4 @@
-"""Experiment files: the options of a run as TOML, read, written, and stored beside the cells of a run."""
+"""Experiment files: the options of a run as TOML."""
 
 from __future__ import annotations
 

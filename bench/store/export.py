@@ -15,7 +15,7 @@ from bench.core.protocol import KEYS
 from bench.core.safe_text import csv_cell, spreadsheet
 from bench.store.write import Stored
 
-NUMBERS = ("split", "class", "group", "metric", "value")
+VALUE_COLUMNS = ("split", "class", "group", "metric", "value")
 """Columns that differ between the rows of one cell; all others describe the cell."""
 
 PROTOCOL_PREFIX = "p_"
@@ -116,7 +116,7 @@ def _write_csv(cells: Sequence[Stored], path: Path) -> int:
     rows = 0
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([spreadsheet(name) for name in (*columns, *NUMBERS)])
+        writer.writerow([spreadsheet(name) for name in (*columns, *VALUE_COLUMNS)])
         for place, stored in enumerate(cells):
             own = [csv_cell(column[place]) for column in columns.values()]
             for number in numbers(stored):
@@ -130,7 +130,7 @@ def _write_parquet(cells: Sequence[Stored], path: Path) -> int:
     import pyarrow.parquet as pq
 
     places: list[int] = []
-    found: dict[str, list[Any]] = {name: [] for name in NUMBERS}
+    found: dict[str, list[Any]] = {name: [] for name in VALUE_COLUMNS}
     for place, stored in enumerate(cells):
         for number in numbers(stored):
             places.append(place)
@@ -140,7 +140,9 @@ def _write_parquet(cells: Sequence[Stored], path: Path) -> int:
         name: _typed(values).take(pa.array(places, pa.int64()))
         for name, values in cell_columns(cells).items()
     }
-    texts = {name: pa.array([_utf8(text) for text in found[name]], pa.string()) for name in NUMBERS[:-1]}
+    texts = {
+        name: pa.array([_utf8(text) for text in found[name]], pa.string()) for name in VALUE_COLUMNS[:-1]
+    }
     # Counts are doubles too: one column has one type, and a double holds every count exactly.
     value = pa.array([None if item is None else float(item) for item in found["value"]], pa.float64())
     pq.write_table(pa.table({**own, **texts, "value": value}), path, compression="zstd")

@@ -16,7 +16,7 @@ from bench.training.fits import Hidden, unit_rows
 from bench.training.linear_head import LinearHead, link
 
 MODEL_VERSION = 2
-"""Format of the file. Version 1 lacks the facts of `INPUTS` and `unit`, which had their defaults."""
+"""Format of the file. Version 1 lacks the facts of `INPUT_FIELDS` and `unit`, which had their defaults."""
 
 LINKS = ("softmax", "sigmoid")
 
@@ -31,8 +31,8 @@ class SavedHead(SavedModel):
     kernel: (u, k), bias: (k,), float32, the last layer.
     mean, scale: standardisation of features, (d,), or of the channels of feature maps, (c,); None for none.
     hidden_kernel: (d, u), hidden_bias: (u,), a hidden layer of ReLU units; None for none, then u = d.
-    cuts: (k,), the decision threshold of each attribute's probability, None for one half; of one class per
-    image, the probability from which a class is in the prediction set, None for no sets.
+    cuts: (k,), decision thresholds of attributes' probabilities, None for one half; for one class per image,
+    thresholds of the prediction set, None for no sets.
     unit: whether the last layer's inputs are L2-normalised, see `bench.training.fits.unit_rows`.
     filters: of the convolutions of a head on unpooled feature maps.
     net: all variables trained below these layers, in the order of their model: the whole net of the scratch

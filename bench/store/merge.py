@@ -1,4 +1,4 @@
-"""Merging of results folders: cells are copied whole and never replace another answer."""
+"""Merging of results folders: whole cells are copied and never replace a different result."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from bench.store.answers import AnswerDifference, compare_parts
 from bench.store.digests import FILES
 from bench.store.experiment_file import experiment_files, read_experiment, store_experiment
 from bench.store.origin import ORIGIN, origin_file, origin_of
-from bench.store.places import answer_number, answer_place, cell_place
+from bench.store.places import answer_folder, answer_number, cell_path
 from bench.store.read import (
-    NEWER,
-    OLDER,
+    NEWER_FORMAT,
+    OLDER_FORMAT,
     PREDICTIONS,
     RESULT,
     FileFault,
@@ -64,12 +64,12 @@ class StoredAnswer:
 def merge(sources: Sequence[Path], into: Path, waiting: Callable[[], object] = tuple) -> Merged:
     """Copy all cells of the sources, in their order, into another folder.
 
-    Each is read whole and checked against its digests before it is stored. Cells with bit-identical
-    predictions are merged; a different answer is stored beside the first one. Measured cells replace failed
-    and damaged ones, never the other way round. Sources are only read; a task of `into` is locked while its
-    cells are copied, and `waiting()` is called if a run holds the lock. The experiment files beside the cells
-    are copied, too. After a kill, a merge can be
-    repeated. Raises BenchError if folders cannot be merged, StoreError if `into` cannot be written.
+    Each is checked against its digests first. Cells with bit-identical predictions are merged; a different
+    answer is stored beside the first. Measured cells replace failed and damaged ones, never the reverse.
+    Sources are only read; a task of `into` is locked while its cells are copied, and `waiting()` is called if
+    a run holds the lock. Experiment files are copied, too. A killed merge can be repeated.
+
+    Raises BenchError if folders cannot be merged, StoreError if `into` cannot be written.
     """
     sources = _checked(sources, into)
     store = Store(into, "--into")
@@ -165,13 +165,13 @@ def _whole(folder: Path) -> tuple[Stored, Files] | str:
 def _take(store: Store, source: Path, newcomer: Stored, files: Files, done: Merged) -> str:
     """Store a cell of a source and return the outcome. Its task must be locked."""
     cell = newcomer.record["cell"]
-    names = cell_place(cell["task"], cell["backbone"], cell["method_text"], cell["seed"], newcomer.id)
+    names = cell_path(cell["task"], cell["backbone"], cell["method_text"], cell["seed"], newcomer.id)
     places = _places(first := store.root.joinpath(*names))
     found = {place: _beside(place, newcomer) for place in places}
     equal, held, free = (
         next((place for place in places if found[place][0] == what), None) for what in (EQUAL, LEFT, NEW)
     )
-    target = equal or held or free or answer_place(first, answer_number(places[-1]) + 1)
+    target = equal or held or free or answer_folder(first, answer_number(places[-1]) + 1)
     write = _has_more(newcomer, target) if equal else not held
     if write:
         origin = origin_of(newcomer.folder) or str(source.resolve())
@@ -221,7 +221,7 @@ def _beside(place: Path, newcomer: Stored) -> tuple[str, str]:
         return NEW, ""
     found = _whole(place)
     if isinstance(found, str):
-        return NEW if newcomer.ok and NEWER not in found else LEFT, found
+        return NEW if newcomer.ok and NEWER_FORMAT not in found else LEFT, found
     there, _ = found
     if there.id != newcomer.id:
         return LEFT, f"{newcomer.folder}: left out, {place} has a cell of another id"
@@ -232,7 +232,7 @@ def _beside(place: Path, newcomer: Stored) -> tuple[str, str]:
 
 
 def _has_more(newcomer: Stored, place: Path) -> bool:
-    """Whether a cell has more files (a saved model) than the stored equal one."""
+    """Return whether a cell has more files (a saved model) than the stored equal one."""
     there = read_cell(place)
     return isinstance(there, Stored) and set(newcomer.record[FILES]) > set(there.record[FILES])
 
@@ -246,7 +246,7 @@ def _versions_once(problems: Sequence[str]) -> list[str]:
     """Return the messages, with those about the same other format version joined."""
     kept: dict[str, list[str]] = {}
     for line in problems:
-        what = next((line[line.index(word) :] for word in (NEWER, OLDER) if word in line), line)
+        what = next((line[line.index(word) :] for word in (NEWER_FORMAT, OLDER_FORMAT) if word in line), line)
         kept.setdefault(what, []).append(line)
     return [
         lines[0] if len(lines) == 1 else f"{_path(lines[0], what)} and {len(lines) - 1} more: {what}"

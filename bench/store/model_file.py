@@ -17,19 +17,19 @@ from bench.core.protocol import KEYS, check
 from bench.store.read import MODEL
 
 FACTS = "facts"
-"""The array that holds everything else, as JSON."""
+"""The array with all other fields, as JSON."""
 
 TEXTS = ("cell", "regime", "backbone", "weights", "preprocess", "engine", "resize")
 
 ENGINES = ("tensorflow", "openvino")
 
-INPUTS: Mapping[str, Any] = {
+INPUT_FIELDS: Mapping[str, Any] = {
     key: KEYS[key].default for key in ("crop", "layers", "pool", "unit_fields", "mirror", "precision")
 }
 """Protocol keys of image preprocessing, with their values for files of version 1."""
 
-LATER = {"precision": KEYS["precision"].default}
-"""Keys that were added without a new version, with their values for files without them."""
+ADDED_FIELDS = {"precision": KEYS["precision"].default}
+"""Fields added without a new version, with their values for older files."""
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class SavedModel:
     @property
     def facts(self) -> dict[str, Any]:
         """The fields that are stored as JSON."""
-        return {name: getattr(self, name) for name in (*TEXTS, *INPUTS)} | {"size": list(self.size)}
+        return {name: getattr(self, name) for name in (*TEXTS, *INPUT_FIELDS)} | {"size": list(self.size)}
 
 
 def fields_of(cell: Cell, size: tuple[int, int]) -> dict[str, Any]:
@@ -82,14 +82,14 @@ def fields_of(cell: Cell, size: tuple[int, int]) -> dict[str, Any]:
         "weights": cell.weights,
         "size": size,
         **{key: str(setting[key]) for key in ("preprocess", "engine", "resize")},
-        **{key: setting.get(key, default) for key, default in INPUTS.items()},
+        **{key: setting.get(key, default) for key, default in INPUT_FIELDS.items()},
     }
 
 
 def read_fields(facts: Mapping[str, Any], first_version: bool = False) -> dict[str, Any]:
     """Return the fields of `SavedModel` from a file's facts. Raises one of UNREADABLE, or BenchError.
 
-    first_version: the facts lack the keys of INPUTS.
+    first_version: the facts lack the keys of INPUT_FIELDS.
     """
     texts = {name: facts[name] for name in TEXTS}
     if any(type(value) is not str for value in texts.values()):
@@ -99,8 +99,8 @@ def read_fields(facts: Mapping[str, Any], first_version: bool = False) -> dict[s
         raise ValueError(f"size {facts['size']}")
     if texts["engine"] not in ENGINES:
         raise ValueError(f"engine {texts['engine'][:20]!r}")
-    stated = INPUTS if first_version else {**LATER, **facts}
-    inputs = {name: check(name, stated[name], "its facts") for name in INPUTS}
+    stated = INPUT_FIELDS if first_version else {**ADDED_FIELDS, **facts}
+    inputs = {name: check(name, stated[name], "its facts") for name in INPUT_FIELDS}
     return {**texts, **inputs, "size": (height, width)}
 
 

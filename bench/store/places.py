@@ -1,4 +1,4 @@
-"""Names of folders: where a cell lies in a results folder, and where further answers of it do."""
+"""Folder names of cells and of their further answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 _FURTHER = re.compile(r"(s[0-9]+-[0-9a-f]{8})\.([2-9]|[1-9][0-9]{1,5})")
-"""The name of the folder that holds a further answer of a cell, beside that of its first."""
+"""Folder name of a further answer of a cell, beside that of the first."""
 
 
 @cache
@@ -21,27 +21,27 @@ def slug(text: str) -> str:
     return name if name.strip(".") else "_" * len(name)
 
 
-def cell_place(task: str, backbone: str, method: str, seed: int, full_id: str) -> tuple[str, ...]:
+def cell_path(task: str, backbone: str, method: str, seed: int, full_id: str) -> tuple[str, ...]:
     """Return the path of a cell's folder inside the results folder, as parts."""
     return slug(task), slug(backbone), slug(method), f"s{seed}-{full_id[:8]}"
 
 
-def answer_place(first: Path, number: int) -> Path:
-    """Return the folder of a cell's answer of this number, from 1; `first` is that of its first one.
+def answer_folder(first: Path, number: int) -> Path:
+    """Return the folder of a cell's n-th answer, from 1. first: the folder of the first.
 
-    >>> answer_place(Path("s0-3fa9c1d2"), 2).name
+    >>> answer_folder(Path("s0-3fa9c1d2"), 2).name
     's0-3fa9c1d2.2'
     """
     return first if number == 1 else first.with_name(f"{first.name}.{number}")
 
 
 def answer_number(folder: Path) -> int:
-    """Return which of a cell's answers a folder is for: 1, or what its name ends with."""
+    """Return the number of a folder's answer: 1, or the suffix of its name."""
     match = _FURTHER.fullmatch(folder.name)
     return int(match[2]) if match else 1
 
 
-def first_place(folder: Path) -> Path:
-    """Return the folder of the first answer of the cell that a folder is for."""
+def first_answer_folder(folder: Path) -> Path:
+    """Return the folder of the first answer of a folder's cell."""
     match = _FURTHER.fullmatch(folder.name)
     return folder.with_name(match[1]) if match else folder

@@ -23,12 +23,12 @@ from bench.core.regular_files import read_regular
 from bench.core.safe_text import from_spreadsheet
 from bench.core.sealed_json import is_sealed
 from bench.store.digests import FILES, fits
-from bench.store.places import answer_number, cell_place, first_place
+from bench.store.places import answer_number, cell_path, first_answer_folder
 from bench.store.record_checks import record_fault
 
 
 class StoredCell(Protocol):
-    """A stored cell as comparisons and pins need it, such as `Stored`."""
+    """Interface of a stored cell for comparisons and pins."""
 
     @property
     def result(self) -> Mapping[str, Any]:
@@ -51,15 +51,15 @@ MODEL = "model.npz"
 SPLITS = ("val", "test", "imputed")
 """The splits with predictions; a cell need not have all of them. Calibration parts have their step's name."""
 
-NEWER = "written by a newer messybench"
-"""Part of the message about a cell that this version must not replace."""
+NEWER_FORMAT = "written by a newer messybench"
+"""Part of the message on a cell of a newer version, which must not be replaced."""
 
 _INTEGER = re.compile(r"-?\d+").fullmatch
-OLDER = "written by an older messybench"
-"""Part of the message about a cell that this version cannot read any more."""
+OLDER_FORMAT = "written by an older messybench"
+"""Part of the message on a cell of an unsupported older version."""
 
-_MOST_VALUES = 2**27
-"""Most scores in a file of predictions: half a gigabyte, 100 times the largest data sets so far."""
+_MAX_SCORES = 2**27
+"""Maximum number of scores in a file of predictions: half a gigabyte, 100 times the largest so far."""
 
 
 class FileFault(StoreError, ValueError):
@@ -115,7 +115,7 @@ class Stored:
         return self._table(HISTORY, ("epoch", "loss"), text=())
 
     def has(self, name: str) -> bool:
-        """Whether a file of this name was stored with the cell."""
+        """Return whether a file of this name was stored with the cell."""
         return name in self.record[FILES]
 
     def read(self, name: str) -> bytes:
@@ -222,9 +222,9 @@ def read_cell(folder: Path) -> Stored | str | None:
         record = json.loads(content.decode("utf-8"))
         version = record["format_version"]
         if version > FORMAT_VERSION:
-            return f"{path}: {NEWER} (format {version}); upgrade to read it"
+            return f"{path}: {NEWER_FORMAT} (format {version}); upgrade to read it"
         if version < FORMAT_VERSION:
-            return f"{path}: {OLDER} (format {version}); run the cell again"
+            return f"{path}: {OLDER_FORMAT} (format {version}); run the cell again"
         if not is_sealed(content):
             return f"{path}: changed after it was stored; run the cell again"
         fault = record_fault(record)
@@ -241,8 +241,8 @@ def read_cell(folder: Path) -> Stored | str | None:
 def _misplaced(folder: Path, record: Mapping[str, Any]) -> str:
     """Return a message if a cell is in the folder of another one, else ""."""
     cell = record["cell"]
-    own = cell_place(cell["task"], cell["backbone"], cell["method_text"], cell["seed"], record["id"])
-    if first_place(folder).parts[-len(own) :] == own:
+    own = cell_path(cell["task"], cell["backbone"], cell["method_text"], cell["seed"], record["id"])
+    if first_answer_folder(folder).parts[-len(own) :] == own:
         return ""
     return f"{folder / RESULT}: belongs to another cell; move it to {'/'.join(own)}"
 
@@ -321,8 +321,8 @@ def _check_claims(metadata: Any, width: int) -> None:
     rows = [metadata.row_group(place).num_rows for place in range(metadata.num_row_groups)]
     if sum(rows) != metadata.num_rows or min(rows, default=0) < 0:
         raise ValueError("its row groups do not add up")
-    if sum(rows) * max(1, width) > _MOST_VALUES:
-        raise ValueError(f"it claims {sum(rows):,} rows; at most {_MOST_VALUES:,} scores are read")
+    if sum(rows) * max(1, width) > _MAX_SCORES:
+        raise ValueError(f"it claims {sum(rows):,} rows; at most {_MAX_SCORES:,} scores are read")
 
 
 def _fail(path: Path, why: str) -> NoReturn:

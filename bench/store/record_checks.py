@@ -9,10 +9,10 @@ from typing import Any
 from bench.core.kind import is_kind
 from bench.store.digests import FILES, identity_digest
 
-DEEPEST = 16
+MAX_DEPTH = 16
 """Limit of nested objects and lists; messybench's own records stay far below."""
 
-LARGEST = 1e300
+MAX_NUMBER = 1e300
 """Limit of numbers, so that each fits a float. Counts and seeds are below 2**63."""
 
 _CELL = {
@@ -90,17 +90,17 @@ def record_fault(record: dict[str, Any]) -> str:
     return ""
 
 
-def _plain(values: Iterable[Any], room: int = DEEPEST) -> None:
-    """Raise ValueError for deep nesting, NaN, an infinity, or a number beyond LARGEST."""
+def _plain(values: Iterable[Any], room: int = MAX_DEPTH) -> None:
+    """Raise ValueError for deep nesting, NaN, an infinity, or a number beyond MAX_NUMBER."""
     if not room:
-        raise ValueError(f"nested more than {DEEPEST} deep")
+        raise ValueError(f"nested more than {MAX_DEPTH} deep")
     for value in values:
         kind = type(value)
         if kind is dict:
             _plain(value.values(), room - 1)
         elif kind is list:
             _plain(value, room - 1)
-        elif (kind is float or kind is int) and not -LARGEST < value < LARGEST:
+        elif (kind is float or kind is int) and not -MAX_NUMBER < value < MAX_NUMBER:
             shown = f"a number of {len(str(abs(value)))} digits" if kind is int else value
             raise ValueError(f"{shown} is out of range")
 

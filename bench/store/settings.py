@@ -53,7 +53,7 @@ class Setting:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """What names it in a row of a table."""
+        """Its columns in a row of a table."""
         cell = self.cell
         return {
             "regime": cell["regime"],
@@ -156,7 +156,7 @@ def trivial_notes(body: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def rehearses(cell: Mapping[str, Any]) -> bool:
-    """Whether a cell is a rehearsal: its test images were held out of the training set."""
+    """Return whether a cell is a rehearsal: its test images were held out of the training set."""
     return bool(cell["protocol"].get("rehearse"))
 
 
@@ -177,7 +177,7 @@ def cell_title(record: Record) -> str:
 
 
 def cell_name(record: Record) -> str:
-    """Return what users type for a cell: the beginning of its id, and which `answer` it is, if several."""
+    """Return the short name of a cell: the start of its id, and the number of its answer, if several."""
     number = record.get("answer", 1)
     return record["id"][:8] if number == 1 else f"{record['id'][:8]}.{number}"
 

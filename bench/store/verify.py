@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-9
 """Allowed error: other processors and versions of NumPy sum in another order."""
 
-FEWEST = 100
+MIN_PARALLEL = 100
 """Fewest cells for which several processes are faster than one."""
 
 
@@ -46,7 +46,7 @@ class Verified:
 
 def verify_all(folders: Sequence[Path], processes: int) -> list[Verified]:
     """Check cells, in several processes if there are many. Results are in the order of `folders`."""
-    if processes < 2 or len(folders) < FEWEST:
+    if processes < 2 or len(folders) < MIN_PARALLEL:
         return [verify(folder) for folder in folders]
     with ProcessPoolExecutor(processes) as pool:
         return list(pool.map(verify, folders, chunksize=max(1, min(50, len(folders) // (4 * processes)))))

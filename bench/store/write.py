@@ -23,14 +23,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.core.atomic_folders import make_folders, new_folder, put_in_place, sync_all
+from bench.core.atomic_folders import make_folders, new_folder, replace_folder, sync_all
 from bench.core.cell import Cell
 from bench.core.errors import StoreError
 from bench.core.locks import take_lock
 from bench.core.predictions import CellResult, Predictions
 from bench.store.cell_files import write_cell
-from bench.store.places import answer_number, cell_place, slug
-from bench.store.read import NEWER, PREDICTIONS, RESULT, Stored
+from bench.store.places import answer_number, cell_path, slug
+from bench.store.read import NEWER_FORMAT, PREDICTIONS, RESULT, Stored
 from bench.store.read import read_cell as _load
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ __all__ = ["LOCKS", "RESULT", "SCRATCH", "Store", "Stored", "cell_dir", "failed"
 
 def cell_dir(root: Path, cell: Cell) -> Path:
     """Return the folder of a cell in a results folder."""
-    return root.joinpath(*cell_place(cell.task, cell.backbone, cell.method.text, cell.seed, cell.id))
+    return root.joinpath(*cell_path(cell.task, cell.backbone, cell.method.text, cell.seed, cell.id))
 
 
 class Store:
@@ -63,7 +63,7 @@ class Store:
         Raises StoreError for a cell of a newer messybench, which this version must not replace.
         """
         stored = _load(cell_dir(self.root, cell))
-        if isinstance(stored, str) and NEWER in stored:
+        if isinstance(stored, str) and NEWER_FORMAT in stored:
             raise StoreError(f"{stored}, or choose another folder with {self.option} DIR")
         return stored if isinstance(stored, Stored) and stored.id == cell.id else None
 
@@ -154,7 +154,7 @@ class Store:
             try:
                 fill(work)
                 sync_all(work)
-                put_in_place(work, target)
+                replace_folder(work, target)
             finally:
                 shutil.rmtree(work, ignore_errors=True)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bench.backbones.determinism import make_deterministic
-from bench.core.memory_limits import at_a_time
+from bench.core.memory_limits import capped
 from bench.core.progress import Progress
 from bench.training.fits import Fit, Hidden, Trained, TrainSetting
 from bench.training.group_run import GroupRun
@@ -90,7 +90,7 @@ def train_heads(
     most = budget // (4 * 5 * widest * (table.shape[1] + 1) * cores)
     steps = sum(fit.epochs * -(-len(fit.rows) // batches[index]) for index, fit in going.items())
     team = TEAM if steps > FEW or work > SMALL else 1
-    parts = teams(going, kinds, at_a_time(max(1, min(team, most))), cores)
+    parts = teams(going, kinds, capped(max(1, min(team, most))), cores)
     what = f"training {len(fits)} heads"
     train_together(parts, train, watches.values(), progress, what, cores, apart=composition)
     outcomes = {index: watch.trained(*heads.get(index, (None, None))) for index, watch in watches.items()}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.core.download import NotPublished, download, size_of
+from bench.core.download import ChecksumMismatch, download, size_of
 from tests.web import Site, serve
 
 CONTENT = bytes(range(256)) * 20_000
@@ -87,7 +87,7 @@ def test_a_part_with_nothing_behind_it(site: Site, tmp_path: Path, arrived: byte
 
 
 def test_another_checksum_leaves_nothing(site: Site, tmp_path: Path) -> None:
-    with pytest.raises(NotPublished, match="checksum"):
+    with pytest.raises(ChecksumMismatch, match="checksum"):
         download(f"{site.url}/file.bin", tmp_path / "file.bin", "0" * 64)
     assert names(tmp_path) == []
 

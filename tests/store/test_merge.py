@@ -31,8 +31,8 @@ from bench.store.answers import compare_parts
 from bench.store.experiment_file import experiment_files, read_experiment, store_experiment
 from bench.store.merge import DAMAGED, EQUAL, LEFT, NEW, OTHER, answers, merge
 from bench.store.origin import ORIGIN, origin_of
-from bench.store.places import answer_number, answer_place, first_place
-from bench.store.read import HISTORY, MODEL, NEWER, OLDER, PREDICTIONS, RESULT
+from bench.store.places import answer_folder, answer_number, first_answer_folder
+from bench.store.read import HISTORY, MODEL, NEWER_FORMAT, OLDER_FORMAT, PREDICTIONS, RESULT
 from bench.store.write import SCRATCH, Store, Stored
 from tests.grids import answers as some_answers
 from tests.grids import attributes, become, faces, grid, put, reseal
@@ -132,7 +132,7 @@ def test_an_answer_is_kept_once_whatever_became_of_the_others(tmp_path: Path) ->
     merge([a, b, c], into)
     first = the_cell(into).folder
     unsealed(first)
-    shutil.rmtree(answer_place(first, 2))
+    shutil.rmtree(answer_folder(first, 2))
     done = merge([c], into)
     (line,) = done.problems[c]
     assert (
@@ -350,8 +350,8 @@ def test_results_of_another_format_are_one_line(tmp_path: Path) -> None:
         version(stored.folder, number)
     done = merge([tmp_path / name for name in ("old", "new", "mixed")], tmp_path / "into")
     (old,), (new,), mixed = done.problems.values()
-    assert str(tmp_path / "old") in old and f"and 2 more: {OLDER} (format 1" in old
-    assert str(tmp_path / "new") in new and f"and 2 more: {NEWER} (format 99)" in new
+    assert str(tmp_path / "old") in old and f"and 2 more: {OLDER_FORMAT} (format 1" in old
+    assert str(tmp_path / "new") in new and f"and 2 more: {NEWER_FORMAT} (format 99)" in new
     assert len(mixed) == 3 and " more: " not in " ".join(mixed)
     assert not load(tmp_path / "into")
 
@@ -678,7 +678,7 @@ def test_every_command_counts_the_first_answer_and_says_so(both: Path, tmp_path:
 def test_a_further_answer_has_a_name(both: Path, tmp_path: Path) -> None:
     (first,) = [stored for stored in load(both) if stored.record["cell"]["seed"] == 0]
     second = f"{first.name}.2"
-    place = answer_place(first.folder, 2)
+    place = answer_folder(first.folder, 2)
     for text in (second, place):
         done = bench("show", text, "--results", both, "--format", "json")
         assert done.return_value == 0, done
@@ -703,16 +703,16 @@ def test_a_further_answer_without_a_first_is_named_and_may_take_its_place(both: 
     shutil.rmtree(first.folder)
     done = bench("leaderboard", "--task", "fashion", "--results", both)
     assert f"{first.name} (missing), not {first.name}.2 ({tmp_path / 'b'})" in done.stderr
-    answer_place(first.folder, 2).rename(first.folder)
+    answer_folder(first.folder, 2).rename(first.folder)
     done = bench("results", "--results", both, "--format", "json")
     assert done.return_value == 0 and not done.stderr and len(json.loads(done.stdout)) == 2
 
 
 def test_names_of_answers() -> None:
     first = Path("results/fashion/lenet/none/s0-3fa9c1d2")
-    places = [answer_place(first, number) for number in (1, 2, 10, 99)]
+    places = [answer_folder(first, number) for number in (1, 2, 10, 99)]
     assert [answer_number(place) for place in places] == [1, 2, 10, 99]
-    assert {first_place(place) for place in places} == {first}
+    assert {first_answer_folder(place) for place in places} == {first}
     for name in ("s0-3fa9c1d2.1", "s0-3fa9c1d2.0", "s0-3fa9c1d2.02", "s0-3fa9c1d2.x", "s0-3fa9c1d2.2-copy"):
         assert answer_number(first.with_name(name)) == 1
 

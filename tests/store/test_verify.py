@@ -102,7 +102,7 @@ def test_cells_are_named_and_failed_ones_have_nothing_to_compute(tmp_path: Path)
 
 
 def test_several_processes_say_the_same_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.store.verify.FEWEST", 4)
+    monkeypatch.setattr("bench.store.verify.MIN_PARALLEL", 4)
     for seed in range(6):
         put(tmp_path, answers(30, 4, 0.5, seed), seed, val=None if seed % 2 else answers(20, 4, 0.5, 9))
     next(tmp_path.rglob("s2-*")).joinpath(PER_CLASS).unlink()

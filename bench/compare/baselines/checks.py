@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from bench.compare.baselines.packing import inflate, item_size
 from bench.core.errors import BenchError, unknown
-from bench.core.forms import MOST
+from bench.core.forms import MAX_INTEGER
 from bench.metrics.registry import METRICS, is_metric
 
 _TYPES = {str: "text", int: "a whole number", float: "a number", dict: "an object", list: "a list"}
@@ -62,7 +62,7 @@ class FileChecks:
 
     def typed(self, value: Any, wanted: type, where: str) -> Any:
         """Return a value of a type; a whole number is a float too."""
-        if type(value) is int and not -MOST < value < MOST:
+        if type(value) is int and not -MAX_INTEGER < value < MAX_INTEGER:
             self.fail(where, "is too large a number")
         if type(value) is str and not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
             self.fail(where, "holds half a character (a lone surrogate)")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.core.atomic_folders import put_in_place
+from bench.core.atomic_folders import replace_folder
 from bench.core.errors import StoreError
 from bench.core.locks import lock_of, take_lock
 from bench.core.regular_files import read_regular
@@ -98,7 +98,7 @@ class RowFolder:
 
     @contextmanager
     def claimed(self) -> Iterator[bool]:
-        """Say whether the folder is missing and nobody builds it; until this ends, nobody else begins to."""
+        """Lock the folder; yield whether it is missing and no other process builds it."""
         from filelock import FileLock, Timeout
 
         lock = FileLock(lock_of(self.path))
@@ -132,7 +132,7 @@ class RowFolder:
         described = {"format": FORMAT, "name": self.path.name, **self.key, **facts}
         rows = {**layout.to_json(), "digests": write_digests(work / DIGESTS_FILE, digests)}
         write_sealed(work / self.meta, {**described, "rows": rows})
-        put_in_place(work, self.path)
+        replace_folder(work, self.path)
 
     def check_room(self, needed: int) -> None:
         """Raise StoreError if the disk has less room, before anything is computed. needed: in bytes."""

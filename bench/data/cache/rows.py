@@ -21,7 +21,7 @@ from bench.data.cache.sealed import Damaged
 
 _TRIES = 3
 _NEAR = 2**18
-"""Bytes that are checked while they are still in the processor's cache (at least one row)."""
+"""Bytes checked at a time, while still in the processor's cache; at least one row."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.core.download import CONNECT_SECONDS, within
+from bench.core.download import CONNECT_SECONDS, timed
 from bench.core.errors import DataError
 
 
@@ -22,7 +22,7 @@ class KaggleFacts:
 def ask_kaggle(handle: str) -> KaggleFacts:
     """Return Kaggle's facts about a data set. Raises DataError, one line, if it cannot be asked."""
     try:
-        found = within(2 * CONNECT_SECONDS, lambda: _view(handle))
+        found = timed(2 * CONNECT_SECONDS, lambda: _view(handle))
     except Exception as error:
         raise _unreachable(handle, error) from None
     return KaggleFacts(found.total_bytes, found.license_name, found.current_version_number)

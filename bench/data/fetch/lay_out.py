@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.core.download import NotPublished, digest_of, download
+from bench.core.download import ChecksumMismatch, digest_of, download
 from bench.core.errors import BenchError, DataError, StoreError
 from bench.core.locks import take_lock
 from bench.core.progress import Progress, no_progress
@@ -126,8 +126,8 @@ def _ensure(
             download(file.url, path, digest, most, progress)
         elif digest and digest_of(path) != digest:
             path.unlink()
-            raise NotPublished("the file that was there has another checksum than the published one")
-    except NotPublished as error:
+            raise ChecksumMismatch("the file that was there has another checksum than the published one")
+    except ChecksumMismatch as error:
         again = "" if file.sha256 else f"; if it was published anew, remove its entry in {records.path}"
         raise DataError(
             f"{file.name} of {file.url}: {error}; it was deleted, nothing is laid out{again}"

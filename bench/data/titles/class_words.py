@@ -8,11 +8,11 @@ from functools import cached_property, lru_cache
 
 from bench.data.titles.words import words
 
-LONGEST_RUN = 4
-"""Most neighbouring words that may form one: `t shirt`, `flip flops`."""
+MAX_RUN = 4
+"""Maximum number of consecutive words that form one: `t shirt`, `flip flops`."""
 
-SHORTEST = 3
-"""Fewest letters of a singular: `tie`, but not `a` of `as`."""
+MIN_LETTERS = 3
+"""Minimum length of a singular: `tie`, but not `a` of `as`."""
 
 
 @lru_cache(maxsize=65_536)
@@ -26,7 +26,7 @@ def forms(word: str) -> frozenset[str]:
     for ending, others in (("ves", ("f", "fe")), ("ies", ("y",)), ("es", ("",)), ("s", ("",))):
         stem = word.removesuffix(ending)
         if stem != word and not (ending == "s" and stem.endswith("s")):
-            found.update(stem + other for other in others if len(stem + other) >= SHORTEST)
+            found.update(stem + other for other in others if len(stem + other) >= MIN_LETTERS)
     return frozenset(found)
 
 
@@ -35,9 +35,9 @@ def _shortest(word: str) -> str:
 
 
 def _runs(found: Sequence[str]) -> Iterator[tuple[int, int, frozenset[str]]]:
-    """Yield start, end and forms of every run of up to LONGEST_RUN neighbours, joined into one word."""
+    """Yield start, end and forms of every run of up to MAX_RUN neighbours, joined into one word."""
     for start in range(len(found)):
-        for end in range(start + 1, min(start + LONGEST_RUN, len(found)) + 1):
+        for end in range(start + 1, min(start + MAX_RUN, len(found)) + 1):
             run = found[start:end]
             glued = forms("".join(run))
             # "Sports Shoes" may also be joined from its singulars.
@@ -73,7 +73,7 @@ class ClassWords:
 
 
 def holds(found: Sequence[str], name: str) -> bool:
-    """Whether a title has every word of a class name, in any order, singular or plural, or joined.
+    """Return whether a title has every word of a class name, in any order, singular or plural, or joined.
 
     >>> holds(words("ADIDAS Shoe, casual"), "Casual Shoes"), holds(words("Nike Shoes"), "Casual Shoes")
     (True, False)

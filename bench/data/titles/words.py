@@ -7,11 +7,11 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-LONGEST = 64
-"""Most letters of a word; longer ones are hostile data."""
+MAX_LETTERS = 64
+"""Maximum length of a word; longer ones are hostile data."""
 
-MOST = 256
-"""Most words of a title."""
+MAX_WORDS = 256
+"""Maximum number of words in a title."""
 
 _ALONE = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 """Kana and Han, which are written without blanks: each character is a word."""
@@ -41,13 +41,13 @@ def words(title: str) -> tuple[str, ...]:
                 run.append(letter)
             continue
         if run:
-            found.append("".join(run)[:LONGEST])
+            found.append("".join(run)[:MAX_LETTERS])
             run = []
         if alone:
             found.append(letter)
     if run:
-        found.append("".join(run)[:LONGEST])
-    return tuple(found[:MOST])
+        found.append("".join(run)[:MAX_LETTERS])
+    return tuple(found[:MAX_WORDS])
 
 
 def terms(found: Sequence[str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from bench.core.predictions import Predictions
-from bench.store.columns import check_truth, common, cuts_of, fixed
+from bench.store.columns import check_truth, common, fixed, thresholds_of
 
 
 def columns(parts: Sequence[Predictions]) -> dict[str, Any]:
@@ -22,4 +22,4 @@ def predictions(table: Any, record: Mapping[str, Any], split: str, names: bool =
     fields = common(table, record, names)
     truth = fixed(table["truth"], np.int32, names)
     check_truth(truth, 0, len(fields["classes"]) - 1)
-    return Predictions(truth=truth, cuts=cuts_of(record, split), **fields)
+    return Predictions(truth=truth, cuts=thresholds_of(record, split), **fields)

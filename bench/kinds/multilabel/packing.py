@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from bench.core.predictions import Predictions
-from bench.store.columns import check_truth, common, cuts_of, fixed
+from bench.store.columns import check_truth, common, fixed, thresholds_of
 
 IMPUTED = "imputed"
 """The part with a method's estimates of unknown training cells."""
@@ -27,5 +27,5 @@ def predictions(table: Any, record: Mapping[str, Any], split: str, names: bool =
     truth = fixed(table["truth"], np.int32, names).reshape(len(table), len(fields["classes"]))
     check_truth(truth, -1, 1)
     # Thresholds belong to the head's scores, not to a labels step's estimates.
-    cuts = None if split == IMPUTED else cuts_of(record, split)
+    cuts = None if split == IMPUTED else thresholds_of(record, split)
     return Predictions(truth=truth, cuts=cuts, **fields)

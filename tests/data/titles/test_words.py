@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.titles.class_words import ClassWords, forms, holds
-from bench.data.titles.words import LONGEST, MOST, terms, words
+from bench.data.titles.words import MAX_LETTERS, MAX_WORDS, terms, words
 
 TSHIRT = (
     "T-shirt",
@@ -47,14 +47,17 @@ def test_words_of_any_script(title: str, found: tuple[str, ...]) -> None:
 @given(st.text(max_size=80))
 def test_words_are_bounded_have_no_blank_and_are_words_of_themselves(title: str) -> None:
     found = words(title)
-    assert all(word and not word.isspace() and len(word) <= LONGEST for word in found) and len(found) <= MOST
+    assert (
+        all(word and not word.isspace() and len(word) <= MAX_LETTERS for word in found)
+        and len(found) <= MAX_WORDS
+    )
     assert not any(letter.isspace() for word in found for letter in word)
     assert words(title) == found == words(f"  {title}\n")
 
 
 def test_a_hostile_title_is_cut() -> None:
-    assert len(words("x" * 10_000)[0]) == LONGEST
-    assert len(words("x " * 10_000)) == MOST
+    assert len(words("x" * 10_000)[0]) == MAX_LETTERS
+    assert len(words("x " * 10_000)) == MAX_WORDS
 
 
 def test_terms_are_words_and_neighbours() -> None:
