@@ -35,7 +35,7 @@ class Key:
 
 
 _SIZE = r"native|[1-9]\d{0,3}(x[1-9]\d{0,3})?"
-AS_GIVEN = "given"
+GIVEN = "given"
 """The value of `labels` for the labels of the data."""
 
 CARD = "card"
@@ -204,13 +204,7 @@ KEYS: dict[str, Key] = {
             pattern=_COLUMN_OR_NOT,
         ),
         Key("rehearse_seed", int, 0, "rehearse: seed of the split", low=0),
-        Key(
-            "labels",
-            str,
-            AS_GIVEN,
-            "a table of reviewed labels (bench clean writes one)",
-            pattern=_COLUMN,
-        ),
+        Key("labels", str, GIVEN, "a table of reviewed labels (bench clean writes one)", pattern=_COLUMN),
         Key(
             "noise",
             str,

@@ -11,7 +11,7 @@ from bench.core import plugins
 from bench.core.errors import BenchError, DataError, unknown
 from bench.core.kind import get_kind
 from bench.core.paths import user_path
-from bench.core.protocol import AS_GIVEN, CARD
+from bench.core.protocol import CARD, GIVEN
 from bench.data.examples import Examples
 from bench.data.sources import NotInSample, open_source
 from bench.data.split_rules import on_column
@@ -78,8 +78,8 @@ def open_task(
         examples = open_source(source, request.data, sample, cache, needed, request.follow_links, card.layout)
     except NotInSample as lack:
         raise DataError(f"task {card.name} needs its own data, --data DIR: {lack}") from None
-    reviewed = str(request.settings.get("labels", AS_GIVEN))
-    if reviewed != AS_GIVEN:
+    reviewed = str(request.settings.get("labels", GIVEN))
+    if reviewed != GIVEN:
         if "review" not in get_kind(card.kind).supports:
             raise BenchError(
                 f"--set labels={reviewed}: {card.name} is {card.kind} and has no classes to review"

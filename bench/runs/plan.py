@@ -18,7 +18,7 @@ from bench.core import plugins
 from bench.core.cell import Cell, DataId, Value
 from bench.core.errors import BenchError, unknown
 from bench.core.kind import get_kind
-from bench.core.protocol import AS_GIVEN, CARD, identified, resolve
+from bench.core.protocol import CARD, GIVEN, identified, resolve
 from bench.core.protocol_checks import check_together
 from bench.core.stage_values import stage_values
 from bench.data.examples import Examples
@@ -267,7 +267,7 @@ def _before(card: TaskCard, stage: str, regime: str, protocol: Mapping[str, Valu
 
 def _place_free(settings: Mapping[str, Value]) -> dict[str, Value]:
     """Return a cell's value for settings that name a file; the data's fingerprint covers the content."""
-    return {"labels": "reviewed"} if settings.get("labels", AS_GIVEN) != AS_GIVEN else {}
+    return {"labels": "reviewed"} if settings.get("labels", GIVEN) != GIVEN else {}
 
 
 def _stages(card: TaskCard, asked: Sequence[str]) -> tuple[str, ...]:

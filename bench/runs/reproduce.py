@@ -17,7 +17,7 @@ from bench.core.cell import Cell
 from bench.core.errors import BenchError, DataError, StoreError
 from bench.core.paths import user_path
 from bench.core.processor import same_processor
-from bench.core.protocol import AS_GIVEN, KEYS
+from bench.core.protocol import GIVEN, KEYS
 from bench.core.stage_values import check_value
 from bench.data.examples import Examples
 from bench.data.layout import parse_label, parse_roles
@@ -131,7 +131,7 @@ def request_of(stored: Stored, place: LocalPaths, options: Mapping[str, Any]) ->
     """
     cell, id8 = stored.record["cell"], stored.id[:8]
     settings = {key: check_value(key, value, f"cell {id8}") for key, value in cell["protocol"].items()}
-    if settings.get("labels", AS_GIVEN) != AS_GIVEN:
+    if settings.get("labels", GIVEN) != GIVEN:
         settings["labels"] = _labels(id8, place.labels, options)
     weights = cell["weights"]
     files = [text for text in (place.weights, *(options.get("backbone") or ())) if text]

@@ -114,13 +114,13 @@ def write_predictions(path: Path, parts: Mapping[str, Predictions], kind: str) -
         columns["item"] += part.items
         columns["group"] += part.groups or (None,) * len(part.items)
     scores = np.concatenate([part.scores for part in parts.values()]).astype(np.float32)
-    columns = get_kind(kind).packing.columns(list(parts.values()))
+    of_kind = get_kind(kind).packing.columns(list(parts.values()))
     table = pa.table(
         {
             **{name: pa.array(cells, pa.string()) for name, cells in columns.items()},
-            "truth": columns.pop("truth"),
+            "truth": of_kind.pop("truth"),
             "scores": pa.FixedSizeListArray.from_arrays(pa.array(scores.ravel()), scores.shape[1]),
-            **columns,
+            **of_kind,
         }
     )
     pq.write_table(table, path, compression="zstd")
