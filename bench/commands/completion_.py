@@ -11,7 +11,7 @@ SHELLS = {
     "zsh": 'eval "$(bench completion zsh)"  # in ~/.zshrc',
     "fish": "bench completion fish > ~/.config/fish/completions/bench.fish",
 }
-"""How each shell takes its script."""
+"""Line that installs the script in each shell."""
 
 
 @click.command(epilog=f"\b\n{chr(10).join(SHELLS.values())}")

@@ -103,7 +103,7 @@ def describe(data: DataSet, place: Path, records: Records) -> tuple[list[str], i
 
 
 def _size(file: RemoteFile) -> int | None:
-    """Return what the server says; a server that does not answer is a matter of the download."""
+    """Return the size that the server reports, or None; the download reports an unreachable server."""
     from bench.core.download import size_of
 
     try:
@@ -113,7 +113,7 @@ def _size(file: RemoteFile) -> int | None:
 
 
 def set_table(sets: Sequence[DataSet]) -> Table:
-    """Return the sets as a table. Nothing is asked."""
+    """Return the sets as a table, without network access."""
     from bench.core.table import Column, Table
     from bench.data.fetch.table import tasks_of
 

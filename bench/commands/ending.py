@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bench.compare.leaderboard import Board
 
 MOST_LINES = 40
-"""Most lines of the ending, on a terminal of 80 columns too."""
+"""Maximum number of lines of the ending, on a terminal of 80 columns."""
 
 
 def print_ending(
@@ -101,7 +101,7 @@ def _print_rankings(
 
 
 def _aligned(commands: Sequence[tuple[str, str]]) -> str:
-    """Return the commands below each other, each with what it shows where there is room."""
+    """Return the commands line by line, each with its purpose if there is room."""
     longest, width = max(len(command) for command, _ in commands), width_of_output()
     lines = [(f"  {command}", f"  {command:{longest}}  {what}") for command, what in commands]
     return "\n".join(["Next:", *(visible(long if len(long) <= width else short) for short, long in lines)])
@@ -125,7 +125,7 @@ def _commands(
         commands.append((f"bench list methods --kind {kind}", "methods to compare it with"))
     else:
         commands.append((f"bench leaderboard {task} --effects", "what each method changes"))
-    # A rehearsal's test images are training images, which no published number is about.
+    # A rehearsal tests on training images: published numbers do not apply.
     if published is not None and not any(rehearses(board.cell) for board in ranked):
         own = "" if baselines is None else f" --baselines {shlex.quote(baselines)}"
         commands.append((f"bench compare {task}{own}", f"against {published.name}"))

@@ -39,8 +39,8 @@ _KEYS = {
 _SETS, _FILE = "bench.settings", "bench.experiment"
 """Keys of a context's `meta`."""
 
-TRUST = "allow_code"
-"""The option that lets code run. Only the user gives it: a file may be a stranger's."""
+ALLOW_CODE = "allow_code"
+"""The option that allows code. Files cannot set it: they are not trusted."""
 
 _FOLDERS = ("DIR",)
 """Metavars of options that name folders."""
@@ -65,9 +65,9 @@ def options_from(
     known = {key_of(param): param for param in params}
     found: dict[str, Any] = {}
     for key, value in values.items():
-        if folder is not None and key == TRUST:
+        if folder is not None and key == ALLOW_CODE:
             raise BenchError(
-                f"{where}: a file cannot set {TRUST}; give --allow-code yourself, if you trust it"
+                f"{where}: a file cannot set {ALLOW_CODE}; give --allow-code yourself, if you trust it"
             )
         if key not in known:
             raise unknown("key", key[:80], known, f"in {where}")
@@ -82,12 +82,12 @@ def options_from(
 def values_from(options: Mapping[str, Any], params: Sequence[click.Parameter]) -> dict[str, Any]:
     """Return the options that differ from their defaults as values by key; TOML can hold them.
 
-    Folders become absolute, so that they hold wherever the file lies. TRUST is left out.
+    Folders become absolute, so that they hold wherever the file lies. ALLOW_CODE is left out.
     """
     values: dict[str, Any] = {}
     for param in params:
         value = options.get(str(param.name))
-        if value is None or value in ((), [], False) or param.name == TRUST:
+        if value is None or value in ((), [], False) or param.name == ALLOW_CODE:
             continue
         if param.name == "sets":
             own = dict(map(parse_set, value))
@@ -114,7 +114,7 @@ def arguments(options: Mapping[str, Any], params: Sequence[click.Parameter]) -> 
             continue
         for one in value if isinstance(value, (tuple, list)) else [value]:
             text = str(one)
-            # A value that begins with a dash would be an option of its own.
+            # A value that begins with a dash would be parsed as an option.
             words += [f"{name}={text}"] if text.startswith("-") else [name, text]
     return words
 
@@ -124,8 +124,8 @@ def command_line(options: Mapping[str, Any], params: Sequence[click.Parameter]) 
     return shlex.join(["bench", "run", *arguments(options, params)])
 
 
-def put_below(ctx: click.Context, options: Mapping[str, Any], where: str) -> None:
-    """Let options of `options_from` stand wherever the command line gives none; settings, key by key.
+def set_defaults(ctx: click.Context, options: Mapping[str, Any], where: str) -> None:
+    """Use options of `options_from` as defaults of the command line; settings, key by key.
 
     where: the file that gives them.
     """
@@ -142,7 +142,7 @@ def merge_settings(ctx: click.Context, param: click.Parameter, sets: tuple[str, 
 
 
 def refuse_code(ctx: click.Context, param: click.Parameter, allowed: bool) -> bool:
-    """Callback of TRUST. Raises BenchError if a file names code that the command line does not name."""
+    """Callback of ALLOW_CODE. Raises BenchError if a file names code that the command line does not name."""
     if allowed or not ctx.default_map:
         return allowed
     from bench.backbones.external import functions_in
@@ -240,7 +240,7 @@ def _text(value: Value) -> str:
 
 
 def _placed(param: click.Parameter, value: Any, folder: Path) -> Any:
-    """Return the value with a relative path put below a folder."""
+    """Return the value with a relative path resolved against a folder."""
     if param.metavar in _FOLDERS:
         return str(folder / user_path(value))
     if param.name == "sets":
@@ -252,7 +252,7 @@ def _placed(param: click.Parameter, value: Any, folder: Path) -> Any:
 
 
 def _with_file(key: str, value: Any, folder: Path) -> Any:
-    """Return the value with a file's name put below a folder, where the key takes one and it is there."""
+    """Return the value with the name of an existing file resolved against a folder, if the key takes one."""
     if key not in _FILES or not Path(value).suffix:
         return value
     path = folder / user_path(value)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bench.commands.experiment import options_from, put_below, values_from
+from bench.commands.experiment import options_from, set_defaults, values_from
 from bench.commands.options import experiment_params
 from bench.core.errors import BenchError
 from bench.core.paths import user_path
@@ -21,7 +21,7 @@ def _read(ctx: click.Context, param: click.Parameter, name: str | None) -> None:
     path = user_path(name)
     if path.suffix != ".toml":
         raise BenchError(f"{name!r} is no experiment file, which ends in .toml; a task is named with --task")
-    put_below(
+    set_defaults(
         ctx, options_from(read_experiment(path), experiment_params(), name, path.parent.absolute()), name
     )
 

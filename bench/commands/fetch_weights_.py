@@ -59,7 +59,7 @@ def command(backbones: tuple[str, ...], input_size: str, listing: bool, yes: boo
 
 
 def _file(info: BackboneInfo, input_size: str) -> tuple[tuple[int, int], Path]:
-    """Return the size of images and the weights file for it. Raises BenchError where there is none."""
+    """Return the size of images and its weights file. Raises BenchError if there is none."""
     from bench.backbones.registry import size_problem
     from bench.backbones.weights import imagenet_file
     from bench.core.protocol import check, image_size
@@ -85,7 +85,7 @@ def is_here(place: PresetLocation) -> bool:
 def weights_table(
     wanted: Sequence[tuple[BackboneInfo, tuple[int, int], Path]], presets: Mapping[str, PresetLocation]
 ) -> Table:
-    """Return backbones, their weights files or folders, sizes, and whether they are there."""
+    """Return backbones, their weights files or folders, sizes, and whether they are present."""
     from bench.core.table import Column, Table
 
     rows: list[dict[str, object]] = [
@@ -119,7 +119,7 @@ def weights_table(
 
 
 def _fetch(missing: Sequence[tuple[BackboneInfo, tuple[int, int]]]) -> int:
-    """Download and load each net's weights; return how many failed, each with a line."""
+    """Download and load each net's weights; report failures and return their number."""
     from bench.backbones.registry import build_backbone
     from bench.backbones.weights import imagenet_file
     from bench.core.environment import quiet
@@ -129,7 +129,7 @@ def _fetch(missing: Sequence[tuple[BackboneInfo, tuple[int, int]]]) -> int:
     failed = 0
     for info, size in missing:
         try:
-            # Only Keras knows where a file is published. That the net takes it is worth knowing here.
+            # Only Keras knows the URL of a file; loading it also checks it.
             build_backbone(info, size, "imagenet")
         except WeightsError as error:
             failed += 1
@@ -142,7 +142,7 @@ def _fetch(missing: Sequence[tuple[BackboneInfo, tuple[int, int]]]) -> int:
 
 
 def _fetch_presets(handles: Mapping[str, str]) -> int:
-    """Download presets whole from Kaggle; return how many failed, each with a line."""
+    """Download presets from Kaggle; report failures and return their number."""
     from bench.backbones.weights import fetch_preset
 
     failed = 0

@@ -199,7 +199,7 @@ def _backbone(name: str) -> str:
 
 
 def _view() -> Terminal:
-    """Return how help is shown: as wide as the terminal, elsewhere NARROWEST columns."""
+    """Return the view of help: as wide as the terminal, else NARROWEST columns."""
     from bench.report.terminal import Terminal
 
     return view_of_output() or Terminal(NARROWEST)

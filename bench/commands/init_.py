@@ -1,4 +1,4 @@
-"""`bench init`: look at data of one's own and write a task card for it."""
+"""`bench init`: survey a data folder and write a task card for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bench.data.own_card import NEW_CARDS
 @click.option("--out", metavar="DIR", default=NEW_CARDS, show_default=True, help="Folder for NAME/task.toml.")
 @follow_links_option
 def command(data: str, out: str, follow_links: bool, **options: Any) -> None:
-    """Look at a data folder or table, and write a task card for it.
+    """Survey a data folder or table, and write a task card for it.
 
     Prints what was found and the command to run next. No photo is opened. The card is commented; edit it.
     """

@@ -86,7 +86,7 @@ def find(store: Store, text: str) -> Stored:
 def place_of(
     results: str | None, data: str | None, follow_links: bool, tasks: str | None, cache: str | None
 ) -> DataLocation:
-    """Return where the data of stored cells is looked for. Raises BenchError for an empty name."""
+    """Return the location of the data of stored cells. Raises BenchError for an empty name."""
     from bench.commands.option_values import data_folder
     from bench.core.paths import cache_dir, search_path
     from bench.runs.cell_data import DataLocation
@@ -98,7 +98,7 @@ def place_of(
 def values_by(by: str | None, results: str | None, **where: Any) -> ColumnValues | None:
     """Return the column of `--by`, None without it. where: of the data, see `place_of`.
 
-    Raises BenchError for data without a column: it is for nothing else.
+    Raises BenchError for data options without --by.
     """
     from bench.runs.cell_data import ColumnValues
 

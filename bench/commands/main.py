@@ -1,4 +1,4 @@
-"""The command `bench`, which imports its subcommands when they are called, so that help is instant."""
+"""The command `bench`, which imports subcommands lazily, for instant help."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from bench.core.paths import keep_library_files
 GROUPS = {
     "Look": {
         "list": "List tasks, backbones, methods, metrics, settings or baselines.",
-        "init": "Look at a data folder of your own and write a task card for it.",
+        "init": "Survey a data folder and write a task card for it.",
         "data": "Check or describe a data folder, draw or fetch one.",
         "fetch-weights": "Download ImageNet weights ahead, for machines without a network.",
         "plan": "Show the grid without running it, and what cannot run.",

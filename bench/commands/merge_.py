@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.store.merge import Merged, StoredAnswer
 
 SHOWN = {"from": 40, "answer from": 20, "setting": 20}
-"""Most characters of folder names and settings in a terminal table."""
+"""Maximum length of folder names and settings in a terminal table."""
 
 
 @click.command()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def settings_from(sets: tuple[str, ...]) -> dict[str, Value]:
-    """Read the values of `--set`. Raises BenchError for a faulty one or a key given twice."""
+    """Read the values of `--set`. Raises BenchError for an invalid or repeated key."""
     from bench.core.stage_values import parse_set
 
     settings: dict[str, Value] = {}
@@ -112,7 +112,7 @@ def shard_from(options: dict[str, Any]) -> Shard | None:
 
 
 def cluster_from(options: dict[str, Any]) -> Cluster | None:
-    """Return the cluster of `cluster_options`, or None. Raises BenchError for an address that is none."""
+    """Return the cluster of `cluster_options`, or None. Raises BenchError for an invalid address."""
     if options["on"] is None:
         return None
     from bench.runs.cluster_address import Cluster

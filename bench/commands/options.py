@@ -226,7 +226,7 @@ cluster_options = _stack(
     click.option("--cpus-per-job", type=float, default=1, help="CPUs that a task of Ray reserves [1]."),
     click.option("--gpus-per-job", type=float, default=0, help="GPUs that a task of Ray reserves [0]."),
 )
-"""Options of `bench run` without a key: a stranger's file must not send data to another machine."""
+"""Options of `bench run` without a key: an untrusted file must not send data to another machine."""
 
 
 def experiment_params() -> list[click.Parameter]:

@@ -1,4 +1,4 @@
-"""Tables on standard output: fitted to a terminal, else in the format that was asked for."""
+"""Tables on standard output: fitted to a terminal, or in the requested format."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _print(tables: Sequence[Table], fmt: str, alone: bool) -> None:
 
 
 def view_of_output() -> Terminal | None:
-    """Return how to show tables on a terminal, None where standard output is none.
+    """Return the view of a terminal, None if standard output is not one.
 
     The variable COLUMNS sets the width, and makes whatever reads the output a terminal.
     """
@@ -93,7 +93,7 @@ def has_room(table: Table) -> bool:
 
 
 def width_of_output() -> int:
-    """Return the width that text for people may have."""
+    """Return the width of text for people."""
     view = view_of_output()
     return sys.maxsize if view is None else view.width
 
@@ -123,7 +123,7 @@ def check_columns(known: Sequence[str]) -> None:
 
 
 def forget_columns(tables: Sequence[Table]) -> None:
-    """Leave out of --columns what no table has: columns without a value are not always there."""
+    """Remove missing columns from --columns: columns without a value may be absent."""
     keys = {column.key for table in tables for column in table.columns}
     if names := _meta().get(COLUMNS):
         _meta()[COLUMNS] = tuple(name for name in names if name in keys)

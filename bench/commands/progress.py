@@ -1,4 +1,4 @@
-"""Progress on standard error: bars on a terminal, plain lines elsewhere."""
+"""Progress on standard error: bars on a terminal, else plain lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.commands.notices import notice, say
 
 
 class Progress:
-    """Display of a worker's events: bars (terminal) or a line every few seconds (elsewhere)."""
+    """Display of a worker's events: bars on a terminal, else a line every few seconds."""
 
     EVERY = 10.0
     """Seconds between two lines about the same step without a terminal."""
@@ -26,7 +26,7 @@ class Progress:
         self.tasks: dict[str, Any] = {}
         self.last = (0.0, "")
         self.begun: dict[str, tuple[float, int, int]] = {}
-        """When and at what each step began, and how far it was last."""
+        """Start time, first count and last count of each step."""
 
     @staticmethod
     def say(text: str) -> None:

@@ -75,7 +75,7 @@ def command(
 
 @dataclass(frozen=True)
 class Sources:
-    """Where pictures come from: a data folder (None: synthetic samples alone), task cards, a cache."""
+    """Sources of pictures: a data folder (None: synthetic samples only), task cards, a cache."""
 
     data: Path | None
     tasks: Sequence[Path]

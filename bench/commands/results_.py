@@ -29,7 +29,7 @@ def command(task: str | None, results: str | None, fmt: str) -> int:
     if not cells and not problems:
         what = f"no cell of {task}" if task else "nothing"
         report_problems([f"{what} is stored in {root}; `bench run --task {task or 'fashion'}` fills it"])
-    # The number of an answer is in its folder's name, not in its record.
+    # The record does not hold the number of an answer.
     records = [{**stored.record, "answer": stored.answer} for stored in cells]
     show_table(results_table(records, full=fmt in ("csv", "json")), fmt)
     if problems:

@@ -1,4 +1,4 @@
-"""Lines of `bench run --verbose` on what is done, and why."""
+"""Explanations of `bench run --verbose`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words of options: a few to choose from, and completion of names."""
+"""Option types of fixed words, and completion of names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def completing(
 
 
 def task_names() -> Iterable[str]:
-    """Return the tasks that there are."""
+    """Return the names of all tasks."""
     from bench.core.paths import search_path
     from bench.data.task_card import find_cards
 

@@ -26,16 +26,16 @@ from bench.runs.reproduce import LocalPaths, open_data, request_of
 from bench.store.write import Stored
 
 TOLERANCE = 1e-4
-"""Largest difference of a probability from the stored one."""
+"""Maximum difference of a probability from the stored one."""
 
 CHECKED = 32
-"""Most test images that an exported model is checked on."""
+"""Maximum number of test images for checking an exported model."""
 
 CARD, CONTRACT, SCRIPT = "README.md", "model.json", "predict.py"
 
 
 class OtherScores(BenchError):
-    """An exported model does not give the stored scores."""
+    """An exported model does not reproduce the stored scores."""
 
     exit_code = EXIT_REGRESSION
 
@@ -79,7 +79,7 @@ def export_model(
             card = model_card(stored, contract, FORMATS[name].runtime, checked)
             (work / CARD).write_text(card, encoding="utf-8")
             sync_all(work)
-            # A folder that is there, empty, is replaced.
+            # An empty folder is replaced.
             work.rename(folder)
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -185,7 +185,7 @@ def check(folder: Path, contract: Mapping[str, Any], images: np.ndarray, scores:
 
 
 def _other_decisions(above: np.ndarray, thresholds: Sequence[float], scores: np.ndarray) -> int:
-    """Return how many decisions differ, without those that are as close to a threshold as rounding."""
+    """Return the number of different decisions, except within rounding of a threshold."""
     margins = scores - np.asarray(thresholds, np.float32)
     clear = np.abs(margins) > TOLERANCE
     return int(((above.astype(bool) != (margins >= 0)) & clear).sum())

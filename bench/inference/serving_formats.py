@@ -34,7 +34,7 @@ def _keras(graph: Any, path: Path) -> None:
 def _openvino(graph: Any, path: Path) -> None:
     from bench.backbones.engines import import_openvino
 
-    # First of all: Keras's own import of OpenVINO would report the use of it to its makers.
+    # First: otherwise Keras imports OpenVINO with its telemetry.
     import_openvino()
     from openvino.frontend.tensorflow import utils
 

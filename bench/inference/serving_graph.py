@@ -16,7 +16,7 @@ from bench.training.fits import TINY
 
 
 def check_exportable(model: ImageModel) -> None:
-    """Raise BenchError if a part of a saved model's backbone is no Keras net."""
+    """Raise BenchError if a part of a saved model's backbone is not a Keras net."""
     for info in model.parts:
         if not info.is_net or info.source == "onnx":
             what = "an ONNX file" if info.source == "onnx" else "no net"

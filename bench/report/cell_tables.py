@@ -91,7 +91,7 @@ def cell_tables(
 ) -> tuple[Table, ...]:
     """Return everything stored of a cell except its predictions; empty tables are left out.
 
-    A record may say which `answer` of its cell it is, and its `origin`, the folder that it was merged from.
+    A record may have the number of its `answer`, and its `origin`, the folder that it was merged from.
     history: one row per epoch. whole: see `class_table`. trials: one row per trial of a tuned cell. Tables
     that would be empty are left out.
     """

@@ -1,4 +1,4 @@
-"""Parts of the analysis of a cell's answers that kinds share: reliability bins, misclassified items."""
+"""Analysis of predictions, shared by kinds: reliability bins, curves, misclassified items."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.metrics import scores as on_scores
 from bench.report.plots import Bin, Line
 
 POINTS = 400
-"""Most points of a plotted curve."""
+"""Maximum number of points of a plotted curve."""
 
 
 def reliability_bins(confidence: np.ndarray, right: np.ndarray) -> list[Bin]:

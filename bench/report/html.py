@@ -120,7 +120,7 @@ class _Row:
 
 @dataclass(frozen=True)
 class _Layout:
-    """A table as a page shows it. groups: headings of neighbouring columns, with how many each spans."""
+    """Layout of a table on a page. groups: headings of neighbouring columns, with their spans."""
 
     columns: Sequence[Column]
     groups: Sequence[tuple[str, int]]

@@ -16,7 +16,7 @@ from bench.report.tuning_tables import side_by_side, side_by_side_columns
 from bench.store.settings import kind_of, mean_of, rehearsal_notes, rehearses, trivial_notes, trivial_values
 
 HOLES_LISTED = 40
-"""Most missing combinations that a note lists (seeds of one backbone and method together)."""
+"""Maximum number of missing combinations in a note; seeds are grouped by backbone and method."""
 
 
 def leaderboard_table(boards: Sequence[Board], full: bool = False, left: int = 0) -> Table:

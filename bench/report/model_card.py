@@ -21,7 +21,7 @@ from bench.store.write import Stored
 
 @dataclass(frozen=True)
 class Checked:
-    """Comparison with stored scores. largest: difference of a probability on so many test images."""
+    """Comparison with stored scores. largest: maximum difference of a probability on the test images."""
 
     images: int
     largest: float
@@ -33,7 +33,7 @@ RESIZES = {
     "crop": "so that its largest centre crop of these proportions fills this size",
     "pad": "to fit into this size; the rest has the mean colour of its border",
 }
-"""What a resize mode does to an image."""
+"""Description of each resize mode."""
 
 
 def model_card(stored: Stored, contract: Mapping[str, Any], runtime: str, checked: Checked) -> str:

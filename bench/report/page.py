@@ -79,7 +79,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole report. lead: a paragraph under its title. links: titles of sections by what leads to them."""
+    """A whole report. lead: a paragraph under its title. links: titles of sections by link text."""
 
     title: str
     lead: str

@@ -16,13 +16,13 @@ from bench.core.table import Column, Table
 MISSING = "–"
 EMPTY = "(no rows)"
 LONGEST = 400
-"""Most characters of a cell in tables; CSV and JSON have all of them."""
+"""Maximum length of a cell in tables; CSV and JSON are not shortened."""
 
 NUMBERS = ("int", "ratio", "signed", "seconds", "bytes")
-"""Kinds of columns that are numbers and stand at the right."""
+"""Types of numeric columns, which are right-aligned."""
 
 WIDEST = 72
-"""Width of a terminal table's cell, after which its text wraps."""
+"""Width at which cells of terminal tables wrap."""
 
 
 def render(table: Table, fmt: str) -> str:

@@ -108,7 +108,7 @@ def _by_place(value: Value, others: Mapping[str, Value]) -> str:
 
 
 def _of_card(card: TaskCard, name: str) -> str | None:
-    """Return what a card says of a key, by regime and stage, None if it says nothing."""
+    """Return a card's values of a key, by regime and stage, or None."""
     common = dict(card.protocol["common"])
     others = {
         place: values[name] for place, values in card.protocol.items() if place != "common" and name in values

@@ -16,7 +16,7 @@ from bench.report.stage import StageReport
 from bench.store.settings import rehearses
 
 HARDEST = 24
-"""Most items in the gallery."""
+"""Maximum number of items in the gallery."""
 
 
 def number(value: float | None) -> str:
@@ -33,7 +33,7 @@ def scored_items(stage: StageReport) -> str:
 
 
 def published_blocks(stage: StageReport) -> list[Block]:
-    """Return the comparison with the published baseline, and that it is none where it cannot be."""
+    """Return the comparison with the published baseline, or the reason why they cannot be compared."""
     if stage.baseline is None:
         return []
     table = compare_table(stage.compared, stage.baseline)

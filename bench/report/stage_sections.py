@@ -26,11 +26,11 @@ from bench.runs.cell_data import DataMismatch
 from bench.store import loss_curve
 from bench.store.settings import mean_of, rehearses
 
-RANKED = 16
-"""Most settings in the plot of the ranking; its table has all."""
+MAX_RANKED = 16
+"""Maximum number of settings in the plot of the ranking; its table has all."""
 
 PANELS = 12
-"""Most methods in the plot of losses."""
+"""Maximum number of methods in the plot of losses."""
 
 
 def answer_blocks(stage: StageReport) -> list[Block]:
@@ -53,7 +53,7 @@ def stage_section(stage: StageReport) -> Section:
 
 def _ranking_figure(stage: StageReport) -> Figure:
     board, title = stage.board, get_metric(stage.board.metric).title
-    shown = list(board.rows[:RANKED])
+    shown = list(board.rows[:MAX_RANKED])
     if board.choice is not None and board.choice not in shown:
         shown[-1] = board.choice
     where = "held-out training data" if rehearses(board.cell) else "test"

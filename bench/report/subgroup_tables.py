@@ -16,10 +16,10 @@ from bench.report.result_tables import metric_column
 from bench.store.settings import Setting
 
 NO_VALUE = "(no value)"
-"""How tables name the subgroup of items without a value; in csv and json its `row` is `unknown`."""
+"""Name of the subgroup without a value in tables; in csv and json its `row` is `unknown`."""
 
 LISTED = 40
-"""Most subgroups of a table for people; csv and json have all."""
+"""Maximum number of subgroups in a table for people; csv and json have all."""
 
 ALL, SUBGROUP, GAP = "all", "subgroup", "gap"
 """Types of rows, in the column `row`, beside `unknown`."""

@@ -1,4 +1,4 @@
-"""Tables on a terminal: as wide as it is, values with their intervals, verdicts in colour."""
+"""Tables on a terminal: fitted to its width, values with intervals, verdicts in colour."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bench.core.table import Column, Table
 from bench.report.render import EMPTY, LONGEST, MISSING, NUMBERS, shown
 
 GAP = 2
-"""Columns of the terminal between two columns of a table."""
+"""Space between two columns of a table."""
 
 UNBROKEN = 24
-"""Width that a column of longer texts has at least, unless nothing more can be left out."""
+"""Minimum width of a text column, unless no more columns can be omitted."""
 
 NARROWEST = 8
-"""Width down to which words are broken where nothing more can be left out."""
+"""Minimum width of a text column with broken words."""
 
 STYLES = {
     **dict.fromkeys(("better", "best", "good"), "bold green"),
@@ -29,7 +29,7 @@ STYLES = {
     **dict.fromkeys(("same", "tied"), "cyan"),
     **dict.fromkeys(("behind", "not comparable", "missing"), "yellow"),
 }
-"""Colours of the words that judge; the words say the same without them."""
+"""Styles of verdicts, which do not depend on colour alone."""
 
 
 @dataclass(frozen=True)
