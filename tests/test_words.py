@@ -63,6 +63,8 @@ PHRASES = (
     r"\bof its own in any case\b",
     r"\b(models?|nets?|backbones?) from outside\b",
     r"\blooking for images that look\b",
+    r"\bwould no longer\b",
+    r"\bwith the face of\b",
 )
 """Phrases that no engineer would say to a colleague, and private words for which the field has its own."""
 

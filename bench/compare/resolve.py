@@ -34,7 +34,7 @@ class Stock:
     """All that can be named.
 
     cells: measured, of one task. further: other answers of theirs, which do not count. folders: where
-    baselines are looked for. declared: conditions of the cells that no record holds, see
+    baselines are searched. declared: conditions of the cells that no record holds, see
     `bench.compare.conditions`.
     """
 

@@ -33,7 +33,7 @@ def scored_items(stage: StageReport) -> str:
 
 
 def published_blocks(stage: StageReport) -> list[Block]:
-    """Return the comparison with the published baseline, or the reason why they cannot be compared."""
+    """Return the comparison with the published baseline, with a note if they cannot be compared."""
     if stage.baseline is None:
         return []
     table = compare_table(stage.compared, stage.baseline)

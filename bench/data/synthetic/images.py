@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 VERSION = 2
-"""Bumped when the same size and seed would no longer give the same rows and pixels."""
+"""Bumped when the rows or pixels of the same size and seed change."""
 
 STREAM = 1
 """Part of the key of every stream of rows; another number gives other samples."""
