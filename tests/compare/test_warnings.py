@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.compare.warnings import warnings
+from bench.compare.warnings import _beyond, warnings
 from bench.core.cell import Cell, DataId
 from bench.core.kind import get_kind
 from bench.core.predictions import CellResult, Predictions
@@ -125,3 +126,21 @@ def test_pictures_that_are_there_twice_are_told_once_for_all_cells(tmp_path: Pat
     lines = _lines(tmp_path)
     assert sum("5 pictures are there more than once" in line for line in lines) == 1
     assert sum("23 pairs of images look nearly the same, 9 of them in train" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "direction", "beyond"),
+    [
+        (0.4, 0.8, "higher", False),
+        (0.55, 0.65, "higher", True),
+        (None, None, "higher", True),
+        (0.4, 0.8, "lower", False),
+        (0.5, 0.69, "lower", True),
+        (None, None, "lower", True),
+    ],
+)
+def test_a_setting_is_beyond_a_trivial_answer_with_its_whole_interval(
+    low: float | None, high: float | None, direction: str, beyond: bool
+) -> None:
+    row: Any = SimpleNamespace(value=0.6, low=low, high=high)
+    assert _beyond(row, 0.5 if direction == "higher" else 0.7, direction) is beyond
