@@ -128,6 +128,21 @@ def test_pictures_that_are_there_twice_are_told_once_for_all_cells(tmp_path: Pat
     assert sum("23 pairs of images look nearly the same, 9 of them in train" in line for line in lines) == 1
 
 
+def test_titles_are_told_where_they_hold_the_class_or_say_nothing(tmp_path: Path) -> None:
+    plain = {"titles": 50, "holding": None, "empty": 0, "emptied": 0, "unknown": 0}
+    known = {"train": {**plain, "holding": 40}, "test": {**plain, "titles": 20, "holding": 5, "unknown": 2}}
+    for name, found in (("none", {"train": plain, "test": plain}), ("held", known)):
+        _put(tmp_path / name, 2.0, "none", 0, checks={"titles": {**found, "masked": False}})
+    assert not any("titles" in line for line in _lines(tmp_path / "none"))
+    held, unknown = (line for line in _lines(tmp_path / "held") if "titles" in line)
+    assert held == (
+        "titles in all: 80.0% of the training and 25.0% of the test titles hold the name of their own class "
+        "(--set mask_class_words=true takes class words out)"
+    )
+    told = "titles in all: 0 of 50 training and 2 of 20 test titles have no word that a training title has"
+    assert unknown == told
+
+
 @pytest.mark.parametrize(
     ("low", "high", "direction", "beyond"),
     [
