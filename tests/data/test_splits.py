@@ -198,6 +198,18 @@ def test_as_many_rows_or_groups_as_folds_are_enough(rule: str) -> None:
         divide(3)
 
 
+def test_groups_are_whole_in_train_or_test_and_rows_without_one_stand_alone() -> None:
+    owners = [f"{row // 4}" for row in range(60)] + [""] * 20
+    examples: Any = SimpleNamespace(columns={"owner": tuple(owners)})
+    for seed in range(3):
+        train = train_mask(examples, [*"ab"] * 40, SplitPlan("grouped", "owner", seed=seed))
+        assert 0.1 < np.mean(~train) < 0.3
+        assert all(
+            train[start : start + 4].all() or not train[start : start + 4].any() for start in range(0, 60, 4)
+        )
+        assert train[60:].any() and not train[60:].all()
+
+
 def test_a_class_has_a_column_of_its_own() -> None:
     split = _split([*"aab", *"ab"], 3)
     assert split.columns(np.array([0, 2])).tolist() == [[1.0, 0.0], [0.0, 1.0]]

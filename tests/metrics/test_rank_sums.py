@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from bench.metrics import bootstrap
 from bench.metrics import scores as on_scores
-from bench.metrics.rank_sums import placements
+from bench.metrics.rank_sums import attribute_areas, attribute_parts, placements
 
 
 @given(
@@ -72,3 +72,24 @@ def test_draws_follow_the_areas_of_the_resamples_themselves(average: str) -> Non
     assert np.corrcoef(ours, theirs)[0, 1] > 0.99
     assert np.std(ours) == pytest.approx(np.std(theirs), rel=0.05)
     assert np.mean(ours) == pytest.approx(np.mean(theirs), abs=0.002)
+
+
+def test_means_over_attributes_leave_out_unknown_cells_and_attributes_without_both() -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.integers(-1, 2, (60, 4)).astype(np.int32)
+    truth[:, 2] = np.where(truth[:, 2] == 0, -1, truth[:, 2])
+    scores = (rng.normal(size=truth.shape) + truth).round(1).astype(np.float32)
+    areas, parts = attribute_parts(scores, truth)
+    for c in (0, 1, 3):
+        seen = truth[:, c] >= 0
+        assert areas[c] == pytest.approx(roc_auc_score(truth[seen, c], scores[seen, c]))
+        yes, no = scores[truth[:, c] == 1, c], scores[truth[:, c] == 0, c]
+        wins = (yes[:, None] > no) + 0.5 * (yes[:, None] == no)
+        variance = wins.mean(axis=1).var() / len(yes) + wins.mean(axis=0).var() / len(no)
+        assert (parts[c] ** 2).sum() == pytest.approx(variance) and not parts[c, ~seen].any()
+    assert np.isnan(areas[2]) and not parts[2].any()
+    some_of_them = {"first": np.arange(4) < 1, "last": np.arange(4) > 1, "none": np.arange(4) == 2}
+    found = attribute_areas(scores, truth, some_of_them)
+    assert {name: values.mean() for name, values in found.items()} == pytest.approx(
+        {"first": areas[0], "last": areas[3]}
+    )
