@@ -210,6 +210,12 @@ def test_groups_are_whole_in_train_or_test_and_rows_without_one_stand_alone() ->
         assert train[60:].any() and not train[60:].all()
 
 
+def test_a_column_that_is_not_there_is_named() -> None:
+    examples: Any = SimpleNamespace(columns={"owner": ("1", "2")})
+    with pytest.raises(DataError, match="ownr"):
+        train_mask(examples, ["a", "b"], SplitPlan("grouped", "ownr"))
+
+
 def test_a_class_has_a_column_of_its_own() -> None:
     split = _split([*"aab", *"ab"], 3)
     assert split.columns(np.array([0, 2])).tolist() == [[1.0, 0.0], [0.0, 1.0]]
