@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.backbones.info import BackboneInfo
+from bench.core.array_files import UNREADABLE
 from bench.core.errors import BenchError
 from bench.core.regular_files import Refused, open_file
 
@@ -56,7 +58,7 @@ def _read(place: str, digest: str) -> tuple[dict[str, int], np.ndarray]:
         names, features = (_parquet if path.suffix.lower() == ".parquet" else _npz)(path)
     except Refused as why:
         raise BenchError(f"{place!r}: {why}") from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError, MemoryError) as error:
+    except (*UNREADABLE, zlib.error) as error:
         text = " ".join(str(error).split())[:200]
         raise BenchError(f"{place!r} is not a readable file of {LAYOUT}: {text}") from None
     if features.ndim != 2 or features.shape[1] == 0 or features.dtype.kind not in "fiu":
