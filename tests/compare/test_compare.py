@@ -15,7 +15,19 @@ from bench.compare.against_baseline import compare, judgements, regressions
 from bench.compare.baselines.find import load_baseline
 from bench.compare.baselines.pin import pin, write_baseline
 from bench.compare.baselines.types import Baseline, Flag, Number, PublishedResult
-from bench.compare.verdict import BETTER, INCOMPARABLE, MISSING, SAME, WORSE, Comparison
+from bench.compare.side import sides_of
+from bench.compare.verdict import (
+    BETTER,
+    FEW_ITEMS,
+    INCOMPARABLE,
+    MISSING,
+    SAME,
+    WORSE,
+    Comparison,
+    Difference,
+    Measurement,
+    judge,
+)
 from bench.core.cell import Cell, DataId, MethodSpec, Step
 from bench.core.predictions import CellResult, Predictions
 from bench.metrics import bootstrap, intervals
@@ -239,6 +251,25 @@ def test_classes_are_called_by_q_among_all_of_them() -> None:
     )
     assert near.verdict.q is not None and near.verdict.q > 0.05 and near.verdict.name == SAME
     assert far.verdict.name == BETTER
+
+
+def test_what_is_not_tested_takes_no_part_in_the_correction() -> None:
+    def row(name: str | None, p: float, n: int = 200, verdict: str | None = None) -> Measurement:
+        return Measurement("top1", name, Difference(0.5, 0.4, n, n, low=0.05, high=0.15, p=p), verdict)
+
+    (setting,) = sides_of([stored(noisy(60, 3, 0.8, 1))], "fashion")
+    rows = [
+        *(row("near", 0.02), row("far", 0.5), row("small", 1e-9, n=FEW_ITEMS - 1)),
+        *(row(None, 1e-9), row("decided", 1.0, verdict=SAME)),
+    ]
+    found = {one.class_name: one.verdict for one in judge(setting.beside("b"), rows)}
+    assert {name: verdict.q for name, verdict in found.items()} == {
+        "near": pytest.approx(0.04),
+        "far": pytest.approx(0.5),
+        **dict.fromkeys(("small", None, "decided")),
+    }
+    names = {name: verdict.name for name, verdict in found.items()}
+    assert names == {"near": BETTER, "far": SAME, "small": None, None: BETTER, "decided": SAME}
 
 
 def little(support: dict[str, int], hits: dict[str, int], flags: tuple[Flag, ...] = ()) -> Baseline:
