@@ -108,6 +108,7 @@ class MetricSamples(NamedTuple):
 
     hits: (n,) bool of independent items, where the metric is their mean. small: where it is one of
     classes. constant: standard errors of cells that no resample moves, a mapping for each set of items.
+    bounded: whether its range has an upper end, as that of a share has.
     """
 
     drawn: Mapping[str, np.ndarray]
@@ -115,6 +116,7 @@ class MetricSamples(NamedTuple):
     hits: Mapping[str, np.ndarray]
     small: tuple[SmallClasses, ...] = ()
     constant: tuple[Mapping[str, float], ...] = ()
+    bounded: bool = True
 
 
 def estimated(
@@ -141,6 +143,9 @@ def estimated(
         margin = math.sqrt(variance) * intervals.student_quantile(freedom)
         interval = intervals.Interval(value - margin, value + margin)
     elif spread == 0 and not contrast.pairs:
+        if not source.bounded:
+            # No resample moves it, and its values have no range from which to estimate an error.
+            return Estimate(value, changed=changed)
         margin = _unseen(source.small, resamples.units)
         interval = intervals.Interval(value - margin, value + margin)
     gap = value - null

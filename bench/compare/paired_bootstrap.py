@@ -168,7 +168,9 @@ class PairedBootstrap:
         hits = self.values[number] if alone else {}
         if not all(np.isin(hits[cell], (0, 1)).all() for cell in cells if hits):
             hits = {}
-        return MetricSamples(self.drawn(metric), self._observed[metric], hits, self._small(metric, cells))
+        bounded = METRICS[metric].high is not None
+        own = self.drawn(metric), self._observed[metric], hits, self._small(metric, cells)
+        return MetricSamples(*own, bounded=bounded)
 
     def class_estimate(self, metric: str, index: int, contrast: Contrast) -> Estimate | None:
         """Estimate a contrast in a metric of one class, None where it is undefined."""

@@ -139,8 +139,8 @@ class Subgroup:
         return self.bootstrap.estimate(metric, Contrast.mean(cells))
 
     def constant(self, metric: str, cells: Iterable[str]) -> dict[str, float]:
-        """Return the standard errors of cells whose metric no resample moves, by Jeffreys' share."""
-        if self.bootstrap is None:
+        """Return the standard errors of cells whose share no resample moves, by Jeffreys' prior."""
+        if self.bootstrap is None or get_metric(metric).high is None:
             return {}
         out, drawn = {}, self.bootstrap.drawn(metric)
         for cell in cells:
@@ -301,7 +301,8 @@ class Subgroups:
         contrast = Contrast((tuple({f"0 {cell}": 1.0, f"1 {cell}": -1.0} for cell in cells),))
         assert first.bootstrap is not None and second.bootstrap is not None
         between = _Between(self._resamples, first.bootstrap.resamples, second.bootstrap.resamples)
-        source = MetricSamples(drawn, observed, {}, tuple(small), tuple(constant))
+        bounded = get_metric(metric).high is not None
+        source = MetricSamples(drawn, observed, {}, tuple(small), tuple(constant), bounded)
         return estimated(source, contrast, between, 0)
 
 

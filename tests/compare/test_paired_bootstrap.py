@@ -80,6 +80,15 @@ def test_a_difference_over_seeds_far_apart_stays_within_the_range_of_differences
         assert one is not None and one.high == 1.0 and one.low is not None and -1 <= one.low < one.value < 1
 
 
+def test_a_value_that_no_resample_moves_has_the_margin_of_a_share_or_none() -> None:
+    whole = made({"a": noisy(60, 3, 1.0, 0)})
+    samples = whole.source("top1_micro", {"a"})
+    share = estimated(samples, Contrast.mean(["a"]), whole.resamples, 0)
+    assert share.value == 1 and share.low is not None and share.low < 1
+    size = estimated(samples._replace(bounded=False), Contrast.mean(["a"]), whole.resamples, 0)
+    assert (size.value, size.low, size.high, size.p) == (1, None, None, None)
+
+
 def test_items_are_ranked_as_often_however_many_chunks_and_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Predictions] = []
     hits = on_scores.hits

@@ -37,7 +37,7 @@ def sets_by_class(stored: Stored) -> Table:
     test, calibration = stored.predictions("test"), stored.calibration()
     kind, overall = stored.record["cell"]["kind"], stored.record["metrics"]["test"]
     counts = _counts(calibration, test)
-    whole = own_intervals(kind, test, _varying({"": test}))
+    whole = own_intervals(kind, test, DRAWN)
     rows: list[dict[str, Any]] = [
         {
             "row": "all",
@@ -87,11 +87,11 @@ def sets_by_setting(settings: Sequence[tuple[str, Setting]], cells: Mapping[str,
         if not own:
             continue
         found = {str(record["id"]): cells[record["id"]].predictions("test") for record in own}
-        bootstrap, drawn = PairedBootstrap.of(own[0]["cell"]["kind"], found, DRAWN), _varying(found)
+        bootstrap = PairedBootstrap.of(own[0]["cell"]["kind"], found, DRAWN)
         row: dict[str, Any] = {"method": name, "seeds": len(own)}
         for metric in (*DRAWN, "coverage_min_class"):
             row[metric] = mean_of(setting.values("test", metric))
-            estimate = bootstrap.estimate(metric, Contrast.mean([*found])) if metric in drawn else None
+            estimate = bootstrap.estimate(metric, Contrast.mean([*found])) if metric in DRAWN else None
             if estimate is not None:
                 row |= {f"{metric}_low": estimate.low, f"{metric}_high": estimate.high}
         rows.append(row)
@@ -117,12 +117,6 @@ def sets_by_setting(settings: Sequence[tuple[str, Setting]], cells: Mapping[str,
         *without,
     ]
     return Table("Prediction sets", columns, rows, notes)
-
-
-def _varying(found: Mapping[str, Predictions]) -> tuple[str, ...]:
-    """Return the metrics with intervals: not the size where all sets are equally large."""
-    sizes = np.concatenate([sets(pred).sum(axis=1) for pred in found.values()])
-    return DRAWN if len(np.unique(sizes)) > 1 else ("coverage",)
 
 
 def _counts(calibration: Mapping[str, Predictions], test: Predictions) -> np.ndarray | None:
