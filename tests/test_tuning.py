@@ -64,7 +64,7 @@ def test_trials_are_the_same_whatever_shares_the_run(tmp_path: Path, monkeypatch
     run = InProcess(tmp_path, monkeypatch)
     options = "--task fashion --sample tiny --backbone hog --seed 0 --stage top20 --tune 2 --quiet"
     grid = ("run", *options.split(), "--set", "epochs=3", "--set", "val_fraction=0.3")
-    monkeypatch.setattr(image_stage, "FEW", 1)
+    monkeypatch.setattr(image_stage, "MIN_VALIDATION", 1)
     together = run.bench(*grid, "--method", "none,oversample+focal", results="together", cache="cache")
     (alone,) = run.bench(*grid, "--method", "none", results="alone", cache="cache")
     (same,) = [one for one in together if one.id == alone.id]
@@ -82,7 +82,7 @@ def test_tpe_gives_the_same_bits_whatever_shares_the_run_and_after_a_kill(
     run = InProcess(tmp_path, monkeypatch)
     options = "--task fashion --sample tiny --backbone hog --seed 0 --stage top20 --quiet --set epochs=8"
     grid = ("run", *options.split(), "--tune", "10", "--set", "tuner=tpe", "--set", "val_fraction=0.3")
-    monkeypatch.setattr(image_stage, "FEW", 1)
+    monkeypatch.setattr(image_stage, "MIN_VALIDATION", 1)
     both = ("--method", "none,focal")
     first = run.bench(*grid, *both, results="killed", cache="cache", kill_after=1)
     assert len(first) == 1

@@ -243,7 +243,7 @@ def _encoder(config: Any) -> Mapping[str, Any]:
         tower = own.get("vision_encoder")
         own = tower.get("config") if isinstance(tower, dict) else None
     if not isinstance(own, dict) or "image_shape" not in own:
-        raise Unsupported(f"is a {str(config.get('class_name'))[:60]}, which has no separate image encoder")
+        raise Unsupported(f"is a {str(config.get('class_name'))[:60]}, which has no image encoder")
     return own
 
 

@@ -82,11 +82,13 @@ class Estimate(NamedTuple):
     p: float | None = None
     changed: int = 0
 
-    def within(self, low: float, high: float | None) -> Estimate:
-        """Return it with its interval cut to the range of possible values."""
+    def within(self, low: float, high: float | None, difference: bool = False) -> Estimate:
+        """Return it with its interval cut to the range of a metric, or of differences in it."""
         if self.low is None or self.high is None:
             return self
         most = math.inf if high is None else high
+        if difference:
+            low, most = low - most, most - low
         return self._replace(low=max(self.low, low), high=min(self.high, most))
 
 

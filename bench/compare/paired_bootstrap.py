@@ -158,7 +158,7 @@ class PairedBootstrap:
         source = self.source(metric, contrast.cells)
         changed = self.changed(metric, contrast.pairs) if contrast.pairs else 0
         found = estimated(source, contrast, self.resamples, changed, null)
-        return _possible(found, contrast, METRICS[metric].low, METRICS[metric].high)
+        return found.within(METRICS[metric].low, METRICS[metric].high, bool(contrast.pairs))
 
     def source(self, metric: str, cells: Set[str]) -> MetricSamples:
         """Return a metric of cells that `drawn` has, with all that an estimate of them needs."""
@@ -188,7 +188,7 @@ class PairedBootstrap:
             small = (SmallClasses(hits, size, size),)
         source = MetricSamples(drawn, observed, {} if self.items.groups else hits, small)
         changed = self.class_changed(metric, index, contrast.pairs)
-        return _possible(estimated(source, contrast, self.resamples, changed), contrast, 0.0, 1.0)
+        return estimated(source, contrast, self.resamples, changed).within(0.0, 1.0, bool(contrast.pairs))
 
     def class_changed(self, metric: str, index: int, pairs: Iterable[tuple[str, str]]) -> int:
         """Return how many items count differently for a class, in any of these pairs of cells."""
@@ -339,13 +339,6 @@ def numbers_of(kind: str, metrics: Iterable[str]) -> frozenset[str]:
         out |= {mean.of for table in (info.means, info.small) if (mean := table.get(kind)) is not None}
         out.add(counted_by(kind, metric))
     return frozenset(out)
-
-
-def _possible(found: Estimate, contrast: Contrast, low: float, high: float | None) -> Estimate:
-    """Cut an interval to the range of a metric, or of differences in it."""
-    if not contrast.pairs:
-        return found.within(low, high)
-    return found if high is None else found.within(low - high, high - low)
 
 
 def _differing(marks: Mapping[str, np.ndarray], pairs: Iterable[tuple[str, str]]) -> int:

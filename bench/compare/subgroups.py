@@ -301,9 +301,8 @@ class Subgroups:
         contrast = Contrast((tuple({f"0 {cell}": 1.0, f"1 {cell}": -1.0} for cell in cells),))
         assert first.bootstrap is not None and second.bootstrap is not None
         between = _Between(self._resamples, first.bootstrap.resamples, second.bootstrap.resamples)
-        bounded = get_metric(metric).high is not None
-        source = MetricSamples(drawn, observed, {}, tuple(small), tuple(constant), bounded)
-        return estimated(source, contrast, between, 0)
+        own = drawn, observed, {}, tuple(small), tuple(constant), get_metric(metric).high is not None
+        return estimated(MetricSamples(*own), contrast, between, 0)
 
 
 def _ordered(kind: str, pred: Predictions, first: Predictions) -> Predictions:

@@ -50,7 +50,7 @@ def refusal(text: str) -> str:
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """keras-hub, as far as planning asks."""
-    monkeypatch.setattr("bench.backbones.registry.find_spec", lambda name: object())
+    monkeypatch.setattr("bench.backbones.problems.find_spec", lambda name: object())
 
 
 @pytest.mark.usefixtures("installed")
@@ -117,8 +117,8 @@ def test_weights_may_lie_in_shards_of_the_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cls", "config", "says"),
     [
-        ("BertBackbone", {"hidden_dim": 16}, "BertBackbone, which has no encoder of images"),
-        ("CLIPBackbone", {"vision_encoder": None}, "which has no encoder of images"),
+        ("BertBackbone", {"hidden_dim": 16}, "BertBackbone, which has no image encoder"),
+        ("CLIPBackbone", {"vision_encoder": None}, "which has no image encoder"),
         (
             "ViTBackbone",
             {**VIT, "layer": {"class_name": "Lambda", "module": "keras.layers", "config": {}}},
@@ -172,7 +172,7 @@ def test_without_keras_hub_one_line_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("bench.backbones.presets.find_spec", lambda name: None)
-    monkeypatch.setattr("bench.backbones.registry.find_spec", lambda name: None)
+    monkeypatch.setattr("bench.backbones.problems.find_spec", lambda name: None)
     preset_handles.cache_clear()
     assert "pip install 'messybench[hub]'" in refusal("hub:dinov2_small")
     folder = write_preset(tmp_path / "vit", converter={"scale": 1.0})

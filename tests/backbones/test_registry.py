@@ -73,7 +73,8 @@ def test_random_weights_depend_on_the_seed_alone(name: str) -> None:
 
 def test_listing_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from bench.backbones.registry import BACKBONES, get_backbone, problem_of, weights_id;"
+        "import sys; from bench.backbones.registry import BACKBONES, get_backbone, weights_id;"
+        "from bench.backbones.problems import problem_of;"
         "from bench.backbones.weights import imagenet_file;"
         "from bench.core.protocol import defaults;"
         "problem_of(get_backbone('resnet50'), 'frozen', 'imagenet', defaults());"
