@@ -301,8 +301,8 @@ class Subgroups:
         contrast = Contrast((tuple({f"0 {cell}": 1.0, f"1 {cell}": -1.0} for cell in cells),))
         assert first.bootstrap is not None and second.bootstrap is not None
         between = _Between(self._resamples, first.bootstrap.resamples, second.bootstrap.resamples)
-        own = drawn, observed, {}, tuple(small), tuple(constant), get_metric(metric).high is not None
-        return estimated(MetricSamples(*own), contrast, between, 0)
+        samples = MetricSamples(drawn, observed, {}, tuple(small), tuple(constant))
+        return estimated(samples._replace(bounded=source.bounded), contrast, between, 0)
 
 
 def _ordered(kind: str, pred: Predictions, first: Predictions) -> Predictions:
