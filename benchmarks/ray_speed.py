@@ -1,8 +1,8 @@
 """What Ray costs on one machine: features of one backbone, and a grid of 72 cells, with and without it.
 
-    BENCH_DATA=... KERAS_HOME=... python -m benchmarks.ray_speed [--rounds 3] [--size 224]
+    BENCH_DATA=... KERAS_HOME=... python -m benchmarks.ray_speed [--rounds 3] [--size 224] [--backbone NAME]
 
-Features (`--only features`): those of MobileNet 0.25 for all photos of the fashion data, from cached pixels.
+Features (`--only features`): those of a backbone for all photos of the fashion data, from cached pixels.
 Ways: `bench run`; `bench run --on ray` with a worker of one CPU for each core; with one worker for all;
 three nodes of one CPU each on this machine. The seconds are those of the pass, the net's building included.
 Grid (`--only grid`): 4 backbones x 6 methods x 3 seeds on the tiny sample with cached features, whole
@@ -33,7 +33,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     ONE: ("--on", "ray", "--cpus-per-job", str(usable_cores())),
 }
 
-PHOTOS = ("--task", "fashion", "--backbone", "mobilenet_025", "--method", "none", "--seed", "0")
+PHOTOS = ("--task", "fashion", "--method", "none", "--seed", "0")
 GRID = (
     *("--task", "fashion", "--sample", "tiny", "--stage", "top20", "--seed", "0-2", "--backbone"),
     *(
@@ -56,10 +56,10 @@ def run(args: tuple[str, ...], folder: Path) -> float:
     return time.monotonic() - began
 
 
-def features(way: str, folder: Path, size: int) -> float:
+def features(way: str, folder: Path, size: int, backbone: str) -> float:
     """Return the seconds of the pass over all photos."""
     data = ("--data", str(Path(os.environ["BENCH_DATA"], "fashion")), "--set", f"input_size={size}")
-    args = (*PHOTOS, *data, "--set", "epochs=1", "--stage", "top20")
+    args = (*PHOTOS, "--backbone", backbone, *data, "--set", "epochs=1", "--stage", "top20")
     shutil.rmtree(folder / "cache" / "features", ignore_errors=True)
     if way == NODES:
         with machines() as found:
@@ -72,7 +72,7 @@ def features(way: str, folder: Path, size: int) -> float:
     return float(json.loads(meta.read_text(encoding="utf-8"))["seconds"])
 
 
-def grid(way: str, folder: Path, size: int) -> float:
+def grid(way: str, folder: Path, *_: object) -> float:
     """Return the seconds of the whole command."""
     return run((*GRID, *WAYS[way]), folder)
 
@@ -84,6 +84,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--backbone", default="mobilenet_025")
     parser.add_argument("--only", choices=("features", "grid"))
     options = parser.parse_args()
     measured = {"features": (features, (ALONE, RAY, ONE, NODES)), "grid": (grid, (ALONE, RAY))}
@@ -92,11 +93,11 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory(prefix="bench-ray-") as place:
             # Pixels, and the grid's features, are cached from here on.
-            measure(ALONE, Path(place), options.size)
+            measure(ALONE, Path(place), options.size, options.backbone)
             rounds: dict[str, list[float]] = {way: [] for way in ways}
             for number in range(options.rounds):
                 for way in ways if number % 2 == 0 else reversed(ways):
-                    rounds[way].append(measure(way, Path(place), options.size))
+                    rounds[way].append(measure(way, Path(place), options.size, options.backbone))
                     print(f"{name} {way}: {rounds[way][-1]:.1f} s, load {os.getloadavg()[0]:.1f}", flush=True)
         alone = rounds[ALONE]
         for way in ways[1:]:
