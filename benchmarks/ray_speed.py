@@ -72,7 +72,7 @@ def features(way: str, folder: Path, size: int, backbone: str) -> float:
     return float(json.loads(meta.read_text(encoding="utf-8"))["seconds"])
 
 
-def grid(way: str, folder: Path, *_: object) -> float:
+def grid(way: str, folder: Path, size: int, backbone: str) -> float:
     """Return the seconds of the whole command."""
     return run((*GRID, *WAYS[way]), folder)
 
