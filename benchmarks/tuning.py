@@ -1,6 +1,6 @@
 """What an equal tuning budget costs beside the untuned grid.
 
-    BENCH_DATA=... KERAS_HOME=... python benchmarks/tuning.py [--rounds 3] [--trials 16] [--tuner tpe]
+    BENCH_DATA=... KERAS_HOME=... python -m benchmarks.tuning [--rounds 3] [--trials 16] [--tuner tpe]
 
 Six methods x three seeds on fashion's 20 most frequent types, features cached. Each round runs the untuned
 grid and the tuned one in turn, in fresh processes and results folders, and prints the ratio of the time that
