@@ -1,15 +1,15 @@
-"""What training all heads of a stage together saves beside `keras.Model.fit`, one head after the other.
+"""Speed of heads trained together, compared with one `keras.Model.fit` after the other.
 
     python -m benchmarks.heads [--rounds 3] [--epochs 40]
 
 12 methods x 3 seeds on 5,000 x 1,280 drawn features, 40 classes with a long tail, batches of 128, and
-1,000 rows for validation. A head's twin is a keras.Sequential with one Dense layer on the same arrays:
+1,000 rows for validation. A head's reference is a keras.Sequential with one Dense layer on the same arrays:
 the same initial weights, rows, loss, class weights and optimizer, validated every epoch, the epoch with
 the best validation loss counted; only the order of its rows is its own.
 
-One round trains all 36 heads together three times and, in between, every method's twin for one seed;
-the next round takes the next seed. So three rounds train every twin once. The ratio of a round is the
-time of its 12 twins, times three, over the median time of the 36 heads.
+One round trains all 36 heads together three times and, in between, every method's reference for one seed;
+the next round takes the next seed. So three rounds train every reference once. The ratio of a round is the
+time of its 12 references, times three, over the median time of the 36 heads.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def together(inputs: Inputs) -> tuple[float, list[Trained]]:
     return time.perf_counter() - began, outcomes
 
 
-def twin(inputs: Inputs, fit: Fit) -> tuple[float, float]:
+def reference(inputs: Inputs, fit: Fit) -> tuple[float, float]:
     """Train one head by fit; return seconds and validation top-1 of its best epoch."""
     import keras
     import tensorflow as tf
@@ -133,7 +133,7 @@ def score(trained: Trained) -> float:
 
 
 def main() -> None:
-    """Print ratios round by round, then each method's scores beside its twin's."""
+    """Print ratios round by round, then each method's scores beside its reference's."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=40)
@@ -142,7 +142,7 @@ def main() -> None:
     inputs = draw(asked.epochs)
     warm = draw(1)
     together(warm)
-    twin(warm, warm.fits["none", 0])
+    reference(warm, warm.fits["none", 0])
     print(
         f"{len(inputs.fits)} heads, {sum(len(fit.rows) for fit in inputs.fits.values()) / 36:.0f} rows each"
     )
@@ -155,16 +155,16 @@ def main() -> None:
                 seconds, outcomes = together(inputs)
                 ours.append(seconds)
             key = method.text, SEEDS[(place + number) % len(SEEDS)]
-            seconds, theirs[key] = twin(inputs, inputs.fits[key])
+            seconds, theirs[key] = reference(inputs, inputs.fits[key])
             fits += seconds
         ratios.append(len(SEEDS) * fits / statistics.median(ours))
         print(
-            f"round {number + 1}: 12 twins {fits:.1f} s; 36 heads {statistics.median(ours):.1f} s "
+            f"round {number + 1}: 12 references {fits:.1f} s; 36 heads {statistics.median(ours):.1f} s "
             f"({', '.join(f'{value:.1f}' for value in ours)}); ratio {ratios[-1]:.1f}",
             flush=True,
         )
     scores = {key: score(trained) for key, trained in zip(inputs.fits, outcomes, strict=True)}
-    print(f"\n{'method':40}{'together':>9}{'twins':>8}{'difference':>12}")
+    print(f"\n{'method':40}{'together':>9}{'alone':>8}{'difference':>12}")
     worst = 0.0
     for method in METHODS:
         keys = [(method.text, seed) for seed in SEEDS if (method.text, seed) in theirs]

@@ -36,7 +36,7 @@ def folder_of(path: Path) -> None:
     kaggle_folder(path, rows, images)
 
 
-def test_near_twins_are_counted_told_and_dropped(tmp_path: Path) -> None:
+def test_near_duplicates_are_counted_reported_and_dropped(tmp_path: Path) -> None:
     place = Place(tmp_path)
     folder_of(tmp_path / "d")
     asked = (
@@ -69,7 +69,7 @@ def test_near_twins_are_counted_told_and_dropped(tmp_path: Path) -> None:
     assert (counts["test"], counts["leaked_near"]) == (19 - found, found)
     gone = {*kept.predictions("test").items} - {*dropped.predictions("test").items}
     assert len(gone) == found and all(int(item) >= 100 for item in gone)
-    # What is left is answered as it was: twins in test change no training.
+    # The others are predicted as before: near duplicates in test change no training.
     both = [
         dict(zip(own.items, own.scores.tolist(), strict=True))
         for own in (kept.predictions("test"), dropped.predictions("test"))

@@ -187,9 +187,9 @@ def _opened(
     from bench.core.protocol import resolve
     from bench.core.protocol_checks import check_together
     from bench.data.labels import Parts
+    from bench.data.near_duplicate_cache import ensure_near_duplicates
     from bench.data.near_duplicates import SIDE
     from bench.data.pixels import ensure_pixels
-    from bench.data.twins import ensure_twins
     from bench.runs.open_task import open_task
 
     place = cache_dir(options["cache"]).resolve()
@@ -197,7 +197,7 @@ def _opened(
     card, examples = open_task(request, search_path("tasks", options["tasks"]), place, say)
     with Progress(0) as progress:
         pixels = ensure_pixels(examples, (SIDE, SIDE), "squash", place, progress.step)
-        near = ensure_twins(examples, place, progress.step)
+        near = ensure_near_duplicates(examples, place, progress.step)
     setting = dict(resolve(*card.layers("frozen", request.settings)))
     check_together(setting)
     parts = Parts(card, examples, setting)

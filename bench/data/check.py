@@ -11,11 +11,11 @@ import numpy as np
 from bench.data.duplicates import (
     Duplicates,
     Leak,
-    Twins,
+    NearDuplicates,
+    count_near_duplicates,
     disagree,
     find_duplicates,
     find_leaks,
-    find_twins,
     identical,
     on_both_sides,
 )
@@ -60,7 +60,7 @@ class DataReport:
     problems: tuple[Problem, ...]
     unlabelled: int
     duplicates: Duplicates
-    twins: Twins
+    near_duplicates: NearDuplicates
     disagreements: tuple[Disagreement, ...]
     leaks: tuple[Leak, ...]
     shared_items: int
@@ -102,16 +102,16 @@ def check_data(
     """Check everything that can be checked without training.
 
     train: (n,) bool, the others are test. pixels: of the same examples, all decoded. near: (p, 2) near
-    duplicates (`bench.data.twins`). groups: n group ids. unlisted: (n,) bool, images in neither train nor
-    test. titles: n titles, None if there are none. validation: (n,) bool, the published validation part of
-    train, or None.
+    duplicates (`bench.data.near_duplicate_cache`). groups: n group ids. unlisted: (n,) bool, images in
+    neither train nor test. titles: n titles, None if there are none. validation: (n,) bool, the published
+    validation part of train, or None.
     """
     train, table = np.asarray(train, bool), labels.table
     outside = np.zeros(len(examples), bool) if unlisted is None else unlisted
     usable = np.flatnonzero(pixels.ok & labels.usable & ~outside)
     splits = {"train": usable[train[usable]], "test": usable[~train[usable]]}
     hashes = examples.images.content_hashes()
-    twins = find_twins(near, table, train, usable)
+    near_duplicates = count_near_duplicates(near, table, train, usable)
     held = np.zeros(len(examples), bool) if validation is None else validation
     same = [members for members in identical(hashes, usable) if disagree(table, members).any()]
     items = examples.items
@@ -123,8 +123,8 @@ def check_data(
         problems=(*examples.problems, *pixels.problems),
         unlabelled=int((pixels.ok & ~(table >= 0).any(axis=1)).sum()),
         duplicates=find_duplicates(hashes, table, train, usable),
-        twins=twins,
-        disagreements=_disagreements(items, labels, train, same, twins.pairs),
+        near_duplicates=near_duplicates,
+        disagreements=_disagreements(items, labels, train, same, near_duplicates.pairs),
         leaks=tuple(find_leaks(hashes, near, train, usable)),
         shared_items=on_both_sides(items, train, usable),
         shared_groups=None if groups is None else on_both_sides(groups, train, usable),

@@ -29,7 +29,7 @@ class Duplicates:
 
 
 @dataclass(frozen=True)
-class Twins:
+class NearDuplicates:
     """Near duplicates among usable images, not byte-identical.
 
     pairs: (p, 2) rising positions. straddling: pairs across train and test. leaked: test images with a near
@@ -96,16 +96,19 @@ def find_duplicates(
     )
 
 
-def find_twins(near: np.ndarray, table: np.ndarray, train: np.ndarray, rows: np.ndarray) -> Twins:
+def count_near_duplicates(
+    near: np.ndarray, table: np.ndarray, train: np.ndarray, rows: np.ndarray
+) -> NearDuplicates:
     """Count the near duplicates among the given rows.
 
-    near: (p, 2), of `bench.data.twins.ensure_twins`. The others as in `find_duplicates`.
+    near: (p, 2), of `bench.data.near_duplicate_cache.ensure_near_duplicates`. The others as in
+    `find_duplicates`.
     """
     pairs = near[np.isin(near, rows).all(axis=1)]
     one, two = pairs.T
     conflicts = contradicted(table, pairs)
     both = np.concatenate([one[train[two] & ~train[one]], two[train[one] & ~train[two]]])
-    return Twins(
+    return NearDuplicates(
         pairs=pairs,
         straddling=int((train[one] != train[two]).sum()),
         leaked=len(np.unique(both)),
@@ -123,20 +126,20 @@ def find_leaks(hashes: Sequence[str], near: np.ndarray, train: np.ndarray, rows:
     copies: dict[str, list[int]] = {}
     for row in used[train[used]].tolist():
         copies.setdefault(hashes[row], []).append(row)
-    twins: dict[int, list[int]] = {}
+    similar: dict[int, list[int]] = {}
     for pair in near[np.isin(near, used).all(axis=1)].tolist():
         for one, other in (pair, pair[::-1]):
             if train[other]:
-                twins.setdefault(one, []).append(other)
+                similar.setdefault(one, []).append(other)
     leaks = []
     for row in used[~train[used]].tolist():
-        exact, alike = copies.get(hashes[row], []), sorted(twins.get(row, []))
+        exact, alike = copies.get(hashes[row], []), sorted(similar.get(row, []))
         if exact or alike:
             leaks.append(Leak(row, (exact or alike)[0], not exact, len(exact) + len(alike)))
     return leaks
 
 
-def with_twin(rows: np.ndarray, others: np.ndarray, near: np.ndarray) -> np.ndarray:
+def has_near_duplicate(rows: np.ndarray, others: np.ndarray, near: np.ndarray) -> np.ndarray:
     """Return (m,) bool: whether a row has a near duplicate among the others. near: (p, 2) positions."""
     one, two = near.T
     found = np.concatenate([one[np.isin(two, others)], two[np.isin(one, others)]])

@@ -62,7 +62,7 @@ class _Found:
         return _Found(self.pairs[chosen], self.mirrored[chosen], self.cosine[chosen], self.moved[chosen])
 
 
-def near_twins(pixels: Pixels, rows: np.ndarray, progress: Progress = no_progress) -> np.ndarray:
+def near_duplicate_pairs(pixels: Pixels, rows: np.ndarray, progress: Progress = no_progress) -> np.ndarray:
     """Return the near duplicates among images: (p, 2) rising indices into `rows`.
 
     pixels: at SIDE x SIDE, squashed. rows: (m,) positions. Finds copies of any size, quality, brightness and

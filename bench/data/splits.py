@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import DataError
-from bench.data.duplicates import with_twin
+from bench.data.duplicates import has_near_duplicate
 from bench.data.examples import Examples
 from bench.data.split_rules import RULES, SplitPlan, check_column, even_years, published_parts
 
@@ -200,6 +200,6 @@ def find_leaks(
         exact = np.array([hashes[row] in in_train for row in test.tolist()], dtype=bool)
         every |= exact
     if near is not None:
-        alike = with_twin(test, known, near) & ~every
+        alike = has_near_duplicate(test, known, near) & ~every
         every |= alike
     return Leaks(exact, alike, every)

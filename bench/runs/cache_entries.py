@@ -20,7 +20,7 @@ _NAMES = {
     "pixels": r".+-[0-9a-f]{16}(\.part.*)?",
     "features": r".+-[0-9a-f]{16}(\.part.*)?",
     "hashes": r"\.?[0-9a-f]{16}\.bin(-.*)?",
-    "twins": r"\.?[0-9a-f]{16}\.bin(-.*)?",
+    "near_duplicates": r"\.?[0-9a-f]{16}\.bin(-.*)?",
     "libraries": r"(keras|matplotlib)(\.part.*)?",
     "checkpoints": r"\.?[0-9a-f]{64}.*\.npz(-.*)?",
 }
@@ -34,7 +34,7 @@ META = {"pixels": "pixels.json", "features": "features.json"}
 class Entry:
     """One file or folder of a cache.
 
-    contents: `pixels`, `features`, `hashes`, `twins`, `checkpoints`, or `libraries` (of Keras and
+    contents: `pixels`, `features`, `hashes`, `near_duplicates`, `checkpoints`, or `libraries` (of Keras and
     Matplotlib). size: bytes. used: time of the last use, in seconds since 1970. state: `whole` (according to
     its description), `unfinished` or `damaged`. task, source, backbone, image ("64x48"), count: of the
     contents, "" and None if unknown.
@@ -142,7 +142,7 @@ _DESCRIBE: dict[str, Callable[[Path], Entry | None]] = {
     "pixels": lambda path: _folder("pixels", path),
     "features": lambda path: _folder("features", path),
     "hashes": lambda path: _file("hashes", path),
-    "twins": lambda path: _file("twins", path),
+    "near_duplicates": lambda path: _file("near_duplicates", path),
     "checkpoints": lambda path: _file("checkpoints", path),
     "libraries": _library,
 }

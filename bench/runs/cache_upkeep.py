@@ -116,10 +116,10 @@ def _checked(entry: Entry) -> Iterator[int]:
         from bench.data.hashing import read_hashes
 
         read_hashes(entry.path)
-    elif entry.contents == "twins":
-        from bench.data.twins import read_twins
+    elif entry.contents == "near_duplicates":
+        from bench.data.near_duplicate_cache import read_near_duplicates
 
-        read_twins(entry.path)
+        read_near_duplicates(entry.path)
     elif entry.contents == "checkpoints":
         from bench.training.nets.checkpoints import read_checkpoint
 

@@ -76,29 +76,29 @@ class Context:
 
     def start_duplicate_search(self) -> None:
         """Start the near-duplicate search in another thread; `near` waits for it."""
-        _ = self._twins
+        _ = self._near_duplicates
 
     @property
     def near(self) -> np.ndarray:
         """(p, 2) positions of near duplicates, without identical files."""
-        twins = self._twins
-        if not twins.done():
+        search = self._near_duplicates
+        if not search.done():
             self.progress(0, 1, "searching for near duplicates")
-        return twins.result()
+        return search.result()
 
     @cached_property
-    def _twins(self) -> Future[np.ndarray]:
+    def _near_duplicates(self) -> Future[np.ndarray]:
         # Imported here: concurrent imports of interdependent packages can deadlock.
         import scipy.fft
         import scipy.ndimage  # noqa: F401
 
-        from bench.data.twins import ensure_twins
+        from bench.data.near_duplicate_cache import ensure_near_duplicates
 
         found: Future[np.ndarray] = Future()
 
         def search() -> None:
             try:
-                found.set_result(ensure_twins(self.examples, self.cache))
+                found.set_result(ensure_near_duplicates(self.examples, self.cache))
             except BaseException as error:
                 found.set_exception(error)
 

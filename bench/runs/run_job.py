@@ -14,8 +14,8 @@ from bench.core.cell import Cell
 from bench.core.errors import BenchError, StoreError, in_one_line
 from bench.core.kind import get_kind
 from bench.core.memory_limits import out_of_memory
+from bench.data.near_duplicate_cache import missing_formats
 from bench.data.pixels import Pixels
-from bench.data.twins import missing_formats
 from bench.runs.commit import commit, fail
 from bench.runs.context import Context
 from bench.runs.plan import Job

@@ -83,7 +83,7 @@ def test_leaks_are_told_unless_they_were_left_out(tmp_path: Path) -> None:
     assert any("7 of 127 test images are also in train" in line for line in _lines(tmp_path / "dropped"))
 
 
-def test_near_twins_are_told_beside_copies(tmp_path: Path) -> None:
+def test_near_duplicates_are_reported_beside_copies(tmp_path: Path) -> None:
     _put(tmp_path, 2.0, "none", 0, counts={"leaked": 0, "leaked_near": 5})
     [line] = [line for line in _lines(tmp_path) if line.startswith("leak")]
     assert "0 of 120 test images are also in train, byte for byte, 5 more nearly so" in line

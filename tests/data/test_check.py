@@ -25,12 +25,12 @@ from bench.data.examples import Examples
 from bench.data.kaggle import open_kaggle
 from bench.data.label_file import open_label_file
 from bench.data.label_table import AttributeLabels, ClassLabels, contradicted, count_classes
+from bench.data.near_duplicate_cache import ensure_near_duplicates
 from bench.data.near_duplicates import SIDE
 from bench.data.pixels import ensure_pixels
 from bench.data.reader import FolderImages
 from bench.data.synthetic.marketplace import marketplace_sample
 from bench.data.synthetic.multilabel import multilabel_sample
-from bench.data.twins import ensure_twins
 from bench.kinds.multiclass import description as classes
 from bench.kinds.multilabel import description as attributes
 from bench.report.data.check_tables import check_tables
@@ -65,7 +65,7 @@ def report(examples: Examples, tmp_path: Path, train: np.ndarray | None = None) 
         ClassLabels(examples.columns["articleType"]),
         even if train is None else train,
         pixels,
-        ensure_twins(examples, tmp_path / "cache"),
+        ensure_near_duplicates(examples, tmp_path / "cache"),
     )
 
 
@@ -85,7 +85,7 @@ def test_everything_is_counted(tmp_path: Path) -> None:
     )
     assert got.sizes == {(12, 10): 6, (20, 20): 1}
     assert got.empty_parts == ()
-    assert (len(got.twins.pairs), got.shared_items, got.shared_groups) == (0, 0, None)
+    assert (len(got.near_duplicates.pairs), got.shared_items, got.shared_groups) == (0, 0, None)
     assert not got.disagreements and got.unlabelled == 0
 
 
@@ -168,8 +168,8 @@ def test_the_real_subset(real_data: Callable[[str], Path], tmp_path: Path) -> No
     years = examples.columns["year"]
     even = np.array([bool(year) and int(year) % 2 == 0 for year in years])
     table = ClassLabels(examples.columns["articleType"]).table
-    twins = find_duplicates(hashes, table, even, everyone)
-    assert (twins.extra, twins.straddling, twins.leaked, twins.disagreeing) == (122, 2, 2, 1)
+    copies = find_duplicates(hashes, table, even, everyone)
+    assert (copies.extra, copies.straddling, copies.leaked, copies.disagreeing) == (122, 2, 2, 1)
 
 
 def test_what_the_reader_left_out_is_in_the_report(tmp_path: Path) -> None:
@@ -204,13 +204,17 @@ def test_attributes_are_counted_and_contradictions_named(tmp_path: Path) -> None
     examples = labelled(tmp_path)
     pixels = ensure_pixels(examples, (SIDE, SIDE), "squash", tmp_path / "cache")
     train = np.array([True, False, True, True, False, True, True])
-    near = ensure_twins(examples, tmp_path / "cache")
+    near = ensure_near_duplicates(examples, tmp_path / "cache")
     labels = AttributeLabels(examples.attributes, table_of(examples))
     got = check_data(examples, labels, train, pixels, near, ("p", "q", "p", "r", "r", "s", "t"))
     assert (len(got.examples), got.decoded, *map(len, got.splits.values()), got.unlabelled) == (7, 7, 5, 2, 1)
     assert got.duplicates == Duplicates(2, 2, 1, 1, disagreeing=1, conflicts=(0, 0, 1))
-    assert got.twins.pairs.tolist() == [[0, 2], [1, 2]]
-    assert (got.twins.straddling, got.twins.disagreeing, got.twins.conflicts) == (1, 2, (2, 0, 0))
+    assert got.near_duplicates.pairs.tolist() == [[0, 2], [1, 2]]
+    assert (
+        got.near_duplicates.straddling,
+        got.near_duplicates.disagreeing,
+        got.near_duplicates.conflicts,
+    ) == (1, 2, (2, 0, 0))
     assert got.disagreements == (
         Disagreement(("a.jpg", "b.jpg"), "three", near=False, straddling=True),
         Disagreement(("a.jpg", "c.jpg"), "one", near=True, straddling=False),
@@ -240,7 +244,7 @@ def test_attributes_are_counted_and_contradictions_named(tmp_path: Path) -> None
         "no yes in train, no yes in test",
         "no no in test",
     ]
-    assert [rows[name]["torn"] for name in ("one", "two", "three")] == [2, 0, 1]
+    assert [rows[name]["conflicts"] for name in ("one", "two", "three")] == [2, 0, 1]
     for table in tables.values():
         assert_fits(table)
 

@@ -18,13 +18,13 @@ from bench.core.protocol import defaults
 from bench.data import near_duplicates, phash
 from bench.data.examples import Examples
 from bench.data.labels import Parts
-from bench.data.near_duplicates import SIDE, near_twins
+from bench.data.near_duplicate_cache import ensure_near_duplicates
+from bench.data.near_duplicates import SIDE, near_duplicate_pairs
 from bench.data.phash import MIRROR, HashIndex, perceptual_hashes, tangents
 from bench.data.pixels import Pixels, ensure_pixels
 from bench.data.synthetic.marketplace import marketplace_sample
 from bench.data.synthetic.multilabel import multilabel_sample
 from bench.data.task_card import find_cards, read_card
-from bench.data.twins import ensure_twins
 from bench.kinds.multilabel.attribute_tables import pair_counts, phi
 from bench.report.data.tables import DataView, describe
 from bench.report.render import render
@@ -79,8 +79,8 @@ def test_copies_are_found_mirrored_ones_too_and_others_are_not(tmp_path: Path) -
     pixels = pixels_of(tmp_path, copies())
     same = [0, 1, 2, 3, 5]
     expected = {(i, j) for place, i in enumerate(same) for j in same[place + 1 :]}
-    assert {tuple(pair) for pair in near_twins(pixels, np.arange(6)).tolist()} == expected
-    some = near_twins(pixels, np.array([4, 3, 1]))
+    assert {tuple(pair) for pair in near_duplicate_pairs(pixels, np.arange(6)).tolist()} == expected
+    some = near_duplicate_pairs(pixels, np.array([4, 3, 1]))
     assert some.tolist() == [[1, 2]], "places in the rows that were asked for"
 
 
@@ -97,7 +97,9 @@ def test_cropped_copies_are_found(tmp_path: Path, ends: tuple[int, ...], mirrore
         if mirrored:
             small = small.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         pictures |= {f"{number:02}a": encoded(np.asarray(own)), f"{number:02}b": encoded(np.asarray(small))}
-    found = {tuple(pair) for pair in near_twins(pixels_of(tmp_path, pictures), np.arange(24)).tolist()}
+    found = {
+        tuple(pair) for pair in near_duplicate_pairs(pixels_of(tmp_path, pictures), np.arange(24)).tolist()
+    }
     wanted = {(2 * number, 2 * number + 1) for number in range(12)}
     assert found <= wanted, "twelve photos show twelve things"
     assert len(found) >= 11
@@ -114,14 +116,14 @@ def test_another_colour_of_the_same_shape_is_another_picture(tmp_path: Path) -> 
     pixels = pixels_of(tmp_path, found)
     hashes = hashes_of(pixels)
     assert (hashes[0] != hashes[1]).sum() <= 4
-    assert len(near_twins(pixels, np.arange(2))) == 0
+    assert len(near_duplicate_pairs(pixels, np.arange(2))) == 0
 
 
 def test_a_small_part_of_the_picture_may_not_be_another(tmp_path: Path) -> None:
     changed = np.asarray(photo()).copy()
     changed[80:120, 60:100] = np.asarray(photo(7))[80:120, 60:100]
     pixels = pixels_of(tmp_path, {"a": encoded(np.asarray(photo())), "b": encoded(changed)})
-    assert len(near_twins(pixels, np.arange(2))) == 0
+    assert len(near_duplicate_pairs(pixels, np.arange(2))) == 0
 
 
 def hashes_of(pixels: Pixels) -> np.ndarray:
@@ -142,18 +144,22 @@ def test_hashes_are_those_of_imagehash(tmp_path: Path) -> None:
         assert (perceptual_hashes(own) != np.array(theirs)).mean() < 0.002
 
 
-def test_rows_of_which_none_are_twins(tmp_path: Path) -> None:
+def test_rows_without_near_duplicates(tmp_path: Path) -> None:
     pixels = pixels_of(tmp_path, {"a": copies()["a"]})
-    assert near_twins(pixels, np.arange(1)).shape == (0, 2) == near_twins(pixels, np.arange(0)).shape
+    assert (
+        near_duplicate_pairs(pixels, np.arange(1)).shape
+        == (0, 2)
+        == near_duplicate_pairs(pixels, np.arange(0)).shape
+    )
 
 
-def test_blank_pictures_are_nobodys_twins(tmp_path: Path) -> None:
+def test_blank_pictures_have_no_near_duplicates(tmp_path: Path) -> None:
     blank = {
         f"{level}{k}": encoded(np.full((20, 20 + k, 3), level, np.uint8))
         for level in (0, 255)
         for k in (0, 1)
     }
-    assert len(near_twins(pixels_of(tmp_path, blank), np.arange(4))) == 0
+    assert len(near_duplicate_pairs(pixels_of(tmp_path, blank), np.arange(4))) == 0
 
 
 @given(arrays(bool, st.tuples(st.integers(1, 30), st.just(64))), st.integers(0, 14))
@@ -203,11 +209,11 @@ def test_the_description_counts_what_is_there(drawn: tuple[Parts, Pixels]) -> No
     assert sum(int(row["photos"]) * row["count"] for row in listings) == len(labels)
 
 
-def test_twins_with_different_labels_stand_first(tmp_path: Path) -> None:
+def test_near_duplicates_with_different_labels_come_first(tmp_path: Path) -> None:
     upright = {name: data for name, data in copies().items() if name != "f"}
     examples, pixels = written(tmp_path, upright, "HHBHS")
     train = np.array([True, True, True, False, True])
-    found = ensure_twins(examples, tmp_path / "cache")
+    found = ensure_near_duplicates(examples, tmp_path / "cache")
     view = DataView(Parts(CARD, examples, defaults()), pixels, train, found)
     tables = {table.title: table for table in describe(view)}
     rows = tables["Near duplicates"].rows

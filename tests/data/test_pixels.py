@@ -33,8 +33,8 @@ from bench.data.decoding import ImageFormat
 from bench.data.examples import Examples, ImageError
 from bench.data.images import resize
 from bench.data.kaggle import open_kaggle
+from bench.data.near_duplicate_cache import ensure_near_duplicates, missing_formats
 from bench.data.pixels import Pixels, ensure_pixels
-from bench.data.twins import ensure_twins, missing_formats
 from bench.runs.run_job import prepare_pixels
 from tests.data.folders import encoded, kaggle_folder, picture, png_header_only, row
 
@@ -124,13 +124,13 @@ def test_another_form_is_left_to_who_has_or_makes_it(tmp_path: Path) -> None:
 
 
 def test_a_run_decodes_for_all_that_will_ask(tmp_path: Path) -> None:
-    """Parts of several sizes and the look for near twins, which is made once for a data set."""
+    """Images of several sizes, and one search for near duplicates per data set."""
     examples, images = made(30)
     setting = {**defaults(), "input_size": "native"}
     cell = SimpleNamespace(setting=setting)
     context = SimpleNamespace(examples=examples, cache=tmp_path, progress=no_progress)
     prepare_pixels(context, SimpleNamespace(parts=parts_of("lenet+hog+tfidf"), cells=[cell]))  # type: ignore[arg-type]
-    ensure_twins(examples, tmp_path)
+    ensure_near_duplicates(examples, tmp_path)
     pixels_for(get_backbone("hog"), setting, examples, tmp_path, no_progress)
     assert sorted(images.reads) == list(range(30))
     assert missing_formats(examples, tmp_path) == ()

@@ -130,7 +130,7 @@ def test_leaks_are_counted_or_dropped() -> None:
         _split(labels[:5], 4, hashes=hashes, drop_leaked=True)
 
 
-def test_near_twins_leak_as_copies_do() -> None:
+def test_near_duplicates_leak_as_copies_do() -> None:
     labels = [*"aabb", *"aabb"]
     hashes = ["p", "q", "r", "s", "p", "t", "u", "v"]
     # The first test row is a copy too, the last one is like another test row alone.

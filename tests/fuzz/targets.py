@@ -41,11 +41,11 @@ from bench.data.kaggle import open_kaggle
 from bench.data.label_file import open_label_file
 from bench.data.layout import Layout
 from bench.data.listings import open_listings
+from bench.data.near_duplicate_cache import read_near_duplicates
 from bench.data.pair_lists import BadList, parse_pairs
 from bench.data.person_folders import open_people
 from bench.data.photo_table import open_photo_table
 from bench.data.task_card import find_cards, read_card
-from bench.data.twins import read_twins
 from bench.inference.class_lists import read_classes
 from bench.kinds.verification.model_file import load_match
 from bench.kinds.verification.predictor import read_pairs
@@ -433,8 +433,10 @@ TARGETS: dict[str, Target] = {
     "checkpoint": Target(_file("x.npz", read_checkpoint), _arrays),
     "weights": Target(_file("net.weights.h5", _claims), _weights, _FAULTS),
     "hashes": Target(_checked(hashes_file("/data"), read_hashes), _hashes, (Damaged,)),
-    "twins": Target(
-        _checked("x.bin", read_twins), lambda: [bytes(16), struct.pack("<4q", 0, 3, 2, 3)], (Damaged,)
+    "near_duplicates": Target(
+        _checked("x.bin", read_near_duplicates),
+        lambda: [bytes(16), struct.pack("<4q", 0, 3, 2, 3)],
+        (Damaged,),
     ),
     "experiment": Target(
         _file("experiment.toml", _experiment),

@@ -223,13 +223,13 @@ def test_sizes_and_ages() -> None:
 
 
 @pytest.fixture
-def twins(tmp_path: Path) -> Path:
+def near(tmp_path: Path) -> Path:
     """A cache with near duplicates, a file of them that was not finished, and what two libraries keep."""
-    from bench.data.twins import ensure_twins
+    from bench.data.near_duplicate_cache import ensure_near_duplicates
 
     place = tmp_path / "cache"
-    ensure_twins(made(10)[0], place)
-    (place / "twins" / f".{'cd' * 8}.bin-34.bin").write_bytes(b"half")
+    ensure_near_duplicates(made(10)[0], place)
+    (place / "near_duplicates" / f".{'cd' * 8}.bin-34.bin").write_bytes(b"half")
     for name in ("keras/keras.json", "matplotlib/fontlist.json"):
         (place / "libraries" / name).parent.mkdir(parents=True)
         (place / "libraries" / name).write_bytes(b"{}")
@@ -237,26 +237,28 @@ def twins(tmp_path: Path) -> Path:
     return place
 
 
-def test_near_twins_and_what_libraries_keep_are_listed_verified_and_pruned(twins: Path) -> None:
-    entries = {(entry.contents, entry.path.name): entry for entry in find_entries(twins)}
-    [(key, whole)] = [(k, e) for k, e in entries.items() if e.contents == "twins" and e.state == "whole"]
+def test_near_duplicates_and_what_libraries_keep_are_listed_verified_and_pruned(near: Path) -> None:
+    entries = {(entry.contents, entry.path.name): entry for entry in find_entries(near)}
+    [(key, whole)] = [
+        (k, e) for k, e in entries.items() if e.contents == "near_duplicates" and e.state == "whole"
+    ]
     kept = {key[1] for key, entry in entries.items() if entry.contents == "libraries"}
     assert kept == {"keras", "matplotlib"} and whole.size >= 32
     assert [e.state for e in entries.values() if e.path.name.startswith(".")] == ["unfinished"]
     assert {verify(entry, lambda _: None) for entry in entries.values()} == {""}
     whole.path.write_bytes(b"x" + whole.path.read_bytes()[1:])
     assert verify(whole, lambda _: None) == f"{key[1]} does not match its digest"
-    prune(find_entries(twins), 0, None)
-    assert not find_entries(twins) and (twins / "libraries" / "somebody-elses").is_dir()
+    prune(find_entries(near), 0, None)
+    assert not find_entries(near) and (near / "libraries" / "somebody-elses").is_dir()
 
 
-@pytest.mark.parametrize("kind", ["twins", "hashes"])
+@pytest.mark.parametrize("kind", ["near_duplicates", "hashes"])
 def test_a_pipe_in_the_cache_is_not_waited_for(kind: str, tmp_path: Path) -> None:
     from bench.data.cache.sealed import Damaged
     from bench.data.hashing import read_hashes
-    from bench.data.twins import read_twins
+    from bench.data.near_duplicate_cache import read_near_duplicates
 
     path = tmp_path / f"{'ab' * 8}.bin"
     os.mkfifo(path)
     with pytest.raises(Damaged, match="a pipe, not a file"):
-        (read_twins if kind == "twins" else read_hashes)(path)
+        (read_near_duplicates if kind == "near_duplicates" else read_hashes)(path)

@@ -1,4 +1,4 @@
-"""What all jobs of a run share: near twins, looked for beside other work."""
+"""State that all jobs of a run share: the search for near duplicates beside other work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.core.errors import StoreError
-from bench.data import twins
+from bench.data import near_duplicate_cache
 from bench.runs.context import Context
 
 PAIRS = np.array([[0, 1]])
@@ -24,7 +24,7 @@ def context(said: list[str] | None = None) -> Context:
     return Context(None, None, Path(), Path(), "", emit)  # type: ignore[arg-type]
 
 
-def test_twins_are_looked_for_once_and_beside_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_near_duplicates_are_searched_once_beside_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     go_on, said = Event(), list[str]()
 
@@ -33,7 +33,7 @@ def test_twins_are_looked_for_once_and_beside_other_work(monkeypatch: pytest.Mon
         assert go_on.wait(10)
         return PAIRS
 
-    monkeypatch.setattr(twins, "ensure_twins", ensure)
+    monkeypatch.setattr(near_duplicate_cache, "ensure_near_duplicates", ensure)
     own = context(said)
     own.start_duplicate_search()
     assert said == [], "the run goes on"
@@ -44,7 +44,7 @@ def test_twins_are_looked_for_once_and_beside_other_work(monkeypatch: pytest.Mon
     assert len(asked) == 1 and asked[0] is not main_thread()
 
 
-def test_who_waits_for_twins_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_near_duplicates_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     said, go_on = list[str](), Event()
 
     def ensure(*_: object) -> np.ndarray:
@@ -55,7 +55,7 @@ def test_who_waits_for_twins_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         said.append(what)
         go_on.set()
 
-    monkeypatch.setattr(twins, "ensure_twins", ensure)
+    monkeypatch.setattr(near_duplicate_cache, "ensure_near_duplicates", ensure)
     monkeypatch.setattr(Context, "progress", progress)
     own = context()
     own.start_duplicate_search()
@@ -66,11 +66,11 @@ def test_who_waits_for_twins_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(said) == 1
 
 
-def test_what_goes_wrong_there_is_raised_where_twins_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_search_is_raised_where_its_result_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> np.ndarray:
         raise StoreError("the disk is full")
 
-    monkeypatch.setattr(twins, "ensure_twins", fail)
+    monkeypatch.setattr(near_duplicate_cache, "ensure_near_duplicates", fail)
     own = context()
     own.start_duplicate_search()
     for _ in range(2):

@@ -39,11 +39,11 @@ def check_tables(report: DataReport) -> list[Table]:
     columns = [Column("attribute", "attribute")]
     for side in ("train", "test"):
         columns += (Column(f"{side} {what}", f"{side} {what}", "int") for what in VALUES)
-    columns += [Column("torn", "twins disagree", "int"), Column("note", "note")]
-    conflicts = zip(report.duplicates.conflicts, report.twins.conflicts, strict=True)
+    columns += [Column("conflicts", "duplicates disagree", "int"), Column("note", "note")]
+    conflicts = zip(report.duplicates.conflicts, report.near_duplicates.conflicts, strict=True)
     rows = []
     for place, (name, (same, near)) in enumerate(zip(report.examples.attributes, conflicts, strict=True)):
-        row: dict[str, object] = {"attribute": name, "torn": same + near}
+        row: dict[str, object] = {"attribute": name, "conflicts": same + near}
         lacks = []
         for side, own in report.splits.items():
             cells = report.labels.table[own, place]

@@ -13,7 +13,7 @@ def count_duplicates(context: Context, split: AttributeSplit) -> dict[str, int]:
 
     Count also those on both sides of the split, and those with contradicting labels.
     """
-    from bench.data.duplicates import find_duplicates, find_twins
+    from bench.data.duplicates import count_near_duplicates, find_duplicates
 
     hashes = context.examples.images.content_hashes()
     trains = np.zeros(len(hashes), bool)
@@ -21,7 +21,7 @@ def count_duplicates(context: Context, split: AttributeSplit) -> dict[str, int]:
     rows = np.sort(np.concatenate([split.train, split.val, split.test]))
     truth = np.where(split.truth >= 0, split.truth, split.truth if split.hidden is None else split.hidden)
     same = find_duplicates(hashes, truth, trains, rows)
-    near = find_twins(context.near, truth, trains, rows)
+    near = count_near_duplicates(context.near, truth, trains, rows)
     return {
         "same": same.groups,
         "same_torn": same.disagreeing,

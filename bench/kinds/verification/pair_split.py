@@ -266,11 +266,11 @@ def near_different(split: PairSplit, near: np.ndarray) -> dict[str, int]:
 
     near: (p, 2) rising positions.
     """
-    twins, counts = set(map(tuple, near.tolist())), {}
+    alike, counts = set(map(tuple, near.tolist())), {}
     for side, parts in (("train", ("train", "val")), ("test", ("test",))):
         pairs = [getattr(fold, part) for fold in split.folds for part in parts]
         counts[f"near_different_{side}"] = sum(
-            (min(one, two), max(one, two)) in twins
+            (min(one, two), max(one, two)) in alike
             for own in pairs
             for one, two in zip(own.first[~own.same].tolist(), own.second[~own.same].tolist(), strict=True)
         )

@@ -10,7 +10,7 @@ import numpy as np
 from bench.core.cell import Cell
 from bench.core.kind import get_kind
 from bench.core.predictions import PairFacts, Predictions
-from bench.data.duplicates import with_twin
+from bench.data.duplicates import has_near_duplicate
 from bench.data.pair_lists import BAD_LIST
 from bench.data.pixels import Pixels
 from bench.kinds.verification.arrays import PairArrays, PairSplit
@@ -289,7 +289,7 @@ def _counts(context: Context, split: PairSplit, pixels: Pixels) -> dict[str, int
             np.logical_or(*own)
             for own in (
                 [np.array([hashes[row] in trained for row in side.tolist()], bool) for side in sides],
-                [with_twin(side, rows, context.near) for side in sides],
+                [has_near_duplicate(side, rows, context.near) for side in sides],
             )
         )
         leaked += int(exact.sum())

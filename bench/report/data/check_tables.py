@@ -32,7 +32,7 @@ def check_tables(report: DataReport, kind: Description, whole: bool = False) -> 
 
 
 def _summary(report: DataReport, kind: Description) -> Table:
-    same, near = report.duplicates, report.twins
+    same, near = report.duplicates, report.near_duplicates
     figures: list[tuple[str, int]] = [
         ("rows kept by the reader", len(report.examples)),
         ("images that decode", report.decoded),

@@ -9,8 +9,8 @@ from bench.report.data.plots import sizes
 from bench.report.data.tables import (
     DataView,
     groups_table,
+    near_duplicates_table,
     near_pairs,
-    twins_table,
     whole_table,
 )
 from bench.report.page import Block, Figure, Gallery, Page, Picture, Section, Words
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SHEET = "suspects.png"
 """The contact sheet beside the page."""
 
-TWINS, SUSPECTS = 24, 48
+NEAR_DUPLICATES, SUSPECTS = 24, 48
 """Most near duplicates and suspect photos shown."""
 
 
@@ -39,7 +39,7 @@ def describe_page(view: DataView, judged: Judged | None = None) -> Page:
         Section("The whole", [whole_table(view), *_sizes(view)]),
         *view.kind.description.sections(view),
         Section("Listings and groups", [] if groups is None else [groups]),
-        _twins(view),
+        _near_duplicates(view),
         _suspects(judged),
     ]
     return Page(f"The data of {card.name}", lead, [section for section in sections if section.blocks])
@@ -60,13 +60,13 @@ def _sizes(view: DataView) -> list[Block]:
     return [Figure("sizes", alt, caption, sizes(found))]
 
 
-def _twins(view: DataView) -> Section:
-    table = twins_table(view)
+def _near_duplicates(view: DataView) -> Section:
+    table = near_duplicates_table(view)
     if table is None:
         return Section("Near duplicates")
     items, images = view.parts.examples.items, view.parts.examples.images
     pictures = []
-    for one, two in near_pairs(view)[:TWINS].tolist():
+    for one, two in near_pairs(view)[:NEAR_DUPLICATES].tolist():
         across = view.train[one] != view.train[two]
         lines = [view.labels.caption(one, two), "in train and in test" if across else "in the same split"]
         pictures.append(Picture(f"{items[one]}, {items[two]}", lines, _side_by_side(images, one, two)))

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.core.kind import Kind, get_kind
 from bench.core.table import Column, Table
-from bench.data.duplicates import Twins, find_twins
+from bench.data.duplicates import NearDuplicates, count_near_duplicates
 from bench.data.label_table import Labels, contradicted
 from bench.data.labels import Parts
 from bench.data.pixels import Pixels
@@ -56,9 +56,9 @@ class DataView:
         return {"train": self.rows[self.train[self.rows]], "test": self.rows[~self.train[self.rows]]}
 
     @cached_property
-    def twins(self) -> Twins:
+    def near_duplicates(self) -> NearDuplicates:
         """The near duplicates."""
-        return find_twins(self.near, self.labels.table, self.train, self.rows)
+        return count_near_duplicates(self.near, self.labels.table, self.train, self.rows)
 
     @property
     def prices(self) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ class DataView:
 
 def describe(view: DataView) -> list[Table]:
     """Return tables of the data set: totals, classes, attributes or people, groups, near duplicates."""
-    others = (groups_table(view), twins_table(view))
+    others = (groups_table(view), near_duplicates_table(view))
     labelled = view.kind.description.tables(view)
     return [whole_table(view), *labelled, *(table for table in others if table is not None)]
 
@@ -91,9 +91,9 @@ def whole_table(view: DataView) -> Table:
             ("grey pictures", _grey(pixels, rows)),
         ]
     figures += [
-        ("pairs of near duplicates, not byte-identical", len(view.twins.pairs)),
-        ("of these with different labels", view.twins.disagreeing),
-        ("of these in train and in test", view.twins.straddling),
+        ("pairs of near duplicates, not byte-identical", len(view.near_duplicates.pairs)),
+        ("of these with different labels", view.near_duplicates.disagreeing),
+        ("of these in train and in test", view.near_duplicates.straddling),
         *_title_counts(view),
     ]
     columns = (Column("what", "what"), Column("count", "count", "int"))
@@ -141,12 +141,12 @@ def near_pairs(view: DataView) -> np.ndarray:
 
     Pairs with different labels come first, then those across the split.
     """
-    pairs, train = view.twins.pairs, view.train
+    pairs, train = view.near_duplicates.pairs, view.train
     conflicts = contradicted(view.labels.table, pairs).any(axis=1)
     return pairs[np.lexsort((train[pairs[:, 0]] == train[pairs[:, 1]], ~conflicts))]
 
 
-def twins_table(view: DataView, most: int = 20) -> Table | None:
+def near_duplicates_table(view: DataView, most: int = 20) -> Table | None:
     """List near duplicates in the order of `near_pairs`; None if there are none."""
     items, labels, train = view.parts.examples.items, view.labels, view.train
     pairs = near_pairs(view)

@@ -14,7 +14,7 @@ from bench.backbones.registry import weights_of
 from bench.core import plugins
 from bench.core.cell import Cell
 from bench.core.errors import BenchError, StoreError
-from bench.data.twins import twins_file
+from bench.data.near_duplicate_cache import near_duplicates_file
 from bench.runs.cluster.blocks import Blocks
 from bench.runs.cluster.node import MISSING, NetTask, RemoteImages, Setup, remote_pixels, train
 from bench.runs.cluster.pool import Pool, Ref, TaskLost
@@ -116,11 +116,11 @@ class _Net:
         self.pixels = prepare_pixels(context, job)
         _ = context.near
         examples = replace(context.examples, images=RemoteImages(context.examples.images.content_hashes()))
-        place = twins_file(context.examples, context.cache)
-        twins = (str(place.relative_to(context.cache)), place.read_bytes()) if place.exists() else None
+        place = near_duplicates_file(context.examples, context.cache)
+        near = (str(place.relative_to(context.cache)), place.read_bytes()) if place.exists() else None
         sent = remote_pixels(self.pixels)
         self.work = pool.put(
-            NetTask(blocks.setup, request, context.card, examples, sent, twins, context.command, context.keep)
+            NetTask(blocks.setup, request, context.card, examples, sent, near, context.command, context.keep)
         )
         self.images: list[Ref] | None = None
 

@@ -93,14 +93,14 @@ class FeaturePass:
 
 @dataclass(frozen=True, eq=False)
 class NetTask:
-    """Training of whole nets of one backbone. twins: name and content of the file of near duplicates."""
+    """Training of whole nets of one backbone. near: name and content of the file of near duplicates."""
 
     setup: Setup
     request: Request
     card: TaskCard
     examples: Examples
     pixels: RemotePixels
-    twins: tuple[str, bytes] | None
+    near: tuple[str, bytes] | None
     command: str
     keep: bool
 
@@ -199,9 +199,9 @@ def train(
         if blocks is None:
             return MISSING
         _receive(own, work.pixels, (node.fetch(block) for block in blocks))
-    if work.twins is not None and not (own / work.twins[0]).exists():
-        (own / work.twins[0]).parent.mkdir(parents=True, exist_ok=True)
-        (own / work.twins[0]).write_bytes(work.twins[1])
+    if work.near is not None and not (own / work.near[0]).exists():
+        (own / work.near[0]).parent.mkdir(parents=True, exist_ok=True)
+        (own / work.near[0]).write_bytes(work.near[1])
     request = _relocated_request(work.request, placed, unpack_modules(work.setup.sent, process_folder()))
     plan = make_plan(work.card, request, work.examples)
     cells = [cell for cell in plan.cells if cell.id in set(wanted)]

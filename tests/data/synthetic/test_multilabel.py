@@ -91,8 +91,8 @@ def test_a_written_folder_reads_back_the_same(tmp_path: Path) -> None:
         # The one pair of images whose labels contradict each other.
         "truth_disagrees": 1,
     }
-    twins = [Counter(examples.images.content_hashes()).values() for examples in (got, drawn)]
-    assert sorted(twins[0]) == sorted(twins[1])
+    copies = [Counter(examples.images.content_hashes()).values() for examples in (got, drawn)]
+    assert sorted(copies[0]) == sorted(copies[1])
     near = np.abs(got.images.read(3).astype(int) - drawn.images.read(3)).mean()
     assert near < 6, "the same picture, but for what JPEG costs"
 

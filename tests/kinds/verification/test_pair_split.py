@@ -293,15 +293,15 @@ def test_nobody_is_never_paired() -> None:
 def test_identical_files_in_different_pairs_are_counted() -> None:
     person = people([4] * 12)
     examples = examples_of(person)
-    twins = Examples(**{**vars(examples), "images": NoImages([f"{row % 4}" for row in range(len(person))])})
-    split = pair_split(twins, np.ones(len(person), bool), setting(train_pairs=60, test_pairs=20), 0)
+    copied = Examples(**{**vars(examples), "images": NoImages([f"{row % 4}" for row in range(len(person))])})
+    split = pair_split(copied, np.ones(len(person), bool), setting(train_pairs=60, test_pairs=20), 0)
     (fold,) = split.folds
     for name, parts in (("train", (fold.train, fold.val)), ("test", (fold.test,))):
         wanted = sum((min(pair) - max(pair)) % 4 == 0 for own in parts for pair in as_sets(own, False))
         assert split.counts[f"identical_different_{name}"] == wanted > 0
 
 
-def test_near_twins_in_different_pairs_are_counted() -> None:
+def test_near_duplicates_in_different_pairs_are_counted() -> None:
     examples = examples_of(people([4] * 12))
     split = pair_split(examples, np.ones(48, bool), setting(train_pairs=60, test_pairs=20), 0)
     (fold,) = split.folds

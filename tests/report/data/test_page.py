@@ -22,10 +22,10 @@ from bench.core.protocol import defaults
 from bench.core.table import Table
 from bench.data.corrections import Suspect
 from bench.data.labels import Parts
+from bench.data.near_duplicate_cache import ensure_near_duplicates
 from bench.data.near_duplicates import SIDE
 from bench.data.pixels import ensure_pixels
 from bench.data.synthetic.marketplace import marketplace_sample
-from bench.data.twins import ensure_twins
 from bench.report.data.contact_sheet import suspect_texts, write_sheet
 from bench.report.data.page import SUSPECTS, describe_page
 from bench.report.data.plots import Prices, bars, boxes, sizes
@@ -49,7 +49,7 @@ def view_of(folder: Path) -> DataView:
     examples = opened(folder)
     pixels = ensure_pixels(examples, (SIDE, SIDE), "squash", folder.parent / "cache", lambda *_: None)
     parts = Parts(CARD, examples, defaults())
-    near = ensure_twins(examples, folder.parent / "cache")
+    near = ensure_near_duplicates(examples, folder.parent / "cache")
     return DataView(parts, pixels, np.arange(len(examples)) % 2 == 0, near)
 
 
@@ -102,7 +102,7 @@ def test_every_task_has_a_page_that_is_whole_by_itself(task: str, tmp_path: Path
     assert sorted(path.suffix for path in (out / "plots").iterdir()).count(".png") >= 1
 
 
-def test_the_page_holds_prices_sizes_and_twins(listings: Path, tmp_path: Path) -> None:
+def test_the_page_holds_prices_sizes_and_near_duplicates(listings: Path, tmp_path: Path) -> None:
     view = view_of(listings)
     page = describe_page(view)
     found = sections(page)
@@ -116,7 +116,7 @@ def test_the_page_holds_prices_sizes_and_twins(listings: Path, tmp_path: Path) -
     assert pair.lines == [f"Hat / {EVIL}", "in train and in test"]
     halves = np.asarray(Image.open(io.BytesIO(pair.image)).convert("L")).astype(int)
     left, right = halves[:, : halves.shape[1] // 2 - 2], halves[:, -(halves.shape[1] // 2 - 2) :]
-    assert np.corrcoef(left.ravel(), right.ravel())[0, 1] > 0.95, "the twins stand side by side"
+    assert np.corrcoef(left.ravel(), right.ravel())[0, 1] > 0.95, "the near duplicates are side by side"
     tables = [block for section in page.sections for block in section.blocks if isinstance(block, Table)]
     for table in describe(view):
         assert any(table.title == own.title and list(table.rows) == list(own.rows) for own in tables)
@@ -158,7 +158,7 @@ def test_suspects_are_shown_only_where_asked_for(listings: Path) -> None:
 
 def test_a_photo_that_cannot_be_read_costs_its_picture_alone(listings: Path) -> None:
     view = view_of(listings)
-    assert len(view.twins.pairs) == 1
+    assert len(view.near_duplicates.pairs) == 1
     (listings / "images" / "p0.jpg").unlink()
     found = sections(describe_page(view, judged_of(view, 2)))
     assert only(found["Near duplicates"], Gallery).pictures[0].image is None

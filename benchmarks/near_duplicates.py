@@ -1,7 +1,7 @@
-"""How many planted copies are found as near twins, and how many pairs of a data set are, by transformation.
+"""Recall of planted near duplicates by transformation, and the near duplicates of a data set.
 
-    python -m benchmarks.near_twins --task fashion --data DIR [--photos 300] [--cache DIR]
-    python -m benchmarks.near_twins --hashes 10000,100000
+    python -m benchmarks.near_duplicates --task fashion --data DIR [--photos 300] [--cache DIR]
+    python -m benchmarks.near_duplicates --hashes 10000,100000
 
 Prints a Markdown row for each transformation: the share of copies that are found, and the share of the pairs
 found that join a photo with its copy. Then the pairs of the data set itself, and the seconds it took.
@@ -23,7 +23,7 @@ from PIL import Image
 from bench.commands.option_values import request_options
 from bench.core.paths import search_path
 from bench.data.images import decode, resize
-from bench.data.near_duplicates import SIDE, near_twins
+from bench.data.near_duplicates import SIDE, near_duplicate_pairs
 from bench.data.phash import LOW, HashIndex
 from bench.data.pixels import Pixels, ensure_pixels
 from bench.runs.open_task import open_task
@@ -134,11 +134,11 @@ def main() -> None:
     print(f"| {options.task}, {len(photos)} photos | recall | precision |\n|:--|--:|--:|")
     for name, (change, quality) in CHANGES.items():
         images = np.concatenate([pixels.read(chosen), copies(photos, change, quality)])
-        pairs = near_twins(Planted(images), np.arange(len(images)))  # type: ignore[arg-type]
+        pairs = near_duplicate_pairs(Planted(images), np.arange(len(images)))  # type: ignore[arg-type]
         own = int((pairs[:, 1] - pairs[:, 0] == len(photos)).sum())
         print(f"| {name} | {own / len(photos):.3f} | {own / max(len(pairs), 1):.3f} |", flush=True)
     began, used = time.monotonic(), time.process_time()
-    pairs = near_twins(pixels, rows)
+    pairs = near_duplicate_pairs(pixels, rows)
     took, worked = time.monotonic() - began, time.process_time() - used
     cost = f"decoding {decoded:.1f} s, looking {took:.1f} s ({worked:.1f} s of CPU)"
     print(f"{len(rows)} images: {len(pairs)} pairs; {cost}")

@@ -16,46 +16,47 @@ from bench.core.progress import Progress, no_progress
 from bench.data.cache.sealed import Damaged, read_checked, write_checked
 from bench.data.decoding import ImageFormat
 from bench.data.examples import Examples
-from bench.data.near_duplicates import SIDE, near_twins
+from bench.data.near_duplicates import SIDE, near_duplicate_pairs
 from bench.data.pixels import ensure_pixels
 
 log = logging.getLogger("bench.data.cache")
 
-TWINS_VERSION = 1
+PAIRS_VERSION = 1
 """Bumped when the pairs of the same images change."""
 
-FOLDER = "twins"
+FOLDER = "near_duplicates"
 
 GREY_FORMAT = ImageFormat((SIDE, SIDE))
 """Format of compared images."""
 
 
-def ensure_twins(examples: Examples, cache: Path, progress: Progress = no_progress) -> np.ndarray:
+def ensure_near_duplicates(examples: Examples, cache: Path, progress: Progress = no_progress) -> np.ndarray:
     """Return all near duplicates that are not byte-identical: (p, 2) rising positions.
 
-    `near_twins` compares one image of each content. The result is cached in a file, replaced atomically, and
-    computed again if the file is damaged or could not be written. Raises as `ensure_pixels` does.
+    `near_duplicate_pairs` compares one image of each content. The result is cached in a file, replaced
+    atomically, and computed again if the file is damaged or could not be written. Raises as `ensure_pixels`
+    does.
     """
-    path = twins_file(examples, cache)
+    path = near_duplicates_file(examples, cache)
     hashes = examples.images.content_hashes()
     found = _load(path, len(hashes))
     if found is None:
         pixels = ensure_pixels(examples, GREY_FORMAT.size, GREY_FORMAT.mode, cache, progress)
         first = {content: row for row, content in reversed(list(enumerate(hashes))) if pixels.ok[row]}
         rows = np.array(sorted(first.values()), np.int64)
-        found = rows[near_twins(pixels, rows, progress)].reshape(-1, 2)
+        found = rows[near_duplicate_pairs(pixels, rows, progress)].reshape(-1, 2)
         _save(path, found)
     return _with_copies(found, hashes)
 
 
 def missing_formats(examples: Examples, cache: Path) -> tuple[ImageFormat, ...]:
-    """Return the format that `ensure_twins` needs, () if its result is cached."""
-    return () if twins_file(examples, cache).exists() else (GREY_FORMAT,)
+    """Return the format that `ensure_near_duplicates` needs, () if its result is cached."""
+    return () if near_duplicates_file(examples, cache).exists() else (GREY_FORMAT,)
 
 
-def twins_file(examples: Examples, cache: Path) -> Path:
+def near_duplicates_file(examples: Examples, cache: Path) -> Path:
     """Return the path of the file of a data set's near duplicates."""
-    whole = [TWINS_VERSION, examples.source, examples.fingerprint, SIDE]
+    whole = [PAIRS_VERSION, examples.source, examples.fingerprint, SIDE]
     key = hashlib.sha256(canonical_json(whole).encode("ascii")).hexdigest()[:16]
     return cache / FOLDER / f"{key}.bin"
 
@@ -74,7 +75,7 @@ def _with_copies(pairs: np.ndarray, hashes: Sequence[str]) -> np.ndarray:
     return np.array(sorted(every), np.int64).reshape(-1, 2)
 
 
-def read_twins(path: Path) -> np.ndarray:
+def read_near_duplicates(path: Path) -> np.ndarray:
     """Return the pairs in a file of the cache, (p, 2). Raises Damaged, FileNotFoundError.
 
     Layout: the sha256 of the rest; two 8-byte integers per pair.
@@ -88,7 +89,7 @@ def read_twins(path: Path) -> np.ndarray:
 def _load(path: Path, count: int) -> np.ndarray | None:
     """Return the pairs in the file; None if it is missing, damaged, or of another number of images."""
     try:
-        pairs = read_twins(path)
+        pairs = read_near_duplicates(path)
         os.utime(path)
     except FileNotFoundError:
         return None
