@@ -34,8 +34,8 @@ MOST_LINES = 40
 
 def print_ending(
     store: Store, cells: Sequence[Cell], baselines: str | None, fmt: str, results: str | None = None
-) -> None:
-    """Print the end of a run of one task.
+) -> bool:
+    """Print the end of a run of one task; return whether every file for it could be read.
 
     As `table`, that is each stage's ranking, what can be concluded, warnings, and what to type next; in other
     formats the means over seeds, and each stage's best setting by class. results: the folder as it was typed.
@@ -46,13 +46,14 @@ def print_ending(
 
     found = [stored for cell in cells if (stored := store.find(cell)) is not None]
     if not any(stored.ok for stored in found):
-        return
+        return True
     problems: list[str] = []
     published = published_for(cells[0].task, search_path("baselines", baselines), problems)
     if fmt == "table":
         _print_rankings(found, published, (results, baselines), problems)
     else:
         _print_tables(found, published, fmt, problems)
+    return not problems
 
 
 def check_run_columns(kind: Kind, fmt: str) -> None:
@@ -71,6 +72,7 @@ def _print_rankings(
     typed: tuple[str | None, str | None],
     problems: list[str],
 ) -> None:
+    """Print the rankings. problems: receives a message for each unreadable cell; all are reported."""
     from bench.compare.effects import effects
     from bench.compare.leaderboard import boards
     from bench.compare.stored_cells import read_bootstraps
@@ -81,7 +83,8 @@ def _print_rankings(
     records = [stored.record for stored in found]
     metric = kind_of(records[0]).selection
     bootstraps, unreadable = read_bootstraps(found, [metric, *shown_metrics(kind_of(records[0]))])
-    report_problems([*problems, *unreadable])
+    problems += unreadable
+    report_problems(problems)
     if not bootstraps:
         return
     ranked = boards(records, bootstraps, metric)
@@ -134,6 +137,7 @@ def _commands(
 
 
 def _print_tables(found: Sequence[Stored], published: Baseline | None, fmt: str, problems: list[str]) -> None:
+    """Print all tables. problems: see `_print_rankings`."""
     from bench.compare.stored_cells import readable_answers
     from bench.compare.warnings import shown_metrics, warnings
     from bench.report.cell_tables import class_table
@@ -144,7 +148,7 @@ def _print_tables(found: Sequence[Stored], published: Baseline | None, fmt: str,
     kind = kind_of(found[0].record)
     selection = kind.selection
     found, bootstraps, unreadable = readable_answers(found, shown_metrics(kind))
-    problems = [*problems, *unreadable]
+    problems += unreadable
     if not bootstraps:
         report_problems(problems)
         return
@@ -153,8 +157,6 @@ def _print_tables(found: Sequence[Stored], published: Baseline | None, fmt: str,
     grid, warned = grid_table(records, selection), warnings(measured, bootstraps)
     tables = [replace(grid, notes=(*grid.notes, *warned)), *kind.tables.extra_tables(records)]
     whole = fmt in ("csv", "json")
-    # Machine-readable formats have no notes.
-    problems = [*(warned if whole else ()), *problems]
     for stage in dict.fromkeys(stored.record["cell"]["stage"] for stored in found):
         mine = [stored for stored in measured if stored.record["cell"]["stage"] == stage]
         if mine:
@@ -163,6 +165,7 @@ def _print_tables(found: Sequence[Stored], published: Baseline | None, fmt: str,
             readable, damaged = readable_cells([chosen])
             problems += damaged
             tables += [class_table(stored.result, published, whole) for stored in readable]
-    report_problems(problems)
+    # Machine-readable formats have no notes.
+    report_problems([*(warned if whole else ()), *problems])
     forget_columns(tables)
     show_tables(tables, fmt)

@@ -15,7 +15,7 @@ from bench.core.errors import EXIT_DONE, EXIT_NOTHING_MEASURED
 from bench.core.table import Column, Table
 from bench.runs.plan import Plan
 from bench.runs.trials import tuning_notes
-from bench.store.write import Store
+from bench.store.write import Store, Stored
 
 
 @click.command()
@@ -48,14 +48,7 @@ def plan_table(plan: Plan, store: Store) -> Table:
     rows: list[dict[str, Any]] = []
     for cell in plan.cells:
         stored = store.find(cell)
-        state = (
-            "to run"
-            if stored is None
-            else "stored"
-            if stored.ok
-            else f"to run again ({stored.record['status']})"
-        )
-        reason = None if stored is None else stored.record["reason"]
+        state, reason = ("to run", None) if stored is None else _state(stored)
         rows.append(
             {
                 "cell": cell.id8,
@@ -89,3 +82,11 @@ def plan_table(plan: Plan, store: Store) -> Table:
         *tuning_notes(plan.cells),
     )
     return Table(f"Plan of {plan.card.name}", columns, rows, notes)
+
+
+def _state(stored: Stored) -> tuple[str, str | None]:
+    """Return whether a stored cell is to run again, and why."""
+    if not stored.ok:
+        return f"to run again ({stored.record['status']})", stored.record["reason"]
+    damage = stored.damage()
+    return ("to run again (damaged)", damage) if damage else ("stored", None)

@@ -16,6 +16,7 @@ from bench.commands.experiment_argument import (
 )
 from bench.commands.option_values import cluster_from, request_from, shard_from
 from bench.commands.options import cluster_options, experiment_params, format_option, run_options
+from bench.core.errors import EXIT_DONE, EXIT_SOME_FAILED
 
 if TYPE_CHECKING:
     from bench.data.examples import Examples
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
 def command(fmt: str, quiet: bool, verbose: bool, save: str | None, **options: Any) -> int:
     """Train the missing cells of a grid of backbones x methods x seeds, then print the rankings.
 
-    Stored cells are not trained again, so a run that was stopped continues where it stopped. FILE.toml gives
-    options by their names; those of the command line win. Each run stores one beside its results.
+    Stored cells are not trained again, so a run that was stopped continues where it stopped; damaged ones
+    are. FILE.toml gives options by their names; those of the command line win. Each run stores one beside its
+    results. Exit code 4: a cell failed, or a file could not be read.
     """
     from bench.commands.progress import Progress
     from bench.runs.grid import run_grid
@@ -44,11 +46,11 @@ def command(fmt: str, quiet: bool, verbose: bool, save: str | None, **options: A
     grid = grid_from(options)
     save_experiment(save, options)
     done = run_grid(grid, _reporter(grid, verbose, options, None if quiet else fmt))
-    if not quiet:
-        print_ending(done.store, done.plan.cells, options["baselines"], fmt, options["results"])
+    read = quiet or print_ending(done.store, done.plan.cells, options["baselines"], fmt, options["results"])
     if failures := done.failures():
         Progress.say(failures)
-    return done.exit_code()
+    code = done.exit_code()
+    return code if read or code != EXIT_DONE else EXIT_SOME_FAILED
 
 
 def _reporter(grid: GridRun, verbose: bool, options: dict[str, Any], fmt: str | None) -> Reporter:

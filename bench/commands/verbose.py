@@ -48,6 +48,8 @@ class Explanation:
             return f"is trained again, as it {stored.record['status']}: {stored.record['reason']}"
         if self.grid.rerun:
             return "is trained again, as --rerun asks for it"
+        if stored.damage(self.grid.keep_model):
+            return "is trained again, as a file of it was changed or cannot be read"
         if not is_done(self.store, cell, self.grid.keep_model):
             return "is trained again, as its model is not stored"
         return f"is not trained, as it is stored in {stored.folder}"

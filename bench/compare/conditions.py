@@ -1,7 +1,7 @@
 """Conditions of a number: two numbers are comparable if they agree in every stated condition.
 
-A published baseline states some of them. Those of a stored run follow from its method and its weights. The
-user declares what no record holds, such as how photos were aligned.
+A published baseline states some of them, or that its source does not tell. Those of a stored run follow from
+its method and its weights. The user declares what no record holds, such as how photos were aligned.
 """
 
 from __future__ import annotations
@@ -18,29 +18,36 @@ if TYPE_CHECKING:
 
 SUPERVISION, OUTSIDE_DATA, ALIGNMENT = "supervision", "outside_data", "alignment"
 
+UNKNOWN = "unknown"
+
+_NOT_TOLD = {UNKNOWN: "the source does not tell"}
+
 CONDITIONS: Mapping[str, Mapping[str, str]] = {
     SUPERVISION: {
         "unsupervised": "trained without labels",
         "image-restricted": "trained on whether two photos show one person, not on who it is",
         "unrestricted": "trained on who is on each photo",
         "supervised": "trained on the labels that are scored",
+        **_NOT_TOLD,
     },
     OUTSIDE_DATA: {
         "none": "trained on nothing but the task's own data",
         "imagenet": "weights pretrained on ImageNet",
         "other": "other outside data",
+        **_NOT_TOLD,
     },
     ALIGNMENT: {
         "none": "photos as they were found",
         "funneled": "aligned by congealing, without landmarks",
         "deep-funneled": "aligned by congealing learned features",
         "landmarks": "aligned by landmarks",
+        **_NOT_TOLD,
     },
 }
 """Every condition and its values."""
 
-UNLIKE_ITSELF = "other"
-"""The value that equals nothing, not even itself: it stands for different things."""
+UNLIKE_THEMSELVES = ("other", UNKNOWN)
+"""The values that equal nothing, not even themselves: they stand for different things."""
 
 _UNSTATED = "not stated (--condition {}=VALUE)"
 
@@ -66,6 +73,8 @@ def declared(texts: tuple[str, ...]) -> dict[str, str]:
         check_condition(name, value, "--condition")
         if name in (SUPERVISION, OUTSIDE_DATA):
             raise BenchError(f"--condition {name}: what was run says it; declare {ALIGNMENT} alone")
+        if value == UNKNOWN:
+            raise BenchError(f"--condition {text}: leave out what you do not know")
         if name in out:
             raise BenchError(f"--condition {name} is given twice")
         out[name] = value
@@ -98,13 +107,26 @@ def disagreement(stated: Mapping[str, str], ours: Mapping[str, str], whose: str 
     'supervision: unrestricted, published image-restricted'
     >>> disagreement({"alignment": "funneled"}, {})
     'alignment: not stated (--condition alignment=VALUE), published funneled'
+    >>> disagreement({"outside_data": "unknown"}, {"outside_data": "imagenet"})
+    'outside data: imagenet, published unknown'
     """
-    parts = [
-        f"{name.replace('_', ' ')}: {ours.get(name, _UNSTATED.format(name))}, {whose} {value}"
-        for name, value in stated.items()
-        if ours.get(name) != value or value == UNLIKE_ITSELF
-    ]
+    parts = []
+    for name, value in stated.items():
+        if ours.get(name) != value or value in UNLIKE_THEMSELVES:
+            # No value of ours would meet what is unknown.
+            unstated = "not stated" if value == UNKNOWN else _UNSTATED.format(name)
+            parts.append(f"{_spaced(name)}: {ours.get(name, unstated)}, {whose} {value}")
     return "; ".join(parts)
+
+
+def caveat(kind: str, stated: Mapping[str, str]) -> str:
+    """Return a text on the kind's conditions that a published result leaves out, "" if there are none."""
+    left_out = [_spaced(name) for name in get_kind(kind).conditions.names if name not in stated]
+    return f"{' and '.join(left_out)} not stated by the baseline" if left_out else ""
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def comparable_run(setting: Side, stated: Mapping[str, str]) -> str:
@@ -117,7 +139,7 @@ def comparable_run(setting: Side, stated: Mapping[str, str]) -> str:
     wanted = {name: value for name, value in stated.items() if ours.get(name) != value}
     options = {"--method": setting.method}
     if OUTSIDE_DATA in wanted:
-        if wanted[OUTSIDE_DATA] == UNLIKE_ITSELF:
+        if wanted[OUTSIDE_DATA] in UNLIKE_THEMSELVES:
             return ""
         seen = wanted[OUTSIDE_DATA] != "none"
         regime = ("finetune" if setting.regime == "scratch" else setting.regime) if seen else "scratch"

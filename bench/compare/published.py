@@ -7,9 +7,18 @@ from dataclasses import replace
 from typing import Protocol
 
 from bench.compare.baselines.types import Baseline, Number, PublishedResult, forbidding
-from bench.compare.conditions import comparable_run, conditions_of, disagreement
+from bench.compare.conditions import caveat, comparable_run, conditions_of, disagreement
 from bench.compare.side import Side
-from bench.compare.verdict import INCOMPARABLE, Comparison, Difference, Measurement, judge
+from bench.compare.verdict import (
+    BETTER,
+    INCOMPARABLE,
+    SAME,
+    WORSE,
+    Comparison,
+    Difference,
+    Measurement,
+    judge,
+)
 from bench.core.kind import get_kind
 
 
@@ -48,7 +57,8 @@ def compare_published(
 
     A verdict needs the same data and protocol (see `Published.obstacle`), a baseline without a flag that says
     otherwise, and the conditions that the baseline states (see `bench.compare.conditions`). against: what the
-    result is called, other than by its backbone, method and label.
+    result is called, other than by its backbone, method and label. A condition of the kind that the baseline
+    leaves out is met, and `why` of the verdict names it.
     """
     named = " · ".join(
         part for part in (result.backbone, result.method, result.label) if part != "none" and part
@@ -63,7 +73,17 @@ def compare_published(
         and (obstacle := disagreement(result.conditions, conditions_of(setting)))
     ):
         run = comparable_run(setting, result.conditions)
-    return judge(sides, facet.rows(setting, result, obstacle), run)
+    rows = judge(sides, facet.rows(setting, result, obstacle), run)
+    left_out = caveat(setting.kind, result.conditions) if setting.backbone else ""
+    return [_with_caveat(row, left_out) for row in rows] if left_out else rows
+
+
+def _with_caveat(row: Comparison, left_out: str) -> Comparison:
+    if row.verdict.name not in (BETTER, WORSE, SAME):
+        return row
+    return replace(
+        row, verdict=replace(row.verdict, why="; ".join(filter(None, (row.verdict.why, left_out))))
+    )
 
 
 def beside_number(

@@ -151,6 +151,11 @@ class Checks(Protocol):
 class Conditions(Protocol):
     """Conditions under which methods of the kind are comparable. Imports nothing heavy."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The conditions of `bench.compare.conditions` on which numbers of the kind depend."""
+        ...
+
     def supervision(self, method: str) -> str:
         """Return a method's value of the condition `supervision` of `bench.compare.conditions`."""
         ...

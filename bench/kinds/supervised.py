@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+names = ("supervision", "outside_data")
+
 
 def supervision(method: str) -> str:
     """Return that every method is trained on labels."""

@@ -51,7 +51,7 @@ def calibration_section(
         return Section("Calibration", (Words("The scores of the best cell are no probabilities."),))
     name = stage.named(stage.best, seed=True)
     alt = f"Reliability diagram of {name}{summary}. Expected calibration error {error:.3f}."
-    caption = f"Expected calibration error (15 bins): {error:.3f}. Lines: Wilson's 95% interval."
+    caption = f"{name}. Expected calibration error (15 bins): {error:.3f}. Lines: Wilson's 95% interval."
     draw = plots.reliability(bins, axes)
     return Section("Calibration", (Figure(stage.stem("calibration"), alt, caption, draw),))
 

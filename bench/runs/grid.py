@@ -189,7 +189,7 @@ def _train(grid: GridRun, plan: Plan, store: Store, reporter: Reporter) -> tuple
     with store.lock(task, lambda: say(f"another run is writing to {store.root}; waiting for it to end")):
         store.sweep(task)
         missing = [cell for cell in missing if grid.rerun or not is_done(store, cell, grid.keep_model)]
-        for fault in store.faults(missing):
+        for fault in store.faults(missing, grid.keep_model):
             say(fault)
         of, backbones = counted(len(plan.cells), "cell"), counted(len(plan.jobs), "backbone")
         say(f"{len(missing)} of {of} to train, {backbones}")
@@ -228,9 +228,11 @@ def _check_saved_models(plan: Plan) -> None:
 
 
 def is_done(store: Store, cell: Cell, keep_model: bool) -> bool:
-    """Return whether a cell is measured and, if wanted, its model saved."""
+    """Return whether a cell is measured and, if wanted, its model saved; one that was damaged is not."""
     stored = store.find(cell)
-    return stored is not None and stored.ok and (not keep_model or stored.has(MODEL))
+    if stored is None or not stored.ok or (keep_model and not stored.has(MODEL)):
+        return False
+    return not stored.damage(keep_model)
 
 
 def _measured(store: Store, cell: Cell) -> bool:

@@ -58,6 +58,9 @@ _INTEGER = re.compile(r"-?\d+").fullmatch
 OLDER_FORMAT = "written by an older messybench"
 """Part of the message on a cell of an unsupported older version."""
 
+_AGAIN = "run the cell again"
+"""What to do about a damaged file: a run trains its cell again, without --rerun."""
+
 _MAX_SCORES = 2**27
 """Maximum number of scores in a file of predictions: half a gigabyte, 100 times the largest so far."""
 
@@ -118,6 +121,19 @@ class Stored:
         """Return whether a file of this name was stored with the cell."""
         return name in self.record[FILES]
 
+    def damage(self, model: bool = False) -> str:
+        """Return a message on a file whose content cannot be read or has changed, "" if there is none.
+
+        model: check the saved model, too, which may be large.
+        """
+        try:
+            for name in self.record[FILES]:
+                if model or name != MODEL:
+                    self.read(name)
+        except FileFault as error:
+            return str(error)
+        return ""
+
     def read(self, name: str) -> bytes:
         """Return the content of a file of the cell.
 
@@ -129,9 +145,9 @@ class Stored:
         try:
             content = read_regular(path)
         except (OSError, ValueError) as error:
-            _fail(path, " ".join(str(error).split())[:200])
+            _fail(path, " ".join(str(error).split())[:200], _AGAIN)
         if not fits(content, self.record[FILES][name]):
-            _fail(path, "it was changed after it was stored")
+            _fail(path, "it was changed after it was stored", _AGAIN)
         return content
 
     def predictions(self, split: str = "test") -> Predictions:
@@ -325,5 +341,5 @@ def _check_claims(metadata: Any, width: int) -> None:
         raise ValueError(f"it claims {sum(rows):,} rows; at most {_MAX_SCORES:,} scores are read")
 
 
-def _fail(path: Path, why: str) -> NoReturn:
-    raise FileFault(f"{path}: cannot be read ({why}); run the cell again with --rerun")
+def _fail(path: Path, why: str, remedy: str = f"{_AGAIN} with --rerun") -> NoReturn:
+    raise FileFault(f"{path}: cannot be read ({why}); {remedy}")

@@ -67,10 +67,14 @@ class Store:
             raise StoreError(f"{stored}, or choose another folder with {self.option} DIR")
         return stored if isinstance(stored, Stored) and stored.id == cell.id else None
 
-    def faults(self, cells: Iterable[Cell]) -> list[str]:
-        """Return a message for each of these cells that is stored but cannot be used."""
+    def faults(self, cells: Iterable[Cell], model: bool = False) -> list[str]:
+        """Return a message for each of these cells that is stored but cannot be used.
+
+        model: say so of a damaged model, too.
+        """
         found = (_load(cell_dir(self.root, cell)) for cell in cells)
-        return [fault for fault in found if isinstance(fault, str)]
+        faults = (stored.damage(model) if isinstance(stored, Stored) else stored for stored in found)
+        return [fault for fault in faults if fault]
 
     def load(self, task: str | None = None) -> tuple[list[Stored], list[str]]:
         """Return the stored cells of a task (None: all), by path, and a message for each unreadable one.

@@ -144,7 +144,8 @@ def test_answers_that_were_changed_are_named_and_left_out(
     focal, none = sorted(tmp_path.glob("*/*/*/*/predictions.parquet"))
     for path in (focal, none):
         path.write_bytes(path.read_bytes()[:-1] + b"?")
-        out, err = ending(tmp_path, capsys, fmt=fmt)
+        assert not print_ending(Store(tmp_path), cells_of(tmp_path, "fashion"), None, fmt, str(tmp_path))
+        out, err = capsys.readouterr()
         assert f"{path}: cannot be read (it was changed" in err and "focal" not in out
         assert ("lenet" in out) is (path == focal)
 

@@ -18,7 +18,7 @@ from bench.compare.baselines.types import Baseline
 from bench.compare.conditions import comparable_run, conditions_of, declared, disagreement
 from bench.compare.published import compare_published
 from bench.compare.side import Side, sides_of
-from bench.compare.verdict import INCOMPARABLE, Comparison
+from bench.compare.verdict import BETTER, INCOMPARABLE, SAME, WORSE, Comparison
 from bench.core.errors import BenchError
 from bench.store.write import Store
 from tests.fakes import noisy, stored
@@ -48,7 +48,10 @@ def _beside_lfw(setting: Side) -> dict[str, Comparison]:
 def test_a_run_that_knows_who_is_who_is_not_judged_beside_those_that_do_not(tmp_path: Path) -> None:
     rows = _beside_lfw(_setting(tmp_path, "joint_bayes"))
     assert {row.verdict.name for row in rows.values()} == {INCOMPARABLE}
-    assert rows["Eigenfaces"].verdict.why == "supervision: unrestricted, published image-restricted"
+    assert rows["Eigenfaces"].verdict.why == (
+        "supervision: unrestricted, published image-restricted; "
+        "alignment: not stated (--condition alignment=VALUE), published none"
+    )
     unsupervised = rows["unsupervised: H-XS-40, 81x150"]
     assert unsupervised.verdict.why == "supervision: unrestricted, published unsupervised"
     assert rows["Eigenfaces"].difference.value is not None and rows["Eigenfaces"].difference.low is None
@@ -59,9 +62,9 @@ def test_a_run_that_knows_who_is_who_is_not_judged_beside_those_that_do_not(tmp_
 @pytest.mark.parametrize(
     ("method", "weights", "judged"),
     [
-        ("siamese", "none", {"Eigenfaces", "Nowak", "3x3 multi-region histograms"}),
+        ("siamese", "none", {"3x3 multi-region histograms"}),
         ("cosine", "none", {"unsupervised: H-XS-40, 81x150", "unsupervised: GJD-BC-100, 122x225"}),
-        ("siamese", "random", {"Eigenfaces", "Nowak", "3x3 multi-region histograms"}),
+        ("siamese", "random", {"3x3 multi-region histograms"}),
         ("siamese", "none+imagenet", set()),
         ("siamese", "sha256:00", set()),
         ("no such method", "none", set()),
@@ -72,6 +75,7 @@ def test_only_equal_conditions_are_judged(
 ) -> None:
     rows = _beside_lfw(_setting(tmp_path, method, weights))
     assert {name for name, row in rows.items() if row.verdict.name != INCOMPARABLE} == judged
+    assert all(rows[name].verdict.why == "alignment not stated by the baseline" for name in judged)
 
 
 def test_how_photos_were_aligned_is_declared(tmp_path: Path) -> None:
@@ -81,6 +85,10 @@ def test_how_photos_were_aligned_is_declared(tmp_path: Path) -> None:
     assert row.verdict.comparable_run == ""
     told = _beside_lfw(replace(setting, declared={"alignment": "funneled"}))
     assert told["Nowak, funneled"].verdict.name not in (INCOMPARABLE, None)
+    assert told["Nowak, funneled"].verdict.why == ""
+    assert told["Nowak"].verdict.why == "alignment: funneled, published none"
+    plain = _beside_lfw(replace(setting, declared={"alignment": "none"}))
+    assert {plain[name].verdict.name for name in ("Nowak", "Eigenfaces")} == {BETTER}
     other = _beside_lfw(replace(setting, declared={"alignment": "landmarks"}))
     assert other["Nowak, funneled"].verdict.why == "alignment: landmarks, published funneled"
     assert declared(("alignment=none",)) == {"alignment": "none"}
@@ -89,6 +97,7 @@ def test_how_photos_were_aligned_is_declared(tmp_path: Path) -> None:
         ("align=none", "did you mean 'alignment'"),
         ("alignment=funneld", "did you mean 'funneled'"),
         ("supervision=unsupervised", "declare alignment alone"),
+        ("alignment=unknown", "leave out what you do not know"),
     ):
         with pytest.raises(BenchError, match=why):
             declared((text,))
@@ -112,7 +121,7 @@ def test_the_command_declares_and_offers(tmp_path: Path) -> None:
         rows = json.loads(done.stdout)
         rows = rows["rows"] if isinstance(rows, dict) else rows
         counts.append(sum(row["verdict"] != INCOMPARABLE for row in rows))
-    assert counts == [3, 7]
+    assert counts == [1, 5]
 
 
 def _published(kind: str, n: int, per_class: dict[str, int], conditions: dict[str, str]) -> dict[str, Any]:
@@ -142,6 +151,9 @@ def test_outside_data_counts_for_every_kind(tmp_path: Path, kind: str) -> None:
         ({"outside_data": "imagenet", "supervision": "supervised"}, True),
         ({"outside_data": "none"}, False),
         ({"outside_data": "other"}, False),
+        ({"outside_data": "unknown", "supervision": "supervised"}, False),
+        ({"outside_data": "imagenet", "supervision": "unknown"}, False),
+        ({"supervision": "supervised"}, True),
         ({}, True),
     ):
         path = tmp_path / "b/t/paper.json"
@@ -149,6 +161,10 @@ def test_outside_data_counts_for_every_kind(tmp_path: Path, kind: str) -> None:
         path.write_text(json.dumps(_published(kind, 300, support, stated)))
         rows = compare(cells, load_baseline("t", "paper", [tmp_path / "b"]))
         assert ({row.verdict.name for row in rows} != {INCOMPARABLE}) is judged, stated
+        left_out = [name.replace("_", " ") for name in ("supervision", "outside_data") if name not in stated]
+        said = f"{' and '.join(left_out)} not stated by the baseline" if left_out else ""
+        verdicts = [row.verdict for row in rows if row.verdict.name in (BETTER, WORSE, SAME)]
+        assert bool(verdicts) is judged and all(verdict.why == said for verdict in verdicts)
         offered = {row.verdict.comparable_run for row in rows}
         wants_none = stated.get("outside_data") == "none"
         assert all("--regime scratch --weights random" in text for text in offered) is wants_none
@@ -216,9 +232,21 @@ def test_the_command_offered_keeps_what_was_typed_and_nothing_that_is_not_ours(t
         assert offered(hostile) == "bench run --task faces --backbone lbp --method pair_logistic"
 
 
+def test_every_published_result_says_what_it_was_trained_on_or_that_it_is_not_known() -> None:
+    """Whether photos of faces were aligned, the tables of the data set do not say of every row."""
+    found = {path: load_baseline(path.parent.name, path.stem, [SHIPPED]) for path in SHIPPED.glob("*/*.json")}
+    results = [(path.stem, result) for path, one in found.items() for result in one.published]
+    assert len(results) > 20
+    for name, result in results:
+        assert {"supervision", "outside_data"} <= {*result.conditions}, (name, result.label)
+    unknown = {name for name, result in results if "unknown" in result.conditions.values()}
+    assert unknown == {"seed-002", "second-resnet50", "seed-004-resnet", "third-resnet34"}
+
+
 def test_what_two_published_results_state_must_agree() -> None:
     assert disagreement({"outside_data": "none"}, {"outside_data": "none"}) == ""
-    assert disagreement({"outside_data": "other"}, {"outside_data": "other"}) != ""
+    for value in ("other", "unknown"):
+        assert disagreement({"outside_data": value}, {"outside_data": value}) != ""
     from bench.compare.resolve import Candidate
     from bench.compare.two_runs import compare_candidates
 

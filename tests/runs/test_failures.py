@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from pkgutil import resolve_name
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.core.errors import BenchError, StoreError
-from bench.store.read import PREDICTIONS, RESULT, Stored
+from bench.store.read import HISTORY, MODEL, PER_CLASS, PREDICTIONS, RESULT, Stored
 from bench.store.write import Store
 from tests.in_process import InProcess, content
 
@@ -120,6 +121,65 @@ def test_a_damaged_cell_that_was_measured_is_not_replaced_by_a_failure(
     assert before == {path.name: path.read_bytes() for path in stored.folder.iterdir()}
     [again] = inside.bench(*args, results="results", cache="cache")
     assert content(again) == content(stored)
+
+
+def _flip(path: Path) -> None:
+    """Change the last byte of a file, so that its size stays."""
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+def test_a_stored_cell_whose_files_were_changed_is_named_and_trained_again(
+    inside: InProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that prints no table reads them, too, and leaves the other cells as they are."""
+    args = (*FASHION, *METHODS)
+    cells = _by_method(inside.bench(*args, results="results", cache="cache"))
+    whole, weighted = {name: content(one) for name, one in cells.items()}, cells["class_weight"].folder
+    kept = {name: (one.folder / RESULT).read_bytes() for name, one in cells.items() if one.folder != weighted}
+    for name in (PREDICTIONS, PER_CLASS, HISTORY):
+        _flip(weighted / name)
+        capsys.readouterr()
+        inside.bench("plan", *args[1:], "--format", "json", results="results", cache="cache")
+        states = {row["method"]: row["state"] for row in json.loads(capsys.readouterr().out)}
+        assert states == {**dict.fromkeys(cells, "stored"), "class_weight": "to run again (damaged)"}
+        again = inside.bench(*args, "--quiet", results="results", cache="cache")
+        said = capsys.readouterr().err
+        assert f"{weighted / name}: cannot be read (it was changed after it was stored)" in said
+        assert "--rerun" not in said and "1 of 3 cells to train" in said and inside.code == 0
+        assert {method: content(one) for method, one in _by_method(again).items()} == whole
+    assert {name: (cells[name].folder / RESULT).read_bytes() for name in kept} == kept
+
+
+def test_a_run_that_cannot_read_a_baseline_names_it_and_its_exit_code_says_so(
+    inside: InProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = (*FASHION, "--method", "none")
+    inside.bench(*args, "--quiet", results="results", cache="cache")
+    path = inside.folder / "baselines/fashion/paper.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{", encoding="utf-8")
+    inside.bench(*args, "--baselines", str(path.parents[1]), results="results", cache="cache")
+    said = capsys.readouterr()
+    assert inside.code == 4 and str(path) in said.err and "fashion top20: " in said.out
+
+
+def test_a_cell_whose_files_were_changed_and_that_fails_now_is_kept_and_the_exit_code_says_so(
+    inside: InProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = (*FASHION, "--method", "none")
+    [stored] = inside.bench(*args, "--keep-model", results="results", cache="cache")
+    _flip(stored.folder / MODEL)
+    inside.bench(*args, results="results", cache="cache")
+    assert "nothing to do: all 1 cells" in capsys.readouterr().err, "no model is asked for"
+    _flip(stored.folder / PREDICTIONS)
+    before = {path.name: path.read_bytes() for path in stored.folder.iterdir()}
+    _spoil(monkeypatch, POSTHOC, "none", BenchError("the machine was tired"))
+    inside.bench(*args, results="results", cache="cache")
+    said = capsys.readouterr().err
+    assert inside.code == 4 and "the machine was tired" in said and "their stored results are kept" in said
+    assert f"{stored.folder / PREDICTIONS}: cannot be read" in said
+    assert before == {path.name: path.read_bytes() for path in stored.folder.iterdir()}
 
 
 def test_a_damaged_failure_is_replaced_by_the_next_one(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bench.compare.baselines.types import PublishedResult
@@ -108,8 +109,9 @@ def _confusions(stage: StageReport) -> Section:
     if worst is not None:
         detail = f"Most frequent: {worst['items']} of {worst['true']} mistaken for {worst['answered']}."
     alt = f"Heat map of the confusion matrix of {name}: rows true, columns answered. {detail}"
-    caption = "Each row sums to 100%. An empty row has no test image."
+    caption = f"{name}. Each row sums to 100%. An empty row has no test image."
     draw = plots.heat(findings.confusion_shares(pred), pred.classes)
+    table = replace(table, title=f"{table.title} of {name}")
     return Section("Confusions", (Figure(stage.stem("confusion"), alt, caption, draw, vector=False), table))
 
 
@@ -125,7 +127,8 @@ def _calibration(stage: StageReport) -> Section:
 def _curves(stage: StageReport) -> Section:
     settings = [setting for setting in (stage.best, stage.plain) if setting is not None]
     lines = [findings.pooled_curves(stage.named(s, seed=True), stage.predictions(s)) for s in settings]
-    alt = f"ROC and precision-recall curves of {' and '.join(roc.name for roc, _ in lines)}, classes pooled."
-    caption = "Every item decides once for each class; all these decisions are pooled."
+    names = " and ".join(roc.name for roc, _ in lines)
+    alt = f"ROC and precision-recall curves of {names}, classes pooled."
+    caption = f"{names}. Every item decides once for each class; all these decisions are pooled."
     draw = plots.curves([roc for roc, _ in lines], [precision for _, precision in lines])
     return Section("ROC and precision-recall", (Figure(stage.stem("curves"), alt, caption, draw),))

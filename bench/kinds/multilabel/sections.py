@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import fmean
+
 from bench.core.kind import get_kind
 from bench.core.predictions import Predictions
 from bench.kinds.multilabel import findings
@@ -48,9 +51,11 @@ def _attributes(stage: StageReport) -> Section:
     caption = "Lines: 95% interval (DeLong), areas averaged over seeds. Dotted: chance."
     caption += f" Hatched: {label}." if label else ""
     draw = bars.classes(ours, theirs, (name, label), "ROC area", 0.5)
-    blocks: list[Block] = [Figure(stage.stem("attributes"), alt, caption, draw), _decisions(stage)]
+    mean = mean_over_seeds([stage.cells[r["id"]].result for r in stage.best.records])
+    decisions = _decisions(stage, [Mark(row["class"], row["f1"]) for row in mean["per_class"]])
+    blocks: list[Block] = [Figure(stage.stem("attributes"), alt, caption, draw), decisions]
     blocks += published_blocks(stage)
-    blocks.append(class_table(mean_over_seeds([stage.cells[r["id"]].result for r in stage.best.records])))
+    blocks.append(class_table(mean))
     return Section("Attributes", blocks)
 
 
@@ -58,23 +63,24 @@ def _seeds(stage: StageReport, setting: Setting) -> list[Predictions]:
     return [stage.cells[record["id"]].predictions("test") for record in setting.records]
 
 
-def _decisions(stage: StageReport) -> Figure:
-    """Return the figure of each attribute's F1 beside the best trivial answer's."""
-    kind, pred, name = get_kind(stage.board.bootstrap.kind), stage.answers, stage.named(stage.best, seed=True)
-    rows = kind.metrics.per_class(pred)
-    trivials = {
-        trivial: kind.metrics.per_class(made) for trivial, made in kind.metrics.trivials(pred).items()
-    }
-    best = [max((own[i]["f1"] or 0.0) for own in trivials.values()) for i in range(len(rows))]
-    ours = [Mark(row["class"], row["f1"]) for row in rows]
-    theirs = [Mark(row["class"], value) for row, value in zip(rows, best, strict=True)]
+def _decisions(stage: StageReport, ours: Sequence[Mark]) -> Figure:
+    """Return the figure of each attribute's F1 beside the best trivial answer's, both means over seeds."""
+    kind, name = get_kind(stage.board.bootstrap.kind), stage.named(stage.best)
+    trivials = [kind.metrics.trivials(pred) for pred in _seeds(stage, stage.best)]
+    rows = {trivial: [kind.metrics.per_class(own[trivial]) for own in trivials] for trivial in trivials[0]}
+    best = [
+        max(fmean(seed[place]["f1"] or 0.0 for seed in seeds) for seeds in rows.values())
+        for place in range(len(ours))
+    ]
+    theirs = [Mark(mark.name, value) for mark, value in zip(ours, best, strict=True)]
     ahead = sum((mark.value or 0.0) > value for mark, value in zip(ours, best, strict=True))
     label = "best trivial answer"
     alt = (
         f"Bar chart of F1 of {len(ours)} attributes for {name} beside the {label}. "
         f"It is ahead in {ahead} of {len(ours)}."
     )
-    caption = f"Hatched: {label} ({', '.join(kind.trivial_notes)}). F1 is high where yes is frequent."
+    caption = f"Means over seeds. Hatched: {label} ({', '.join(kind.trivial_notes)})."
+    caption += " F1 is high where yes is frequent."
     return Figure(stage.stem("f1"), alt, caption, bars.classes(ours, theirs, (name, label), "F1"))
 
 
@@ -87,8 +93,10 @@ def _curves(stage: StageReport) -> Section:
     lines = findings.curves(stage.answers, CURVES)
     if not lines:
         return Section("ROC and precision-recall")
-    names = ", ".join(roc.name for roc, _ in lines)
-    alt = f"ROC and precision-recall curves of {stage.named(stage.best, seed=True)}: {names}."
-    caption = f"The {len(lines)} attributes with most yes in test; observed cells alone. Dotted: chance."
+    name, names = stage.named(stage.best, seed=True), ", ".join(roc.name for roc, _ in lines)
+    alt = f"ROC and precision-recall curves of {name}: {names}."
+    caption = (
+        f"{name}: the {len(lines)} attributes with most yes in test; observed cells alone. Dotted: chance."
+    )
     draw = plots.curves([roc for roc, _ in lines], [precision for _, precision in lines])
     return Section("ROC and precision-recall", (Figure(stage.stem("curves"), alt, caption, draw),))

@@ -8,6 +8,8 @@ from bench.kinds.verification.match import SUPERVISION, match_of
 from bench.methods.grammar import parse_method, problems_for, stage_of, step_text
 from bench.methods.registry import STEPS
 
+names = ("supervision", "outside_data", "alignment")
+
 SETTINGS: dict[str, str] = {
     "none": "unsupervised",
     "pairs": "image-restricted",

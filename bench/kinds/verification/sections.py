@@ -51,7 +51,7 @@ def _curve(stage: StageReport) -> Section:
     names = " and ".join(line.name for line in lines)
     alt = f"ROC curves of {names}, with even and with logarithmic rates of false accepts. The first: {text}."
     negatives = int((stage.answers.truth == 0).sum())
-    caption = f"Right: the same with few false accepts drawn wide. {rates(negatives)}"
+    caption = f"{names}. Right: the same with few false accepts drawn wide. {rates(negatives)}"
     draw = plots.roc(lines, 1 / max(1, negatives))
     return Section("ROC", (Figure(stage.stem("roc"), alt, caption, draw),))
 
@@ -66,7 +66,8 @@ def _scores(stage: StageReport) -> Section:
     text += f" Of the pairs above it {precision:.3f} are same." if precision is not None else ""
     name = stage.named(stage.best, seed=True)
     alt = f"Histogram of the scores of {name}, same and different pairs apart; the cut is at 0.{text}"
-    caption = "Scores less the cut of their fold, which training pairs chose; from 0 on the answer is same."
+    caption = f"{name}. Scores less the cut of their fold, which training pairs chose."
+    caption += " From 0 on the answer is same."
     return Section("Scores", (Figure(stage.stem("scores"), alt, caption, plots.scores(bars)),))
 
 
