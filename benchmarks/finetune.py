@@ -7,7 +7,7 @@ for validation after every epoch. What is measured is what the regime `finetune`
 scaling, loss, optimizer, validation, keeping the best epoch, a checkpoint after every epoch. Beside it nets
 that change or mix the images of every minibatch.
 
-`fit` runs as a user would call it, and once more with the deterministic operations that every run of ours has.
+`fit` runs as a user would call it, and once more with deterministic operations, as in every run of ours.
 
 Each trains in a process of its own, and they take turns: one epoch of each is a round. (As threads of one
 process they share TensorFlow's pool, and `fit` got one core of two.) The first round, in which nets are
