@@ -8,7 +8,7 @@ from dataclasses import replace
 from bench.compare.estimates import Contrast, Estimate
 from bench.compare.paired_bootstrap import FEW_CHANGES, PairedBootstrap
 from bench.compare.pairing import pairing_of
-from bench.compare.references import Answers, answers_of
+from bench.compare.references import Answers, answers_of, pinned_classes
 from bench.compare.side import Side
 from bench.compare.verdict import (
     FEW_ITEMS,
@@ -138,11 +138,14 @@ def _with(gap: Difference, found: Estimate) -> Difference:
 def _read(
     ours: Side, theirs: Side, pairs: Sequence[tuple[int, int]], problems: list[str] | None
 ) -> Mapping[tuple[int, int], tuple[Answers, Answers]]:
-    """Return both settings' answers, for the pairs of seeds that can be read."""
+    """Return both settings' answers, classes in one order, for the pairs of seeds that can be read."""
     out = {}
+    classes = pinned_classes([*ours.cells.values(), *theirs.cells.values()])
     for mine, other in pairs:
         try:
-            out[mine, other] = answers_of(ours.cells[mine]), answers_of(theirs.cells[other])
+            first = answers_of(ours.cells[mine], classes)
+            classes = classes or first.pred.classes
+            out[mine, other] = first, answers_of(theirs.cells[other], classes)
         except StoreError as error:
             if problems is None:
                 raise

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bench.compare.baselines.pinning import pinning_of
+from bench.compare.pairing import pairing_of
 from bench.compare.side import Side
 from bench.core.kind import get_kind
 from bench.core.predictions import by_item, items_hash
@@ -82,15 +85,37 @@ class TrivialCell:
         return get_kind(self.kind).metrics.trivials(self.cell.predictions(split))[self.name]
 
 
-def answers_of(cell: StoredCell) -> Answers:
-    """Return a cell's answers. Raises StoreError if it cannot be read."""
-    pred, inner = cell.predictions("test"), cell
-    while isinstance(inner, TrivialCell):
-        inner = inner.cell
+def answers_of(cell: StoredCell, classes: Sequence[str] = ()) -> Answers:
+    """Return a cell's answers. Raises StoreError if it cannot be read.
+
+    classes: the order of the classes, for a cell that has these; see `pinned_classes`.
+    """
+    pred, inner = cell.predictions("test"), _below(cell)
     if isinstance(inner, PinnedCell):
         stage = inner.pinned.stages[inner.of.stage]
         return Answers(pred, stage.items, pinning_of(stage.kind).SCORES or inner is not cell)
+    if pred.classes != tuple(classes) and {*pred.classes} == {*classes}:
+        # Classes are ordered by their training images: label noise changes the order, but not the items.
+        kind = str(inner.result["cell"]["kind"])
+        columns = np.array([pred.classes.index(name) for name in classes], np.int64)
+        pred = pairing_of(kind).reordered(pred, columns)
     return Answers(pred.take(by_item(pred)), items_hash(pred))
+
+
+def pinned_classes(cells: Iterable[StoredCell]) -> tuple[str, ...]:
+    """Return the order of the classes of the first pinned cell, () without one.
+
+    Pinned items are known by a digest, which only the same order of the classes gives.
+    """
+    pinned = (inner for cell in cells if isinstance(inner := _below(cell), PinnedCell))
+    return next((cell.pinned.stages[cell.of.stage].classes for cell in pinned), ())
+
+
+def _below(cell: StoredCell) -> StoredCell:
+    """Return the cell whose items a trivial answer is on, or the cell itself."""
+    while isinstance(cell, TrivialCell):
+        cell = cell.cell
+    return cell
 
 
 def pinned_side(task: str, pinned: Pinned, of: PinnedResult) -> Side:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.compare.estimates import Contrast
 from bench.compare.paired import few_changed
-from bench.compare.references import answers_of
+from bench.compare.references import answers_of, pinned_classes
 from bench.compare.side import Side
 from bench.compare.subgroups import Subgroup, Subgroups
 from bench.compare.two_runs import paired_seeds
@@ -33,7 +33,11 @@ def subgroup_differences(
     if ours.kind != theirs.kind:
         raise BenchError(f"--by: {against} is of another kind of task")
     ours, theirs = paired_seeds(ours, theirs)
-    answers = [{seed: answers_of(cell) for seed, cell in one.cells.items()} for one in (ours, theirs)]
+    classes = pinned_classes([*ours.cells.values(), *theirs.cells.values()])
+    classes = classes or answers_of(next(iter(ours.cells.values()))).pred.classes
+    answers = [
+        {seed: answers_of(cell, classes) for seed, cell in one.cells.items()} for one in (ours, theirs)
+    ]
     if len({one.key for side in answers for one in side.values()}) > 1:
         raise BenchError(f"--by: {against} answered other test items: name a run on the same ones")
     scored = all(one.scored for side in answers for one in side.values())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bench.core.errors import DataError
 from bench.data.examples import Problem
 from bench.data.files import DataFolder
-from bench.data.photo_files import SUFFIXES
+from bench.data.photo_tree import ENDINGS
 from bench.data.tables import printable, read_csv, read_text
 
 CELLS: Mapping[str, str] = {"1": "1", "0": "0", "1.0": "1", "0.0": "0", "": "", "na": "", "nan": ""}
@@ -93,7 +93,7 @@ def _split(line: str, mark: str) -> list[str]:
 
 
 def _is_header(fields: Sequence[str]) -> bool:
-    if not any(fields[1:]) or fields[0].lower().endswith(SUFFIXES):
+    if not any(fields[1:]) or fields[0].lower().endswith(ENDINGS):
         return False
     labels = any(field and field.lower() in CELLS for field in fields[1:])
     return bool(_IMAGE.fullmatch(fields[0]) or _ID.fullmatch(fields[0])) or not labels

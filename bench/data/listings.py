@@ -12,7 +12,8 @@ from bench.core.errors import DataError
 from bench.data.examples import Examples, Problem, because_of, fingerprint, require_columns
 from bench.data.files import DataFolder, open_folder
 from bench.data.hashing import hash_files
-from bench.data.photo_files import IMAGES, SUFFIXES, PhotoFiles, list_folder
+from bench.data.photo_files import IMAGES, PhotoFiles, list_folder
+from bench.data.photo_tree import ENDINGS
 from bench.data.reader import FolderImages
 from bench.data.split_rules import part_of
 from bench.data.tables import CsvTable, printable, read_csv
@@ -216,7 +217,7 @@ def _from_folders(root: DataFolder) -> Found:
         if not root.holds(name):
             found.problems.append(Problem("outside", printable(name), "a link out of the data folder"))
             continue
-        files = [file for file in list_folder(f"{root.root}/{name}") if file.lower().endswith(SUFFIXES)]
+        files = [file for file in list_folder(f"{root.root}/{name}") if file.lower().endswith(ENDINGS)]
         if not files:
             found.problems.append(
                 Problem("empty_class", f"{printable(name)}/", "the folder has no photo", fatal=False)

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from bench.core.errors import DataError
 from bench.data.examples import Problem
 from bench.data.files import LEAVES, DataFolder
+from bench.data.photo_tree import ENDINGS, composed
 from bench.data.tables import printable
 
 IMAGES = "images"
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
 class PhotoFiles:
@@ -28,20 +28,26 @@ class PhotoFiles:
         if not root.holds(IMAGES):
             raise DataError(f"{path}: {LEAVES}; put the photos there")
         self.names = [name for name in list_folder(path) if not name.startswith(".")]
-        self.known = {name: name for name in self.names}
+        self.whole = {composed(name): name for name in self.names} | {name: name for name in self.names}
+        self.without_ending: dict[str, list[str]] = {}
         for name in self.names:
-            if name.lower().endswith(SUFFIXES):
-                self.known.setdefault(name.rpartition(".")[0], name)
+            if name.lower().endswith(ENDINGS):
+                self.without_ending.setdefault(composed(name.rpartition(".")[0]), []).append(name)
         self.asked: set[str] = set()
 
     def find(self, text: str) -> str | Problem:
         """Return the file of a photo, or its problem."""
         if "/" in text or "\\" in text:
             return Problem("outside", "", f"photo {text[:80]!r} is a path; only photos in {IMAGES}/ are used")
-        if text not in self.known:
+        whole = self.whole.get(text) or self.whole.get(composed(text))
+        found = [whole] if whole else self.without_ending.get(composed(text), [])
+        if not found:
             return Problem("no_image", "", f"there is no {IMAGES}/{text[:80]}")
-        self.asked.add(self.known[text])
-        return f"{IMAGES}/{self.known[text]}"
+        if len(found) > 1:
+            places = " and ".join(map(printable, found[:2]))
+            return Problem("ambiguous_image", "", f"photo {text[:80]} could be {places}: give its ending")
+        self.asked.add(found[0])
+        return f"{IMAGES}/{found[0]}"
 
     def without_row(self, table: str) -> Iterator[Problem]:
         """Yield a note for each file without a row."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -74,20 +75,28 @@ def _search(root: DataFolder, path: str, tree: PhotoTree, seen: set[str]) -> Non
             tree.others.append(name)
 
 
+def composed(name: str) -> str:
+    """Return a file's name in Unicode's form C: operating systems encode accented letters in two ways."""
+    return unicodedata.normalize("NFC", name)
+
+
 class PhotoNames:
     """Photos by the names that a table may use for them.
 
     A name without a folder matches anywhere below the data folder, with or without its ending; a path is
-    relative to the data folder or the table's folder.
+    relative to the data folder or the table's folder. Accented letters match in either encoding.
     """
 
     def __init__(self, photos: list[str]) -> None:
         self.photos = set(photos)
+        self.whole: dict[str, list[str]] = {}
         self.without_ending: dict[str, list[str]] = {}
         self.by_name: dict[str, list[str]] = {}
         for photo in photos:
-            self.without_ending.setdefault(photo.rpartition(".")[0], []).append(photo)
-            name = photo.rpartition("/")[2]
+            path = composed(photo)
+            self.whole.setdefault(path, []).append(photo)
+            self.without_ending.setdefault(path.rpartition(".")[0], []).append(photo)
+            name = path.rpartition("/")[2]
             self.by_name.setdefault(name, []).append(photo)
             self.by_name.setdefault(name.rpartition(".")[0], []).append(photo)
         self.asked: set[str] = set()
@@ -103,7 +112,7 @@ class PhotoNames:
         if not found and folder:
             found = list(self._at(f"{folder}/{path}"))
         if not found and "/" not in path:
-            found = self.by_name.get(path, [])
+            found = self.by_name.get(composed(path), [])
         if not found:
             return Problem("no_image", "", f"there is no photo {text[:80]!r}")
         if len(found) > 1:
@@ -117,4 +126,5 @@ class PhotoNames:
         if path in self.photos:
             yield path
         else:
-            yield from self.without_ending.get(path, ())
+            path = composed(path)
+            yield from self.whole.get(path) or self.without_ending.get(path, ())

@@ -17,6 +17,7 @@ from bench.data.examples import require_columns
 from bench.data.files import open_folder
 from bench.data.layout import Layout
 from bench.data.photo_tree import PhotoTree, walk
+from bench.data.similar_names import similar_names
 from bench.data.split_rules import PARTS, part_of, published_parts
 from bench.data.table_columns import attributes_of
 from bench.data.table_rows import CELEBA, ENDINGS, stem_of
@@ -121,6 +122,7 @@ def _of_folders(query: DataQuery, where: str, tree: PhotoTree) -> Survey:
     if parts:
         learned = {photo.label for photo in found.photos if photo.part == "train"}
         notes += _split_notes(parts, sorted(found.classes.keys() - learned))
+    notes += _similar_notes(sorted(found.classes))
     if found.problems:
         notes.append(f"{len(found.problems):,} files or folders are left out; bench data check lists them")
     return Survey(class_folders.SOURCE, kind.name, layout, len(found.photos), parts, tuple(notes))
@@ -161,6 +163,7 @@ def _of_table(query: DataQuery) -> Survey:
     notes = [f"{len(rows):,} rows in {tables}; column {printable(table.image)!r} {how} the photos"]
     notes.append(own.note(where, labels, rows.columns))
     cells = own.classes(labels, rows.columns)
+    notes += _similar_notes(sorted({*cells} - {""}))
     parts: Mapping[str, int] = {}
     if split:
         used = [row for row, cell in enumerate(cells) if cell and rows.columns[split][row]]
@@ -243,6 +246,15 @@ def _unused_splits(table: photo_table.PhotoTable, labels: Sequence[str]) -> list
             why = f"{other[:40]!r} is not train, val or test"
         notes.append(f"column {name!r} is not used as the split: {why}; photos are split by chance")
     return notes
+
+
+def _similar_notes(names: Sequence[str]) -> list[str]:
+    """Return a note on classes that differ only in writing, if there are some."""
+    groups = similar_names(names)
+    if not groups:
+        return []
+    shown = "; ".join(" and ".join(repr(name[:40]) for name in group[:3]) for group in groups[:3])
+    return [f"classes that differ only in writing are different classes here: {shown}"]
 
 
 def _split_notes(parts: Mapping[str, int], unseen: Sequence[str]) -> list[str]:

@@ -159,8 +159,8 @@ def _separated(root: DataFolder, name: str) -> _One:
     table = read_csv(root, name, (), delimiters=",;\t|", encoding="cp1252")
     columns: dict[str, tuple[str, ...]] = {}
     for title, cells in zip(table.header, table.columns, strict=True):
-        if title:
-            columns.setdefault(title, cells)
+        if title and columns.setdefault(title, cells) != cells:
+            raise DataError(f"{root.root}/{name}: has several columns {title[:80]!r}; keep one")
     where = tuple(f"{name} line {line}" for line in table.lines)
     return _One(name, columns, tuple(range(len(where))), where, problems=table.problems)
 

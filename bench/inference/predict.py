@@ -23,13 +23,11 @@ from bench.core.regular_files import Refused, read_file
 from bench.data.decoding import workers
 from bench.data.examples import ImageError
 from bench.data.images import RESIZE_MODES, decode, resize
+from bench.data.photo_tree import ENDINGS
 from bench.store.head_file import SavedHead, load_head
 from bench.store.model_file import SavedModel
 from bench.store.read import MODEL
 from bench.store.write import Stored
-
-ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""Endings of images in a given folder; a given file may have any ending."""
 
 Extract = Callable[[np.ndarray], np.ndarray]
 Scale = Callable[[Any], Any]

@@ -15,6 +15,7 @@ from bench.commands.main import cli
 from bench.compare.against_baseline import compare
 from bench.compare.baselines.find import load_baseline
 from bench.compare.baselines.pin import pin, write_baseline
+from bench.compare.pairing import pairing_of
 from bench.compare.resolve import Stock, find_candidates
 from bench.compare.two_runs import compare_candidates, swapped
 from bench.compare.verdict import BETTER, INCOMPARABLE, SAME, WORSE, Comparison
@@ -126,6 +127,29 @@ def test_a_trivial_answer_stands_on_the_other_sides_items(
     micro = row(rows, "top1_micro")
     assert micro.difference.theirs == expected["top1_micro"] and micro.verdict.name == BETTER
     assert row(rows, "auc_macro").difference.theirs == 0.5
+
+
+def test_the_order_of_the_classes_changes_nothing(tmp_path: Path) -> None:
+    # Classes are ordered by training images, whose number label noise changes.
+    one, two = (answers(300, 6, accuracy, seed, LIKE) for seed, accuracy in enumerate((0.4, 0.8)))
+    shuffled = pairing_of("multiclass").reordered(two, np.array([3, 0, 5, 1, 4, 2]))
+    for name, pred in {"lenet": one, "small": two, "noisy": shuffled}.items():
+        put(tmp_path / "results", pred, backbone=name)
+    found = stock(tmp_path / "results", tmp_path)
+    write_baseline(
+        pin([cell for cell in found.cells if cell.record["cell"]["backbone"] == "lenet"], "mine"), tmp_path
+    )
+    for side in ("lenet/none", "mine:lenet/none"):
+        for straight, other in (
+            (rows_of(found, "small/none", side), rows_of(found, "noisy/none", side)),
+            (rows_of(found, side, "small/none"), rows_of(found, side, "noisy/none")),
+        ):
+            assert {row.metric for row in straight} >= {"top1_micro", "f1_macro", "top1"}
+            for a, b in zip(straight, other, strict=True):
+                assert (a.metric, a.class_name, a.verdict.name) == (b.metric, b.class_name, b.verdict.name)
+                assert a.verdict.why == b.verdict.why
+                # The order of the items, and so the draws, follows that of the first side's classes.
+                assert vars(a.difference) == pytest.approx(vars(b.difference), abs=0.02)
 
 
 def test_a_pinned_run_says_what_the_stored_one_says(tmp_path: Path) -> None:

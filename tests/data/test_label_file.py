@@ -56,6 +56,15 @@ def test_the_layout_of_the_seeds(tmp_path: Path) -> None:
     assert "attribute Attr1" in got.problems[0].where and got.images.read(2).shape == (12, 10, 3)
 
 
+def test_names_without_ending_and_accents_in_either_encoding(tmp_path: Path) -> None:
+    table = "id,one\na,1\nb,0\nc.png,1\ncaf\u00e9,0\nd\u00e9j\u00e0.jpg,1\n"
+    photos = ["a.jpg", "a.png", "b.AVIF", "c.png", "c.jpg", "cafe\u0301.jpg", "de\u0301ja\u0300.jpg"]
+    got = opened(folder_of(tmp_path / "d", table, photos, "labels.csv"))
+    assert cells(got) == {"b.AVIF": "0", "c.png": "1", "cafe\u0301.jpg": "0", "de\u0301ja\u0300.jpg": "1"}
+    assert kinds(got) == {("ambiguous_image", True): 1, ("no_row", False): 3}
+    assert "a could be a.jpg and a.png: give its ending" in str(got.problems[0])
+
+
 SAME = {
     "label.csv": "image,one,two\na.jpg,1,NA\nb.jpg,,0\n",
     "labels.csv": "a.jpg,1,NA\nb.jpg,nan,0\n",

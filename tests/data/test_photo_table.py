@@ -66,6 +66,22 @@ def test_photos_are_found_by_path_by_name_and_without_ending(tmp_path: Path) -> 
     }
 
 
+def test_accented_names_match_in_either_encoding(tmp_path: Path) -> None:
+    rows = [["label", "path"], ["a", "x/caf\u00e9.png"], ["b", "ne\u0301"], ["c", "o\u0301.png"]]
+    names = ["x/cafe\u0301.png", "y/n\u00e9.png", "o\u0301.png", "\u00f3.png"]
+    got = opened(table(tmp_path / "d" / "t.csv", *rows, photos=names))
+    assert by_item(got) == {names[0]: "a", names[1]: "b", names[2]: "c"} and kinds(got) == {"no_row": 1}
+
+
+def test_a_column_that_is_there_twice_is_refused_unless_both_are_equal(tmp_path: Path) -> None:
+    rows = [["path", "label", "x", "x"], ["1.png", "a", "3", "3"], ["2.png", "b", "4", "4"]]
+    got = opened(table(tmp_path / "d" / "t.csv", *rows, photos=["1.png", "2.png"]))
+    assert by_item(got, "x") == {"1.png": "3", "2.png": "4"}
+    rows[0][2:] = ["label", "label"]
+    with pytest.raises(DataError, match="has several columns 'label'; keep one"):
+        opened(table(tmp_path / "d" / "t.csv", *rows))
+
+
 def test_rows_that_cannot_be_used_are_named_and_left_out(tmp_path: Path) -> None:
     rows = [
         ["image", "label", "part"],

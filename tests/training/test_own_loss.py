@@ -46,6 +46,9 @@ class Mine(keras.losses.Loss):
 class Other:
     pass
 
+of_shares = keras.losses.CategoricalCrossentropy()
+of_logits = keras.losses.CategoricalCrossentropy(from_logits=True)
+
 number = 3
 """
 
@@ -69,6 +72,7 @@ def _spec(text: str) -> LossSpec:
         "loss(my_losses:entropy)",
         "loss(my_losses:by_index,labels=index)",
         "loss(my_losses:Mine,gamma=1)",
+        "loss(my_losses:of_logits)",
         "loss",
         "loss(keras.losses:CategoricalFocalCrossentropy,gamma=0,alpha=1)",
     ],
@@ -111,6 +115,7 @@ def test_the_source_is_part_of_the_method_and_a_changed_one_is_another(module: P
         ("loss(my_losses)", "function must be a word"),
         ("loss(my_losses:entropy,bogus=1)", "does not take these arguments"),
         ("loss(my_losses:Mine,bogus=1)", "does not take these arguments"),
+        ("loss(my_losses:of_shares)", "make it with from_logits=True"),
         ("loss(my_losses:Other)", "no keras.losses.Loss"),
         ("loss(my_losses:mean)", "one loss a row is wanted"),
         ("loss(my_losses:raises)", "fails on a minibatch: no such thing"),

@@ -12,6 +12,7 @@ from bench.core.table import Column, Table
 from bench.data.check import DataReport
 from bench.data.label_table import ClassLabels, Labels, count_classes
 from bench.data.labels import Parts
+from bench.data.similar_names import similar_names
 from bench.methods.prices import odd_prices
 from bench.report.data.plots import BARS, Prices, bars, boxes
 from bench.report.data.tables import DataView
@@ -52,9 +53,12 @@ def check_tables(report: DataReport) -> list[Table]:
         Column("note", "note"),
     )
     rows = []
-    for count in count_classes(report.labels.classes, report.splits):
+    counts = count_classes(report.labels.classes, report.splits)
+    first = {name: group[0] for group in similar_names(count.name for count in counts) for name in group[1:]}
+    for count in counts:
         notes = ["one image"] if count.train + count.test == 1 else []
         notes += ["not in train"] if count.train == 0 else []
+        notes += [f"written like {first[count.name]!r}"] if count.name in first else []
         rows.append({"class": count.name, "train": count.train, "test": count.test, "note": ", ".join(notes)})
     return [Table("Classes", columns, tuple(rows))]
 

@@ -52,10 +52,14 @@ def own_loss(family: str) -> Callable[[Any, Any], Any]:
 
 
 def source_of(path: str) -> str:
-    """Return the first 16 digits of the SHA-256 of the file that defines a user's loss."""
-    found = _object(path)
+    """Return the first 16 digits of the SHA-256 of the file that defines a user's loss.
+
+    Of an instance of a class it is the file of the module that is named, which makes it.
+    """
+    found = inspect.unwrap(_object(path))
     try:
-        file = inspect.getsourcefile(inspect.unwrap(found))
+        named = inspect.isroutine(found) or inspect.isclass(found)
+        file = inspect.getsourcefile(found if named else sys.modules[path.partition(":")[0]])
         content = Path(file or "").read_bytes()
     except (TypeError, OSError):
         raise BenchError(f"the loss {path} has no source file: its results have no identity") from None
@@ -92,6 +96,10 @@ def _callable(path: str, args: Mapping[str, Value]) -> Callable[[Any, Any], Any]
     if isinstance(found, keras.losses.Loss):
         if args:
             raise BenchError(f"the loss {path} is made already: it takes no arguments")
+        if getattr(found, "from_logits", None) is False:
+            raise BenchError(
+                f"the loss {path} takes probabilities, but gets logits: make it with from_logits=True"
+            )
         return found.call  # type: ignore[no-any-return]
     of_class = isinstance(found, type)
     if of_class and not issubclass(found, keras.losses.Loss):
