@@ -127,4 +127,4 @@ class PhotoNames:
             yield path
         else:
             path = composed(path)
-            yield from self.whole.get(path) or self.without_ending.get(path, ())
+            yield from self.whole.get(path) or self.without_ending.get(path, [])
