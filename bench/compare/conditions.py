@@ -7,7 +7,7 @@ its method and its weights. The user declares what no record holds, such as how 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from bench.core.errors import BenchError, unknown
@@ -123,6 +123,19 @@ def caveat(kind: str, stated: Mapping[str, str]) -> str:
     """Return a text on the kind's conditions that a published result leaves out, "" if there are none."""
     left_out = [_spaced(name) for name in get_kind(kind).conditions.names if name not in stated]
     return f"{' and '.join(left_out)} not stated by the baseline" if left_out else ""
+
+
+def described(kind: str, every: Collection[Mapping[str, str]]) -> str:
+    """Return a line on the conditions of published results: the values of each that the kind depends on.
+
+    >>> described("multiclass", [{"supervision": "supervised"}])
+    'Published conditions: supervision supervised; outside data not stated.'
+    """
+    parts = []
+    for name in get_kind(kind).conditions.names:
+        values = dict.fromkeys(stated.get(name, "not stated") for stated in every)
+        parts.append(f"{_spaced(name)} {' or '.join(values)}")
+    return f"Published conditions: {'; '.join(parts)}."
 
 
 def _spaced(name: str) -> str:

@@ -58,7 +58,7 @@ def compare_published(
     A verdict needs the same data and protocol (see `Published.obstacle`), a baseline without a flag that says
     otherwise, and the conditions that the baseline states (see `bench.compare.conditions`). against: what the
     result is called, other than by its backbone, method and label. A condition of the kind that the baseline
-    leaves out is met, and `why` of the verdict names it.
+    leaves out is met, and `why` names it beside verdicts on the whole stage.
     """
     named = " · ".join(
         part for part in (result.backbone, result.method, result.label) if part != "none" and part
@@ -79,7 +79,7 @@ def compare_published(
 
 
 def _with_caveat(row: Comparison, left_out: str) -> Comparison:
-    if row.verdict.name not in (BETTER, WORSE, SAME):
+    if row.class_name is not None or row.verdict.name not in (BETTER, WORSE, SAME):
         return row
     return replace(
         row, verdict=replace(row.verdict, why="; ".join(filter(None, (row.verdict.why, left_out))))

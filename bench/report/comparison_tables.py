@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bench.compare.baselines.types import Baseline, Flag
+from bench.compare.conditions import described
 from bench.compare.verdict import VERDICTS, Comparison
 from bench.core.kind import get_kind
 from bench.core.table import Column, Table
@@ -53,7 +55,11 @@ def compare_table(
     shown = [row for row in comparisons if classes or row.class_name is None]
     flags = _flags(baseline, {row.sides.stage for row in shown})
     own = {row.sides.baseline: baseline.flags for row in shown}
-    return _as_table(title, shown, flags, own, every_column, sort)
+    table = _as_table(title, shown, flags, own, every_column, sort)
+    if not baseline.published or not shown:
+        return table
+    conditions = described(shown[0].sides.kind, [result.conditions for result in baseline.published])
+    return replace(table, notes=(*table.notes, conditions))
 
 
 def comparison_table(

@@ -20,6 +20,7 @@ from bench.compare.published import compare_published
 from bench.compare.side import Side, sides_of
 from bench.compare.verdict import BETTER, INCOMPARABLE, SAME, WORSE, Comparison
 from bench.core.errors import BenchError
+from bench.report.comparison_tables import compare_table
 from bench.store.write import Store
 from tests.fakes import noisy, stored
 from tests.grids import attributes, faces, put
@@ -163,8 +164,9 @@ def test_outside_data_counts_for_every_kind(tmp_path: Path, kind: str) -> None:
         assert ({row.verdict.name for row in rows} != {INCOMPARABLE}) is judged, stated
         left_out = [name.replace("_", " ") for name in ("supervision", "outside_data") if name not in stated]
         said = f"{' and '.join(left_out)} not stated by the baseline" if left_out else ""
-        verdicts = [row.verdict for row in rows if row.verdict.name in (BETTER, WORSE, SAME)]
-        assert bool(verdicts) is judged and all(verdict.why == said for verdict in verdicts)
+        verdicts = [row for row in rows if row.verdict.name in (BETTER, WORSE, SAME)]
+        assert bool(verdicts) is judged
+        assert all(row.verdict.why == (said if row.class_name is None else "") for row in verdicts)
         offered = {row.verdict.comparable_run for row in rows}
         wants_none = stated.get("outside_data") == "none"
         assert all("--regime scratch --weights random" in text for text in offered) is wants_none
@@ -241,6 +243,16 @@ def test_every_published_result_says_what_it_was_trained_on_or_that_it_is_not_kn
         assert {"supervision", "outside_data"} <= {*result.conditions}, (name, result.label)
     unknown = {name for name, result in results if "unknown" in result.conditions.values()}
     assert unknown == {"seed-002", "second-resnet50", "seed-004-resnet", "third-resnet34"}
+
+
+def test_the_table_says_under_which_conditions_the_published_numbers_were_reached(tmp_path: Path) -> None:
+    setting = _setting(tmp_path, "siamese")
+    baseline = load_baseline("faces", "lfw-no-outside-data", [SHIPPED])
+    table = compare_table(compare([*setting.cells.values()], baseline), baseline)
+    assert table.notes[-1] == (
+        "Published conditions: supervision image-restricted or unsupervised; outside data none; "
+        "alignment funneled or not stated or none or landmarks."
+    )
 
 
 def test_what_two_published_results_state_must_agree() -> None:

@@ -38,7 +38,11 @@ def baseline() -> Baseline:
         "top1_macro": Number(mean, mean, mean),
         "top5_micro": Number(0.85, 0.85, 0.85, n=106, flags=(doubtful,)),
     }
-    result = PublishedResult("top20", "", "finetune", "resnet50", "none", (), metrics, SUPPORT, classes)
+    names, met = (
+        ("top20", "", "finetune", "resnet50", "none"),
+        {"supervision": "supervised", "outside_data": "none"},
+    )
+    result = PublishedResult(*names, (), metrics, SUPPORT, classes, met)
     chosen = Flag("test-selected", "the epoch was chosen by the test images")
     return Baseline("paper", "fashion", "published", "A paper's table", (chosen,), {}, (result,))
 
