@@ -12,7 +12,6 @@ from operator import setitem
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-_RUNS = ("tests/runs/test_failures.py", "tests/test_run_command.py", "tests/test_metamorphic.py")
 TESTS: dict[str, tuple[str, ...]] = {
     "core/sealed_json": (
         "tests/core/test_sealed_json.py",
@@ -75,13 +74,13 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "training/loop": ("tests/training/test_heads.py", "tests/training/test_weight_decay.py"),
     "training/group_run": ("tests/training/test_heads.py", "tests/training/test_weight_decay.py"),
-    "runs/grid": ("tests/api/test_run.py", "tests/test_run_command.py"),
+    "runs/grid": ("tests/runs/test_grid.py", "tests/api/test_run.py"),
     "runs/launch": ("tests/runs/test_launch.py",),
-    "commands/run_": ("tests/test_run_command.py",),
-    "runs/commit": ("tests/runs/test_commit.py", *_RUNS),
-    "runs/train_stage": ("tests/runs/test_trainers.py", *_RUNS),
-    "runs/image_stage": _RUNS,
-    "runs/run_job": _RUNS,
+    "commands/run_": ("tests/commands/test_run.py",),
+    "runs/commit": ("tests/runs/test_commit.py",),
+    "runs/train_stage": ("tests/runs/test_train_stage.py",),
+    "runs/image_stage": ("tests/runs/test_stage_answers.py",),
+    "runs/run_job": ("tests/runs/test_run_job.py",),
 }
 """The tests that should notice a fault of a module, those first that do so soonest."""
 

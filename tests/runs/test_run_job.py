@@ -1,4 +1,4 @@
-"""The story of a job with stubs of its stages: what is prepared, who trains with whom, what an error takes."""
+"""The story of a job with stubs of its stages: what is prepared, who trains with whom, who fails."""
 
 from __future__ import annotations
 
