@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,7 +36,7 @@ class Run:
     """Runs grids of two cells, `none` and `focal`, on the drawn sample.
 
     failing: reasons by method, `silent`: methods whose cells are not even stored. said: messages in order.
-    trained: the methods that were trained, by run.
+    trained: the methods that were trained, by run. then: what happens once they are.
     """
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +48,7 @@ class Run:
         self.orders: list[WorkOrder] = []
         self.events: list[Any] = []
         self.planned: list[Any] = []
+        self.then: Callable[[], object] = list
         monkeypatch.setattr("bench.runs.launch.execute", self.execute)
         monkeypatch.setattr("bench.store.cell_files.find_spec", lambda name: None)
 
@@ -75,6 +76,7 @@ class Run:
                 Store(order.results).commit(result, parts, TRAINED, NET if order.keep else None)
             status = "failed" if reason else "ok"
             on_event({"event": "cell", "id": cell.id, "status": status, "reason": reason})
+        self.then()
 
     def __call__(self, request: Request = REQUEST, plain: bool = False, **changes: Any) -> Outcome:
         self.said.clear()
@@ -225,6 +227,20 @@ def test_a_cell_without_its_model_is_trained_where_models_are_kept(run: Run) -> 
     assert run.trained == [["none"], ["none"]] and [order.keep for order in run.orders] == [False, True]
 
 
+def test_a_file_that_was_changed_is_named_and_its_cell_trained_again(run: Run) -> None:
+    """A model, which may be large, is read only where models are kept."""
+    one = replace(REQUEST, methods=("none",))
+    folder = run(one, keep_model=True).cells()[0].folder
+    (folder / MODEL).write_bytes(b"a nix")
+    run(one)
+    assert len(run.trained) == 1
+    run(one, keep_model=True)
+    assert len(run.trained) == 2 and str(folder / MODEL) in run.said[1]
+    (folder / "history.csv").write_bytes((folder / "history.csv").read_bytes().replace(b"1", b"2"))
+    run(one)
+    assert len(run.trained) == 3 and str(folder / "history.csv") in run.said[1]
+
+
 def test_a_cell_that_another_run_has_stored_meanwhile_is_not_trained(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,7 +302,7 @@ def test_logs_are_written_of_cells_that_can_be_read(run: Run, monkeypatch: pytes
     assert logged == [(["none", "focal"], logs)]
     assert run.said[-1] == f"2 cells logged in {logs}; tensorboard --logdir '{logs}' shows them"
     history = outcome.cells()[0].folder / "history.csv"
-    history.write_bytes(history.read_bytes().replace(b"1", b"2"))
+    run.then = lambda: history.write_bytes(history.read_bytes().replace(b"1", b"2"))
     run(every, logs=logs)
     assert logged[1] == (["focal"], logs) and any(str(history) in line for line in run.said)
     run()
