@@ -74,7 +74,7 @@ def main() -> None:
         for what, share in from_hits(sizes, theirs, trials):
             print(f"| {name} | {what} | {share:.3f} |", flush=True)
 
-    print("\n| items | subgroups | chosen beforehand | as reported |\n| --- | --- | --- | --- |")
+    print("\n| items | subgroups | chosen in advance | as reported |\n| --- | --- | --- | --- |")
     for items, count in GAPS:
         shown = " | ".join(f"{share:.3f}" for share in gaps(items, count, trials))
         print(f"| {items} | {count} | {shown} |", flush=True)
