@@ -77,7 +77,8 @@ def main() -> None:
     if options.one is not None:
         one(options.one, options.width)
         return
-    print("| images | examples, MiB | us | features, MB | assemble, us | read, us | request, MB | peak, MiB |")
+    columns = "examples, MiB | us | features, MB | assemble, us | read, us | request, MB | peak, MiB"
+    print(f"| images | {columns} |")
     print("| --- " * 8 + "|", flush=True)
     for count in options.counts.split(","):
         command = [sys.executable, __file__, "--one", count, "--width", str(options.width)]
