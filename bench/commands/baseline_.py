@@ -37,7 +37,7 @@ def pin(
     results: str | None,
     baselines: str | None,
 ) -> int:
-    """Store the measured cells of a task, with all their answers, as baseline NAME.
+    """Store the measured cells of a task, with all predictions, as baseline NAME.
 
     `bench compare --task TASK --baseline NAME --fail-on-regression` then compares later runs with it. It is
     written to --baselines, BENCH_BASELINES or ./baselines. Exit code 4: a stored cell could not be read; the

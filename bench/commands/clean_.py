@@ -23,13 +23,15 @@ from bench.core.paths import user_path
 @allow_code_option
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Protocol values: split, noise, ...")
 @click.option("--part", type=click.Choice(["train", "all"]), default="train", show_default=True,
-              help="Judge only the training labels, or test labels, too.")  # fmt: skip
+              help="Judge only the training labels, or all labels.")  # fmt: skip
 @click.option(
     "--folds", type=click.IntRange(2, 50), default=5, show_default=True, help="Folds of the cross-validation."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the folds.")
-@click.option("--out", required=True, metavar="FILE", help="The table to review, a new .csv file.")
-@click.option("--sheet", metavar="FILE", help="A contact sheet of the most doubtful photos, a new .png file.")
+@click.option("--out", required=True, metavar="FILE", help="New .csv file for the table to review.")
+@click.option(
+    "--sheet", metavar="FILE", help="New .png file for a contact sheet of the most doubtful photos."
+)
 @format_option
 def command(
     backbone: str | None,

@@ -33,12 +33,15 @@ if TYPE_CHECKING:
 @click.option("--task", required=True, help="The task whose stored cells are compared.")
 @click.option("--baseline", help="Baseline to compare with [the task's published one].")
 @click.option(
-    "--all", "everything", is_flag=True, help="Every setting, not just each stage's best on validation."
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Compare every setting, not just each stage's best on validation.",
 )
-@click.option("--no-classes", is_flag=True, help="No row per class.")
-@click.option("--class", "classes", multiple=True, help="Only rows of this class; may be given again.")
+@click.option("--no-classes", is_flag=True, help="Leave out the rows of classes.")
+@click.option("--class", "classes", multiple=True, help="Only rows of this class; may be repeated.")
 @click.option(
-    "--metric", multiple=True, help="Only these metrics, in rows and as regressions, e.g. top1_macro,top1."
+    "--metric", multiple=True, help="Only these metrics, for rows and regressions, e.g. top1_macro,top1."
 )
 @click.option("--verdict", multiple=True, help="Only rows with these verdicts, e.g. worse,better.")
 @click.option(
@@ -59,14 +62,14 @@ if TYPE_CHECKING:
     "--condition",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Condition of the stored runs that records lack: alignment=none|funneled|deep-funneled|landmarks.",
+    help="Condition of your runs that is not recorded: alignment=none|funneled|deep-funneled|landmarks.",
 )
 @click.option(
     "--fail-on-regression",
     is_flag=False,
     flag_value="",
     metavar="[METRIC,...]",
-    help="Exit 3 if a metric (or one of these) is significantly worse. Give it after A and B.",
+    help="Exit with 3 if a metric (or one of these) is significantly worse. Place it after A and B.",
 )
 @by_options
 @results_option
@@ -93,7 +96,7 @@ def command(
 ) -> int:
     """Compare stored results with a published or a pinned baseline, or A with B.
 
-    A and B: the beginning of a cell's id (3fa9c1d2.2: its second answer, see `bench merge`), BACKBONE/METHOD,
+    A and B: the beginning of a cell's id (3fa9c1d2.2: its second answer; see `bench merge`), BACKBONE/METHOD,
     a baseline's name (for a pinned one also NAME:BACKBONE/METHOD), or a trivial answer. A alone is compared
     with the baseline. With --by, A and B are compared on subgroups of the test items, and the gaps of both
     are shown.

@@ -40,7 +40,9 @@ _set_option = click.option(
 @command.command()
 @data_options
 @_set_option
-@click.option("--leaks", is_flag=True, help="List only the test images that are also in train, all of them.")
+@click.option(
+    "--leaks", is_flag=True, help="List only the test images that are also in train, without a limit."
+)
 @click.option(
     "--fail-on", type=Word("--fail-on", ("leaks",)), help="Exit with 1 if test images are also in train."
 )
@@ -74,8 +76,10 @@ def check(fmt: str, leaks: bool, fail_on: str | None, sets: tuple[str, ...], **o
 @data_options
 @_set_option
 @click.option("--out", metavar="DIR", help="Also write a page with plots and pictures: DIR/index.html.")
-@click.option("--suspects", is_flag=True, help="Also judge the training labels, as bench clean does.")
-@click.option("--backbone", metavar="NAME", help="Backbone that judges them [the card's last frozen one].")
+@click.option("--suspects", is_flag=True, help="Also find suspect training labels, as bench clean does.")
+@click.option(
+    "--backbone", metavar="NAME", help="Backbone whose features judge labels [the card's last frozen one]."
+)
 @click.option("--weights", metavar="imagenet|random|PATH", help="Backbone weights [imagenet].")
 @format_option
 def describe(
@@ -213,7 +217,7 @@ def _opened(
 @click.option("--sample", default="tiny", show_default=True, help="tiny or small.")
 @click.option("--out", required=True, metavar="DIR", help="A new folder.")
 def draw(task: str, sample: str, out: str) -> None:
-    """Write the synthetic sample as a data folder: an example of the layout that --data reads."""
+    """Write a synthetic sample as a data folder: an example of the layout that --data reads."""
     from bench.core.errors import StoreError
     from bench.core.paths import search_path
     from bench.data.sources import SOURCES

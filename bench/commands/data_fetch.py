@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bench.data.fetch.records import Records
     from bench.data.fetch.table import DataSet, RemoteFile
 
-yes_option = click.option("--yes", is_flag=True, help="Download without a question.")
+yes_option = click.option("--yes", is_flag=True, help="Download without asking.")
 
 
 @click.command()
@@ -30,10 +30,10 @@ yes_option = click.option("--yes", is_flag=True, help="Download without a questi
 @yes_option
 @format_option
 def fetch(name: str | None, out: str | None, listing: bool, yes: bool, fmt: str) -> None:
-    """Download a public data set and lay it out as --data reads it.
+    """Download a public data set in the layout that --data reads.
 
     A task's name stands for its first set. Size, licence and checksum are shown before anything is
-    downloaded. After an interruption the same command continues. A file with another checksum than the
+    downloaded. After an interruption the same command resumes. A file with another checksum than the
     published one is deleted, and nothing is laid out.
     """
     from bench.commands.progress import Progress
@@ -47,7 +47,7 @@ def fetch(name: str | None, out: str | None, listing: bool, yes: bool, fmt: str)
         show_table(set_table(find_sets(name) if name else list(SETS.values())), fmt)
         return
     if not name:
-        raise BenchError("name a task or a data set; bench data fetch --list has those there are")
+        raise BenchError("name a task or a data set; bench data fetch --list has all")
     data = find_sets(name)[0]
     place = user_path(out if out is not None else f"data/{data.name}")
     if out is not None and not out.strip():
@@ -134,8 +134,8 @@ def set_table(sets: Sequence[DataSet]) -> Table:
         Column(name, name, "bytes" if name == "size" else "text", rank=ranks.get(name, 1)) for name in rows[0]
     ]
     notes = (
-        "A size that is not here is asked for before the download.",
-        "A checksum that is not known is recorded on the first download, and compared from then on.",
+        "Missing sizes are looked up before the download.",
+        "An unknown checksum is recorded on the first download and compared from then on.",
     )
     return Table("Data sets", columns, rows, notes)
 

@@ -113,7 +113,7 @@ def _aligned(commands: Sequence[tuple[str, str]]) -> str:
 def _commands(
     ranked: Sequence[Board], published: Baseline | None, results: str | None, baselines: str | None
 ) -> list[tuple[str, str]]:
-    """Return what to type next, with what it shows. results, baselines: the folders as they were typed."""
+    """Return commands to run next, with their purpose. results, baselines: the folders as they were typed."""
     where = "" if results is None else f" --results {shlex.quote(results)}"
     task = f"--task {shlex.quote(str(ranked[0].cell['task']))}{where}"
     commands = []

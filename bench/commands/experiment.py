@@ -134,7 +134,7 @@ def set_defaults(ctx: click.Context, options: Mapping[str, Any], where: str) -> 
 
 
 def merge_settings(ctx: click.Context, param: click.Parameter, sets: tuple[str, ...]) -> tuple[str, ...]:
-    """Add the settings that were put below the command line's; callback of `--set`."""
+    """Add the settings of the file to those of the command line; callback of `--set`."""
     own = {_key(text) for text in sets}
     if ctx.get_parameter_source("tune") is ParameterSource.COMMANDLINE:
         own.add("tune")
@@ -164,7 +164,7 @@ def refuse_code(ctx: click.Context, param: click.Parameter, allowed: bool) -> bo
 
 
 def tune_below(ctx: click.Context, param: click.Parameter, count: int | None) -> int | None:
-    """Drop the trials that a file gives if the command line has `--set tune`; callback of `--tune`."""
+    """Drop the file's number of trials if the command line has `--set tune`; callback of `--tune`."""
     below = ctx.get_parameter_source("tune") is ParameterSource.DEFAULT_MAP
     given = ctx.get_parameter_source("sets") is ParameterSource.COMMANDLINE
     elsewhere = given and any(_key(text) == "tune" for text in ctx.params.get("sets", ()))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "--class",
     "names",
     multiple=True,
-    help="Class or attribute to explain; may be given again [the top one].",
+    help="Class or attribute to explain; may be repeated [the top one].",
 )
 @click.option(
     "--samples",
@@ -50,7 +50,7 @@ def command(
     results: str | None,
     fmt: str,
 ) -> int:
-    """Draw the parts of an image that a stored cell's answer depends on, as PNG files.
+    """Draw which parts of an image a stored cell's prediction depends on, as PNG files.
 
     CELL and IMAGE are as for bench predict. Each image and class gets two files: LIME's superpixels, and a
     map of the score's fall when a region is hidden. For a task of pairs name two photos: each is explained

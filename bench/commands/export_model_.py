@@ -32,7 +32,7 @@ def command(
     results: str | None,
     **options: Any,
 ) -> None:
-    """Write a stored cell's model as one graph, from pixels to probabilities, with a model card.
+    """Write a stored cell's model as a single graph from pixels to probabilities, with a model card.
 
     CELL is the beginning of its id, or its folder; it must have been run with --keep-model. DIR gets the
     model, its inputs and outputs (model.json), a program that runs it (predict.py) and the card (README.md).

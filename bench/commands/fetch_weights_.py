@@ -1,4 +1,4 @@
-"""`bench fetch-weights`: download ImageNet weights ahead of runs, for machines without a network."""
+"""`bench fetch-weights`: download ImageNet weights in advance, for machines without a network."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("backbones", nargs=-1, metavar="BACKBONE...")
 @click.option(
-    "--input-size", default="native", metavar="SIZE", help="Size of images, 128 or 96x128 [the net's own]."
+    "--input-size", default="native", metavar="SIZE", help="Input size, 128 or 96x128 [the net's own]."
 )
 @click.option("--list", "listing", is_flag=True, help="List the files; nothing is downloaded.")
 @yes_option
 @format_option
 def command(backbones: tuple[str, ...], input_size: str, listing: bool, yes: bool, fmt: str) -> int:
-    """Download the weights of backbones ahead of runs: those for ImageNet, and presets (hub:PRESET).
+    """Download backbone weights in advance: ImageNet weights, and presets (hub:PRESET).
 
     Files go to KERAS_HOME/models, those of keras-cv and presets to kagglehub's cache (KAGGLEHUB_CACHE). Copy
-    them to the same place of a machine without a network. MobileNet and NASNet have files of their own for
+    them to the same path on a machine without a network. MobileNet and NASNet have separate files own for
     some input sizes: name the one that runs use. Exit code 4: some could not be downloaded.
     """
     from bench.backbones.external import split_names

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def command(context: click.Context, names: tuple[str, ...]) -> None:
     """Explain a command, a method, a setting (a key of --set), a metric or a backbone.
 
-    A method: when it helps, its arguments, its paper, and an example. Of a name with several meanings each is
-    explained.
+    For a method: when it helps, its arguments, its paper, and an example. All meanings of an ambiguous name
+    are explained.
     """
     from bench.commands.main import COMMANDS
 
@@ -38,7 +38,7 @@ def command(context: click.Context, names: tuple[str, ...]) -> None:
     name = " ".join(names)
     found = [text for text in (_command(root, names), *(part(name) for part in _EXPLAINED)) if text]
     if not found:
-        raise unknown("name", name, _known(COMMANDS), "bench list has those there are")
+        raise unknown("name", name, _known(COMMANDS), "bench list has all names")
     click.echo("\n\n".join(found))
 
 

@@ -28,9 +28,9 @@ from bench.data.own_card import NEW_CARDS
 @click.option("--out", metavar="DIR", default=NEW_CARDS, show_default=True, help="Folder for NAME/task.toml.")
 @follow_links_option
 def command(data: str, out: str, follow_links: bool, **options: Any) -> None:
-    """Survey a data folder or table, and write a task card for it.
+    """Inspect a data folder or table, and write a task card for it.
 
-    Prints what was found and the command to run next. No photo is opened. The card is commented; edit it.
+    Prints the detected layout and the next command. Photos are not opened. The card has comments; edit it.
     """
     from bench.commands.option_values import data_folder, own_data
     from bench.core.atomic_files import replacing

@@ -35,8 +35,8 @@ TOP = 25
     metavar="N",
     help="Show the best N settings of each stage; 0: all [25 in tables, all in csv and json].",
 )
-@click.option("--effects", is_flag=True, help="Show the effects of methods, relative to `none`, instead.")
-@click.option("--tuning", is_flag=True, help="Show what tuning chose and how much it moved, instead.")
+@click.option("--effects", is_flag=True, help="Show the effects of methods relative to `none` instead.")
+@click.option("--tuning", is_flag=True, help="Show the tuned values and their effect instead.")
 @by_options
 @results_option
 @format_option

@@ -30,35 +30,35 @@ from bench.core.logged_warnings import send_warnings
 from bench.core.paths import keep_library_files
 
 GROUPS = {
-    "Look": {
+    "Explore": {
         "list": "List tasks, backbones, methods, metrics, settings or baselines.",
-        "init": "Survey a data folder and write a task card for it.",
-        "data": "Check or describe a data folder, draw or fetch one.",
-        "fetch-weights": "Download ImageNet weights ahead, for machines without a network.",
-        "plan": "Show the grid without running it, and what cannot run.",
+        "init": "Inspect a data folder and write a task card for it.",
+        "data": "Check, describe, draw or fetch a data folder.",
+        "fetch-weights": "Download weights in advance, for machines without a network.",
+        "plan": "Show the cells of a grid, and what cannot run, without running it.",
         "help": "Explain a command, a method, a setting, a metric or a backbone.",
     },
     "Train": {
         "run": "Train the missing cells of a grid, then print the rankings.",
     },
-    "Judge": {
+    "Evaluate": {
         "results": "Print a row for every stored cell.",
-        "show": "Print one stored cell whole, class by class.",
+        "show": "Print all details of a stored cell, class by class.",
         "compare": "Compare stored results with a baseline, or any two of them.",
         "leaderboard": "Rank backbones and methods, with intervals and costs.",
         "report": "Write one page with tables and plots of all stored results.",
-        "confusion": "Print a cell's confusion matrix, or draw it.",
+        "confusion": "Print or draw a cell's confusion matrix.",
         "listings": "Score a stored cell on whole listings, not single photos.",
     },
-    "Use": {
+    "Use models": {
         "predict": "Predict labels for new images with a saved model.",
         "explain": "Show which parts of an image an answer depends on.",
         "export-model": "Write a saved model as one graph, for serving.",
-        "clean": "Write a table of labels that are probably wrong, to review.",
+        "clean": "Write a table of labels that are probably wrong, for review.",
         "fewshot": "Evaluate few-shot classification on frozen features.",
         "export": "Write every stored number as one tidy table, or as MLflow runs.",
     },
-    "Keep": {
+    "Maintain": {
         "baseline": "Pin stored cells as a baseline.",
         "verify": "Check stored cells against their digests and their predictions.",
         "reproduce": "Run stored cells again and compare their predictions.",
@@ -89,7 +89,7 @@ class LazyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, then name plug-ins that could not be loaded; the exit code says so."""
+        """Run the command, then report plug-ins that could not be loaded, with their exit code."""
         try:
             code = super().invoke(ctx)
         finally:
@@ -117,8 +117,8 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with `bench run --task fashion`: it makes its own synthetic sample and needs no data.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with `bench run --task fashion`: it uses a synthetic sample and needs no data.",
 )
 @click.version_option(bench.__version__, prog_name="messybench")
 def cli() -> None:
@@ -131,7 +131,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command; a user's error is one line on standard error."""
     if sys.stdout is None:
-        # The next file opened would get its descriptor, and with it the output.
+        # The next file to be opened would get its descriptor, and receive the output.
         say("standard output is closed: nothing can be printed")
         sys.exit(EXIT_USAGE)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -153,13 +153,13 @@ def main() -> None:
         say(_option_hint(error))
         sys.exit(EXIT_USAGE)
     except (click.Abort, KeyboardInterrupt):
-        say("interrupted; stored cells are kept, and the same command continues from there")
+        say("interrupted; stored cells are kept, and the same command resumes")
         sys.exit(EXIT_INTERRUPTED)
     except Stopped as stop:
         # After SIGHUP there may be no terminal to write to.
         with suppress(OSError):
             name = signal.Signals(stop.number).name
-            say(f"stopped by {name}; stored cells are kept, and the same command continues from there")
+            say(f"stopped by {name}; stored cells are kept, and the same command resumes")
         sys.exit(128 + stop.number)
     except BrokenPipeError:
         # The reader (head, less) has closed.
@@ -173,7 +173,7 @@ def main() -> None:
         if os.environ.get("BENCH_DEBUG"):
             raise
         what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        say(f"a bug of messybench, please report it ({what}); BENCH_DEBUG=1 shows where it happened")
+        say(f"a bug in messybench, please report it ({what}); BENCH_DEBUG=1 shows the traceback")
         sys.exit(EXIT_FAULT)
     sys.exit(code if isinstance(code, int) else 0)
 

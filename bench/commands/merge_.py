@@ -143,7 +143,7 @@ def _processor_notes(answers: Sequence[StoredAnswer]) -> list[str]:
     if all(same_processor(records[0], record) for record in records):
         return ["All ran on one kind of processor, where a cell should have the same bits each time."]
     return [
-        "Nets trained end to end give other digits on another kind of processor. These ran on:",
+        "Nets trained end to end give slightly different scores on other processors. These ran on:",
         *(f"  {name}" for name in names),
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -12,9 +12,6 @@ from bench.commands.output import COLUMNS, WIDE
 from bench.commands.words import Word, backbone_names, completing, method_names, setting_names, task_names
 from bench.core.errors import BenchError
 from bench.core.kind import KINDS
-
-if TYPE_CHECKING:
-    pass
 
 FORMATS = ("table", "csv", "json", "md")
 SAMPLES = ("tiny", "small")
@@ -56,7 +53,7 @@ format_option = _stack(
         is_flag=True,
         expose_value=False,
         callback=_wide,
-        help="All columns, however wide the terminal.",
+        help="Show all columns, whatever the width of the terminal.",
     ),
     click.option(
         "--columns",
@@ -64,16 +61,14 @@ format_option = _stack(
         metavar="NAME,...",
         expose_value=False,
         callback=_columns,
-        help="Only these columns, by their names in csv.",
+        help="Show only these columns (names as in CSV).",
     ),
 )
 results_option = click.option("--results", metavar="DIR", help="Results folder [BENCH_RESULTS, ./results].")
 cache_option = click.option("--cache", metavar="DIR", help="Cache of pixels and features [BENCH_CACHE].")
-tasks_option = click.option(
-    "--tasks", metavar="DIR", help="A folder with task cards of your own [BENCH_TASKS]."
-)
+tasks_option = click.option("--tasks", metavar="DIR", help="Folder with your own task cards [BENCH_TASKS].")
 baselines_option = click.option(
-    "--baselines", metavar="DIR", help="A folder with baselines of your own [BENCH_BASELINES]."
+    "--baselines", metavar="DIR", help="Folder with your own baselines [BENCH_BASELINES]."
 )
 
 follow_links_option = click.option(
@@ -82,20 +77,20 @@ follow_links_option = click.option(
 
 
 by_option = click.option(
-    "--by", metavar="COLUMN", help="Every metric on subgroups: the values of this column of the data."
+    "--by", metavar="COLUMN", help="Show metrics by subgroup: by the values of this column of the data."
 )
 by_options = _stack(
     by_option,
     click.option(
         "--data",
         metavar="DIR",
-        help="With --by: folder with the data of the cells, or its table [their synthetic sample].",
+        help="With --by: the data folder or table of the cells [their synthetic sample].",
     ),
     follow_links_option,
     tasks_option,
     cache_option,
 )
-"""Options of commands that read a column of stored cells' data; they take `results`, too."""
+"""Options of commands that read a column of stored cells' data; such commands take `results`, too."""
 
 data_options = _stack(
     click.option(
@@ -107,7 +102,7 @@ data_options = _stack(
         "--data",
         metavar="DIR",
         callback=given_without("sample"),
-        help="Folder with the task's data, or a table [the task's synthetic sample].",
+        help="Folder or table with the task's data [the task's synthetic sample].",
     ),
     click.option("--label", multiple=True, metavar="COLUMN", help="Without --task: column of the label."),
     click.option("--kind", metavar="KIND", help=f"Without --task: {', '.join(KINDS)}."),
@@ -134,28 +129,26 @@ plugin_option = click.option(
     "plugins",
     multiple=True,
     metavar="FILE.py",
-    help="Load backbones, methods and the like of your own: FILE.py or package.module [BENCH_PLUGINS].",
+    help="Load your own backbones, methods, ...: FILE.py or package.module [BENCH_PLUGINS].",
 )
 
 allow_code_option = click.option(
     "--allow-code",
     is_flag=True,
     callback=refuse_code,
-    help="Run code that you trust: Lambda layers, what FILE.toml or a task card names.",
+    help="Run code that you trust: Lambda layers, and code named in FILE.toml or a task card.",
 )
 
 cell_options = _stack(
-    click.option("--data", metavar="DIR", help="Folder with the data [the one the cell was run with]."),
+    click.option("--data", metavar="DIR", help="Data folder [that of the cell's run]."),
     follow_links_option,
     allow_code_option,
     plugin_option,
-    click.option(
-        "--labels", metavar="FILE", help="Table of reviewed labels [the one the cell was run with]."
-    ),
+    click.option("--labels", metavar="FILE", help="Table of reviewed labels [that of the cell's run]."),
     click.option("--weights", metavar="FILE", help="The weights file that the cell was run with, if any."),
     tasks_option,
 )
-"""Options of commands that run a stored cell's model on its data again, see `local_paths`."""
+"""Options of commands that run a stored cell's model on its data again; see `local_paths`."""
 
 grid_options = _stack(
     data_options,
@@ -164,7 +157,7 @@ grid_options = _stack(
         "--backbone",
         multiple=True,
         shell_complete=completing(backbone_names),
-        help="Backbones, separated by commas: names, or models and features of your own: net.keras, "
+        help="Backbones, separated by commas: names, or your own models and features: net.keras, "
         "net.onnx, package.module:function, features.npz, features.parquet [the card's].",
     ),
     click.option(
@@ -177,7 +170,7 @@ grid_options = _stack(
     click.option("--stage", multiple=True, help="Only these stages of the task."),
     click.option(
         "--regime",
-        help="frozen (heads on features), finetune or scratch (whole nets) [the backbone's].",
+        help="frozen (heads on features), finetune or scratch (whole nets) [the backbone's default].",
     ),
     click.option(
         "--weights", metavar="imagenet|random|PATH", help="Backbone weights [imagenet; scratch: random]."
@@ -190,22 +183,22 @@ grid_options = _stack(
         metavar="KEY=VALUE",
         shell_complete=completing(setting_names),
         callback=merge_settings,
-        help="A protocol value: epochs=5; of one stage: STAGE.epochs=5; protocol=NAME: a set of values of "
-        "the card. `bench list settings` has all keys.",
+        help="A protocol value: epochs=5; for one stage: STAGE.epochs=5; protocol=NAME: a named set of "
+        "values of the card. `bench list settings` lists all keys.",
     ),
     click.option(
         "--tune",
         type=int,
         metavar="N",
         callback=tune_below,
-        help="Try N settings of every method, the default first; test the best one by validation [1].",
+        help="Tune every method with N trials, the default first; test the best on validation [1].",
     ),
     click.option(
         "--shard", metavar="I/N", help="Run only shard I of N of the grid, for N machines [all of it]."
     ),
     results_option,
 )
-"""Options that describe a grid; an experiment file has a key for each, see `bench.commands.experiment`."""
+"""Options that describe a grid. An experiment file has a key for each; see `bench.commands.experiment`."""
 
 run_options = _stack(
     grid_options,
@@ -220,11 +213,11 @@ cluster_options = _stack(
     click.option(
         "--on",
         metavar="ray|HOST:PORT",
-        help="Run on Ray: ray starts one here; HOST:PORT, from a machine of a cluster; ray://HOST:PORT, from "
-        "outside.",
+        help="Run on Ray. ray: start it here; HOST:PORT: from a machine of the cluster; ray://HOST:PORT: "
+        "from outside.",
     ),
-    click.option("--cpus-per-job", type=float, default=1, help="CPUs that a task of Ray reserves [1]."),
-    click.option("--gpus-per-job", type=float, default=0, help="GPUs that a task of Ray reserves [0]."),
+    click.option("--cpus-per-job", type=float, default=1, help="CPUs that each Ray task reserves [1]."),
+    click.option("--gpus-per-job", type=float, default=0, help="GPUs that each Ray task reserves [0]."),
 )
 """Options of `bench run` without a key: an untrusted file must not send data to another machine."""
 

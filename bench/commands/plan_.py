@@ -24,9 +24,9 @@ from bench.store.write import Store, Stored
 @format_option
 @save_option
 def command(fmt: str, save: str | None, **options: Any) -> int:
-    """Show the grid without running it, and the reason for every combination that cannot run.
+    """Show the cells of a grid without running it, and why some combinations cannot run.
 
-    FILE.toml gives options by their names; those of the command line win.
+    FILE.toml holds options by name; the command line overrides it.
     """
     from bench.core.paths import cache_dir, results_dir, search_path
     from bench.runs.open_task import open_task

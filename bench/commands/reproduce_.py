@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     metavar="X",
     help="Allowed difference of a score [0.0001].",
 )
-@click.option("--cache", metavar="DIR", help="Use pixels and features of this cache [compute them again].")
+@click.option(
+    "--cache", metavar="DIR", help="Use cached pixels and features of this folder [compute them again]."
+)
 @results_option
 @format_option
 def command(

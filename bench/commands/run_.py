@@ -1,4 +1,4 @@
-"""`bench run`: plan a grid, train its missing cells, print what came out."""
+"""`bench run`: plan a grid, train its missing cells, print the rankings."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 @run_options
 @format_option
 @cluster_options
-@click.option("--rerun", is_flag=True, help="Train stored cells again, too.")
-@click.option("--quiet", is_flag=True, help="No tables: train and store only.")
-@click.option("-v", "--verbose", is_flag=True, help="Say what is done, and why.")
+@click.option("--rerun", is_flag=True, help="Train stored cells again.")
+@click.option("--quiet", is_flag=True, help="Print no tables.")
+@click.option("-v", "--verbose", is_flag=True, help="Log each step and its reason.")
 @save_option
 def command(fmt: str, quiet: bool, verbose: bool, save: str | None, **options: Any) -> int:
     """Train the missing cells of a grid of backbones x methods x seeds, then print the rankings.
 
-    Stored cells are not trained again, so a run that was stopped continues where it stopped; damaged ones
-    are. FILE.toml gives options by their names; those of the command line win. Each run stores one beside its
-    results. Exit code 4: a cell failed, or a file could not be read.
+    Stored cells are not trained again unless they are damaged, so an interrupted run resumes where it
+    stopped. FILE.toml holds options by name; the command line overrides it. Each run stores such a file
+    beside its results. Exit code 4: a cell failed, or a file could not be read.
     """
     from bench.commands.progress import Progress
     from bench.runs.grid import run_grid

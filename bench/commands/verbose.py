@@ -27,7 +27,7 @@ class Explanation:
         self.store = Store(grid.results)
 
     def of_plan(self, plan: Plan, examples: Examples) -> None:
-        """Say what the grid consists of, where each choice comes from, and why a cell is trained or not."""
+        """Log the grid, the origin of each choice, and why each cell is trained or not."""
         self.cells = {cell.id: cell for cell in plan.cells}
         for line in _of_grid(plan, examples, self.options):
             self.say(line)

@@ -32,7 +32,7 @@ def run(*args: str, **env: str | None) -> Any:
 def test_commands_stand_in_the_order_of_work() -> None:
     text = run("--help").stdout
     places = [text.index(f"\n{title}:\n") for title in GROUPS]
-    assert places == sorted(places) and list(GROUPS)[:4] == ["Look", "Train", "Judge", "Use"]
+    assert places == sorted(places) and list(GROUPS)[:4] == ["Explore", "Train", "Evaluate", "Use models"]
     names = [
         line.split()[0] for line in text[places[0] :].split("\n") if line.startswith("  ") and line.strip()
     ]
