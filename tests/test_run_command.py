@@ -159,9 +159,7 @@ def test_a_signal_ends_the_run_and_its_worker_with_one_line(place: Place, number
     assert _gone(worker)
     _, err = running.communicate(timeout=600)
     assert running.returncode == 128 + number
-    said = (
-        f"bench: stopped by {number.name}; stored cells are kept, and the same command resumes"
-    )
+    said = f"bench: stopped by {number.name}; stored cells are kept, and the same command resumes"
     assert err.splitlines()[-1] == said and "Traceback" not in err
     assert not list((place.folder / "tmp").iterdir()) and not place.store.load()[0]
 
