@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.compare.effects import Effect
 from bench.compare.estimates import Contrast
 from bench.compare.leaderboard import BEHIND, NOT_BETTER, TIED, Board, Row, best_trivial
-from bench.compare.verdict import BETTER, SAME, WORSE, called
+from bench.compare.verdict import BETTER, SAME, WORSE
 from bench.core.kind import get_kind
 from bench.core.plural import counted
 from bench.metrics.registry import get_metric
@@ -99,14 +99,15 @@ def _place(board: Board, row: Row, where: str) -> str:
         return f"It is also the first of {many} settings by {title} on {where}{rest}."
     place = f"It is number {row.rank} of {many} settings by {title} on {where}"
     gap = f"{board.name(best.setting)} is {abs(row.gap or 0.0):.3f} better"
-    return f"{place}: {gap}{_beyond(board.metric, row)}."
+    return f"{place}: {gap}{_beyond(row)}."
 
 
-def _beyond(metric: str, row: Row) -> str:
+def _beyond(row: Row) -> str:
     """Return whether a setting's difference to the best is beyond chance, empty where that is unknown."""
     standing = row.standing
-    if standing == NOT_BETTER and row.gap_low is not None and row.gap_high is not None:
-        standing = TIED if called(metric, row.gap_low, row.gap_high, None) == SAME else BEHIND
+    # A setting that is behind the best is not called NOT_BETTER.
+    if standing == NOT_BETTER and row.gap_low is not None:
+        standing = TIED
     return {BEHIND: ", beyond chance", TIED: ", not beyond chance"}.get(standing or "", "")
 
 

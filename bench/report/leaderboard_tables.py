@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.compare.effects import NONE, Effect
 from bench.compare.leaderboard import BEHIND, BEST, NOT_BETTER, NOT_STORED, TIED, Board, Hole, Row
+from bench.compare.paired_bootstrap import FEW_CHANGES
 from bench.core.kind import get_kind
 from bench.core.table import Column, Table
 from bench.metrics.registry import get_metric
@@ -127,7 +128,10 @@ def _notes(boards: Sequence[Board], body: Sequence[Mapping[str, Any]], left: int
         notes.append(_without_interval(boards[0].metric))
     standings = [row.get("standing") for row in body]
     if TIED in standings:
-        notes.append(f"{TIED}: not distinguishable from the {BEST}; {BEHIND}: the interval excludes 0.")
+        notes.append(
+            f"{TIED}: not distinguishable from the {BEST}: the interval includes 0, p is above .05, or fewer "
+            f"than {FEW_CHANGES} items are answered differently; {BEHIND}: none of these."
+        )
     if NOT_BETTER in standings:
         notes.append(f"{NOT_BETTER}: an answer that ignores the image does as well or better.")
     cells = [row.setting.cell for board in boards for row in board.rows]

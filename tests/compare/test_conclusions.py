@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,20 @@ def test_a_choice_no_better_than_an_answer_without_the_image(tmp_path: Path) -> 
         put(tmp_path, flat, method=method, kind="multilabel", task="multilabel", stage="all")
     (lines,) = sentences(tmp_path)
     assert "It is not better than an answer that ignores the image: AUC macro 0.500." in lines
+
+
+def test_five_answers_that_differ_are_not_beyond_chance_below_the_trivial_answer_either(
+    tmp_path: Path,
+) -> None:
+    like = answers(200, 4, 0.5, 1)
+    scores = np.tile(np.array([[0.7, 0.2, 0.1, 0.0]], np.float32), (200, 1))
+    put(tmp_path, replace(like, scores=scores), val=answers(60, 4, 0.2, 2))
+    fewer = scores.copy()
+    fewer[np.flatnonzero(like.truth == 0)[:5]] = np.array([0.2, 0.7, 0.1, 0.0], np.float32)
+    put(tmp_path, replace(like, scores=fewer), method="focal", val=answers(60, 4, 0.9, 3))
+    (lines,) = sentences(tmp_path)
+    assert lines[0].startswith("Validation chooses lenet focal") and lines[1].endswith(", not beyond chance.")
+    assert "is not better than an answer that ignores the image" in lines[2]
 
 
 def test_one_setting_has_no_rank_and_no_effect(tmp_path: Path) -> None:
