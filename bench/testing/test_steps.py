@@ -123,8 +123,11 @@ def _tiny() -> tuple[np.ndarray, np.ndarray]:
 
 
 def tiny_head(seed: int = 1) -> LinearHead:
+    """Return a head with read-only arrays, as trained ones are."""
     rng = np.random.default_rng(seed)
-    return LinearHead(rng.normal(size=(D, K)).astype(np.float32), rng.normal(size=K).astype(np.float32))
+    kernel, bias = rng.normal(size=(D, K)).astype(np.float32), rng.normal(size=K).astype(np.float32)
+    kernel.flags.writeable = bias.flags.writeable = False
+    return LinearHead(kernel, bias)
 
 
 def calibrated_on(features: np.ndarray, y: np.ndarray) -> dict[str, TrainRows]:

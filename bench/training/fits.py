@@ -168,6 +168,7 @@ class Trained:
     failed: reason why there is no usable head ("loss became NaN in epoch 3"). score: name of
     `Epoch.val_score`. unit: whether the last layer takes rows of length one, see `unit_rows`. deferred: that
     of the fit. decays: the weight decay of every epoch up to the best; empty where it was the setting's.
+    Arrays of the layers are made read-only.
     """
 
     head: LinearHead | None
@@ -179,6 +180,13 @@ class Trained:
     unit: bool = False
     deferred: int = 0
     decays: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        # Cells with equal fits share their arrays: a step that changed them in place would change other cells.
+        for layer in (self.head, self.hidden):
+            for array in () if layer is None else vars(layer).values():
+                if isinstance(array, np.ndarray):
+                    array.flags.writeable = False
 
     @property
     def rates(self) -> tuple[float, ...]:

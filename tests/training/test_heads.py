@@ -264,6 +264,10 @@ def test_equal_fits_get_equal_heads() -> None:
     first, second, other = train_heads(x, y, K, [_fit(), _fit(), _fit(epochs=5)], FAST)
     assert _same(first, second)
     assert len(other.history) == 5
+    assert first.head is not None
+    # They are one object: a step that writes into it would change the other cell.
+    with pytest.raises(ValueError, match="read-only"):
+        first.head.kernel[:] = 0
 
 
 def test_weights_that_differ_by_a_factor_train_alike() -> None:
