@@ -182,7 +182,7 @@ class Trained:
     decays: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        # Cells with equal fits share their arrays: a step that changed them in place would change other cells.
+        # Cells with equal fits share them: a step that changed them in place would change other cells.
         for layer in (self.head, self.hidden):
             for array in () if layer is None else vars(layer).values():
                 if isinstance(array, np.ndarray):
