@@ -24,12 +24,11 @@ def compare(
     """Compare every measured cell of the baseline's task with the baseline.
 
     The seeds of a setting are averaged. Each setting is compared with every published result of its stage, or
-    with the pinned result of the same stage, regime, backbone, weights and method. What only one side has is
-    `missing`.
-    draws, seed: of the bootstrap (pinned only); see `bench.compare.paired_bootstrap`. Equal arguments give
-    equal rows. problems: receives a line for each cell whose predictions cannot be read; the cell is left
-    out. Without it such a cell raises StoreError. declared: conditions of the cells that no record holds, see
-    `bench.compare.conditions`. metrics: more metrics to compare with pinned runs.
+    with the pinned result of the same stage, regime, backbone, weights and method. Numbers that only one side
+    has are `missing`. draws, seed: of the bootstrap (pinned only); see `bench.compare.paired_bootstrap`.
+    Equal arguments give equal rows. problems: receives a line for each cell whose predictions cannot be read;
+    the cell is left out. Without it such a cell raises StoreError. declared: conditions of the cells that are
+    not recorded; see `bench.compare.conditions`. metrics: more metrics to compare with pinned runs.
     """
     settings = sides_of(cells, baseline.task, declared)
     if baseline.pinned is None:
@@ -123,5 +122,5 @@ def regressions(
 
 
 def judgements(comparisons: Iterable[Comparison]) -> int:
-    """Return how many rows have a verdict of better, worse or same: 0 means that nothing was checked."""
+    """Return the number of rows with a verdict of better, worse or same: 0 if nothing was checked."""
     return sum(row.verdict.name in (BETTER, WORSE, SAME) for row in comparisons)

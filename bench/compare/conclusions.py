@@ -14,17 +14,17 @@ from bench.metrics.registry import get_metric
 from bench.store.settings import rehearses
 
 MOST_NAMED = 6
-"""Most methods that one clause names."""
+"""Maximum number of methods that one clause names."""
 
 
 def concluding_metrics(kind: str) -> list[str]:
-    """Return the metrics that conclusions speak of: the one for choices, and the first in tables."""
+    """Return the metrics of conclusions: the selection metric, and the first in tables."""
     known = get_kind(kind)
     return list(dict.fromkeys([known.selection, known.headline[0]]))
 
 
 def conclusions(board: Board, found: Sequence[Effect]) -> list[str]:
-    """Return what a board shows: the setting that validation chooses, its place, the effects of methods.
+    """Return the conclusions of a board: the setting chosen on validation, its rank, the effects of methods.
 
     found: the effects of its methods in `concluding_metrics`. "Beyond chance" is the verdict of
     `bench.compare.verdict.called`: the 95% interval excludes 0, and q <= .05 over all methods.
@@ -39,7 +39,7 @@ def conclusions(board: Board, found: Sequence[Effect]) -> list[str]:
 
 
 def conclusion(board: Board, found: Sequence[Effect]) -> str:
-    """Return the one sentence that matters most: on the effects of methods, else on validation's choice.
+    """Return the main conclusion: the effects of methods, or else the rank of validation's choice.
 
     found: the effects of the board's methods in its metric.
     """
@@ -78,7 +78,7 @@ def _where(board: Board) -> str:
 
 
 def _score(board: Board, row: Row, metric: str) -> str:
-    """Return a metric's mean over seeds with its interval, empty where it is undefined."""
+    """Return a metric's mean over seeds with its interval, "" if it is undefined."""
     values = row.setting.values("test", metric)
     if not values or len(values) < len(row.setting.records):
         return ""
@@ -91,7 +91,7 @@ def _score(board: Board, row: Row, metric: str) -> str:
 
 
 def _place(board: Board, row: Row, where: str) -> str:
-    """Return the place of validation's choice among all settings."""
+    """Return the rank of validation's choice among all settings."""
     title, best, many = get_metric(board.metric).title, board.rows[0], len(board.rows)
     if row is best:
         tied = sum(other.standing == TIED for other in board.rows)
@@ -103,7 +103,7 @@ def _place(board: Board, row: Row, where: str) -> str:
 
 
 def _beyond(row: Row) -> str:
-    """Return whether a setting's difference to the best is beyond chance, empty where that is unknown."""
+    """Return whether a setting's difference to the best is beyond chance, "" if unknown."""
     standing = row.standing
     # A setting that is behind the best is not called NOT_BETTER.
     if standing == NOT_BETTER and row.gap_low is not None:

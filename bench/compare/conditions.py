@@ -1,7 +1,7 @@
 """Conditions of a number: two numbers are comparable if they agree in every stated condition.
 
-A published baseline states some of them, or that its source does not tell. Those of a stored run follow from
-its method and its weights. The user declares what no record holds, such as how photos were aligned.
+A published baseline states some of them, or that they are unknown. Those of a stored run follow from its
+method and its weights. The user declares the others, such as the alignment of photos.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = {
 """Every condition and its values."""
 
 UNLIKE_THEMSELVES = ("other", UNKNOWN)
-"""The values that equal nothing, not even themselves: they stand for different things."""
+"""Values that match nothing, not even themselves, because they stand for different things."""
 
 _UNSTATED = "not stated (--condition {}=VALUE)"
 
@@ -72,7 +72,7 @@ def declared(texts: tuple[str, ...]) -> dict[str, str]:
             raise BenchError(f"--condition {text!r}: write NAME=VALUE, for example alignment=funneled")
         check_condition(name, value, "--condition")
         if name in (SUPERVISION, OUTSIDE_DATA):
-            raise BenchError(f"--condition {name}: what was run says it; declare {ALIGNMENT} alone")
+            raise BenchError(f"--condition {name}: known from the run; declare only {ALIGNMENT}")
         if value == UNKNOWN:
             raise BenchError(f"--condition {text}: leave out what you do not know")
         if name in out:
@@ -101,7 +101,7 @@ def _outside_data(weights: str) -> str:
 
 
 def disagreement(stated: Mapping[str, str], ours: Mapping[str, str], whose: str = "published") -> str:
-    """Return a text that names the stated conditions ours does not meet, or an empty one.
+    """Return a text on the stated conditions that ours does not meet, "" if there are none.
 
     >>> disagreement({"supervision": "image-restricted"}, {"supervision": "unrestricted"})
     'supervision: unrestricted, published image-restricted'
@@ -113,7 +113,7 @@ def disagreement(stated: Mapping[str, str], ours: Mapping[str, str], whose: str 
     parts = []
     for name, value in stated.items():
         if ours.get(name) != value or value in UNLIKE_THEMSELVES:
-            # No value of ours would meet what is unknown.
+            # Nothing matches an unknown condition.
             unstated = "not stated" if value == UNKNOWN else _UNSTATED.format(name)
             parts.append(f"{_spaced(name)}: {ours.get(name, unstated)}, {whose} {value}")
     return "; ".join(parts)
@@ -143,7 +143,7 @@ def _spaced(name: str) -> str:
 
 
 def comparable_run(setting: Side, stated: Mapping[str, str]) -> str:
-    """Return the command of a run that meets the stated conditions, or "" if none can.
+    """Return the command of a run that meets the stated conditions, "" if there is none.
 
     It is the setting's own command, with another method, regime or weights. No command changes how photos
     were aligned.

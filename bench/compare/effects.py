@@ -25,11 +25,10 @@ NONE = "none"
 class Effect:
     """Difference of one test metric between a method and `none`.
 
-    value: mean over backbones of the mean over seeds. low..high: its interval. backbones: how many
-    (the same one with another protocol counts again). pairs: cells with a `none` of their own;
-    up: how many of these pairs improve the metric. q: p among all methods of the board.
-    verdict: better, worse, same, or None without a bootstrap. base: the method compared with. budget: of
-    both.
+    value: mean over backbones of the mean over seeds. low..high: its interval. backbones: their number (the
+    same one with another protocol counts again). pairs: number of cells with a matching `none`; up: number of
+    these pairs that improve the metric. q: p among all methods of the board. verdict: better, worse, same, or
+    None without a bootstrap. base: the method compared with. budget: of both.
     """
 
     task: str
@@ -69,8 +68,8 @@ def effects(records: Sequence[Record], bootstrap: PairedBootstrap, metrics: Iter
     """Return the effect of each method relative to `none`, for every metric that is defined.
 
     A pair is two cells that differ only in the method; a cell without its `none` is ignored. Tuned cells have
-    effects of their own, for each budget. See `base_of` for the method that replaces `none`. Seeds
-    are resampled, backbones are not: the effect holds for these.
+    separate effects, for each budget. See `base_of` for the method that replaces `none`. Seeds are resampled;
+    backbones are fixed: the effect holds for these backbones only.
     """
     inside = set(bootstrap.cells)
     own = [record for record in records if record["id"] in inside]
@@ -89,13 +88,13 @@ def effects(records: Sequence[Record], bootstrap: PairedBootstrap, metrics: Iter
 
 
 Bases = Mapping[str, Mapping[int, tuple[Record, Record]]]
-"""All of a cell but method and seed -> seed -> the method's cell and that of `none`."""
+"""Identity without method and seed -> seed -> the method's cell and that of `none`."""
 
 
 def _pairs(
     records: Sequence[Record], base_method: str
 ) -> dict[tuple[Budget, str], dict[str, dict[int, tuple[Record, Record]]]]:
-    """Return the pairs by budget and method, then by all else but the seed, then by seed."""
+    """Return the pairs by budget and method, then by the rest of the identity, then by seed."""
     plain: dict[tuple[str, int], Record] = {}
     rest: list[tuple[str, str, int, Budget, Record]] = []
     keys = pairing_keys(records)
@@ -109,7 +108,7 @@ def _pairs(
     out: dict[tuple[Budget, str], dict[str, dict[int, tuple[Record, Record]]]] = {}
     for method, base, seed, budget, record in sorted(rest, key=lambda row: row[:3]):
         if (base, seed) in plain:
-            # Two versions of the plug-in that a method is of stand side by side.
+            # Two versions of a method's plug-in are kept apart.
             own = canonical_json([base, record["cell"].get("plugins", {})])
             out.setdefault((budget, method), {}).setdefault(own, {})[seed] = (record, plain[base, seed])
     return out

@@ -1,10 +1,10 @@
 """Estimates of differences between cells: a mean over seeds with its interval and p.
 
 The variance of a mean over seeds has two parts. One comes from the test items that all seeds share: the
-bootstrap variance over items, less the part that is noise of each single seed. The other is the variance
-between seeds divided by their number, noise included, with half of the noise alone as its lower bound. The
-interval uses Student's quantile with the degrees of freedom of the sum (Satterthwaite 1946, Biometrics
-Bulletin 2:110): few where the spread of few seeds dominates.
+bootstrap variance over items, minus the noise of each single seed. The other is the variance between seeds
+divided by their number, noise included, with half of the noise alone as its lower bound. The interval uses
+Student's quantile with the degrees of freedom of the sum (Satterthwaite 1946, Biometrics Bulletin 2:110): few
+where the spread of few seeds dominates.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from bench.metrics import bootstrap, intervals
 LEAST_SPREAD, LEAST_ERROR = 0.5, 0.2
 """Lower bounds of the variance between seeds, as shares of item noise: few seeds can agree by chance.
 
-The second is for the degrees of freedom, or the least certain interval would be the narrowest. Other
-shares cover worse, see docs/statistics.md.
+The second is for the degrees of freedom; without it the least certain interval would be the narrowest. Other
+shares have worse coverage, see docs/statistics.md.
 """
 
 Replicate = Mapping[str, float]
@@ -35,7 +35,7 @@ class Contrast:
     """A sum of means over seeds.
 
     strata: for each mean its replicates, one per seed, resampled together. pairs: cells compared item by
-    item; none for a single value.
+    item; empty for a single value.
     """
 
     strata: tuple[tuple[Replicate, ...], ...]
@@ -48,9 +48,9 @@ class Contrast:
 
     @classmethod
     def paired(cls, *groups: Mapping[int, tuple[str, str]]) -> Contrast:
-        """The mean difference of pairs of cells by seed, and of groups of them their mean.
+        """The mean difference of pairs of cells by seed; for several groups, the mean over groups.
 
-        Groups with the same seeds share them, as a seed splits the data alike for all.
+        Groups with the same seeds share them, because a seed gives all of them the same split.
         """
         share, pairs = 1 / len(groups), tuple(pair for group in groups for pair in group.values())
         strata = tuple(tuple({a: share, b: -share} for a, b in group.values()) for group in groups)
@@ -66,7 +66,7 @@ class Contrast:
 
     @property
     def cells(self) -> set[str]:
-        """All cells in it."""
+        """All its cells."""
         return {cell for stratum in self.strata for replicate in stratum for cell in replicate}
 
 
@@ -83,7 +83,7 @@ class Estimate(NamedTuple):
     changed: int = 0
 
     def within(self, low: float, high: float | None, difference: bool = False) -> Estimate:
-        """Return it with its interval cut to the range of a metric, or of differences in it."""
+        """Return it with its interval clipped to the range of a metric, or of differences in it."""
         if self.low is None or self.high is None:
             return self
         most = math.inf if high is None else high
@@ -93,7 +93,7 @@ class Estimate(NamedTuple):
 
 
 class SmallClasses(NamedTuple):
-    """Item values that estimate the variance small classes hide from a bootstrap.
+    """Item values that estimate the variance that a bootstrap misses in small classes.
 
     numbers: cell -> (n,), by class. counts: items of each class, none empty. sizes: items of the classes that
     the metric is a mean over. each: see `bench.metrics.bootstrap.within_classes`.
@@ -106,11 +106,12 @@ class SmallClasses(NamedTuple):
 
 
 class MetricSamples(NamedTuple):
-    """A metric by cell. drawn: (rows,) on the resamples. observed: on the items as they are.
+    """A metric by cell.
 
-    hits: (n,) bool of independent items, where the metric is their mean. small: where it is one of
-    classes. constant: standard errors of cells that no resample moves, a mapping for each set of items.
-    bounded: whether its range has an upper end, as that of a share has.
+    drawn: (rows,) on the resamples. observed: on the original items. hits: (n,) bool of independent items, if
+    the metric is their mean. small: if the metric is a mean over classes. constant: standard errors of cells
+    that are the same in every resample, a mapping for each set of items. bounded: whether its range has an
+    upper end, as for a share.
     """
 
     drawn: Mapping[str, np.ndarray]
@@ -146,7 +147,7 @@ def estimated(
         interval = intervals.Interval(value - margin, value + margin)
     elif spread == 0 and not contrast.pairs:
         if not source.bounded:
-            # No resample moves it, and its values have no range from which to estimate an error.
+            # It is the same in every resample, and its values have no range from which to estimate an error.
             return Estimate(value, changed=changed)
         margin = _unseen(source.small, resamples.units)
         interval = intervals.Interval(value - margin, value + margin)
@@ -169,8 +170,8 @@ def _variance(
 ) -> tuple[float, float]:
     """Return the variance of a contrast and its degrees of freedom.
 
-    rows: values on the resamples, of the replicates of each stratum, of the strata's means, and of their
-    sum. seen: of the replicates on the items as they are.
+    rows: values on the resamples: of the replicates of each stratum, of the strata's means, and of their sum.
+    seen: values of the replicates on the original items.
     """
     replicates = [_scaled(one, 1 / len(own)) for own in contrast.strata for one in own]
     strata = [_sum(_scaled(one, 1 / len(own)) for one in own) for own in contrast.strata]
@@ -193,10 +194,10 @@ def _variance(
 
 
 def _unseen(small: Sequence[SmallClasses], units: int) -> float:
-    """Return the margin of a value that every resample repeats, such as all items right.
+    """Return the margin of a value that is the same in every resample, such as all items right.
 
-    That of Clopper and Pearson (1934, Biometrika 26:404) for n of n; of a mean over classes with the n of
-    one share whose variance is the mean's.
+    It is Clopper and Pearson's (1934, Biometrika 26:404) for n of n; for a mean over classes, n is that of a
+    share with the same variance.
     """
     n = float(units)
     for one in small:
@@ -205,9 +206,9 @@ def _unseen(small: Sequence[SmallClasses], units: int) -> float:
 
 
 def _hidden(source: MetricSamples, replicates: Sequence[Replicate]) -> np.ndarray:
-    """Return the variance of each replicate that the bootstrap does not see.
+    """Return the variance of each replicate that the bootstrap misses.
 
-    Cells of one set of items that no resample moves are taken to err together.
+    Cells of one set of items that are the same in every resample are assumed to err together.
     """
     out = np.zeros(len(replicates))
     for small in source.small:
@@ -218,11 +219,11 @@ def _hidden(source: MetricSamples, replicates: Sequence[Replicate]) -> np.ndarra
 
 
 def _hidden_by(small: SmallClasses, replicates: Sequence[Replicate]) -> np.ndarray:
-    """Return the variance of each replicate that small classes hide; cells of other items have none.
+    """Return the variance of each replicate that the bootstrap misses in small classes.
 
-    Resampling n items shows (n - 1) / n of their variance, nothing of a class with one, and drops that
-    class from a third of the resamples. A class of n items lacks v / n^2, where v is the variance of an
-    item's number about its class's mean, pooled over all classes.
+    Cells of other items have none. Resampling n items reproduces (n - 1) / n of their variance, none for a
+    class with one item, and drops that class from a third of the resamples. A class of n items lacks v / n^2,
+    where v is the variance of an item's number about its class's mean, pooled over all classes.
     """
     own = [{cell: share for cell, share in one.items() if cell in small.numbers} for one in replicates]
     n = int(small.counts.sum())
@@ -234,9 +235,9 @@ def _hidden_by(small: SmallClasses, replicates: Sequence[Replicate]) -> np.ndarr
 
 
 def _won(source: MetricSamples, contrast: Contrast) -> tuple[int, int] | None:
-    """Return how many items only the first and only the second cell got right, if McNemar's test applies.
+    """Return the numbers of items that only the first and only the second cell got right.
 
-    It applies to two cells compared by hits of independent items.
+    None unless McNemar's test applies: to two cells compared by hits of independent items.
     """
     if len(contrast.pairs) != 1 or not source.hits:
         return None

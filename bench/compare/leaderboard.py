@@ -1,4 +1,4 @@
-"""Leaderboard: settings ranked by a test metric, with those not distinguishable from the best."""
+"""Leaderboard: settings ranked by a test metric, marking those not distinguishable from the best."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.store.settings import Record, Setting, choice_of, settings_of, trivia
 
 BEST, TIED, BEHIND = "best", "tied", "behind"
 NOT_BETTER = "not better than trivial"
-"""Replaces BEST and TIED where a trivial answer does as well or better."""
+"""Replaces BEST and TIED if a trivial answer is as good or better."""
 
 NOT_STORED = "not stored"
 
@@ -76,7 +76,8 @@ class Hole:
 class Board:
     """Settings of one stage scored on the same test items, best first.
 
-    holes: what the grid of backbones, methods and seeds lacks, over all boards of this stage and data.
+    holes: combinations missing from the grid of backbones, methods and seeds, over all boards of this stage
+    and data.
     """
 
     bootstrap: PairedBootstrap
@@ -96,7 +97,7 @@ class Board:
 
     @property
     def choice(self) -> Row | None:
-        """The setting that validation chooses, None without validation scores."""
+        """The setting chosen on validation, None without validation scores."""
         return next((row for row in self.rows if row.chosen), None)
 
     def name(self, setting: Setting) -> str:
@@ -114,9 +115,9 @@ def boards(
     """Rank the cells of each bootstrap by the mean over seeds of a test metric, large stages first.
 
     records: all stored cells, failed ones too. bootstraps: of these cells, made for this metric. Cells that
-    differ in more than their seed stay apart; what was not measured is a hole and never filled in. left_out:
-    ids of measured cells that `front` left out; validation may choose them, and then no row is chosen.
-    Raises BenchError for an unknown metric.
+    differ in more than their seed are separate; missing cells are holes and never imputed. left_out: ids of
+    measured cells that `front` left out; validation may choose one of them, and then no row is chosen. Raises
+    BenchError for an unknown metric.
     """
     get_metric(metric)
     settings, holes = settings_of(records), _holes(records)
@@ -152,8 +153,8 @@ def boards(
 def front(records: Sequence[Record], metric: str, top: int) -> tuple[set[str], int]:
     """Return the cells of the best settings of each stage, and the number of settings omitted.
 
-    top: how many settings of one stage, one data set and one number of test items. Goes by the stored means
-    alone, so that the predictions of the others need not be read.
+    top: how many settings of one stage, one data set and one number of test items. Uses only the stored
+    means, so that the predictions of the others need not be read.
     """
     places: dict[tuple[Any, ...], list[Row]] = {}
     for setting in settings_of([record for record in records if record["status"] == "ok"]):
@@ -164,7 +165,7 @@ def front(records: Sequence[Record], metric: str, top: int) -> tuple[set[str], i
 
 
 def _items(setting: Setting) -> tuple[Any, ...]:
-    """Return what settings scored on the same test items have in common, as far as their records say."""
+    """Return the key of settings scored on the same test items, as far as their records show."""
     return (*_place(setting.cell), setting.measured[0]["metrics"].get("test", {}).get("n"))
 
 
@@ -245,7 +246,7 @@ def _cells(setting: Setting) -> dict[int, str]:
 def _contrast(ours: Mapping[int, str], theirs: Mapping[int, str]) -> Contrast:
     """Return ours - theirs of the means over seeds.
 
-    Equal seeds split the data alike, so they are paired; different seeds are resampled independently.
+    Equal seeds give equal splits, so they are paired; different seeds are resampled independently.
     """
     if ours.keys() == theirs.keys():
         return Contrast.paired({seed: (ours[seed], theirs[seed]) for seed in ours})

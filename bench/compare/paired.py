@@ -40,10 +40,10 @@ def compare_runs(
 ) -> list[Comparison]:
     """Return the metrics and the classes of one setting beside those of another, seeds paired in order.
 
-    Interval and p are those of `bench.compare.estimates`. baseline, against: see `Side.beside`. obstacle:
-    why the two cannot be judged; then, and where the items are others, there are differences and no verdict.
-    problems: receives a line for each cell whose predictions cannot be read; its pair of seeds is left
-    out. Without it such a cell raises StoreError. metrics: more metrics to compare.
+    Interval and p are those of `bench.compare.estimates`. baseline, against: see `Side.beside`. obstacle: why
+    the two cannot be judged; then, and if their items differ, there are differences without a verdict.
+    problems: receives a line for each cell whose predictions cannot be read; its pair of seeds is left out.
+    Without it such a cell raises StoreError. metrics: more metrics to compare.
     """
     pairs = list(zip(ours.seeds, theirs.seeds, strict=True))
     answers: Mapping[tuple[int, int], tuple[Answers, Answers]] = {}
@@ -73,7 +73,7 @@ def compare_runs(
 def stored_differences(
     ours: Side, theirs: Side, metrics: Collection[str] = ()
 ) -> list[tuple[str, Difference]]:
-    """Return each metric that either setting has, with the means over seeds, without interval."""
+    """Return each metric of either setting, as means over seeds, without interval."""
     n_ours, n_theirs = ours.size, theirs.size
     means = [(name, ours.mean(name), theirs.mean(name)) for name in compared(ours.kind, metrics)]
     return [
@@ -123,7 +123,7 @@ def _class_rows(
 
 
 def few_changed(changed: int, n: int = FEW_ITEMS) -> str:
-    """Return a note that too few items differ for any test, or nothing. n: items of a class."""
+    """Return a note if too few items differ for any test, else "". n: items of a class."""
     if not changed:
         return "same answers"
     if changed < FEW_CHANGES and n >= FEW_ITEMS:

@@ -1,7 +1,7 @@
 """Paired bootstrap: metrics of cells on shared resamples of the same test items.
 
 `bench compare`, leaderboards, effects, warnings and reports all estimate a `Contrast` of cells here, so that
-one question has one interval and one p.
+the same question has one interval and one p.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from bench.metrics.intervals import UNDEFINED, Interval
 from bench.metrics.registry import METRICS, Mean
 
 DRAWS = 2000
-"""Resamples: the 2.5% quantile then rests on 50 of them."""
+"""Number of resamples: 50 of them lie below the 2.5% quantile."""
 
 FEW_CHANGES = 6
-"""With fewer differing items no test decides: 5 of 5 in one direction have p = .0625."""
+"""With fewer differing items no test is significant: 5 of 5 in one direction have p = .0625."""
 
 _WEIGHTS_AT_ONCE = 1 << 22
 """Size of one block of resamples."""
@@ -105,7 +105,7 @@ class PairedBootstrap:
     ) -> None:
         """Resample metrics that are not means over items, and those of single classes.
 
-        predictions: returns those of the cell, items in our order; not called where nothing is left to draw.
+        predictions: returns those of the cell, items in our order; not called if nothing is left to resample.
         """
         left = [
             name
@@ -233,7 +233,7 @@ class PairedBootstrap:
             if self.kind in info.means and info.means[self.kind].of == number
         }
         overs = {mean.over for mean in metrics.values()}
-        # The last column counts the items: a product adds them up much faster than a sum in double precision.
+        # The last column counts the items: a matrix product is much faster than a sum in double precision.
         numbers = np.stack([*values.values(), np.ones(len(self.items.ids), np.float32)], axis=1)
         among = {
             over: np.stack([self._among(over, cell) for cell in values], axis=1) for over in overs - {"items"}

@@ -20,15 +20,16 @@ DECISIONS, SCORES = "decisions", "scores"
 
 
 Weighted: TypeAlias = "Callable[[np.ndarray], tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]"
-"""Gives metrics under (draws, n) weights, (draws,) each, and those of `Pairing.CLASSES`, (draws, k) each."""
+"""Function of (draws, n) weights that returns metrics, (draws,) each, and those of `Pairing.CLASSES`, (draws,
+k) each."""
 
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """Test items in one order: by class, then by id; by id alone where an item has no class.
+    """Test items in one order: by class, then by id; by id alone if items have no class.
 
-    ids: n. groups: n ids of what belongs together, or None. truth: (n,) int32, or (n, k) as in `Predictions`.
-    classes: k names. partners: of pairs, n ids of the second photo's person; the first one's is the group.
+    ids: n. groups: n group ids, or None. truth: (n,) int32, or (n, k) as in `Predictions`. classes: k names.
+    partners: of pairs, n ids of the second photo's person; the first one's is the group.
     """
 
     ids: tuple[str, ...]
@@ -39,7 +40,7 @@ class Items:
 
     @classmethod
     def of(cls, pairing: Pairing, pred: Predictions) -> tuple[Items, np.ndarray]:
-        """Return the items of predictions, and the rows that bring these into their order, (n,) int64."""
+        """Return the items of predictions, and the rows that sort the predictions like them, (n,) int64."""
         import numpy as np
 
         names = np.unique(np.array(pred.items, dtype=object), return_inverse=True)[1]
@@ -49,7 +50,7 @@ class Items:
 
     @cached_property
     def ends(self) -> np.ndarray:
-        """Where the items of each class begin, and where the last one's end: (k + 1,); one class per item."""
+        """Start of the items of each class, and the end of the last one's: (k + 1,); one class per item."""
         import numpy as np
 
         ends: np.ndarray = np.searchsorted(self.truth, np.arange(len(self.classes) + 1))
@@ -64,7 +65,10 @@ class Items:
 
 
 class Resamples(Protocol):
-    """Resamples of test items. units: what is resampled: items, groups, people. rows: resamples in all."""
+    """Resamples of test items.
+
+    units: items, groups or people, which are resampled. rows: number of resamples.
+    """
 
     @property
     def draws(self) -> int:
@@ -78,7 +82,7 @@ class Resamples(Protocol):
 
     @property
     def units(self) -> int:
-        """What is resampled."""
+        """Number of resampled units."""
         ...
 
     @property
@@ -87,7 +91,7 @@ class Resamples(Protocol):
         ...
 
     def chunks(self, chunk: int = ...) -> Iterator[np.ndarray]:
-        """Yield how often each resample has each item: (at most `chunk`, n) float32, `rows` in all."""
+        """Yield the count of each item in each resample: (at most `chunk`, n) float32, `rows` in total."""
         ...
 
     def variance(self, values: np.ndarray) -> np.ndarray:
@@ -96,11 +100,11 @@ class Resamples(Protocol):
 
 
 class Pairing:
-    """Test items of a kind, for comparisons of two runs item by item; a kind overrides what it has more of.
+    """Test items of a kind, for paired comparisons of two runs; kinds override it.
 
-    Of itself it knows the kind's metrics alone, each drawn resample by resample, and none of a class.
+    The default has only the kind's metrics, each computed resample by resample, and none of a class.
 
-    COLUMNS: of predictions.parquet, beside those that every kind has; equal items have equal ones of KEYS.
+    COLUMNS: columns of predictions.parquet in addition to those of every kind; equal items agree in KEYS.
     CLASSES: the metrics of one class that are compared, as keys of the kind's class columns. BY_CLASS:
     whether each item has one class, its truth, by which items are sorted.
     """
@@ -166,7 +170,7 @@ class Pairing:
     def class_marks(self, pred: Predictions, metric: str) -> np.ndarray:
         """Return values that differ where items count differently: (n,) for the own class, or (n, k).
 
-        Raises KeyError for a metric that is none of CLASSES.
+        Raises KeyError for a metric outside CLASSES.
         """
         raise KeyError(metric)
 
@@ -176,7 +180,7 @@ class Pairing:
 
 
 def pairing_of(kind: str) -> Pairing:
-    """Return the paired comparison of a kind of task. Raises BenchError for an unknown one."""
+    """Return the `Pairing` of a kind of task. Raises BenchError for an unknown kind."""
     found: Pairing = get_kind(kind).pairing
     return found
 

@@ -13,7 +13,7 @@ from bench.compare.verdict import Comparison, Difference, missing
 from bench.core.protocol import defaults
 
 HARMLESS = ("engine",)
-"""Protocol keys that choose how the same numbers are computed."""
+"""Protocol keys that choose between implementations of the same computation."""
 
 
 def compare_pinned(
@@ -53,7 +53,7 @@ def compare_pinned(
 
 
 def _obstacle(setting: Side, pinned: Pinned, result: PinnedResult) -> str:
-    """Return the differences of data and protocol as text, or nothing."""
+    """Return the differences of data and protocol as text, "" if there are none."""
     if setting.task_version != pinned.task_version:
         return f"task: version {setting.task_version}, pinned version {pinned.task_version}"
     if setting.source != pinned.source:

@@ -26,18 +26,15 @@ class Published(Protocol):
     """Facet `published` of a kind: unpaired comparison from values and counts."""
 
     def obstacle(self, setting: Side, result: PublishedResult) -> str:
-        """Return why the test items cannot be those of a published result, or nothing."""
+        """Return why the test items cannot be those of a published result, "" if they can."""
         ...
 
     def rows(self, setting: Side, result: PublishedResult, obstacle: str) -> list[Measurement]:
-        """Compare a setting's numbers with published ones.
-
-        obstacle: why they cannot be judged, or nothing.
-        """
+        """Compare a setting's numbers with published ones. obstacle: why they cannot be judged, or ""."""
         ...
 
     def unpaired(self, ours: Side, theirs: Side, metrics: Collection[str]) -> list[Measurement]:
-        """Return the numbers of two settings that were scored on other items.
+        """Return the numbers of two settings that were scored on different items.
 
         metrics: more metrics to compare.
         """
@@ -45,7 +42,7 @@ class Published(Protocol):
 
 
 def published_of(kind: str) -> Published:
-    """Return how a kind of task compares with published numbers. Raises BenchError for an unknown one."""
+    """Return the `Published` of a kind of task. Raises BenchError for an unknown kind."""
     found: Published = get_kind(kind).published
     return found
 
@@ -55,10 +52,10 @@ def compare_published(
 ) -> list[Comparison]:
     """Compare the metrics and the classes of a setting with a published result of its stage.
 
-    A verdict needs the same data and protocol (see `Published.obstacle`), a baseline without a flag that says
-    otherwise, and the conditions that the baseline states (see `bench.compare.conditions`). against: what the
-    result is called, other than by its backbone, method and label. A condition of the kind that the baseline
-    leaves out is met, and `why` names it beside verdicts on the whole stage.
+    A verdict needs the same data and protocol (see `Published.obstacle`), a baseline without a flag that
+    forbids it, and the conditions that the baseline states (see `bench.compare.conditions`). against: name of
+    the result instead of its backbone, method and label. A condition of the kind that the baseline leaves out
+    is met, and `why` names it beside verdicts on the whole stage.
     """
     named = " · ".join(
         part for part in (result.backbone, result.method, result.label) if part != "none" and part
@@ -89,7 +86,7 @@ def _with_caveat(row: Comparison, left_out: str) -> Comparison:
 def beside_number(
     metric: str, class_name: str | None, found: Difference, number: Number, obstacle: str, why: str = ""
 ) -> Measurement:
-    """Return a difference to a published number, without interval and p where a verdict is forbidden."""
+    """Return a difference to a published number, without interval and p if a verdict is forbidden."""
     if reason := forbidding(number.flags) or obstacle:
         shown = replace(found, low=None, high=None, p=None)
         return Measurement(metric, class_name, shown, INCOMPARABLE, reason)

@@ -26,7 +26,7 @@ class Answers:
     """Test answers of one cell, items sorted by id.
 
     key: of equal items with equal truth, see `bench.core.predictions.items_hash`. scored: whether the scores
-    are what was predicted; elsewhere they are made up to give the answers.
+    are predictions; otherwise they are placeholders with the right answers.
     """
 
     pred: Predictions
@@ -105,7 +105,7 @@ def answers_of(cell: StoredCell, classes: Sequence[str] = ()) -> Answers:
 def pinned_classes(cells: Iterable[StoredCell]) -> tuple[str, ...]:
     """Return the order of the classes of the first pinned cell, () without one.
 
-    Pinned items are known by a digest, which only the same order of the classes gives.
+    Pinned items have a digest that depends on the order of the classes.
     """
     pinned = (inner for cell in cells if isinstance(inner := _below(cell), PinnedCell))
     return next((cell.pinned.stages[cell.of.stage].classes for cell in pinned), ())

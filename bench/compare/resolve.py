@@ -31,11 +31,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Stock:
-    """All that can be named.
+    """Everything that can be named.
 
-    cells: measured, of one task. further: other answers of theirs, which do not count. folders: where
-    baselines are searched. declared: conditions of the cells that no record holds, see
-    `bench.compare.conditions`.
+    cells: measured cells of one task. further: their further answers, which do not count. folders: to search
+    for baselines. declared: conditions of the cells that are not recorded; see `bench.compare.conditions`.
     """
 
     task: str
@@ -59,7 +58,7 @@ class Stock:
 
 
 def find_candidates(stock: Stock, ours: str, theirs: str) -> tuple[list[Candidate], list[Candidate]]:
-    """Resolve two texts. Raises BenchError for a text that names nothing, or several things.
+    """Resolve two texts. Raises BenchError for an unknown or ambiguous name.
 
     A text is the beginning of a cell's id, `backbone/method`, the name of a baseline (of a pinned one also
     `name:backbone/method`), or the name of a trivial answer, computed on the items of the other side.

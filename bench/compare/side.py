@@ -19,7 +19,7 @@ class Side:
     """Measured cells that differ only in the seed, by seed in rising order.
 
     kind: of the task. differs: values that distinguish it from others of its name, "epochs=5"; mostly empty.
-    declared: conditions that no record holds, see `bench.compare.conditions`.
+    declared: conditions that are not recorded; see `bench.compare.conditions`.
     """
 
     task: str

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 COLUMNS = ("split", "item", "group", "truth", "scores")
 
 _AT_ONCE, _IN_A_ROW = 128, 8
-"""Cells whose scores are in memory at the same time, and how many of them one thread reads in a row."""
+"""Number of cells whose scores are in memory at the same time, and of those that one thread reads in a
+row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ def read_bootstraps(
 def readable_answers(
     cells: Sequence[Stored], metrics: Iterable[str]
 ) -> tuple[list[Stored], list[PairedBootstrap], list[str]]:
-    """Return the cells without those whose predictions cannot be read, and what `read_bootstraps` returns."""
+    """Return the cells whose predictions can be read, and the results of `read_bootstraps`."""
     found, problems = read_bootstraps(cells, metrics)
     readable = {cell for bootstrap in found for cell in bootstrap.cells}
     return [stored for stored in cells if not stored.ok or stored.id in readable], found, problems
@@ -165,7 +166,7 @@ def _stage_key(record: Mapping[str, Any]) -> list[Any]:
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """Where a part belongs: its bootstrap, and the rows and columns that bring its scores into its order."""
+    """Assignment of a part: its bootstrap, and the rows and columns that sort its scores into that order."""
 
     bootstrap: PairedBootstrap
     rows: np.ndarray
@@ -173,9 +174,9 @@ class _Place:
 
 
 def _place(part: CellPart, by_items: dict[bytes, PairedBootstrap], draws: int, seed: int) -> _Place:
-    """Find the bootstrap of the part's items, or make it; classes may stand in another order there.
+    """Find or make the bootstrap of the part's items, whose classes may be in another order.
 
-    Raises ValueError for what is not of the kind.
+    Raises ValueError for data that is not of the kind.
     """
     record = part.stored.record
     kind = get_kind(record["cell"]["kind"])

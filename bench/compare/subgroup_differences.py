@@ -26,9 +26,9 @@ def subgroup_differences(
 ) -> tuple[list[Comparison], Subgroups, tuple[list[str], list[str]]]:
     """Return the differences on the test set and on each subgroup, the subgroups, and both sides' cells.
 
-    Seeds are paired in order. `class_name` of a row is the subgroup, "" where the column has no value.
-    against: the name of the other side. Raises BenchError where the two did not answer the same items,
-    StoreError for predictions that cannot be read.
+    Seeds are paired in order. `class_name` of a row is the subgroup, "" for items without a value. against:
+    the name of the other side. Raises BenchError if the two did not answer the same items, StoreError for
+    predictions that cannot be read.
     """
     if ours.kind != theirs.kind:
         raise BenchError(f"--by: {against} is of another kind of task")

@@ -1,8 +1,8 @@
 """Metrics of runs on subgroups of the test items, and the gap between the worst and the best subgroup.
 
-All subgroups share the resamples of the whole test set, so that items that belong together (a listing, a
-person) count together even where they are in two subgroups. A gap is chosen among many: its interval and p
-are those of the largest of all differences between two subgroups (single-step max-t, Westfall and Young 1993,
+All subgroups share the resamples of the whole test set, so that grouped items (a listing, a person) are
+resampled together even if they are in two subgroups. A gap is chosen among many: its interval and p are those
+of the largest of all differences between two subgroups (single-step max-t, Westfall and Young 1993,
 Resampling-based multiple testing; Hothorn, Bretz and Westfall 2008, Biometrical Journal 50:346).
 """
 
@@ -34,14 +34,15 @@ DIFFERENT, SAME = "different", "same"
 """Verdicts on a gap."""
 
 MOST = 200
-"""Most subgroups of FEW_ITEMS items and more; a column with more of them names items, not subgroups."""
+"""Maximum number of subgroups with at least FEW_ITEMS items; a column with more identifies items, not
+subgroups."""
 
 
 @dataclass(frozen=True)
 class _Subset:
-    """Resamples of some items of a larger set, drawn with the others.
+    """Resamples of a subset of items, drawn with the whole set.
 
-    own: resamples of these items alone, for their units and corrections. weights: (rows, n).
+    own: resamples of the subset alone, for its units and corrections. weights: (rows, n).
     """
 
     own: Resamples
@@ -122,24 +123,24 @@ class Subgroup:
         return math.fsum(known) / len(known) if known and len(known) == len(values) else None
 
     def base(self, metric: str, cells: Iterable[str]) -> float:
-        """Return the number of items that a metric is about, at most that of what is resampled."""
+        """Return the number of items that a metric is based on, at most the number of resampled units."""
         assert self.bootstrap is not None
         count = self.mean(get_metric(metric).of, cells)
         return min(self.items if count is None else count, self.bootstrap.resamples.units)
 
     def few(self, metric: str, cells: Sequence[str]) -> bool:
-        """Whether a metric rests on too few items for an interval."""
+        """Whether a metric is based on too few items for an interval."""
         count = self.mean(get_metric(metric).of, cells)
         return self.bootstrap is None or (count is not None and count < FEW_ITEMS)
 
     def estimate(self, metric: str, cells: Sequence[str]) -> Estimate | None:
-        """Estimate the mean of a metric over cells, None where it has no interval."""
+        """Estimate the mean of a metric over cells, None if it has no interval."""
         if self.few(metric, cells) or self.bootstrap is None:
             return None
         return self.bootstrap.estimate(metric, Contrast.mean(cells))
 
     def constant(self, metric: str, cells: Iterable[str]) -> dict[str, float]:
-        """Return the standard errors of cells whose share no resample moves, by Jeffreys' prior."""
+        """Return Jeffreys standard errors of cells whose share is the same in every resample."""
         if self.bootstrap is None or get_metric(metric).high is None:
             return {}
         out, drawn = {}, self.bootstrap.drawn(metric)
@@ -154,8 +155,8 @@ class Subgroup:
 class Gap(NamedTuple):
     """The difference between the best and the worst subgroup in a metric.
 
-    estimate: the higher value less the lower one; its interval and p allow for the choice among `pairs`
-    of subgroups. plain: as if the two had been chosen beforehand. verdict: DIFFERENT or SAME, None without an
+    estimate: the higher value minus the lower one; its interval and p account for the choice among `pairs` of
+    subgroups. plain: as if the two had been chosen in advance. verdict: DIFFERENT or SAME, None without an
     interval.
     """
 
@@ -170,7 +171,7 @@ class Gap(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Subgroups:
-    """The subgroups of a test set by one column, large ones first, that of unknown value last.
+    """The subgroups of a test set by one column, large ones first, the one without a value last.
 
     whole: the test set.
     """
@@ -283,7 +284,7 @@ class Subgroups:
         return Gap(metric, worst, best, found, plain, pairs, DIFFERENT if apart else SAME)
 
     def _between(self, metric: str, cells: Sequence[str], first: Subgroup, second: Subgroup) -> Estimate:
-        """Return the estimate of one subgroup's mean less another's, as if chosen beforehand."""
+        """Return the estimate of one subgroup's mean minus another's, as if chosen in advance."""
         drawn: dict[str, np.ndarray] = {}
         observed: dict[str, float] = {}
         small, constant = [], []
@@ -345,6 +346,6 @@ def _among_all(plain: Estimate, drawn: Sequence[np.ndarray], best: int, worst: i
 
 
 def _standardised(gaps: np.ndarray) -> np.ndarray:
-    """Return values about their mean, in standard deviations; 0 where they do not vary."""
+    """Return standardised values; 0 if they do not vary."""
     spread = math.sqrt(float(bootstrap.variance(gaps)))
     return (gaps - bootstrap.nanmean(gaps)) / spread if spread > 0 else np.zeros(len(gaps))

@@ -1,4 +1,4 @@
-"""Tuned cells beside untuned ones: curves of trials, what tuning moved, which orderings of methods hold."""
+"""Tuned cells beside untuned ones: curves of trials, effect of tuning, orderings of methods."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ KEYS = ("tune", "tune_seed", "tuner")
 """The protocol keys of tuning."""
 
 HOLDS, UNDECIDED, REVERSED, NEW = "holds", "no longer", "reversed", "new"
-"""What becomes of the ordering of two methods with tuning, where one or the other had a verdict."""
+"""Fates of the ordering of two methods with tuning, if either budget has a verdict."""
 
 
 class Budget(NamedTuple):
-    """Trials of a cell, 1: it is not tuned; and what chose them, "" for random search."""
+    """Number of trials of a cell (1: not tuned), and their tuner, "" for random search."""
 
     trials: int = 1
     tuner: str = ""
@@ -35,7 +35,7 @@ UNTUNED = Budget()
 
 
 def trials_of(cell: Mapping[str, Any]) -> int:
-    """Return the number of trials of a cell; 1: it is not tuned."""
+    """Return the number of trials of a cell; 1 if it is not tuned."""
     return int(cell["protocol"].get("tune", 1))
 
 
@@ -45,7 +45,7 @@ def budget_of(cell: Mapping[str, Any]) -> Budget:
 
 
 def without_tuning(cell: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a cell's identity as if it were not tuned, its seed and method left out."""
+    """Return a cell's identity without tuning, seed and method."""
     rest = {key: value for key, value in cell.items() if key not in ("method", "method_text", "seed")}
     return {**rest, "protocol": {key: value for key, value in cell["protocol"].items() if key not in KEYS}}
 
@@ -100,8 +100,8 @@ def tuned_settings(
 ) -> tuple[list[Tuned], list[str]]:
     """Return each tuned setting, fewest trials first, and a message for each unreadable table of trials.
 
-    bootstraps: of these cells, made for the metric, the kind's selection metric. A cell that is in none of
-    them could not be read, and is left out, as one with such a table is.
+    bootstraps: of these cells, made for the metric, the kind's selection metric. Cells in none of them could
+    not be read, and are left out, like those with an unreadable table.
     """
     shared = {cell: bootstrap for bootstrap in bootstraps for cell in bootstrap.cells}
     measured = [stored for stored in cells if stored.id in shared]
@@ -177,7 +177,7 @@ def _tuned(
 
 
 def _key(record: Record) -> tuple[str, int]:
-    """Return what a cell shares with its tuned ones: all but the protocol keys of tuning."""
+    """Return the key that a cell shares with its tuned versions: everything but the keys of tuning."""
     cell = record["cell"]
     return canonical_json({**without_tuning(cell), "method": cell["method"]}), int(cell["seed"])
 
@@ -261,7 +261,7 @@ def _ordering(
 
 
 def fate(before: Ordering, after: Ordering) -> str | None:
-    """Return what becomes of an ordering with another budget, None where it has no verdict at either."""
+    """Return the fate of an ordering with another budget, None if it has no verdict at either."""
     if before.verdict in (SAME, None):
         return None if after.verdict in (SAME, None) else NEW
     if after.verdict in (SAME, None):

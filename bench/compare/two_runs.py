@@ -40,9 +40,9 @@ def compare_candidates(
 ) -> list[Comparison]:
     """Compare the sides that two texts name, equal stages with each other.
 
-    Of two pinned baselines, or a pinned one and a setting it has, equal settings stand beside each other;
-    else all of a stage. The rest: see `bench.compare.against_baseline.compare`. Raises
-    BenchError where nothing of one side has the stage of anything of the other.
+    For two pinned baselines, or a pinned one and a setting in it, equal settings are compared; otherwise all
+    of a stage. For the other parameters see `bench.compare.against_baseline.compare`. Raises BenchError if
+    the sides have no stage in common.
     """
     pairs = paired_candidates(ours, theirs)
     return [row for a, b in pairs for row in _compared(a, b, draws, seed, problems, metrics)]
@@ -51,7 +51,7 @@ def compare_candidates(
 def paired_candidates(
     ours: Sequence[Candidate], theirs: Sequence[Candidate]
 ) -> list[tuple[Candidate, Candidate]]:
-    """Return which of two sides to compare with which, see `compare_candidates`."""
+    """Return the pairs of candidates to compare; see `compare_candidates`."""
     pairs = [(a, b) for a in ours for b in theirs if a.stage == b.stage]
     if not pairs:
         sides = [", ".join(dict.fromkeys(e.stage for e in side)) or "nothing" for side in (ours, theirs)]
@@ -138,7 +138,7 @@ def _tested(setting: Side) -> str:
 
 
 def paired_seeds(ours: Side, theirs: Side) -> tuple[Side, Side]:
-    """Return both sides with as many seeds: those they share; without any, as many as both have, in order."""
+    """Return both sides with the same number of seeds: the shared ones, or, without any, the first ones."""
     shared = [seed for seed in ours.seeds if seed in theirs.cells]
     count = min(len(ours.seeds), len(theirs.seeds))
     mine, other = (shared, shared) if shared else (ours.seeds[:count], theirs.seeds[:count])
@@ -149,7 +149,7 @@ def paired_seeds(ours: Side, theirs: Side) -> tuple[Side, Side]:
 
 
 def swapped(row: Comparison, sides: Sides) -> Comparison:
-    """Return the row as the other side sees it. sides: in that order."""
+    """Return the row with its sides exchanged. sides: in the new order."""
     verdict = replace(row.verdict, name=_SWAPPED.get(row.verdict.name, row.verdict.name))
     return Comparison(sides, row.metric, row.class_name, row.difference.swapped, verdict)
 
@@ -205,7 +205,7 @@ def _numbers(
 
 
 def _newcombe(ours: Number, n_ours: int | None, theirs: Number, n_theirs: int | None) -> dict[str, float]:
-    """Return Newcombe's interval and the score test's p where both sides are known as hits."""
+    """Return Newcombe's interval and the score test's p if the hits of both sides are known."""
     if ours.hits is None or theirs.hits is None or not n_ours or not n_theirs:
         return {}
     low, high = intervals.newcombe(ours.hits, n_ours, theirs.hits, n_theirs)

@@ -32,8 +32,8 @@ _TITLES = {
 class Sides:
     """Our setting and the other side of a comparison.
 
-    kind: of the task. setting: what distinguishes ours from others of the same name. seeds: ours,
-    averaged. against: which of the baseline's results, where it has several for the stage.
+    kind: of the task. setting: values that distinguish ours from others of the same name. seeds: ours,
+    averaged. against: the baseline's result, if it has several for the stage.
     """
 
     task: str
@@ -50,10 +50,10 @@ class Sides:
 
 @dataclass(frozen=True)
 class Difference:
-    """Our number, theirs, and their difference; None where undefined.
+    """Our number, theirs, and their difference; None if undefined.
 
-    theirs_low..theirs_high: interval of their own number. low..high: of ours - theirs. p: of no difference.
-    n_ours, n_theirs: test images.
+    theirs_low..theirs_high: interval of their number. low..high: interval of ours - theirs. p: under no
+    difference. n_ours, n_theirs: test images.
     """
 
     ours: float | None = None
@@ -73,7 +73,7 @@ class Difference:
 
     @property
     def swapped(self) -> Difference:
-        """The same difference from the other side, without `theirs_low` and `theirs_high`."""
+        """The difference with its sides exchanged, without `theirs_low` and `theirs_high`."""
         return Difference(
             ours=self.theirs,
             theirs=self.ours,
@@ -125,14 +125,14 @@ class Comparison:
 
     @property
     def size(self) -> int:
-        """Test images behind the number, of whichever side has more."""
+        """Number of test images, of the side with more."""
         return max(self.difference.n_ours or 0, self.difference.n_theirs or 0)
 
 
 class Measurement(NamedTuple):
     """A difference in one metric before it is judged.
 
-    verdict: where it needs no test. why: says so, or what is to be known of the interval.
+    verdict: set if it needs no test. why: the reason, or a remark on the interval.
     """
 
     metric: str
@@ -143,21 +143,20 @@ class Measurement(NamedTuple):
 
     @property
     def fewest(self) -> int:
-        """Test images behind the number, of whichever side has fewer."""
+        """Number of test images, of the side with fewer."""
         return min(self.difference.n_ours or 0, self.difference.n_theirs or 0)
 
 
 def missing(sides: Sides, metric: str, found: Difference, why: str) -> Comparison:
-    """Return the row of a number that one side alone has."""
+    """Return the row of a number that only one side has."""
     return Comparison(sides, metric, None, found, Verdict(MISSING, why))
 
 
 def judge(sides: Sides, rows: Iterable[Measurement], comparable_run: str = "") -> list[Comparison]:
     """Return the rows with their verdicts; one that has a verdict keeps it.
 
-    Better or worse needs an interval of the difference without 0 and, where there is a p, p <= .05 too. Of a
-    class it is q: the tests counted together are those of one metric over the classes large enough to call,
-    which are those of FEW_ITEMS test images and more.
+    Better or worse needs an interval of the difference that excludes 0 and, if there is a p, p <= .05. For a
+    class it is q, over the tests of one metric on all classes with at least FEW_ITEMS test images.
     """
     rows = list(rows)
     qs = _corrected(rows)
@@ -183,7 +182,7 @@ def called(metric: str, low: float, high: float, p: float | None) -> str:
 
 
 def _corrected(rows: Sequence[Measurement]) -> dict[int, float | None]:
-    """Return the q of the classes that are tested, by their places."""
+    """Return the q of the tested classes, by position."""
     tested: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
         if row.class_name is not None and row.verdict is None and row.fewest >= FEW_ITEMS:

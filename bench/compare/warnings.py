@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 ALPHA = 0.05
 FEW_VALIDATED = 200
-"""Validation items below which a choice among trials is warned of."""
+"""Number of validation items below which a choice among trials gets a warning."""
 
 MOST_NAMED = 5
-"""Most settings that one line names."""
+"""Maximum number of settings that one line names."""
 
 
 def shown_metrics(kind: Kind) -> list[str]:
@@ -33,8 +33,8 @@ def warnings(
 ) -> list[str]:
     """Return a line for every warning about stored cells of one task.
 
-    found: bootstraps of these cells, where they are there and made for `shown_metrics`. reassuring: whether
-    there are also lines where every class carries signal, or every setting is better than chance.
+    found: bootstraps of these cells, if available, made for `shown_metrics`. reassuring: whether to include
+    lines if every class carries signal, or every setting is better than chance.
     """
     measured = [stored for stored in cells if stored.ok]
     if not measured:
@@ -160,7 +160,7 @@ def _signal(cells: Sequence[Stored], reassuring: bool) -> list[str]:
 
 
 def _carrying(found: Mapping[str, Any]) -> dict[str, float]:
-    """Return the classes or attributes that carry signal, with their q; none where all are tested as one."""
+    """Return the classes or attributes that carry signal, with their q; none if all are tested together."""
     from bench.metrics.intervals import benjamini_hochberg
 
     named = found["attributes"]
@@ -169,7 +169,7 @@ def _carrying(found: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _all_carry_signal(found: Mapping[str, Any]) -> bool:
-    """Return whether there is nothing to warn of."""
+    """Return whether nothing needs a warning."""
     return bool(found["p"] <= ALPHA and len(_carrying(found)) == len(found["attributes"]))
 
 
@@ -210,7 +210,7 @@ def _no_better(
 
 
 def _chance(board: Board, reassuring: bool) -> list[str]:
-    """Return a line on how many settings of a board are better than scores without information."""
+    """Return a line on the number of settings of a board that are better than uninformative scores."""
     info = METRICS[board.metric]
     chance = info.chance_of(board.records[0]["metrics"].get("test", {}))
     rows = [row for row in board.rows if row.low is not None and row.high is not None]
@@ -256,7 +256,7 @@ def _trivial(board: Board, kind: Kind) -> list[str]:
 
 
 def _beyond(row: Row, value: float, direction: str) -> bool:
-    """Return whether a setting is better than a value, by its whole interval where it has one."""
+    """Return whether a setting is better than a value, by its whole interval if it has one."""
     up = direction == "higher"
     end = row.low if up else row.high
     reached = row.value if end is None else end
@@ -270,7 +270,7 @@ def _number(value: float | None) -> str:
 def _corrected(
     rows: Sequence[Row], bootstrap: PairedBootstrap, metric: str, chance: float
 ) -> dict[int, float]:
-    """Return by row the p of being as good as chance, corrected over all rows (Benjamini-Hochberg)."""
+    """Return the p of each row under chance, corrected over all rows (Benjamini-Hochberg)."""
     from bench.compare.estimates import Contrast
     from bench.metrics.intervals import benjamini_hochberg
 

@@ -15,7 +15,7 @@ _TYPES = {str: "text", int: "a whole number", float: "a number", dict: "an objec
 
 
 class FileChecks:
-    """Checks of one file, which `file` names. All of them raise BenchError."""
+    """Checks of the file named `file`. All of them raise BenchError."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -55,7 +55,7 @@ class FileChecks:
                 self.fail(where, f"has no {key!r}")
 
     def count(self, value: Any, where: str, least: int = 0) -> int:
-        """Return a whole number of at least so many."""
+        """Return a whole number that is at least `least`."""
         if self.typed(value, int, where) < least:
             self.fail(where, f"at least {least}, not {value}")
         return int(value)

@@ -49,8 +49,8 @@ def none_published(task: str, folders: Iterable[Path]) -> BenchError:
             f"task {task!r} has no published baseline; name one with --baseline (bench list baselines)"
         )
     return BenchError(
-        f"task {task!r}: of what is published nothing can be judged against: {', '.join(shown)}; "
-        "--baseline NAME shows the numbers side by side all the same"
+        f"task {task!r}: no published baseline allows a verdict: {', '.join(shown)}; "
+        "--baseline NAME shows its numbers side by side"
     )
 
 

@@ -23,7 +23,7 @@ def pack(indices: np.ndarray, k: int) -> str:
 
 
 def unpack(text: str, n: int, k: int) -> np.ndarray:
-    """Return what `pack` was given, (n,) int32. Raises BenchError if it is not n of k classes."""
+    """Undo `pack`: return (n,) int32. Raises BenchError if it is not n of k classes."""
     import numpy as np
 
     try:
@@ -43,21 +43,21 @@ def pack_bits(bits: np.ndarray) -> str:
 
 
 def unpack_bits(text: str, n: int) -> np.ndarray:
-    """Return what `pack_bits` was given, (n,) bool."""
+    """Undo `pack_bits`: return (n,) bool."""
     import numpy as np
 
     return np.unpackbits(np.frombuffer(inflate(text, (n + 7) // 8), np.uint8), count=n).astype(bool)
 
 
 def pack_cells(truth: np.ndarray) -> str:
-    """Return the truth of (n, k) cells, 1, 0 or -1, as text: a byte each, one added."""
+    """Return (n, k) cells of 1, 0 or -1 as text: a byte per cell, holding its value plus one."""
     import numpy as np
 
     return _deflate((truth + 1).astype(np.uint8).tobytes())
 
 
 def unpack_cells(text: str, n: int, k: int) -> np.ndarray:
-    """Return what `pack_cells` was given, (n, k) int32. Raises BenchError for anything else."""
+    """Undo `pack_cells`: return (n, k) int32. Raises BenchError for any other text."""
     import numpy as np
 
     try:
@@ -72,7 +72,7 @@ def unpack_cells(text: str, n: int, k: int) -> np.ndarray:
 def pack_scores(scores: np.ndarray) -> str:
     """Return (n, k) float32 as text, unrounded: little-endian, all first bytes, then all second ones, ...
 
-    Bytes of one place resemble each other more than the four of one number do.
+    Bytes at the same place in different numbers are more alike than the four bytes of one number.
     """
     import numpy as np
 
@@ -80,7 +80,7 @@ def pack_scores(scores: np.ndarray) -> str:
 
 
 def unpack_scores(text: str, n: int, k: int) -> np.ndarray:
-    """Return what `pack_scores` was given, (n, k) float32. Raises BenchError for anything else."""
+    """Undo `pack_scores`: return (n, k) float32. Raises BenchError for any other text."""
     import numpy as np
 
     try:
@@ -100,7 +100,7 @@ def _deflate(data: bytes) -> str:
 def inflate(text: str, size: int) -> bytes:
     """Return the packed bytes. Raises ValueError unless there are exactly `size` of them."""
     try:
-        # One byte more than expected at most: a small text must not become gigabytes.
+        # Stops one byte after the expected size: a small text must not expand to gigabytes.
         data = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), size + 1)
     except (ValueError, zlib.error) as error:
         raise ValueError(f"not base64 of deflated bytes ({error})") from None

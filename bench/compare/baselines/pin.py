@@ -1,4 +1,4 @@
-"""Pinning of stored cells as a baseline: a small file with every cell's answers, item by item."""
+"""Pinning of stored cells as a baseline: a small file with every cell's predictions, item by item."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def pin(cells: Sequence[StoredCell], name: str, summary: str = "") -> dict[str, 
 
 
 def write_baseline(document: Mapping[str, Any], folder: Path, force: bool = False) -> Path:
-    """Write a document as <folder>/<task>/<name>.json, whole or not at all, and return the path.
+    """Write a document atomically as <folder>/<task>/<name>.json, and return the path.
 
     Raises BenchError if a baseline of this name is there and `force` is not given, or a published one is;
     StoreError if the folder cannot be written.

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class PinnedStage:
     """The test items of all pinned runs of a stage, sorted by id.
 
-    items: `sha256:<hex>` over classes, item ids and their true classes. kind: of the task. packed: what is
-    true of the items; see the kind's `Pinning`.
+    items: `sha256:<hex>` over classes, item ids and their true classes. kind: of the task. packed: the truth
+    of the items; see the kind's `Pinning`.
     """
 
     classes: tuple[str, ...]
@@ -33,7 +33,7 @@ class PinnedStage:
 
 @dataclass(frozen=True)
 class PinnedRun:
-    """One pinned cell: its id, its test metrics, and what it answered item by item, as `Pinning` packs it."""
+    """One pinned cell: its id, its test metrics, and its predictions item by item, packed by `Pinning`."""
 
     cell: str
     metrics: Mapping[str, float | None]
@@ -41,11 +41,11 @@ class PinnedRun:
 
 
 class Pinning(Protocol):
-    """Test items and answers as fields of a pinned file, and back. Imports nothing heavy.
+    """Conversion between test items with answers and fields of a pinned file. Imports nothing heavy.
 
-    SCORES: whether scores are kept; else they are made up to give the answers, so that ROC areas, log loss
-    and calibration of them mean nothing. STAGE, RUN: the types of the fields of a stage and of a run, beside
-    those that every kind has; MAYBE: those of both that may be left out.
+    SCORES: whether scores are stored; otherwise they are placeholders with the right answers, whose ROC
+    areas, log loss and calibration are invalid. STAGE, RUN: the types of the fields of a stage and of a run,
+    in addition to those of every kind; MAYBE: the optional fields of both.
     """
 
     SCORES: bool
@@ -54,7 +54,7 @@ class Pinning(Protocol):
     MAYBE: Mapping[str, type]
 
     def check_stage(self, check: FileChecks, fields: Mapping[str, Any], n: int, k: int, where: str) -> None:
-        """Check a stage's fields, of n items and k classes, as far as that takes no numpy."""
+        """Check a stage's fields, for n items and k classes, without numpy."""
         ...
 
     def check_run(self, check: FileChecks, fields: Mapping[str, Any], stage: PinnedStage, where: str) -> None:
@@ -70,15 +70,15 @@ class Pinning(Protocol):
         ...
 
     def truth(self, stage: PinnedStage) -> np.ndarray:
-        """Return what is true of every item; see `Predictions`."""
+        """Return the truth of every item; see `Predictions`."""
         ...
 
     def answers(self, stage: PinnedStage, run: PinnedRun) -> dict[str, Any]:
-        """Return the fields of `Predictions` that are not of every kind, and the scores."""
+        """Return the scores, and the fields of `Predictions` that only this kind has."""
         ...
 
 
 def pinning_of(kind: str) -> Pinning:
-    """Return how a kind's runs are pinned. Raises BenchError for an unknown one."""
+    """Return the `Pinning` of a kind. Raises BenchError for an unknown kind."""
     found: Pinning = get_kind(kind).pinning
     return found

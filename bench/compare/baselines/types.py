@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 FORMAT_VERSION = 1
-"""Of baseline files; a file with a higher one is refused."""
+"""Version of baseline files; files with a higher one are refused."""
 
 
 FLAGS = {
@@ -28,13 +28,13 @@ FLAGS = {
     "leaked": "test images, or copies of them, were trained on",
     "different-data": "measured on data that cannot be obtained in the same form",
     "different-protocol": "split, classes or scoring are not the task's",
-    "not-reproducible": "the published number does not follow from what else is published",
-    "imputed-test": "labels that were filled in, not observed, are scored as if they were the truth",
+    "not-reproducible": "the published number does not follow from the other published numbers",
+    "imputed-test": "imputed labels are scored as if they were observed",
 }
 """Faults of a baseline, or of one number in it."""
 
 INCOMPARABLE = ("leaked", "different-data", "different-protocol", "not-reproducible", "imputed-test")
-"""Flags that forbid a verdict: a difference would not be due to the models."""
+"""Flags that forbid a verdict, because a difference would not be due to the models."""
 
 CLASS_METRICS = (
     *("top1", "top5", "precision", "recall", "specificity", "gmean", "accuracy", "f1", "auc", "ap"),
@@ -46,14 +46,14 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 
 @dataclass(frozen=True)
 class Flag:
-    """One thing to know before believing a number. name: key of FLAGS. why: a sentence."""
+    """A caveat of a number. name: key of FLAGS. why: a sentence."""
 
     name: str
     why: str
 
 
 def forbidding(flags: Iterable[Flag]) -> str:
-    """Return the names of the flags that forbid a verdict, or nothing."""
+    """Return the names of the flags that forbid a verdict, "" if there are none."""
     return ", ".join(dict.fromkeys(flag.name for flag in flags if flag.name in INCOMPARABLE))
 
 
@@ -61,10 +61,10 @@ def forbidding(flags: Iterable[Flag]) -> str:
 class Number:
     """A published number, as precisely as it is known.
 
-    hits of n: where it is a proportion whose counts are known (of ours, mean hits over seeds).
-    low..high: the values it may have had,
-    where only digits were printed (then `value` is what was printed); both equal `value` otherwise.
-    printed: what the source says, where it differs from what its counts give, `note` may say why.
+    hits, n: counts of a proportion, if known (for our runs, mean hits over seeds). low..high: the range of
+    values that round to the printed digits, if only those are known (then `value` is the printed one); both
+    equal `value` otherwise. printed: the source's number, if its counts give another one; `note` may explain
+    why.
     """
 
     value: float
@@ -81,10 +81,9 @@ class Number:
 class PublishedResult:
     """The numbers of one published model on one stage.
 
-    label: distinguishes the results of one baseline on one stage; may be empty.
-    support: test images (of an attribute: observed ones) by class, where it is known.
-    classes: class -> metric of a class -> number; see CLASS_METRICS. conditions: those that are stated, by
-    the file or by the result; see `bench.compare.conditions`.
+    label: distinguishes the results of one baseline on one stage; may be empty. support: test images (for an
+    attribute, observed ones) by class, if known. classes: class -> metric of a class -> number; see
+    CLASS_METRICS. conditions: those stated by the file or the result; see `bench.compare.conditions`.
     """
 
     stage: str
@@ -140,9 +139,9 @@ class Pinned:
         return pinning_of(self.stages[stage].kind).truth(self.stages[stage])
 
     def predictions(self, result: PinnedResult, seed: int) -> Predictions:
-        """Return the predictions of a pinned run, as far as `Pinning` keeps them, items sorted by id.
+        """Return the predictions of a pinned run, as far as `Pinning` stores them, items sorted by id.
 
-        Item ids are positions, in the order of the ids that they stand for.
+        Item ids are replaced by their positions in that order.
         """
         import numpy as np
 
@@ -178,7 +177,10 @@ class Baseline:
 
 
 def check_name(name: str, what: str = "baseline") -> str:
-    """Return the name if a file can have it. Raises BenchError for a path, a blank, an odd character."""
+    """Return the name if it is valid for a file.
+
+    Raises BenchError for a path, a blank or a special character.
+    """
     if not _NAME.fullmatch(name) or ".." in name or name.endswith(".json"):
         raise BenchError(
             f"{what} name {name!r}: take at most 64 letters, digits, '-', '_' and '.', no path and no ending"
