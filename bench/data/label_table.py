@@ -1,4 +1,4 @@
-"""Labels of examples in one shape: a class each, or attributes."""
+"""Labels of examples in a common form: a class each, or attributes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bench.core.table import Column
 
 
 class Labels(Protocol):
-    """Labels of n examples, and words for two of them.
+    """Labels of n examples, and descriptions of pairs of them.
 
-    leak_title: the title of the column of `shared`. pair_columns: of the cells of `pair`.
+    leak_title: column title for `shared`. pair_columns: columns of the cells of `pair`.
     """
 
     leak_title: ClassVar[str]
@@ -34,7 +34,7 @@ class Labels(Protocol):
 
     @property
     def usable(self) -> np.ndarray:
-        """(n,) bool: the examples that are not left out for want of a label."""
+        """(n,) bool: the examples that are not left out because they lack a label."""
         ...
 
     def differ(self, one: int, two: int) -> str:
@@ -42,7 +42,7 @@ class Labels(Protocol):
         ...
 
     def shared(self, one: int, two: int) -> str:
-        """Return the label that two examples have in common, or else how theirs differ."""
+        """Return the common label of two examples, or how theirs differ."""
         ...
 
     def caption(self, one: int, two: int) -> str:
@@ -89,7 +89,7 @@ class ClassLabels:
         return self.shared(one, two)
 
     def pair(self, one: int, two: int) -> Mapping[str, str]:
-        """Return the first one's class, and the second one's where it is another."""
+        """Return the first one's class, and the second one's if it differs."""
         label, other = self.classes[one], self.classes[two]
         return {"label": label, "other": other if other != label else ""}
 

@@ -70,7 +70,7 @@ class Parts:
 
     @cached_property
     def validation(self) -> np.ndarray | None:
-        """(n,) bool: the published validation part, which is in train; None where the seed draws it."""
+        """(n,) bool: the published validation set, a part of train; None if the seed draws it."""
         import numpy as np
 
         if self.plan.rule != COLUMN:

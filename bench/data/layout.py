@@ -17,7 +17,7 @@ class Layout:
     """The columns of a table by role, "" for missing ones.
 
     file: the table's name in the folder, "" for the only one. image: the column with paths or bytes of
-    images, "" to look for it. label: the class. attributes: columns with yes and no, () for all such columns,
+    images, "" to detect it. label: the class. attributes: columns with yes and no, () for all such columns,
     None if labels are classes. person: the column that is read as `person`. price: the one read as `price`.
     split, group, title: columns that the card's split and titles name.
     """
@@ -34,9 +34,9 @@ class Layout:
 
     @property
     def meaning(self) -> tuple[str, ...]:
-        """What columns mean, as text for the fingerprint: the same rows make another task with another label.
+        """The roles of the columns, as text for the fingerprint, because another label makes another task.
 
-        The places of files and images are left out: their content counts, wherever it lies.
+        File names and image columns are left out: only content counts.
         """
         named = (self.label, *(self.attributes or ()))
         return (*named, "", self.person, self.price, self.split, self.group, self.title)
@@ -61,8 +61,8 @@ NO_LAYOUT = Layout()
 class PhotoRow:
     """One usable photo before the rows are ordered.
 
-    item: its id. content: hash of its bytes. place: where the image is, as its reader wants it. ties: cells
-    that order identical photos.
+    item: its id. content: hash of its bytes. place: location of the image, for its reader. ties: cells that
+    order identical photos.
     """
 
     item: str

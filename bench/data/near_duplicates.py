@@ -177,7 +177,7 @@ def _proposed(grey: np.ndarray, progress: Progress) -> _Found:
 
 
 def _sorted(found: Iterator[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield pairs of places, those with the same first one together, `_PAIRS` or some more at a time."""
+    """Yield pairs of indices, grouped by the first one, at least `_PAIRS` at a time."""
     while True:
         waiting, count = [], 0
         while count < _PAIRS and (pairs := next(found, None)) is not None:
@@ -191,13 +191,13 @@ def _sorted(found: Iterator[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[np
 
 
 def _reached(bases: np.ndarray, targets: np.ndarray, one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """Return (p,) lengths of what of each second image lies in the plane of the first.
+    """Return (p,) lengths of the projections of the second images onto the first ones' subspaces.
 
     bases: (m, 5, k) orthonormal. targets: (m, k) of length 1. one: (p,) rising places. two: (p,) places.
     """
     starts = np.flatnonzero(np.diff(one, prepend=-1))
     parts = np.empty((len(one), bases.shape[1]), np.float32)
-    # One product for all pairs of an image: most of the time goes into fetching what is multiplied.
+    # One product for all pairs of an image: most of the time goes into fetching the factors.
     for start, end in pairwise([*starts.tolist(), len(one)]):
         np.matmul(targets[two[start:end]], bases[one[start]].T, out=parts[start:end])
     reached: np.ndarray = np.linalg.norm(parts, axis=1)

@@ -24,9 +24,9 @@ NEW_CARDS = "tasks"
 
 
 def own_card(query: DataQuery, taken: Collection[str]) -> tuple[TaskCard, Survey]:
-    """Return the card of a data folder, the same as `bench init` writes, and what was found.
+    """Return the card of a data folder, the same as `bench init` writes, and the findings.
 
-    taken: names of tasks that are not to be used. Raises as `survey` does.
+    taken: names that are in use. Raises as `survey` does.
     """
     found, name = survey(query), task_name(query.data, taken)
     return card_of_text(card_text(found, name), Path(name) / "task.toml"), found
@@ -44,9 +44,9 @@ def task_name(data: Path, taken: Collection[str]) -> str:
 
 
 def edited_card(found: Survey, name: str, folders: Sequence[Path]) -> Path | None:
-    """Return the user's card of this name if it is not the one that is made for the data, else None.
+    """Return the user's card of this name unless it equals the generated one, else None.
 
-    folders: of task cards, before the one where `bench init` writes them.
+    folders: of task cards, before that of `bench init`.
     """
     text = card_text(found, name)
     for folder in (*folders, Path(NEW_CARDS)):
@@ -60,12 +60,12 @@ def edited_card(found: Survey, name: str, folders: Sequence[Path]) -> Path | Non
 
 
 def card_text(found: Survey, name: str) -> str:
-    """Return the text of a card for what was found."""
+    """Return the text of a card for the findings."""
     kind, layout = get_kind(found.kind), found.layout
     lines = [*(f"# {note}." for note in found.notes), ""]
     lines += [
         f"name = {_text(name)}  # the name of this file's folder",
-        "version = 1  # raise it with every change that makes stored results another task's",
+        "version = 1  # increase it with every change that makes stored results invalid",
         f"kind = {_text(found.kind)}",
         f"title = {_text(name)}",
         f"source = {_text(found.source)}",
@@ -83,7 +83,7 @@ def card_text(found: Survey, name: str) -> str:
         lines += [f"{key} = {_text(value)}" for key, value in own.items() if value]
     lines += ["", *_split(found), "", "[[stage]]", 'name = "all"', ""]
     lines += [
-        "# The grid of `bench run`; --backbone, --method and --seed go before it. bench list has all names.",
+        "# The grid of `bench run`; --backbone, --method and --seed override it. bench list has all names.",
         "[grid.data]",
         f"backbones = {_text(list(BACKBONES))}",
         f"methods = {_text(list(kind.first_methods))}",
@@ -99,11 +99,11 @@ def _split(found: Survey) -> list[str]:
     if own.unsplit:
         return [*lines, f"rule = {_text(own.rule)}", f"column = {_text(layout.label)}"]
     if layout.split:
-        lines = ["# The published split; a validation part is used as it is.", *lines]
+        lines = ["# The published split; its validation set is used as it is.", *lines]
         lines += [f"rule = {_text(COLUMN)}", f"column = {_text(layout.split)}"]
         if layout.group:
             lines += [
-                "# Photos that belong together: they are resampled together, and counted across the parts."
+                "# Photos that belong together: resampled together, and counted if they are in several parts."
             ]
             lines += [f"group = {_text(layout.group)}"]
     elif layout.group:

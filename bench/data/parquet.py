@@ -25,7 +25,7 @@ ENDINGS = (".parquet", ".pq")
 _MOST_BYTES = 2**46
 _BATCH = 64
 _KEPT_BYTES = 128 * 2**20
-"""Encoded images that a reader keeps in memory; more than the threads that decode work on at a time."""
+"""Encoded images that a reader keeps in memory; more than the decoding threads work on at a time."""
 
 BYTES = "bytes"
 PATH = "path"
@@ -48,7 +48,7 @@ class ParquetShard:
 
 
 def read_shard(root: DataFolder, name: str) -> ParquetShard:
-    """Read a Parquet file without its bytes of images. Raises DataError for one that is not whole."""
+    """Read a Parquet file without its images. Raises DataError for an incomplete file."""
     with _Opened(root, name) as file:
         schema = file.schema_arrow
         sorts = {column: _sort(schema.field(column).type) for column in schema.names}
@@ -69,7 +69,7 @@ def read_shard(root: DataFolder, name: str) -> ParquetShard:
 
 
 def _sort(kind: Any) -> str:
-    """Return what a column holds: cells, bytes, a struct of bytes and path, or "" for anything else."""
+    """Return the content of a column: cells, bytes, a struct of bytes and path, or "" for anything else."""
     import pyarrow.types as types
 
     if types.is_dictionary(kind):
@@ -84,7 +84,7 @@ def _sort(kind: Any) -> str:
 
 
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
-    """Return the names of classes that Hugging Face stores beside columns of numbers."""
+    """Return the class names that Hugging Face stores for columns of integers."""
     try:
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
         return {
@@ -97,7 +97,7 @@ def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
 
 
 def _cell(value: Any, names: Sequence[str] | None) -> str:
-    """Return a value as a CSV file would have it; a number beyond the names of classes is no class."""
+    """Return a value as text, as in a CSV file; a number without a class name is no class."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -126,7 +126,7 @@ class _Opened:
             raise DataError(f"{printable(self.where)}: {why}") from None
         self.size = self.raw.seek(0, 2)
         try:
-            # A buffer makes it read pages, not whole row groups: one may hold all images.
+            # With a buffer pyarrow reads pages, not whole row groups: one may hold all images.
             self.file = pyarrow.parquet.ParquetFile(self.raw, buffer_size=2**20, pre_buffer=False)
         except self.faults as error:
             self.raw.close()
@@ -175,7 +175,10 @@ class _Opened:
         raise IndexError(row)
 
     def batches(self, column: str, group: int = 0) -> Iterator[list[Any]]:
-        """Yield the values of a column from this row group on, a few rows at a time. Raises DataError."""
+        """Yield the values of a column, starting at this row group, a few rows at a time.
+
+        Raises DataError.
+        """
         groups = list(range(group, self.file.num_row_groups))
         try:
             for batch in self.file.iter_batches(_BATCH, row_groups=groups, columns=[column]):
@@ -190,7 +193,7 @@ class _Opened:
 
 
 def image_bytes(root: DataFolder, name: str, column: str) -> Iterator[bytes | None]:
-    """Yield the bytes of every image of a shard, None where it has none. Raises DataError."""
+    """Yield the bytes of every image of a shard, None for a row without one. Raises DataError."""
     with _Opened(root, name) as file:
         for value in file.values(column):
             yield _bytes(value)
@@ -202,7 +205,7 @@ def _bytes(value: Any) -> bytes | None:
 
 
 class _Window:
-    """The images of a shard around the row read last."""
+    """The images of a shard near the row that was read last."""
 
     def __init__(self, root: DataFolder, name: str, column: str) -> None:
         self.file, self.column = _Opened(root, name), column
@@ -211,7 +214,7 @@ class _Window:
         self.next, self.size = 0, 0
 
     def read(self, row: int) -> bytes | None:
-        """Return the bytes of a row: from memory, or by reading on, or again from its row group's start."""
+        """Return the bytes of a row: from memory, or by reading on, or from the start of its row group."""
         for start, values in self.kept:
             if start <= row < start + len(values):
                 return values[row - start]

@@ -13,17 +13,17 @@ PEOPLE = "people.csv"
 """The table: a column `person`, the name of a folder, and any others."""
 
 OWN = ("person", "number")
-"""Columns that the folders give."""
+"""Columns derived from the folders."""
 
 Columns = dict[str, tuple[str, ...]]
 
 
 def people_columns(root: DataFolder, people: Sequence[str]) -> tuple[Columns, list[Problem]]:
-    """Return the table's other columns, a value for each photo, and its problems; nothing without a table.
+    """Return the table's other columns, a value per photo, and its problems; empty without a table.
 
-    people: who is on each of n photos. A photo of somebody without a line has the value "". They describe
-    people for `--by`; nothing is trained on them, so that they are not part of the fingerprint. Raises
-    DataError for a table that is no table or has no column `person`.
+    people: the person on each of n photos. Photos of people without a line have the value "". The columns
+    describe people for `--by`; nothing is trained on them, so they are not part of the fingerprint. Raises
+    DataError for an invalid table or one without a column `person`.
     """
     if not os.path.lexists(f"{root.root}/{PEOPLE}"):
         return {}, []

@@ -1,4 +1,4 @@
-"""Photos of a data folder's `images/`, by name with or without ending."""
+"""Photos of a data folder's `images/`, by name with or without extension."""
 
 from __future__ import annotations
 

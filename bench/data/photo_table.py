@@ -28,7 +28,7 @@ FORMAT_VERSION = 1
 """Part of the fingerprint; bumped when the result of reading a folder changes."""
 
 SPLIT = "split"
-"""The column with the part of a published split, where the names of tables give it."""
+"""The column with the part of a published split, if it follows from the names of tables."""
 
 PERSON, PRICE = "person", "price"
 
@@ -56,12 +56,12 @@ def open_photo_table(
 ) -> Examples:
     """Read a table of photos.
 
-    folder: the data folder, or the table itself. An item is the path of a photo; of images in the table, the
-    name beside the bytes, or table and row where a name is missing or repeated. All columns are kept, and
+    folder: the data folder, or the table itself. An item is the path of a photo; for images in the table, the
+    name beside the bytes, or table and row if a name is missing or repeated. All columns are kept, and
     `person` and `price` are those that the layout names. Rows without a label, a part of the published split
     or a photo are left out. Attributes are "1", "0" or "" for unknown (`as_attributes`). The order is that of
-    the photos' content. Raises DataError if the table or a column is missing, a Parquet file is not whole, or
-    no row is usable.
+    the photos' content. Raises DataError if the table or a column is missing, a Parquet file is incomplete,
+    or no row is usable.
     """
     table = open_rows(folder, follow_links, layout)
     problems, columns = table.problems, dict(table.rows.columns)
@@ -111,7 +111,7 @@ def open_photo_table(
 
 
 def check_image(table: PhotoTable, others: Sequence[str]) -> None:
-    """Raise DataError if the column of images is one of the others, too."""
+    """Raise DataError if the column of images has another role, too."""
     if table.image in others:
         raise DataError(
             f"{table.root.root}: {printable(table.rows.tables[0])}: column {table.image!r} is the image, and "

@@ -15,7 +15,7 @@ from bench.data.layout import NO_LAYOUT, Layout
 
 
 class NotInSample(DataError):
-    """The synthetic sample lacks a column: the task is one of its source, but for other data."""
+    """The synthetic sample lacks a column: the task uses this source, but for other data."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Source:
 
     A leading dot stands for `bench.data`. reader: opens a data folder, given the cache folder, the needed
     columns, the label first, and whether links that leave the folder are followed. sample: returns the
-    synthetic sample of a size. writer: writes a sample into a folder as the reader reads it. A source without
-    a sample always needs a folder. any_columns: whether the reader takes the card's layout as well.
+    synthetic sample of a size. writer: writes a sample into a folder in the reader's layout. A source without
+    a sample always needs a folder. any_columns: whether the reader also takes the card's layout.
     """
 
     reader: str
@@ -47,14 +47,14 @@ class Source:
         return examples
 
     def draw(self, size: str) -> Examples:
-        """Return the synthetic sample of a size. Raises DataError where the source has none."""
+        """Return the synthetic sample of a size. Raises DataError if the source has none."""
         if not self.sample:
             raise DataError("the task's source has no sample: name its data with --data DIR")
         examples: Examples = _call(self.sample, size)
         return examples
 
     def write(self, examples: Examples, folder: Path) -> None:
-        """Write a sample as a data folder. Raises DataError where the source cannot."""
+        """Write a sample as a data folder. Raises DataError if the source cannot."""
         if not self.writer:
             raise DataError("samples of the task's source cannot be written as a folder")
         _call(self.writer, examples, folder)
@@ -113,9 +113,8 @@ def open_source(
     """Return the examples of a data folder, or of the synthetic sample where `data` is None.
 
     needed_columns: the columns that the task requires, the label first; rows with an empty label are left
-    out. follow_links: see `bench.data.files.DataFolder`. layout: what columns mean, for sources of any
-    columns. Raises BenchError for an unknown source or sample,
-    DataError for a folder that cannot be used.
+    out. follow_links: see `bench.data.files.DataFolder`. layout: roles of columns, for sources of any
+    columns. Raises BenchError for an unknown source or sample, DataError for a folder that cannot be used.
     """
     if not plugins.find(SOURCES, source):
         raise unknown("source", source, SOURCES, f"known: {', '.join(SOURCES)}")
@@ -133,7 +132,7 @@ def open_source(
 
 
 def sample_size(source: str) -> str | None:
-    """Return the size of the synthetic sample that examples came from, None for data of the user's.
+    """Return the size of the synthetic sample that examples come from, None for the user's data.
 
     source: of examples, as `drawn-small` or `drawn-small-attributes`.
     """

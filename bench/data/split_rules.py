@@ -126,7 +126,7 @@ def even_years(values: Sequence[str]) -> list[bool]:
 
 
 def part_of(word: str) -> str:
-    """Return the part of a published split that a word means, "" for none.
+    """Return the part of a published split for a word, "" for none.
 
     >>> [part_of(word) for word in ("Training", "valid", "test", "tests")]
     ['train', 'val', 'test', '']

@@ -33,7 +33,7 @@ def by_year(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> np.
 
 
 def as_published(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> np.ndarray:
-    """Test on the rows whose cell says so; the validation part is in train, see `Parts.validation`."""
+    """Test on the rows whose cell is `test`; the validation rows are in train, see `Parts.validation`."""
     return np.array([part != "test" for part in published_parts(plan.column, cells)], dtype=bool)
 
 
@@ -45,7 +45,7 @@ def stratified(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> 
 
 
 def grouped(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> np.ndarray:
-    """Test on whole groups, classes in about equal shares; an empty cell is a group of its own."""
+    """Test on whole groups, with about equal shares of each class; an empty cell is a group of its own."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     alone = (f"\x00{row}" for row in range(len(cells)))

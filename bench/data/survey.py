@@ -1,4 +1,4 @@
-"""Survey of a data folder without a card: class folders or a table, the label, a published split."""
+"""Inspection of a data folder without a card: class folders or a table, the label, a published split."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ class Survey:
 def survey(query: DataQuery) -> Survey:
     """Inspect the names of files and the cells of a table, without opening photos.
 
-    A table with photos and a clear label takes precedence over class folders. Raises BenchError
-    for an unknown kind, DataError where the data does not say what to learn, or lacks a column.
+    A table with photos and a clear label takes precedence over class folders. Raises BenchError for an
+    unknown kind, DataError if the label is ambiguous or a column is missing.
     """
     if query.kind is not None and not is_kind(query.kind):
         raise unknown("kind", query.kind, KINDS, f"one of {', '.join(KINDS)}")
@@ -184,7 +184,7 @@ def _of_table(query: DataQuery) -> Survey:
 
 
 def _kind(query: DataQuery, labels: Sequence[str]) -> Kind:
-    """Return the kind of the task: the one asked for, else by the number of labels."""
+    """Return the kind of the task: the requested one, or else by the number of labels."""
     many = next(name for name in KINDS if not get_kind(name).label_column)
     kind = get_kind(query.kind or (many if len(labels) > 1 else UNNAMED))
     if kind.label_column and len(labels) > 1:
@@ -193,7 +193,7 @@ def _kind(query: DataQuery, labels: Sequence[str]) -> Kind:
 
 
 def _labels(query: DataQuery, table: photo_table.PhotoTable) -> tuple[str, ...]:
-    """Return the columns of labels: those asked for, or the one named like a label, or all of yes and no."""
+    """Return the columns of labels: the requested ones, one named like a label, or all with yes and no."""
     if query.labels:
         return query.labels
     columns = [name for name in table.rows.columns if name != table.image]
@@ -224,7 +224,7 @@ def _candidates(table: photo_table.PhotoTable) -> str:
 
 
 def _split_column(table: photo_table.PhotoTable, labels: Sequence[str]) -> str:
-    """Return the column of a published split: named like one, with words for parts only, train among them."""
+    """Return the column of a published split: named like one, with only words for parts, including train."""
     for name, cells in table.rows.columns.items():
         parts = {part_of(cell) for cell in set(cells) if cell}
         if name not in labels and _SPLIT.fullmatch(name) and "" not in parts and {"train"} < parts:
@@ -233,7 +233,7 @@ def _split_column(table: photo_table.PhotoTable, labels: Sequence[str]) -> str:
 
 
 def _unused_splits(table: photo_table.PhotoTable, labels: Sequence[str]) -> list[str]:
-    """Return a note on each column that is named like a split and has words for parts, but is none."""
+    """Return a note on each column that looks like a split but is not a valid one."""
     notes = []
     for name, cells in table.rows.columns.items():
         words = sorted(set(cells) - {""})

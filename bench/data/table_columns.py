@@ -56,7 +56,7 @@ def image_column(where: str, rows: TableRows, names: PhotoNames, layout: Layout)
 def attributes_of(rows: TableRows, named: tuple[str, ...], image: str) -> tuple[str, ...]:
     """Return the named attributes, or all columns with yes and no: at least one yes, and no other word.
 
-    image: the column of images, which is none of them: photos may be called 1 and 0.
+    image: the column of images, which is excluded: photos may be called 1 and 0.
     """
     if named:
         return named

@@ -61,9 +61,9 @@ class _One:
 def find_tables(root: DataFolder, others: Sequence[str], file: str) -> list[str]:
     """Return the tables to read, sorted.
 
-    others: all files of the folder that are no photos. file: a table's name, "" to look for it: Parquet files
-    are shards of one table, wherever they lie; several CSV or TSV files must be one for each part of a
-    published split. Raises DataError where there is none or several.
+    others: all files of the folder that are not photos. file: a table's name, "" to find it: Parquet files in
+    any subfolder are shards of one table; several CSV or TSV files must be one for each part of a published
+    split. Raises DataError if there is none, or are several.
     """
     if file:
         if file not in others:
@@ -131,7 +131,7 @@ def stem_of(name: str) -> str:
 
 
 def _part(name: str) -> str:
-    """Return the part of a published split that a table's name or its folder says.
+    """Return the part of a published split from a table's name or its folder.
 
     >>> _part("data/train-00000-of-00002.parquet"), _part("valid/metadata.csv"), _part("trains.csv")
     ('train', 'val', '')
@@ -166,7 +166,7 @@ def _separated(root: DataFolder, name: str) -> _One:
 
 
 def _celeba(root: DataFolder, name: str) -> _One:
-    """Read CelebA's attributes, as published or as CSV, and its split where that lies beside them."""
+    """Read CelebA's attributes, as published or as CSV, and its split if its file is beside them."""
     lines = _blank_separated(root, name)
     if lines is None:
         one = _separated(root, name)

@@ -74,7 +74,7 @@ def read_csv(
 
 
 def read_text(folder: DataFolder, name: str, encoding: str) -> tuple[str, list[Problem]]:
-    """Return the text of a file, and a note where it is not UTF-8 and another encoding may be tried."""
+    """Return the text of a file, and a note if it is not UTF-8 and another encoding may be tried."""
     try:
         raw = folder.read(name)
     except Refused as why:

@@ -97,7 +97,7 @@ def test_how_photos_were_aligned_is_declared(tmp_path: Path) -> None:
         ("alignment", "write NAME=VALUE"),
         ("align=none", "did you mean 'alignment'"),
         ("alignment=funneld", "did you mean 'funneled'"),
-        ("supervision=unsupervised", "declare alignment alone"),
+        ("supervision=unsupervised", "declare only alignment"),
         ("alignment=unknown", "leave out what you do not know"),
     ):
         with pytest.raises(BenchError, match=why):

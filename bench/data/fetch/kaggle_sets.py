@@ -12,7 +12,7 @@ from bench.core.errors import DataError
 
 @dataclass(frozen=True)
 class KaggleFacts:
-    """Bytes to download, licence and newest version of a data set; None where Kaggle names none."""
+    """Bytes to download, licence and newest version of a data set; None if Kaggle has none."""
 
     size: int | None
     licence: str | None
@@ -20,7 +20,7 @@ class KaggleFacts:
 
 
 def ask_kaggle(handle: str) -> KaggleFacts:
-    """Return Kaggle's facts about a data set. Raises DataError, one line, if it cannot be asked."""
+    """Return Kaggle's facts about a data set. Raises DataError, one line, if Kaggle cannot be reached."""
     try:
         found = timed(2 * CONNECT_SECONDS, lambda: _view(handle))
     except Exception as error:
@@ -29,9 +29,9 @@ def ask_kaggle(handle: str) -> KaggleFacts:
 
 
 def download_from_kaggle(handle: str, version: int | None) -> Path:
-    """Return the folder in kagglehub's cache with the data set, downloaded if it is not there.
+    """Return the folder of the data set in kagglehub's cache, downloading it if it is missing.
 
-    kagglehub continues interrupted downloads and compares Kaggle's checksum. Raises DataError.
+    kagglehub resumes interrupted downloads and compares Kaggle's checksum. Raises DataError.
     """
     try:
         return Path(_download(handle if version is None else f"{handle}/versions/{version}"))

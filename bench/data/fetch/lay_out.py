@@ -1,4 +1,4 @@
-"""A data set as a data folder: downloaded, checked, unpacked, and put in place in one step."""
+"""Download of a data set into a data folder: fetch, check, unpack, and move into place atomically."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _SEARCHED_FOLDERS = 2_000
 
 
 def check_out(out: Path) -> None:
-    """Raise BenchError unless the data folder can be made: it must not be there yet, or be empty."""
+    """Raise BenchError unless the data folder is missing or empty."""
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise BenchError(f"--out {out}: exists and is not an empty folder; choose another")
     if out.exists() and out.samefile("."):
-        # It is replaced by the finished one, and a shell would stay in the old one.
+        # It is replaced by the finished one, and the user's shell would remain in the old one.
         raise BenchError(f"--out {out}: is the current folder; name a new one")
 
 
 def check_room(folder: Path, size: int) -> None:
-    """Raise StoreError unless a folder's disk has room for so many bytes of archives and their contents."""
+    """Raise StoreError unless a folder's disk has room for archives of this size and their contents."""
     full = folder.absolute()
     place = next(path for path in (full, *full.parents) if path.is_dir())
     if (free := shutil.disk_usage(place).free) < 2 * size:
@@ -40,7 +40,7 @@ def check_room(folder: Path, size: int) -> None:
 
 
 def work_folder(out: Path) -> Path:
-    """Return the folder, beside the data folder, of what has arrived so far."""
+    """Return the folder of partial downloads, beside the data folder."""
     full = Path(os.path.abspath(out))
     return full.with_name(f".{full.name}.fetch")
 
@@ -53,11 +53,11 @@ def fetch(
     version: int | None = None,
     progress: Progress = no_progress,
 ) -> None:
-    """Download a data set and lay it out as a new data folder.
+    """Download a data set into a new data folder.
 
-    Interrupted, the same call continues. say: called with notices. version: of a data set of Kaggle.
-    Raises BenchError if anything is missing, has another checksum or is not safe to unpack: then nothing is
-    laid out.
+    After an interruption the same call resumes. say: called with notices. version: of a data set of Kaggle.
+    Raises BenchError if anything is missing, has a wrong checksum or is not safe to unpack; then no data
+    folder is made.
     """
     work = work_folder(out)
     try:
@@ -78,7 +78,7 @@ def fetch(
 
 
 def _clean(work: Path) -> None:
-    """Remove what an interrupted call has unpacked; downloads stay."""
+    """Remove the unpacked files of an interrupted call; downloads are kept."""
     for name in ("tree", "laid"):
         if (work / name).exists():
             shutil.rmtree(work / name)
@@ -113,9 +113,9 @@ def _files(
 def _ensure(
     file: RemoteFile, work: Path, records: Records, most: int, say: Callable[[str], None], progress: Progress
 ) -> None:
-    """Ensure that the file is in the work folder and is the published one.
+    """Ensure that the work folder has the published file.
 
-    A file that somebody has put there is used. Raises DataError.
+    A file that the user has put there is used. Raises DataError.
     """
     path = work / file.name
     digest = file.sha256 or records.sha256(file.url)
@@ -148,7 +148,7 @@ def _record(data: DataSet, work: Path, records: Records, version: int | None) ->
 
 
 def _root(source: Path, data: DataSet) -> Path:
-    """Return the folder, nearest to the top, that has everything the data folder needs."""
+    """Return the topmost folder that has everything the data folder needs."""
     near = [source]
     for folder in near:
         if all((folder / name).exists() for name in data.keeps):
@@ -162,7 +162,7 @@ def _root(source: Path, data: DataSet) -> Path:
 
 
 def _lay_out(root: Path, keeps: tuple[str, ...], folder: Path) -> None:
-    """Make a folder with these files and folders of `root`, as hard links where that is possible."""
+    """Make a folder with these files and folders of `root`, as hard links if possible."""
     folder.mkdir()
     for name in keeps:
         files = [root / name] if (root / name).is_file() else sorted((root / name).rglob("*"))

@@ -1,4 +1,4 @@
-"""Record of what was downloaded: checksums that nobody publishes, compared from the second time on."""
+"""Record of downloads: unpublished checksums, compared from the second download on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = "fetched.json"
 
 
 class Records:
-    """The file `fetched.json` in the cache folder: what came from each URL."""
+    """The file `fetched.json` in the cache folder: size and checksum of each URL's download."""
 
     def __init__(self, cache: Path) -> None:
         self.path = cache / NAME
@@ -30,7 +30,7 @@ class Records:
         return found if isinstance(found, str) and len(found) == 64 else None
 
     def add(self, url: str, **facts: Any) -> None:
-        """Record what came from a URL, with today's date. Raises StoreError if it cannot be written."""
+        """Record the download of a URL, with today's date. Raises StoreError if it cannot be written."""
         known = self._read()
         known[url] = {**facts, "date": datetime.datetime.now(datetime.UTC).date().isoformat()}
         try:

@@ -1,4 +1,4 @@
-"""Public data sets behind the tasks, as `sets.toml` has them: files, sizes, licences, checksums, layout."""
+"""Public data sets of the tasks, from `sets.toml`: files, sizes, licences, checksums, layout."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from bench.data.task_card import find_cards, read_card
 class RemoteFile:
     """One file to download.
 
-    size: bytes, None if nobody publishes it. sha256: hex digits, None if nobody publishes them: the ones of
-    the first download are then recorded, and compared from then on. unpack: whether it is an archive.
+    size: bytes, None if unpublished. sha256: hex digits, None if unpublished: those of the first download are
+    then recorded, and compared from then on. unpack: whether it is an archive.
     """
 
     name: str
@@ -31,9 +31,9 @@ class RemoteFile:
 class DataSet:
     """One public data set.
 
-    sources: which sources of `bench.data.sources` read it. licence: None if only its page names one. keeps:
-    files and folders of the data folder, looked for in whatever the archives hold. files: what to download.
-    kaggle: handle of a data set of Kaggle, in place of files. most: bytes at which to stop.
+    sources: the sources of `bench.data.sources` that read it. licence: None if only its page names one.
+    keeps: files and folders of the data folder, searched for in the archives. files: to download. kaggle:
+    handle of a data set of Kaggle, instead of files. most: maximum number of bytes.
     """
 
     name: str
@@ -48,7 +48,7 @@ class DataSet:
 
     @property
     def size(self) -> int | None:
-        """Bytes to download, None where that is not known for every file."""
+        """Bytes to download, None unless known for every file."""
         sizes = [file.size for file in self.files]
         return None if not sizes or None in sizes else sum(size or 0 for size in sizes)
 
@@ -66,7 +66,7 @@ def _read_sets() -> dict[str, DataSet]:
 
 
 SETS: Mapping[str, DataSet] = _read_sets()
-"""Data sets by name, in the order of `sets.toml`; the first of a task is the one that its name stands for."""
+"""Data sets by name, in the order of `sets.toml`; a task's name stands for its first set."""
 
 
 def tasks_of(data: DataSet) -> dict[str, tuple[str, ...]]:

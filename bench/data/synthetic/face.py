@@ -18,11 +18,11 @@ PUPIL, BROW, LOCKS, LOCKS_DARK, BEARD, FRAME, CLOTH, COVER, COVER_DARK = range(1
 MOUTH_HEIGHT = 650
 
 FACE, FLAT, BODY = range(3)
-"""In depth: on the dome of the head, upright through its axis, not turned with the head at all."""
+"""Depths of parts: on the dome of the head, upright through its axis, or independent of its rotation."""
 
 
 class Hair(NamedTuple):
-    """A hair style: how low it reaches beside the face, how thick it is, its length behind the head."""
+    """A hair style: its length beside the face, its thickness, its length behind the head."""
 
     sides: int
     thick: int
@@ -117,7 +117,7 @@ def _head(p: Person, shot: Shot) -> list[Piece]:
 
 
 def _mouth(p: Person, shot: Shot) -> list[Piece]:
-    """Return the lips and what is between them."""
+    """Return the lips and the gap between them."""
     half = p.mouth * (200 + max(0, shot.smile)) // 200
 
     def curve(middle: int) -> list[Point]:
@@ -136,7 +136,7 @@ def _mouth(p: Person, shot: Shot) -> list[Piece]:
 
 
 def _eyes(p: Person) -> list[Piece]:
-    """Return eyes and brows; the lids cut off what is between them."""
+    """Return eyes and brows; the lids cover parts of the eyes."""
 
     def seen(points: Sequence[Point]) -> list[Point]:
         """Return the part of an outline that the lids of the right eye leave open, in its place."""

@@ -13,17 +13,17 @@ from bench.data.synthetic.random_stream import RandomStream
 from bench.data.synthetic.write import write_sample
 
 SIZES: Mapping[str, tuple[int, int]] = {"tiny": (48, 14), "small": (480, 90)}
-"""The sample's sizes: listings, and the senders they come from."""
+"""The sample's sizes: numbers of listings and of senders."""
 
 TRUTH = "true_category"
-"""The column that says what a listing really is; "" for a photo that shows something else."""
+"""The column with the true category of a listing; "" for a photo that shows something else."""
 
 
 class Goods(NamedTuple):
     """A category of the sample.
 
-    share: percent of the listings. shapes: the article types that are shown. price: what it costs. alike: the
-    categories that its listings are put into by mistake.
+    share: percent of the listings. shapes: the article types that are shown. price: the typical price. alike:
+    the wrong categories of its listings.
     """
 
     share: int

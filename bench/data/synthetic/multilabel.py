@@ -21,7 +21,7 @@ SIZES: Mapping[str, int] = {"tiny": 100, "small": 900}
 
 ATTRIBUTES = ("sleeves", "long sleeves", "dark", "striped", "dotted", "two colours", "collar", "long")
 SHOP = "shop"
-"""A column that is no attribute, so that which labels are hidden can depend on something."""
+"""A column that is not an attribute, on which the hiding of labels can depend."""
 
 _DEEP = ("Black", "Navy Blue", "Brown", "Maroon", "Purple", "Green")
 _FAIR = ("White", "Silver", "Pink", "Beige", "Yellow", "Cream", "Khaki", "Orange")

@@ -72,7 +72,7 @@ def posed(pieces: Sequence[f.Piece], shot: Shot) -> list[np.ndarray]:
 
 
 def _ground(s: RandomStream, style: str) -> list[f.Piece]:
-    """Return what is behind the person, in canvas pixels."""
+    """Return the background, in canvas pixels."""
     if style == "wall":
         left, right = s.integer(60, 150), s.integer(60, 150)
         return [f.Piece([(0, left), (CANVAS, right), (CANVAS, CANVAS), (0, CANVAS)], f.BACK_2)]

@@ -60,7 +60,7 @@ def _limbs(shoulder: int, length: int, spread: int, width: int) -> list[list[Poi
 
 
 def _front(s: RandomStream, kind: str, half_width: int, hem: int) -> list[Part]:
-    """Return what is sewn on or printed on the front."""
+    """Return the pattern or details of the front."""
     if kind == "logo":
         x, y, size = s.integer(-6, 6), s.integer(-32, -8), s.integer(9, 21)
         return [Part(oval(x, y, size, size * s.integer(4, 9) // 10), r.TRIM)]
@@ -76,7 +76,7 @@ def _front(s: RandomStream, kind: str, half_width: int, hem: int) -> list[Part]:
 
 
 def _neck(kind: str, neck: int) -> list[Part]:
-    """Return what stands above the neckline."""
+    """Return the collar or hood above the neckline."""
     if kind == "hood":
         return [Part(oval(0, -72, neck + 13, 19), r.SHADE), Part(oval(0, -69, neck - 1, 11), r.DARK)]
     if kind == "collar":
