@@ -117,7 +117,7 @@ def _named(settings: Sequence[Side], text: str) -> list[Side]:
         places.setdefault((setting.stage, setting.fingerprint, setting.regime), []).append(setting)
     for place, several in places.items():
         if len(several) > 1:
-            shown = "; ".join(setting.differs for setting in several[:4])
+            shown = "; ".join(setting.differs or "default" for setting in several[:4])
             raise BenchError(
                 f"{text!r} was run {len(several)} times for {place[0]} ({shown}): name a cell by its id, as "
                 "`bench results` lists it"

@@ -226,7 +226,7 @@ def _chance(board: Board, reassuring: bool) -> list[str]:
     if len(above) == len(rows) and not reassuring:
         return []
     qs = _corrected(rows, board.bootstrap, info.name, chance)
-    named = _some([f"{_name(row)} (q = {qs[id(row)]:.3f})" for row in above])
+    named = _some([f"{board.name(row.setting)} (q = {qs[id(row)]:.3f})" for row in above])
     count = "all" if len(above) == len(rows) else str(len(above))
     return [f"{where}: of {many} {count} have a 95% interval of {info.title} on test above {value}: {named}"]
 
@@ -247,9 +247,13 @@ def _trivial(board: Board, kind: Kind) -> list[str]:
     where, many = f"trivial answer in {board.cell['stage']}", counted(len(rows), "setting")
     beside = f"the {info.title} of `{name}` on test, {_number(value)}"
     if not any(_beyond(row, value, info.direction) for row in rows):
-        best = f"{_name(rows[0])} has {_number(rows[0].value)}"
+        best = f"{board.name(rows[0].setting)} has {_number(rows[0].value)}"
         return [f"{where}: no method beats it; of {many} none is beyond {beside}: {best}"]
-    below = [f"{_name(row)} ({_number(row.value)})" for row in rows if not info.better(row.value, value)]
+    below = [
+        f"{board.name(row.setting)} ({_number(row.value)})"
+        for row in rows
+        if not info.better(row.value, value)
+    ]
     if not below:
         return []
     return [f"{where}: of {many} {len(below)} are not better than {beside}: {_some(below)}"]
@@ -280,10 +284,6 @@ def _corrected(
     ]
     qs = benjamini_hochberg([None if one is None else one.p for one in found])
     return {id(row): 1.0 if q is None else q for row, q in zip(rows, qs, strict=True)}
-
-
-def _name(row: Row) -> str:
-    return f"{row.setting.cell['backbone']} {row.setting.cell['method_text']}"
 
 
 def _some(names: Sequence[str]) -> str:

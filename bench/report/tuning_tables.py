@@ -118,10 +118,10 @@ def _budget_columns(budgets: Iterable[Budget]) -> list[Column]:
     for one in sorted(budgets):
         key = key_of(one)
         columns += [
-            Column(f"value_{key}", budget(one), "signed"),
+            Column(f"value_{key}", budget(one), "signed", spread=(f"low_{key}", f"high_{key}")),
             Column(f"low_{key}", "low", "signed"),
             Column(f"high_{key}", "high", "signed"),
-            Column(f"verdict_{key}", "verdict"),
+            Column(f"verdict_{key}", f"{budget(one)} verdict"),
         ]
     return columns
 

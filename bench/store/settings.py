@@ -119,7 +119,10 @@ def _plainness(setting: Setting) -> tuple[Any, ...]:
 
 
 def differences(records: Iterable[Record]) -> dict[str, str]:
-    """Return, by cell id, the values that differ among cells of the same name: "batch_size=64, epochs=5"."""
+    """Return, by cell id, the values that differ among cells of the same name: "batch_size=64, epochs=5".
+
+    A cell without a value, such as an untuned one beside tuned ones, leaves it out.
+    """
     namesakes: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
         cell = record["cell"]
@@ -131,7 +134,7 @@ def differences(records: Iterable[Record]) -> dict[str, str]:
         keys = sorted({key for values in flat for key in values})
         varied = [key for key in keys if len({repr(values.get(key)) for values in flat}) > 1]
         for record, values in zip(group, flat, strict=True):
-            out[record["id"]] = ", ".join(f"{key}={values.get(key)}" for key in varied)
+            out[record["id"]] = ", ".join(f"{key}={values[key]}" for key in varied if key in values)
     return out
 
 

@@ -76,6 +76,14 @@ def test_what_beats_chance_is_named_with_its_corrected_p(tmp_path: Path) -> None
     assert "none" not in line.split(":")[-1]
 
 
+def test_settings_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    _put(tmp_path, 0.0, "none", 0)
+    for duplicates in ("keep", "drop"):
+        _put(tmp_path, 2.0, "focal", 0, duplicates=duplicates)
+    line = _lines(tmp_path)[-1]
+    assert "focal, duplicates=keep (q = " in line and "focal, duplicates=drop (q = " in line
+
+
 def test_leaks_are_told_unless_they_were_left_out(tmp_path: Path) -> None:
     _put(tmp_path, 2.0, "none", 0, counts={"leaked": 7})
     assert any("leak in all: 7 of 120 test images" in line for line in _lines(tmp_path))
