@@ -10,7 +10,7 @@ import numpy as np
 from bench.training.fits import Fit
 from bench.training.linear_head import LossSpec
 from bench.training.losses.families import ATTRIBUTES, CLASSES, class_family, loss_function
-from bench.training.objective import Objective, labels_of, mean, shares_of
+from bench.training.objective import Objective, labels_of, mean, shares_of, totals
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -113,7 +113,7 @@ class Measured:
         """Return both sums and the gradient of their quotient. mixed: shares of rows, and their partners."""
         import tensorflow as tf
 
-        from bench.training.minibatch import sums
+        from bench.training.minibatch import losses_of
 
         z, k = tf.constant(logits, tf.float32), logits.shape[1]
         labels = labels.astype(np.float32 if self.objective.attributes else np.int32)
@@ -123,13 +123,14 @@ class Measured:
         with tf.GradientTape() as tape:
             tape.watch(z)
             if places is None:
-                lost, seen = self.objective(numbers, z, labels, training=False)
+                measured = [self.objective(numbers, z, labels, training=False)]
             else:
                 rows = {"labels": labels, "shares": shares_of(self.fit, places), "places": places}
                 if mixed is not None:
                     shares, partners = mixed
                     others = {f"other_{name}": array[partners] for name, array in rows.items()}
                     rows |= {"kept": shares.astype(np.float32), **others}
-                lost, seen = sums(self.objective, numbers, z, rows, self._memory)
+                measured = losses_of(self.objective, numbers, z, rows, self._memory)
+            lost, seen = totals(measured)
             loss = mean(lost, seen)
         return float(lost), float(seen), tape.gradient(loss, z).numpy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,8 @@ import numpy as np
 from bench.training.auxiliary import side_kernel
 from bench.training.co_teaching import PEER, mean_head
 from bench.training.fits import TINY, Fit, Hidden, TrainSetting
-from bench.training.head import HeadKind, padded
-from bench.training.head_group import GroupKind, borrow_group, return_group
+from bench.training.head import HeadSpec, padded
+from bench.training.head_group import GroupSpec, borrow_group, return_group
 from bench.training.linear_head import LinearHead
 from bench.training.loop import Line, Run
 from bench.training.minibatch import rows_at
@@ -33,7 +33,7 @@ class GroupRun(Run):
     """Fits with equal rows, views, validation rows, units, cosines, auxiliary targets, mixing, batch, seed.
 
     table: (n, d) float32, a tensor, or an array that is too large to be one. truth: (n,) classes, or (n, k)
-    float32 attributes. fits, kinds, watches: by index. setting: of one fit; rates and decays of others may
+    float32 attributes. fits, specs, watches: by index. setting: of one fit; rates and decays of others may
     differ. best: the head of every fit's best epoch so far, and the hidden layer below it.
     """
 
@@ -42,23 +42,23 @@ class GroupRun(Run):
         table: Any,
         truth: np.ndarray,
         fits: Mapping[int, Fit],
-        kinds: Mapping[int, HeadKind],
+        specs: Mapping[int, HeadSpec],
         watches: Mapping[int, Watch],
         setting: TrainSetting,
     ) -> None:
         self.table, self.truth, self.setting = table, truth, setting
-        self.fits, self.kinds = dict(fits), {index: kinds[index] for index in fits}
+        self.fits, self.specs = dict(fits), {index: specs[index] for index in fits}
         self.watches = {index: watches[index] for index in fits}
         self.best: dict[int, tuple[LinearHead, Hidden | None]] = {}
         self._made: dict[tuple[int, int], Any] = {}
         self.one = next(iter(self.fits.values()))
-        self.group = borrow_group(self._kind())
+        self.group = borrow_group(self._spec())
         for place, layer in enumerate(self.group.layers):
             starts = [self._start(index, place) for index in self.fits]
             layer.start(*zip(*starts, strict=True))
-        for memory, kind in zip(self.group.memories, self.kinds.values(), strict=True):
+        for memory, spec in zip(self.group.memories, self.specs.values(), strict=True):
             if memory is not None:
-                memory.assign(np.zeros((len(self.one.rows), kind.k), np.float32))
+                memory.assign(np.zeros((len(self.one.rows), spec.k), np.float32))
 
     def epoch(self, number: int, going: Mapping[int, Watch]) -> dict[int, Line]:
         """Train every fit for one epoch; those that have stopped have a learning rate of zero."""
@@ -78,7 +78,7 @@ class GroupRun(Run):
         layers = [layer.heads() for layer in self.group.layers[:2]]
         for place, (index, fit) in enumerate(self.fits.items()):
             if index in best:
-                self.best[index] = _unpadded(self.kinds[index], fit, [heads[place] for heads in layers])
+                self.best[index] = _unpadded(self.specs[index], fit, [heads[place] for heads in layers])
 
     def close(self) -> None:
         """Return the compiled group to the pool."""
@@ -88,16 +88,25 @@ class GroupRun(Run):
         """Return a fit's numbers of an epoch as tensors, made once where the epochs share them."""
         import tensorflow as tf
 
-        fit, kind = self.fits[index], self.kinds[index]
-        key = index, number if kind.by_epoch else number <= fit.deferred
+        fit, spec = self.fits[index], self.specs[index]
+        key = index, number if spec.by_epoch else number <= fit.deferred
         if key not in self._made:
             self._made = {made: one for made, one in self._made.items() if made[0] != index}
-            self._made[key] = tf.nest.map_structure(tf.constant, kind.numbers(fit, number))
+            self._made[key] = tf.nest.map_structure(tf.constant, spec.numbers(fit, number))
         return self._made[key]
 
-    def _kind(self) -> GroupKind:
-        kinds, width = tuple(self.kinds.values()), self.table.shape[1]
-        return GroupKind(kinds, width, self.setting.optimizer, self.setting.momentum)
+    def _spec(self) -> GroupSpec:
+        sharing = [self._sharing(index) for index in self.fits]
+        rows, width = tuple(map(list(dict.fromkeys(sharing)).index, sharing)), self.table.shape[1]
+        return GroupSpec(
+            tuple(self.specs.values()), rows, width, self.setting.optimizer, self.setting.momentum
+        )
+
+    def _sharing(self, index: int) -> Hashable:
+        """Return a key of what heads with equal training rows have in common."""
+        fit = self.fits[index]
+        arrays = fit.targets, fit.row_weights, fit.auxiliary and fit.auxiliary.labels
+        return *map(id, arrays), self.specs[index].objective.family.memory
 
     def _drop_others(self, going: Mapping[int, Watch]) -> None:
         """Drop all fits that have stopped, where compiling a smaller group takes less time than they do.
@@ -108,34 +117,34 @@ class GroupRun(Run):
             min(watch.epochs - watch.done, len(watch.history) if watch.stops_early else watch.epochs)
             for watch in going.values()
         )
-        stopped = sum(kind.columns for index, kind in self.kinds.items() if index not in going)
+        stopped = sum(spec.columns for index, spec in self.specs.items() if index not in going)
         if 4.0 * epochs * len(self.one.rows) * self.table.shape[1] * stopped < WORTH:
             return
         state = self.group.state([place for place, index in enumerate(self.fits) if index in going])
         return_group(self.group)
         self.fits = {index: self.fits[index] for index in going}
-        self.kinds = {index: self.kinds[index] for index in going}
-        self.group = borrow_group(self._kind())
+        self.specs = {index: self.specs[index] for index in going}
+        self.group = borrow_group(self._spec())
         self.group.restore(*state)
 
     def _start(self, index: int, place: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the initial kernel and bias of a fit's part of a layer, padded with zeros."""
-        fit, kind, seed = self.fits[index], self.kinds[index], self.fits[index].seed
-        last = not kind.units or place == 1
+        fit, spec, seed = self.fits[index], self.specs[index], self.fits[index].seed
+        last = not spec.units or place == 1
         if place == 2:
-            kernel = side_kernel(seed, kind.units, kind.sides)
+            kernel = side_kernel(seed, spec.units, spec.sides)
             return _padded(kernel, np.zeros(kernel.shape[1], np.float32))
-        inputs = self.table.shape[1] if place == 0 else kind.units
-        width = kind.k if last else kind.units
-        bias = np.full(width, fit.loss.bias if last and not kind.cosine else 0.0, np.float32)
-        kernels = [initial_kernel(seed, inputs, width, PEER * peer + place) for peer in range(kind.heads)]
-        if starts_at_zero(fit, kind):
+        inputs = self.table.shape[1] if place == 0 else spec.units
+        width = spec.k if last else spec.units
+        bias = np.full(width, fit.loss.bias if last and not spec.cosine else 0.0, np.float32)
+        kernels = [initial_kernel(seed, inputs, width, PEER * peer + place) for peer in range(spec.heads)]
+        if starts_at_zero(fit, spec):
             kernels = [np.zeros_like(kernel) for kernel in kernels]
         parts = [_padded(kernel, bias) for kernel in kernels]
         return tuple(np.concatenate(one, axis=-1) for one in zip(*parts, strict=True))  # type: ignore[return-value]
 
     def _blocks(self, number: int) -> Iterator[tuple[Any, np.ndarray, list[dict[str, np.ndarray]]]]:
-        """Yield a table, positions in it and every fit's rows, whole minibatches in an epoch's order."""
+        """Yield a table, positions in it and the fits' rows, whole minibatches in an epoch's order."""
         one, batch = self.one, self.setting.batch_size
         # Positions are permuted as the rows themselves would be, so that a row's own weight can be found.
         order = epoch_order(np.arange(len(one.rows)), one.seed, number)
@@ -150,7 +159,8 @@ class GroupRun(Run):
         for start in range(0, len(order), size):
             places = order[start : start + size]
             part = None if mix is None else mix.part(start, start + size)
-            own = [rows_at(fit, self.truth, places, part, fit.units > 0) for fit in self.fits.values()]
+            fits = {self._sharing(index): fit for index, fit in self.fits.items()}
+            own = [rows_at(fit, self.truth, places, part, fit.units > 0) for fit in fits.values()]
             yield *self._features(rows[places]), own
 
     def _features(self, rows: np.ndarray) -> tuple[Any, np.ndarray]:
@@ -178,13 +188,13 @@ class GroupRun(Run):
             ]
 
 
-def starts_at_zero(fit: Fit, kind: HeadKind) -> bool:
+def starts_at_zero(fit: Fit, spec: HeadSpec) -> bool:
     """Return whether a head's initial kernel is zero, as a path of falling decays needs it.
 
     The part of a random kernel outside the span of the training rows has no gradient but the decay's, and
     adds noise to the logits of all other rows. Hidden layers, cosines and peers cannot start at zero.
     """
-    return bool(fit.path or fit.decays) and not kind.units and not kind.cosine and kind.heads == 1
+    return bool(fit.path or fit.decays) and not spec.units and not spec.cosine and spec.heads == 1
 
 
 def _padded(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -193,7 +203,7 @@ def _padded(kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _unpadded(
-    kind: HeadKind, fit: Fit, layers: Sequence[tuple[np.ndarray, np.ndarray]]
+    spec: HeadSpec, fit: Fit, layers: Sequence[tuple[np.ndarray, np.ndarray]]
 ) -> tuple[LinearHead, Hidden | None]:
     """Return a fit's head, and its hidden layer, from its padded layers."""
 
@@ -202,10 +212,10 @@ def _unpadded(
         return tuple(one[..., start : start + width].copy() for one in layers[layer])  # type: ignore[return-value]
 
     heads = []
-    for peer in range(kind.heads):
-        below = Hidden(*own(0, peer, kind.units)) if kind.units else None
-        kernel, bias = own(-1, peer, kind.k)
-        if kind.cosine:
+    for peer in range(spec.heads):
+        below = Hidden(*own(0, peer, spec.units)) if spec.units else None
+        kernel, bias = own(-1, peer, spec.k)
+        if spec.cosine:
             lengths = np.sqrt(np.maximum(np.square(kernel).sum(axis=0), np.float32(TINY)))
             kernel, bias = kernel / lengths * np.float32(fit.loss.scale), np.zeros_like(bias)
         heads.append((LinearHead(kernel, bias), below))

@@ -1,6 +1,6 @@
 """One fit's head in a TensorFlow graph: from the product with its first kernel to its loss and its gradient.
 
-One compiled function serves all heads of a kind, `HeadKind`; their numbers are its arguments. Every head has
+One compiled function serves all heads of equal `HeadSpec`; their numbers are its arguments. Every head has
 tensors of its own, with shapes that do not depend on other heads, so that the bits of its loss do not depend
 on them either.
 
@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from bench.training.fits import TINY, Fit
-from bench.training.minibatch import auxiliary_loss, cosines, sums
-from bench.training.objective import Numbers, Objective, mean
+from bench.training.minibatch import auxiliary_loss, cosines, losses_of
+from bench.training.objective import Numbers, Objective, totals
 
 Tensor = Any
 Layers = Mapping[str, Tensor]
@@ -43,7 +43,7 @@ def padded(columns: int) -> int:
 
 
 @dataclass(frozen=True)
-class HeadKind:
+class HeadSpec:
     """Key of a head's graph.
 
     k: classes or attributes. units: of a hidden layer, 0 for none. cosine: whether its outputs are scaled
@@ -63,8 +63,8 @@ class HeadKind:
     multitask: bool = False
 
     @classmethod
-    def of(cls, fit: Fit, width: int, k: int, attributes: bool, batch_size: int) -> HeadKind:
-        """Return the kind of a fit's head on (n, width) features.
+    def of(cls, fit: Fit, width: int, k: int, attributes: bool, batch_size: int) -> HeadSpec:
+        """Return that of a fit's head on (n, width) features.
 
         Auxiliary targets need a hidden layer to change anything.
         """
@@ -115,7 +115,7 @@ class HeadKind:
 
 
 @cache
-def gradient_function(kind: HeadKind) -> Callable[..., Any]:
+def gradient_function(spec: HeadSpec) -> Callable[..., Any]:
     """Return f(layers, numbers, rows, memory) -> sum(w * loss), sum(w), gradient by each layer.
 
     rows: of the minibatch, see `bench.training.minibatch`.
@@ -125,74 +125,81 @@ def gradient_function(kind: HeadKind) -> Callable[..., Any]:
     def gradient(layers: Layers, numbers: Numbers, rows: Layers, memory: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(layers)
-            logits, sides = _forward(kind, layers, numbers)
-            losses = _losses(kind, logits, numbers, rows, memory)
-            total = sum(mean(*one) for one in losses)
-            if kind.multitask:
-                total = numbers["main"] * total + numbers["side"] * auxiliary_loss(sides, kind.sides, rows)
-        slopes = tape.gradient(total, layers, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        lost, seen = (sum(part) for part in zip(*losses, strict=True))
-        return lost, seen, slopes
+            logits, sides = _forward(spec, layers, numbers)
+            measured = _losses(spec, logits, numbers, rows, memory)
+            losses = [loss for one in measured for loss, _ in one]
+            if spec.sides:
+                losses.append(auxiliary_loss(sides, spec.sides, rows))
+        sums, slopes = [totals(one) for one in measured], []
+        # The mean's slope by a loss is its weight over their sum: differentiating that takes many operations.
+        for one, (_, seen) in zip(measured, sums, strict=True):
+            factor = (numbers["main"] if spec.multitask else 1.0) / tf.where(seen > 0, seen, 1.0)
+            slopes += [weight * factor for _, weight in one]
+        if spec.sides:
+            slopes.append(numbers["side"])
+        by_layer = tape.gradient(losses, layers, slopes, tf.UnconnectedGradients.ZERO)
+        lost, seen = (sum(part) for part in zip(*sums, strict=True))
+        return lost, seen, by_layer
 
     return tf.function(gradient, autograph=False)  # type: ignore[no-any-return]
 
 
 @cache
-def validation_function(kind: HeadKind) -> Callable[..., Any]:
+def validation_function(spec: HeadSpec) -> Callable[..., Any]:
     """Return f(layers, numbers, labels) -> sum(w * loss), sum(w), logits (n, k) of validation rows."""
     import tensorflow as tf
 
     def validate(layers: Layers, numbers: Numbers, labels: Tensor) -> Any:
-        logits, _ = _forward(kind, layers, numbers)
+        logits, _ = _forward(spec, layers, numbers)
         answer = logits[0] if len(logits) == 1 else 0.5 * (logits[0] + logits[1])
-        return *kind.objective(numbers, answer, labels, training=False), answer
+        return *totals([spec.objective(numbers, answer, labels, training=False)]), answer
 
     return tf.function(validate, autograph=False)  # type: ignore[no-any-return]
 
 
-def _forward(kind: HeadKind, layers: Layers, numbers: Numbers) -> tuple[list[Tensor], Tensor]:
+def _forward(spec: HeadSpec, layers: Layers, numbers: Numbers) -> tuple[list[Tensor], Tensor]:
     """Return the logits (b, k) of each head, and those of the auxiliary targets side by side, or None."""
     import tensorflow as tf
 
-    width, logits, sides = kind.units or kind.k, [], None
-    for place in range(kind.heads):
-        outputs = _part(kind, layers["outputs"], place, width)
-        if not kind.units and kind.cosine:
-            squares = tf.reduce_sum(tf.square(_part(kind, layers["kernel"], place, width)), axis=0)
+    width, logits, sides = spec.units or spec.k, [], None
+    for place in range(spec.heads):
+        outputs = _part(spec, layers["outputs"], place, width)
+        if not spec.units and spec.cosine:
+            squares = tf.reduce_sum(tf.square(_part(spec, layers["kernel"], place, width)), axis=0)
             logits.append(numbers["scale"] * outputs * tf.math.rsqrt(tf.maximum(squares, TINY)))
             continue
-        outputs = outputs + _part(kind, layers["bias"], place, width)
-        if not kind.units:
+        outputs = outputs + _part(spec, layers["bias"], place, width)
+        if not spec.units:
             logits.append(outputs)
             continue
         # A relu that keeps NaN: TensorFlow's own, fused with the product, turns it into zero.
         hidden = tf.where(outputs <= 0.0, 0.0, outputs)
-        last = _part(kind, layers["last_kernel"], place, kind.k)
-        if kind.cosine:
+        last = _part(spec, layers["last_kernel"], place, spec.k)
+        if spec.cosine:
             logits.append(numbers["scale"] * cosines(hidden, last))
         else:
-            logits.append(tf.matmul(hidden, last) + _part(kind, layers["last_bias"], place, kind.k))
-        if kind.sides:
+            logits.append(tf.matmul(hidden, last) + _part(spec, layers["last_bias"], place, spec.k))
+        if spec.sides:
             sides = tf.matmul(hidden, layers["side_kernel"]) + layers["side_bias"]
     return logits, sides
 
 
-def _part(kind: HeadKind, wide: Tensor, place: int, width: int) -> Tensor:
+def _part(spec: HeadSpec, wide: Tensor, place: int, width: int) -> Tensor:
     """Return one head's columns of a tensor of all heads of a fit, without the padding."""
     own = padded(width)
-    return wide if own * kind.heads == width else wide[..., place * own : place * own + width]
+    return wide if own * spec.heads == width else wide[..., place * own : place * own + width]
 
 
 def _losses(
-    kind: HeadKind, logits: list[Tensor], numbers: Numbers, rows: Layers, memory: Any
-) -> list[tuple[Tensor, Tensor]]:
-    """Return sum(w * loss) and sum(w) of each head."""
+    spec: HeadSpec, logits: list[Tensor], numbers: Numbers, rows: Layers, memory: Any
+) -> list[list[tuple[Tensor, Tensor]]]:
+    """Return losses and weights of each head, see `losses_of`."""
     from bench.training.co_teaching import taught_rows
 
-    if len(logits) == 1 or kind.mixed:
-        return [sums(kind.objective, numbers, own, rows, memory) for own in logits]
+    if len(logits) == 1 or spec.mixed:
+        return [losses_of(spec.objective, numbers, own, rows, memory) for own in logits]
     taught = taught_rows(logits, rows["labels"], numbers["easy"])
     return [
-        sums(kind.objective, numbers, own, {**rows, "shares": rows["shares"] * easy}, memory)
+        losses_of(spec.objective, numbers, own, {**rows, "shares": rows["shares"] * easy}, memory)
         for own, easy in zip(logits, taught, strict=True)
     ]

@@ -6,7 +6,7 @@ array, with a learning rate for each column. A head's bits do not depend on the 
 columns rounds each column alike, losses are computed head by head, and an optimizer works element by element.
 
 Compiling takes longer than training a small head. A pool therefore keeps compiled groups for heads of the
-same kinds, whose numbers are all arguments or variables.
+same specs, whose numbers are all arguments or variables.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from bench.training.fits import TINY, TrainSetting
-from bench.training.head import HeadKind, gradient_function, validation_function
+from bench.training.head import HeadSpec, gradient_function, validation_function
 from bench.training.minibatch import blended
 from bench.training.optimizers import Optimizer
 
@@ -85,10 +85,14 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class GroupKind:
-    """Key of a compiled group: its heads, the width of its inputs, and the optimizer."""
+class GroupSpec:
+    """Key of a compiled group: its heads, the width of its inputs, and the optimizer.
 
-    heads: tuple[HeadKind, ...]
+    rows: for each head, which of the group's training rows it has: heads with equal labels share them.
+    """
+
+    heads: tuple[HeadSpec, ...]
+    rows: tuple[int, ...]
     width: int
     optimizer: str
     momentum: float
@@ -97,14 +101,14 @@ class GroupKind:
 class HeadGroup:
     """Heads with equal units, cosines, auxiliary targets and mixing: variables and compiled functions."""
 
-    def __init__(self, kind: GroupKind) -> None:
+    def __init__(self, spec: GroupSpec) -> None:
         import tensorflow as tf
 
-        one, heads = kind.heads[0], kind.heads
-        setting = TrainSetting(0, 0.0, kind.optimizer, kind.momentum)
+        one, heads = spec.heads[0], spec.heads
+        setting = TrainSetting(0, 0.0, spec.optimizer, spec.momentum)
         self.batch_size = tf.Variable(0)
-        self.kind, self.unit = kind, one.cosine and not one.units
-        self.layers = [Layer(kind.width, [head.columns for head in heads], setting)]
+        self.spec, self.unit = spec, one.cosine and not one.units
+        self.layers = [Layer(spec.width, [head.columns for head in heads], setting)]
         if one.units:
             self.layers.append(Layer(one.units, [head.last_columns for head in heads], setting))
         if one.sides:
@@ -142,8 +146,8 @@ class HeadGroup:
     ) -> np.ndarray:
         """Take the steps of the rows at (n,) positions of a table, minibatch by minibatch.
 
-        Returns (2, g) sums of w * loss and of w. numbers, rows: of each head, see `gradient_function`; the
-        numbers are tensors, the rows those of all n positions.
+        Returns (2, g) sums of w * loss and of w. numbers: of each head, see `gradient_function`, as tensors.
+        rows: at all n positions, see `GroupSpec.rows`.
         """
         sums: np.ndarray = self._call(self._train, table, numbers, (at, rows)).numpy()
         return sums
@@ -166,8 +170,8 @@ class HeadGroup:
             )
             fixed = tf.nest.map_structure(lambda one: tf.TensorSpec(one.shape, one.dtype), numbers)
             graph = tf.function(function, autograph=False)
-            specs = of_any_length[0], fixed, *of_any_length[1]
-            self._compiled[function.__name__] = graph.get_concrete_function(*specs)
+            signature = of_any_length[0], fixed, *of_any_length[1]
+            self._compiled[function.__name__] = graph.get_concrete_function(*signature)
         return self._compiled[function.__name__](table, numbers, *rows)
 
     def _train(self, table: Tensor, numbers: Numbers, at: Tensor, rows: Any) -> Tensor:
@@ -181,7 +185,7 @@ class HeadGroup:
             batch = self._mix(tf.gather(table, at[start:end]), part[0])
             return end, sums + self._descend(batch, numbers, part)
 
-        zeros = tf.zeros((2, len(self.kind.heads)))
+        zeros = tf.zeros((2, len(self.spec.heads)))
         _, sums = tf.while_loop(
             lambda start, _: start < count, step, (tf.constant(0), zeros), parallel_iterations=1
         )
@@ -202,10 +206,11 @@ class HeadGroup:
         with tf.GradientTape() as tape:
             outputs = tf.matmul(batch, self.layers[0].kernel.value)
         heads, sums, slopes = self._heads(outputs), [], []
-        for kind, layers, own, data, memory in zip(
-            self.kind.heads, heads, numbers, rows, self.memories, strict=True
+        each = [rows[place] for place in self.spec.rows]
+        for spec, layers, own, data, memory in zip(
+            self.spec.heads, heads, numbers, each, self.memories, strict=True
         ):
-            lost, seen, slope = gradient_function(kind)(layers, own, data, memory)
+            lost, seen, slope = gradient_function(spec)(layers, own, data, memory)
             sums.append((lost, seen))
             slopes.append(slope)
         whole = {name: tf.concat([slope[name] for slope in slopes], -1) for name in slopes[0]}
@@ -226,7 +231,7 @@ class HeadGroup:
         """Return the layers of each head, see `bench.training.head`."""
         import tensorflow as tf
 
-        one, first = self.kind.heads[0], self.layers[0]
+        one, first = self.spec.heads[0], self.layers[0]
         wholes = {
             "outputs": tf.split(outputs, first.columns, axis=-1),
             "bias": tf.split(first.bias.value, first.columns),
@@ -244,30 +249,30 @@ class HeadGroup:
 
         outputs = tf.matmul(self._mix(tf.gather(table, at), {}), self.layers[0].kernel.value)
         answers = [
-            validation_function(kind)(layers, own, labels)
-            for kind, layers, own in zip(self.kind.heads, self._heads(outputs), numbers, strict=True)
+            validation_function(spec)(layers, own, labels)
+            for spec, layers, own in zip(self.spec.heads, self._heads(outputs), numbers, strict=True)
         ]
         lost, seen, logits = zip(*answers, strict=True)
         return tf.stack([tf.stack(lost), tf.stack(seen)]), list(logits)
 
 
-_kept: dict[GroupKind, list[HeadGroup]] = {}
+_kept: dict[GroupSpec, list[HeadGroup]] = {}
 _lock = Lock()
 
 
-def borrow_group(kind: GroupKind) -> HeadGroup:
-    """Return a group of this kind that is not in use; its variables hold values of its last use."""
+def borrow_group(spec: GroupSpec) -> HeadGroup:
+    """Return a group of this spec that is not in use; its variables hold values of its last use."""
     with _lock:
-        idle = _kept.get(kind, [])
+        idle = _kept.get(spec, [])
         if idle:
             return idle.pop()
-    return HeadGroup(kind)
+    return HeadGroup(spec)
 
 
 def return_group(group: HeadGroup) -> None:
     """Put a group back into the pool; drop the oldest ones beyond `KEPT`."""
     with _lock:
-        _kept.setdefault(group.kind, []).append(group)
+        _kept.setdefault(group.spec, []).append(group)
         while sum(map(len, _kept.values())) > KEPT:
-            oldest = next(kind for kind, idle in _kept.items() if idle)
+            oldest = next(spec for spec, idle in _kept.items() if idle)
             _kept[oldest].pop(0)

@@ -59,21 +59,20 @@ def cosines(inputs: Tensor, kernel: Tensor) -> Tensor:
     return tf.matmul(tf.math.l2_normalize(inputs, 1, TINY), tf.math.l2_normalize(kernel, 0, TINY))
 
 
-def sums(
+def losses_of(
     objective: Objective, numbers: Numbers, logits: Tensor, rows: Mapping[str, Tensor], memory: Any = None
-) -> tuple[Tensor, Tensor]:
-    """Return sum(w * loss) and sum(w) over a minibatch.
+) -> list[tuple[Tensor, Tensor]]:
+    """Return losses and weights of a minibatch against its labels and, where it is mixed, the others'.
 
     A mixed row counts as kept * loss against its own label + (1 - kept) * loss against the other's, each with
     the weight of that label's row. Of cross entropy this is the loss against mixed labels.
     """
-    lost, seen = 0.0, 0.0
+    measured = []
     for name, kept in _sides(rows):
         labels, shares, places = (rows.get(name + part) for part in ("labels", "shares", "places"))
         own = shares if kept is None else kept * shares
-        loss, weight = objective(numbers, logits, labels, own, places, memory)
-        lost, seen = lost + loss, seen + weight
-    return lost, seen
+        measured.append(objective(numbers, logits, labels, own, places, memory))
+    return measured
 
 
 def auxiliary_loss(logits: Tensor, sizes: Sequence[int], rows: Mapping[str, Tensor]) -> Tensor:

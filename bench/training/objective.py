@@ -16,7 +16,7 @@ and `shares_of`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -79,7 +79,7 @@ class Objective:
         memory: Any = None,
         training: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        """Return sum(w * loss) and sum(w) over a minibatch.
+        """Return loss and weight of every row (n,) of a minibatch, or of every cell (n, k).
 
         logits: (n, k), without offset. labels: (n,) int32 classes or (n, k) float32 attributes. shares: (n,),
         factors of the rows' weights, None for ones. places: (n,) int64, the rows' positions among the fit's
@@ -95,11 +95,7 @@ class Objective:
         loss, weight = self._measure(numbers, logits, labels, places, memory, training)
         if shares is not None:
             weight = weight * (ops.expand_dims(shares, -1) if self.attributes else shares)
-        sums = weight * loss, weight
-        if self.attributes:
-            # Row by row first: a large array's sum in one step rounds by the number of cores.
-            sums = ops.sum(sums[0], axis=-1), ops.sum(sums[1], axis=-1)
-        return ops.sum(sums[0]), ops.sum(sums[1])
+        return loss, weight
 
     def _measure(
         self, numbers: Numbers, logits: Tensor, labels: Tensor, places: Tensor, memory: Any, training: bool
@@ -125,6 +121,20 @@ class Objective:
         (loss, share), (no, yes) = loss, tf.unstack(numbers["weights"])
         known = tf.where(tf.math.is_nan(labels), 0.0, labels)
         return loss, share * (no + known * (yes - no))
+
+
+def totals(measured: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return sum(w * loss) and sum(w) of losses and weights."""
+    from keras import ops
+
+    lost, seen = 0.0, 0.0
+    for loss, weight in measured:
+        sums = weight * loss, weight
+        if len(weight.shape) > 1:
+            # Row by row first: a large array's sum in one step rounds by the number of cores.
+            sums = ops.sum(sums[0], axis=-1), ops.sum(sums[1], axis=-1)
+        lost, seen = lost + ops.sum(sums[0]), seen + ops.sum(sums[1])
+    return lost, seen
 
 
 def mean(lost: Tensor, seen: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from bench.core.memory_limits import capped
 from bench.core.progress import Progress
 from bench.training.fits import Fit, Hidden, Trained, TrainSetting
 from bench.training.group_run import GroupRun
-from bench.training.head import HeadKind
+from bench.training.head import HeadSpec
 from bench.training.linear_head import LinearHead
 from bench.training.loop import core_count, epochs_of, train_together
 from bench.training.schedule import Watch
@@ -67,30 +67,30 @@ def train_heads(
     truth = np.asarray(y, np.int32 if y.ndim == 1 else np.float32)
     batches = {index: fit.own(setting).batch_size for index, fit in going.items()}
     size = table.shape[1], classes, y.ndim > 1
-    kinds = {index: HeadKind.of(fit, *size, batches[index]) for index, fit in going.items()}
+    specs = {index: HeadSpec.of(fit, *size, batches[index]) for index, fit in going.items()}
     heads: dict[int, tuple[LinearHead, Hidden | None]] = {}
     held = tf.constant(table) if table.nbytes <= WHOLE else table
 
     def train(team: Sequence[int]) -> Iterator[None]:
         own = {index: fits[index] for index in team}
-        run = GroupRun(held, truth, own, kinds, watches, own[team[0]].own(setting))
+        run = GroupRun(held, truth, own, specs, watches, own[team[0]].own(setting))
         yield from epochs_of(run)
         heads.update(run.best)
 
     def composition(team: Sequence[int]) -> Hashable:
-        return tuple(kinds[index] for index in team)
+        return tuple(specs[index] for index in team)
 
     work = sum(
-        4.0 * fit.epochs * len(fit.rows) * table.shape[1] * kinds[index].columns
+        4.0 * fit.epochs * len(fit.rows) * table.shape[1] * specs[index].columns
         for index, fit in going.items()
     )
     cores = core_count() if work > SMALL else 1
-    widest = max((kind.columns + kind.last_columns + kind.side_columns for kind in kinds.values()), default=1)
+    widest = max((spec.columns + spec.last_columns + spec.side_columns for spec in specs.values()), default=1)
     # Kernel, gradient and the optimizer's slots of every fit on every core.
     most = budget // (4 * 5 * widest * (table.shape[1] + 1) * cores)
     steps = sum(fit.epochs * -(-len(fit.rows) // batches[index]) for index, fit in going.items())
     team = TEAM if steps > FEW or work > SMALL else 1
-    parts = teams(going, kinds, capped(max(1, min(team, most))), cores)
+    parts = teams(going, specs, capped(max(1, min(team, most))), cores)
     what = f"training {len(fits)} heads"
     train_together(parts, train, watches.values(), progress, what, cores, apart=composition)
     outcomes = {index: watch.trained(*heads.get(index, (None, None))) for index, watch in watches.items()}
@@ -103,23 +103,23 @@ def _prepare() -> None:
     make_deterministic()
 
 
-def teams(fits: Mapping[int, Fit], kinds: Mapping[int, HeadKind], most: int, cores: int) -> list[list[int]]:
+def teams(fits: Mapping[int, Fit], specs: Mapping[int, HeadSpec], most: int, cores: int) -> list[list[int]]:
     """Return groups of at most `most` fits that share minibatches and shape, small enough for every core.
 
     Heads of one learning rate are neighbours: they take about as many epochs, and a group trains until its
-    last head has stopped. Among these, heads of a kind are neighbours, and so are groups of the same kinds,
+    last head has stopped. Among these, heads of a spec are neighbours, and so are groups of the same specs,
     which have the same graph. The costliest groups come first.
     """
     sharing: dict[Hashable, list[int]] = {}
     for index, fit in fits.items():
-        sharing.setdefault((kinds[index].fused, _minibatches(fit)), []).append(index)
+        sharing.setdefault((specs[index].fused, _minibatches(fit)), []).append(index)
     most = max(1, min(most, -(-len(fits) // cores)))
     parts = []
     for group in sharing.values():
-        group = sorted(group, key=lambda index: (_rate(fits[index]), repr(kinds[index])))
+        group = sorted(group, key=lambda index: (_rate(fits[index]), repr(specs[index])))
         parts += [group[start : start + most] for start in range(0, len(group), most)]
     cost = {team[0]: -sum(len(fits[i].rows) * fits[i].epochs for i in team) for team in parts}
-    return sorted(parts, key=lambda team: (cost[team[0]], [repr(kinds[index]) for index in team]))
+    return sorted(parts, key=lambda team: (cost[team[0]], [repr(specs[index]) for index in team]))
 
 
 def _rate(fit: Fit) -> float:

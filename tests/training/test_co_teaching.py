@@ -20,7 +20,7 @@ from bench.runs.orders import Order
 from bench.runs.trainers import HeadTrainer
 from bench.training.co_teaching import PEER, mean_head, taught_rows
 from bench.training.fits import Fit, Hidden, Trained, TrainSetting
-from bench.training.head import HeadKind
+from bench.training.head import HeadSpec
 from bench.training.linear_head import LinearHead, LossSpec
 from bench.training.schedule import epoch_order, initial_kernel
 from bench.training.trainer import train_heads
@@ -145,8 +145,8 @@ def test_the_easiest_rows_are_picked_and_no_others(
 ) -> None:
     logits = np.array([[gap, 0.0] for gap in gaps], np.float32)
     labels = np.zeros(len(gaps), np.int32)
-    kind = HeadKind.of(_fit(_co(forget, gradual)), D, 2, False, 16)
-    share = float(kind.numbers(_fit(_co(forget, gradual)), epoch)["easy"])
+    spec = HeadSpec.of(_fit(_co(forget, gradual)), D, 2, False, 16)
+    share = float(spec.numbers(_fit(_co(forget, gradual)), epoch)["easy"])
     assert 1 - forget <= share + 1e-6 <= 1 + 1e-6
     assert epoch < gradual or share == pytest.approx(1 - forget, abs=1e-6)
     chosen = _easy(logits, labels, share)

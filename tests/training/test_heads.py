@@ -13,7 +13,7 @@ import pytest
 from bench.core.protocol import OPTIMIZERS
 from bench.training import group_run, trainer
 from bench.training.fits import Fit, Trained, TrainSetting
-from bench.training.head import HeadKind
+from bench.training.head import HeadSpec
 from bench.training.linear_head import LossSpec
 from bench.training.schedule import epoch_order, initial_kernel
 from bench.training.trainer import teams, train_heads
@@ -156,9 +156,9 @@ def test_the_budget_changes_nothing_but_the_stacks() -> None:
 
 def test_teams_hold_every_fit_once_and_share_their_minibatches() -> None:
     fits = dict(enumerate(_company()))
-    kinds = {index: HeadKind.of(fit, D, K, False, 32) for index, fit in fits.items()}
+    specs = {index: HeadSpec.of(fit, D, K, False, 32) for index, fit in fits.items()}
     for most, cores in ((1, 2), (3, 2), (1000, 4), (1000, 1)):
-        parts = teams(fits, kinds, most, cores)
+        parts = teams(fits, specs, most, cores)
         assert sorted(index for team in parts for index in team) == sorted(fits)
         assert len(parts) >= cores
         for team in parts:

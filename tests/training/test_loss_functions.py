@@ -11,7 +11,7 @@ import pytest
 from bench.training.fits import Fit
 from bench.training.linear_head import LossSpec
 from bench.training.losses.families import ATTRIBUTES, loss_function
-from bench.training.objective import Objective, labels_of, mean, shares_of
+from bench.training.objective import Objective, labels_of, mean, shares_of, totals
 from tests.methods import test_cells as attributes
 from tests.methods import test_losses as classes
 
@@ -77,7 +77,7 @@ def test_objective_of_classes_is_the_weighted_mean(weighted: bool, margins: bool
     objective, places = Objective.of(fit, False), np.arange(n)[::-1]
     labels = labels_of(fit, y, places)
     np.testing.assert_array_equal(labels, y[5 : 5 + n][::-1])
-    lost, seen = objective(objective.numbers(fit, k, 1), logits, labels, shares_of(fit, places))
+    lost, seen = totals([objective(objective.numbers(fit, k, 1), logits, labels, shares_of(fit, places))])
     z = logits + offset
     if margins:
         z[np.arange(n), labels] -= lowered[labels]
@@ -85,7 +85,7 @@ def test_objective_of_classes_is_the_weighted_mean(weighted: bool, margins: bool
     expected = np.log(np.exp(z).sum(1)) - z[np.arange(n), labels]
     np.testing.assert_allclose([lost, seen], [(own * expected).sum(), own.sum()], rtol=1e-5)
     assert float(mean(lost, seen)) == pytest.approx((own * expected).sum() / own.sum(), rel=1e-5)
-    on_others, _ = objective(objective.numbers(fit, k, 1), logits, labels, training=False)
+    on_others, _ = totals([objective(objective.numbers(fit, k, 1), logits, labels, training=False)])
     z = logits + offset
     plain = np.log(np.exp(z).sum(1)) - z[np.arange(n), labels]
     assert float(on_others) == pytest.approx(((weights[labels] if weighted else 1.0) * plain).sum(), rel=1e-5)
@@ -104,7 +104,7 @@ def test_objective_of_attributes_weighs_yes_and_no_and_leaves_out_the_unknown() 
     weights = np.array([[1.0, 2.0], [5.0, 7.0]], np.float32)
     fit = Fit(np.arange(2), np.arange(0), LossSpec("bce"), weights, 0, 9)
     objective = Objective.of(fit, True)
-    lost, seen = objective(objective.numbers(fit, 2, 1), logits, labels_of(fit, y, np.arange(2)))
+    lost, seen = totals([objective(objective.numbers(fit, 2, 1), logits, labels_of(fit, y, np.arange(2)))])
     soft = np.log1p(np.exp(0.5)) - 0.25 * 0.5
     cells = [5.0 * np.log1p(np.exp(-1.0)), (1 + 0.25 * 4) * soft, 2.0 * np.log1p(np.exp(3.0))]
     assert float(lost) == pytest.approx(sum(cells), rel=1e-5)
@@ -121,14 +121,15 @@ def test_memory_is_kept_row_by_row() -> None:
     past, labels = np.zeros((6, 3)), np.array([0, 2, 1], np.int32)
     for _ in range(2):
         logits, places = rng.normal(size=(3, 3)).astype(np.float32), np.array([4, 0, 5])
-        lost, _ = objective(objective.numbers(fit, 3, 1), logits, labels, None, places, memory)
+        lost, _ = totals([objective(objective.numbers(fit, 3, 1), logits, labels, None, places, memory)])
         p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
         past[places] = 0.6 * past[places] + 0.4 * p
         np.testing.assert_allclose(memory.numpy(), past, rtol=1e-5)
         entropy = -np.log(p[np.arange(3), labels])
         expected = entropy + 2.0 * np.log(1 - (p * past[places]).sum(1))
         assert float(lost) == pytest.approx(expected.sum(), rel=1e-5)
-    still, _ = objective(objective.numbers(fit, 3, 1), logits, labels, None, None, memory, training=False)
+    measured = objective(objective.numbers(fit, 3, 1), logits, labels, memory=memory, training=False)
+    still, _ = totals([measured])
     assert float(still) == pytest.approx(entropy.sum(), rel=1e-5)
     np.testing.assert_allclose(memory.numpy(), past, rtol=1e-5)
 
@@ -138,5 +139,5 @@ def test_a_minibatch_of_weight_zero_teaches_nothing() -> None:
     objective, z = Objective.of(fit, False), tf.constant([[1.0, 2.0]])
     with tf.GradientTape() as tape:
         tape.watch(z)
-        loss = mean(*objective(objective.numbers(fit, 2, 1), z, np.zeros(1, np.int32)))
+        loss = mean(*totals([objective(objective.numbers(fit, 2, 1), z, np.zeros(1, np.int32))]))
     assert not np.any(tape.gradient(loss, z))

@@ -21,7 +21,7 @@ _FAR = -1e9
 def softmax(logits: Tensor, labels: Tensor, smoothing: Tensor = 0.0) -> Tensor:
     """Cross entropy against (1 - smoothing) * onehot + smoothing / k (Szegedy et al. 2016)."""
     target = ops.one_hot(labels, logits.shape[-1]) * (1.0 - smoothing) + smoothing / logits.shape[-1]
-    return ops.categorical_crossentropy(target, logits, from_logits=True)
+    return -ops.sum(target * ops.log_softmax(logits), axis=-1)
 
 
 def focal(logits: Tensor, labels: Tensor, gamma: Tensor = 2.0, alpha: Tensor = 1.0) -> Tensor:

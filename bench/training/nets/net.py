@@ -11,9 +11,9 @@ from bench.backbones.precision import loss_scale
 from bench.training.auxiliary import side_kernel
 from bench.training.fits import TINY, Fit, TrainSetting
 from bench.training.linear_head import LinearHead
-from bench.training.minibatch import Rows, auxiliary_loss, blended, cosines, sums
+from bench.training.minibatch import Rows, auxiliary_loss, blended, cosines, losses_of
 from bench.training.nets.trainable import Learned
-from bench.training.objective import Objective, mean
+from bench.training.objective import Objective, mean, totals
 from bench.training.schedule import initial_kernel
 
 Tensor = Any
@@ -105,7 +105,7 @@ class Net:
 
     def validation_loss(self, logits: np.ndarray, labels: np.ndarray) -> float:
         """Return the weighted mean loss of validation rows in the current epoch."""
-        lost, seen = self.objective(self.numbers, logits, labels, training=False)
+        lost, seen = totals([self.objective(self.numbers, logits, labels, training=False)])
         with np.errstate(divide="ignore", invalid="ignore"):
             return float(np.float64(lost) / np.float64(seen))
 
@@ -203,7 +203,7 @@ class Net:
         else:
             logits = tf.matmul(features, self.kernel) + self.bias
         memory = self.memory if self.objective.family.memory else None
-        lost, seen = sums(self.objective, numbers, logits, rows, memory)
+        lost, seen = totals(losses_of(self.objective, numbers, logits, rows, memory))
         minimised = mean(lost, seen)
         if "aside" in rows:
             beside = tf.matmul(features, self.beside[0]) + self.beside[1]
