@@ -181,6 +181,29 @@ def test_a_link_at_the_place_itself_is_replaced_not_followed(tmp_path: Path) -> 
     assert victim.read_text() == "precious" and place.read_text() == "new" and not place.is_symlink()
 
 
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ("confusion {cell} --out {out}/matrix.png", "matrix.png"),
+        ("export --out {out}/all.csv", "all.csv"),
+        ("report --out {out}", "index.html"),
+        ("report --out {out}", "plots/fashion-top20-leaderboard.svg"),
+    ],
+)
+def test_a_command_replaces_a_link_at_the_place_of_its_output(
+    results: Path, tmp_path: Path, line: str, place: str
+) -> None:
+    """Neither is a pipe there waited for."""
+    victim, written = tmp_path / "victim", tmp_path / "out" / place
+    victim.write_text("precious")
+    written.parent.mkdir(parents=True)
+    written.symlink_to(victim)
+    [stored] = Store(results).load()[0]
+    typed = line.format(cell=stored.id[:8], out=tmp_path / "out")
+    assert bench(*typed.split(), "--results", str(results)).exception is None
+    assert victim.read_text() == "precious" and written.is_file() and not written.is_symlink()
+
+
 def test_what_is_replaced_follows_the_umask_and_stays_after_an_error(tmp_path: Path) -> None:
     place = tmp_path / "out.csv"
     before = os.umask(0o027)

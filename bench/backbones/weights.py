@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -73,13 +74,14 @@ def check_claims(path: Path) -> None:
 
     Refused too: a name with another ending (Keras would take it for an index of more files, or for a folder),
     what cannot be opened as the format of its ending, and numbers that lie in other files: asking whether
-    they are there opens such a file, and a pipe never answers.
+    they are there opens such a file, and a pipe never answers. Raises Refused for what is no regular file.
     """
     import h5py
 
     if not path.name.lower().endswith(WEIGHTS_ENDINGS):
         raise ValueError(f"its name must end in {', '.join(WEIGHTS_ENDINGS)}")
-    most = _CLAIM_FLOOR + _CLAIM_RATIO * path.stat().st_size
+    with open_file(path) as regular:
+        most = _CLAIM_FLOOR + _CLAIM_RATIO * os.fstat(regular.fileno()).st_size
     with ExitStack() as opened:
         file: Any = path
         if path.name.endswith(".keras"):

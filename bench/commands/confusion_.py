@@ -92,12 +92,14 @@ def _target(out: str) -> Path:
 
 
 def _draw(shares: np.ndarray, classes: Sequence[str], path: Path) -> None:
+    from bench.core.atomic_files import replacing
     from bench.core.plotting import LIGHT, rendered
     from bench.report.plots import heat
 
     fmt = path.suffix[1:].lower()
     picture = rendered(heat(shares, classes), LIGHT, (fmt,))[fmt]
     try:
-        path.write_bytes(picture)
+        with replacing(path) as fresh:
+            fresh.write_bytes(picture)
     except OSError as error:
         raise StoreError(f"--out {str(path)!r}: cannot be written ({error.strerror or error})") from None

@@ -102,6 +102,7 @@ def _folder(out: str) -> Path:
 
 def _explain(target: Target, folder: Path, samples: int, seed: int) -> list[dict[str, Any]]:
     """Write two PNG files for each class to explain; return a row for each."""
+    from bench.core.atomic_files import replacing
     from bench.inference.explain import heat_map, lime, occlusion, overlay
     from bench.store.write import slug
 
@@ -127,7 +128,8 @@ def _explain(target: Target, folder: Path, samples: int, seed: int) -> list[dict
         for what, picture in pictures.items():
             file = folder / f"{base}-{what}.png"
             try:
-                file.write_bytes(picture)
+                with replacing(file) as fresh:
+                    fresh.write_bytes(picture)
             except OSError as error:
                 raise StoreError(f"{file} cannot be written ({error.strerror or error})") from None
             row[what] = str(file)

@@ -61,6 +61,7 @@ def command(
 
     from bench.commands.option_values import request_options
     from bench.commands.progress import Progress
+    from bench.core.atomic_files import replacing
     from bench.core.paths import cache_dir, search_path
     from bench.inference.fewshot import EpisodeSettings, few_shot, few_shot_json, few_shot_table
 
@@ -76,7 +77,8 @@ def command(
         found = few_shot(request, search_path("tasks", options["tasks"]), cache, ask, progress.step)
     if target is not None:
         try:
-            target.write_text(few_shot_json(found), encoding="utf-8")
+            with replacing(target) as fresh:
+                fresh.write_text(few_shot_json(found), encoding="utf-8")
         except OSError as error:
             raise StoreError(f"--out {out}: cannot be written ({error.strerror or error})") from None
     show_table(few_shot_table(found), fmt)

@@ -167,7 +167,8 @@ def _figure(figure: Figure, plots: Path) -> dict[str, str]:
     """Draw a figure for screens light and dark, wide and narrow; write its files; return links and images."""
     files = rendered(figure.draw, LIGHT, ("svg", "png"))
     for fmt, data in files.items():
-        (plots / f"{figure.name}.{fmt}").write_bytes(data)
+        with replacing(plots / f"{figure.name}.{fmt}") as fresh:
+            fresh.write_bytes(data)
     images = {"light": files["svg"]}
     if figure.vector:
         images["small"] = rendered(figure.draw, LIGHT.narrow, ("svg",))["svg"]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.backbones.weights import file_hash
+from bench.backbones.registry import get_backbone
+from bench.backbones.weights import check_count, file_hash
 from bench.compare.baselines.read import read_baseline
 from bench.core.errors import BenchError
 from bench.core.plugins import load as load_plugin
@@ -26,6 +27,8 @@ READERS: dict[str, Callable[[Path], object]] = {
     "pairs.csv": read_pairs,
     "experiment.toml": read_experiment,
     "lenet.weights.h5": file_hash,
+    "net.weights.h5": lambda path: check_count(path, get_backbone("lenet")),
+    "net.keras": lambda path: check_count(path, get_backbone("lenet")),
     "plugin.py": lambda path: load_plugin(str(path)),
 }
 """What reads a file that is named on the command line or lies in a folder named there, by its name."""
@@ -55,7 +58,7 @@ def test_what_is_no_file_is_one_line(name: str, odd: Callable[[str], Path]) -> N
     assert "\n" not in str(caught.value) and name in str(caught.value)
 
 
-@pytest.mark.parametrize("name", [name for name in READERS if not name.endswith((".h5", ".py"))])
+@pytest.mark.parametrize("name", [name for name in READERS if not name.endswith((".h5", ".keras", ".py"))])
 def test_a_huge_file_is_not_read(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     with path.open("wb") as file:

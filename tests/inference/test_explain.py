@@ -174,8 +174,13 @@ def test_the_command_writes_two_pictures_for_each_image_and_class(place: Path, t
         assert row["probability"] == pytest.approx(answer["probabilities"][row["class"]], abs=1e-6)
     files = {Path(row[key]) for row in rows for key in ("lime", "occlusion")}
     assert len(files) == 4 and set((tmp_path / "one").iterdir()) == files
-    one = ("explain", cell, images[0], *base[3:])
+    one, victim = ("explain", cell, images[0], *base[3:]), tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "two").mkdir()
+    for path in (file for file in files if "pic_1" in file.name):
+        (tmp_path / "two" / path.name).symlink_to(victim)
     again = bench(*one, "--out", tmp_path / "two", "--class", rows[0]["class"], "--class", "z")
+    assert victim.read_text() == "precious"
     assert again.return_value == 0
     assert [row["class"] for row in json.loads(again.stdout)] == [rows[0]["class"], "z"]
     assert len(list((tmp_path / "two").iterdir())) == 4

@@ -433,9 +433,12 @@ def test_the_command_prints_a_row_per_backbone_learner_and_shot(
 def test_the_command_takes_class_lists(labelled_features: list[str], tmp_path: Path) -> None:
     lists = tmp_path / "lists.toml"
     lists.write_text('meta_test = ["Tshirts", "Shirts", "Casual Shoes"]\nmeta_train = ["Watches", "Tops"]\n')
-    out = tmp_path / "out.json"
+    out, victim = tmp_path / "out.json", tmp_path / "victim"
+    victim.write_text("precious")
+    out.symlink_to(victim)
     done = bench(*TINY, "--backbone", "mobilenet_025", "--classes", lists, "--episodes", "3", "--out", out)
     assert done.exit_code == 0, done.exception
+    assert victim.read_text() == "precious"
     whole = json.loads(out.read_text())
     assert whole["meta_train"] == ["Tops", "Watches"]
     assert list(whole["meta_test"]) == ["Casual Shoes", "Shirts", "Tshirts"]
