@@ -16,7 +16,8 @@ from bench.data.corrections import Suspect, corrected, write_suspects
 from bench.data.examples import Examples
 from bench.data.labels import KEYS, Parts
 from bench.data.synthetic.marketplace import marketplace_sample
-from bench.data.task_card import find_cards, read_card
+from bench.data.task_card import Stage, find_cards, read_card
+from bench.kinds.multiclass.split import split
 
 CARD = read_card(find_cards(search_path("tasks"))["marketplace"])
 EXAMPLES = marketplace_sample("small")
@@ -81,6 +82,19 @@ def test_noise_is_planted_into_train_alone() -> None:
     assert (parts().train == found.train).all(), "noise does not move the split"
     again = parts(noise="uniform", noise_rate=0.2, noise_seed=1)
     assert again.labels != found.labels
+
+
+@pytest.mark.parametrize("first, last", [(0, 5), (5, None), (0, None)])
+def test_noise_changes_neither_the_classes_nor_the_test_images_of_a_stage(
+    first: int, last: int | None
+) -> None:
+    stage, ok = Stage("some", first, last), np.ones(len(EXAMPLES), bool)
+    clean, noisy = (
+        split(found, found.setting, ok, stage, seed=0)
+        for found in (parts(), parts(noise="uniform", noise_rate=0.6, noise_seed=3))
+    )
+    assert {*clean.classes} == {*noisy.classes} and clean.classes != noisy.classes
+    assert clean.test.tolist() == noisy.test.tolist()
 
 
 def test_photos_without_a_group_stand_alone() -> None:

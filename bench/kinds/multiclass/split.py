@@ -36,7 +36,10 @@ def split(
 ) -> StageSplit:
     """Split one stage by seed. See `stage_split`."""
     rows = options(parts, setting, seed, near)
-    return stage_split(parts.labels, parts.train, ok, stage, rehearsal=rehearsal, **rows)
+    # Label noise must not change which classes a stage has, or it would be tested on other images.
+    return stage_split(
+        parts.labels, parts.train, ok, stage, rehearsal=rehearsal, ranked_by=parts.given, **rows
+    )
 
 
 def stage_split(
@@ -50,6 +53,7 @@ def stage_split(
     hashes: Sequence[str] | None = None,
     rehearsal: Rehearsal | None = None,
     validation: np.ndarray | None = None,
+    ranked_by: Sequence[str] | None = None,
     **more: Any,
 ) -> StageSplit:
     """Split one stage into train, validation and test.
@@ -57,15 +61,18 @@ def stage_split(
     labels: n class names, "" for none. train: (n,) bool, the base split. ok: (n,) bool, the image can be
     used; ranks and counts include usable rows only. rehearsal: the split of the training rows, which leaves
     test rows alone, or None; classes that it does not train are left out. validation: (n,) bool, the
-    published validation part, which a rehearsal ignores; a class in it alone is not trained. The others: see
+    published validation part, which a rehearsal ignores; a class in it alone is not trained. ranked_by: n
+    class names by whose frequency the stage's classes are chosen; None: the labels. The others: see
     `bench.kinds.image_split.divided`. Raises DataError where the stage has no class, no train or no test row.
     """
     usable = ok & np.array([label != "" for label in labels], dtype=bool)
     sizes = _sizes(labels, train & usable, validation)
-    classes = tuple(sizes)[stage.first : stage.last]
+    ranked = sizes if ranked_by is None else _sizes(ranked_by, train & usable, validation)
+    chosen = {*tuple(ranked)[stage.first : stage.last]}
+    classes = tuple(label for label in sizes if label in chosen)
     if not classes:
         begins = f"stage {stage.name!r} begins at class {stage.first + 1}"
-        raise DataError(f"{begins}, but train knows only {len(sizes)}; leave the stage out")
+        raise DataError(f"{begins}, but train knows only {len(ranked)}; leave the stage out")
     index = {label: number for number, label in enumerate(classes)}
     truth = np.array([index.get(label, -1) for label in labels], dtype=np.int32)
     known = np.flatnonzero(train & usable & (truth >= 0))
