@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.compare.baselines.types import Baseline, Flag
 from bench.compare.conditions import described
+from bench.compare.two_runs import UNPAIRED
 from bench.compare.verdict import VERDICTS, Comparison
 from bench.core.kind import get_kind
 from bench.core.table import Column, Table
@@ -95,6 +96,8 @@ def _as_table(
     offered = dict.fromkeys(filter(None, (row.verdict.comparable_run for row in ordered)))
     notes += [f"A run under the published conditions: {command}" for command in offered]
     notes += dict.fromkeys(f"{flag.name}: {flag.why}" for flag in flags)
+    if any(UNPAIRED in row.verdict.why for row in ordered):
+        notes.append("The two runs were tested on different items, so that they are not paired.")
     facets = [get_kind(kind).tables for kind in dict.fromkeys(row.sides.kind for row in ordered)]
     if any(row.difference.theirs_low is not None for row in ordered):
         notes += dict.fromkeys(tables.published_note for tables in facets)

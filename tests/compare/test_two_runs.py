@@ -24,6 +24,7 @@ from bench.core.predictions import Predictions
 from bench.kinds.multiclass import metrics as multiclass
 from bench.metrics import bootstrap, intervals
 from bench.metrics.rank_sums import placements
+from bench.report.comparison_tables import comparison_table
 from bench.store.write import Store
 from tests.grids import answers, grid, put
 
@@ -194,6 +195,7 @@ def test_other_items_of_the_same_data_are_two_samples(tmp_path: Path) -> None:
     assert (macro.difference.low, macro.difference.high) == pytest.approx(expected)
     first = row(rows, "top1", "class 0")
     assert (first.difference.n_ours, first.difference.n_theirs) == (sizes[0][0], sizes[1][0])
+    assert any("tested on different items" in note for note in comparison_table(rows, "").notes)
 
 
 def test_other_data_is_shown_and_not_judged(tmp_path: Path) -> None:
