@@ -14,8 +14,8 @@ from bench.training.auxiliary import side_kernel
 from bench.training.co_teaching import PEER, mean_head
 from bench.training.fits import TINY, Auxiliary, Epoch, Fit, Hidden, Mixing, TrainSetting
 from bench.training.group_run import GroupRun
-from bench.training.head import HeadKind
-from bench.training.head_group import GroupKind
+from bench.training.head import HeadSpec
+from bench.training.head_group import GroupSpec
 from bench.training.linear_head import LinearHead, LossSpec
 from bench.training.mixing import epoch_mix
 from bench.training.schedule import Watch, epoch_order, epoch_views, initial_kernel
@@ -52,11 +52,11 @@ class Memory:
 class Group:
     """A graph that takes no step: of each head it sums the table's rows, times its place plus one."""
 
-    def __init__(self, kind: GroupKind) -> None:
-        self.kind = kind
-        one = kind.heads[0]
+    def __init__(self, spec: GroupSpec) -> None:
+        self.spec = spec
+        one = spec.heads[0]
         self.layers = [Layer() for there in (True, one.units, one.sides) if there]
-        self.memories = [Memory() if head.objective.family.memory else None for head in kind.heads]
+        self.memories = [Memory() if head.objective.family.memory else None for head in spec.heads]
         self.begun: list[Any] = []
         self.trained: list[Any] = []
         self.validated: list[Any] = []
@@ -69,12 +69,12 @@ class Group:
         self, table: Any, at: np.ndarray, numbers: Any, rows: Sequence[Mapping[str, Any]]
     ) -> np.ndarray:
         self.trained.append((table[at], numbers, rows))
-        places = np.arange(1, len(self.kind.heads) + 1)
+        places = np.arange(1, len(self.spec.heads) + 1)
         return np.stack([places * float(len(at)), np.full(len(places), 2.0 * len(at))])
 
     def validate(self, table: Any, at: np.ndarray, numbers: Any, labels: np.ndarray) -> Any:
         self.validated.append((table[at], numbers, labels))
-        places = np.arange(1, len(self.kind.heads) + 1)
+        places = np.arange(1, len(self.spec.heads) + 1)
         # Head number p is right in the rows whose number is divisible by p + 1.
         logits = [
             np.eye(K)[np.where(np.arange(len(at)) % place == 0, labels, (labels + 1) % K)] for place in places
@@ -100,19 +100,19 @@ class Pool:
         monkeypatch.setattr(group_run, "borrow_group", self.borrow)
         monkeypatch.setattr(group_run, "return_group", self.back.append)
 
-    def borrow(self, kind: GroupKind) -> Group:
-        self.made.append(Group(kind))
+    def borrow(self, spec: GroupSpec) -> Group:
+        self.made.append(Group(spec))
         return self.made[-1]
 
     def run(self, *fits: Fit, table: Any = TABLE, truth: np.ndarray = TRUTH, **setting: Any) -> GroupRun:
         """Return the run of these fits, numbered 3, 4 and so on."""
         own = dict(enumerate(fits, 3))
         k, attributes = (K, False) if truth.ndim == 1 else (truth.shape[1], True)
-        kinds = {number: HeadKind.of(fit, D, k, attributes, 8) for number, fit in own.items()}
+        specs = {number: HeadSpec.of(fit, D, k, attributes, 8) for number, fit in own.items()}
         values = replace(SETTING, **setting)
         watches = {number: Watch(fit, fit.own(values), attributes) for number, fit in own.items()}
-        others = {9: next(iter(kinds.values()))}, {9: next(iter(watches.values()))}
-        return GroupRun(table, truth, own, kinds | others[0], watches | others[1], values)
+        others = {9: next(iter(specs.values()))}, {9: next(iter(watches.values()))}
+        return GroupRun(table, truth, own, specs | others[0], watches | others[1], values)
 
 
 @pytest.fixture
@@ -144,13 +144,13 @@ def same(found: tuple[np.ndarray, ...], wanted: tuple[np.ndarray, ...]) -> None:
 
 def test_linear_heads_start_from_their_seeds_with_the_bias_of_their_loss(pool: Pool) -> None:
     run = pool.run(fit(), fit(seed=5, loss=LossSpec("sigmoid", bias=-1.5, link="sigmoid")))
-    assert set(run.watches) == set(run.kinds) == {3, 4}
+    assert set(run.watches) == set(run.specs) == {3, 4}
     [[one, other]] = starts(run)
     same(one, padded(initial_kernel(2, D, K), np.zeros(K, np.float32)))
     same(other, padded(initial_kernel(5, D, K), np.full(K, -1.5, np.float32)))
-    kind = pool.made[0].kind
-    assert (kind.width, kind.optimizer, kind.momentum) == (D, "sgd", 0.7)
-    assert kind.heads == tuple(run.kinds.values())
+    spec = pool.made[0].spec
+    assert (spec.width, spec.optimizer, spec.momentum) == (D, "sgd", 0.7)
+    assert spec.heads == tuple(run.specs.values())
 
 
 def test_hidden_layers_and_auxiliary_targets_have_kernels_of_their_own(pool: Pool) -> None:
@@ -168,7 +168,7 @@ def test_cosines_have_no_bias_and_peers_a_start_of_their_own(pool: Pool) -> None
     same(one, padded(initial_kernel(2, D, K), np.zeros(K, np.float32)))
     pair = fit(loss=LossSpec("co_teaching", {"forget": 0.2, "gradual": 2.0}), units=5)
     run = pool.run(pair)
-    assert run.kinds[3].heads == 2
+    assert run.specs[3].heads == 2
     [first], [last] = starts(run)
     for layer, (inputs, width, found) in enumerate(((D, 5, first), (5, K, last))):
         parts = [
@@ -216,6 +216,29 @@ def test_an_epoch_trains_on_all_rows_in_its_order_and_scores_validation(pool: Po
     assert lines == {3: (0.5, 1.5, 1.0), 4: (1.0, 3.0, 0.5)}
 
 
+def test_heads_share_training_rows_where_these_are_equal(pool: Pool) -> None:
+    """Labels, factors, auxiliary labels and the places of a memory make rows of their own."""
+    factors = np.linspace(0, 1, len(ROWS)).astype(np.float32)
+    elr = LossSpec("elr", {"lam": 3.0, "beta": 0.7})
+    fits = (fit(), fit(row_weights=factors), fit(seed=2), fit(loss=elr), fit(row_weights=factors))
+    run = pool.run(*fits)
+    assert pool.made[0].spec.rows == (0, 1, 0, 2, 1)
+    run.epoch(1, run.watches)
+    order = epoch_order(np.arange(len(ROWS)), 2, 1)
+    [(_, numbers, rows)] = pool.made[0].trained
+    assert len(numbers) == 5 and ["places" in one for one in rows] == [False, False, True]
+    np.testing.assert_array_equal(rows[0]["shares"], np.ones(len(ROWS)))
+    np.testing.assert_array_equal(rows[1]["shares"], factors[order])
+    np.testing.assert_array_equal(rows[2]["places"], order)
+    beside = [Auxiliary(np.full((len(ROWS), 1), value, np.int32), (2,), 1.0, 0.5) for value in (0, 1)]
+    pool.run(*(fit(units=2, auxiliary=one) for one in beside))
+    assert pool.made[-1].spec.rows == (0, 1)
+    bce, truth = LossSpec("bce", link="sigmoid"), np.zeros((N, 2), np.float32)
+    filled = [np.full((len(ROWS), 2), value, np.float32) for value in (0.2, 0.7)]
+    pool.run(*(fit(loss=bce, targets=one) for one in (filled[0], None, filled[1], filled[0])), truth=truth)
+    assert pool.made[-1].spec.rows == (0, 1, 2, 0)
+
+
 def test_large_tables_are_read_in_blocks_of_whole_minibatches(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,9 +263,6 @@ def test_large_tables_are_read_in_blocks_of_whole_minibatches(
             labels = np.concatenate([rows[0]["labels"] for _, _, rows in trained])
             np.testing.assert_array_equal(labels, TRUTH[ROWS[order]])
             assert lines[3][0] == 0.5
-    assert group_run.BLOCK != 32 * 2**20
-    monkeypatch.undo()
-    assert (group_run.BLOCK, group_run.VALIDATED, group_run.WORTH) == (32 * 2**20, 1024, 2e11)
 
 
 def test_validation_is_scored_in_parts(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,12 +336,12 @@ def test_numbers_are_made_anew_where_an_epoch_changes_them(pool: Pool) -> None:
     plain = [run._numbers(4, number) for number in (1, 5)]
     assert plain[0] is plain[1] and run._numbers(3, 4) is every[3]
     assert {index for index, _ in run._made} == {3, 4} and len(run._made) == 2
-    assert run.kinds[5].by_epoch == ("epoch" in run._numbers(5, 1))
+    assert run.specs[5].by_epoch == ("epoch" in run._numbers(5, 1))
 
 
 def test_numbers_of_a_loss_that_changes_by_epoch(pool: Pool) -> None:
     run = pool.run(fit(loss=LossSpec("co_teaching", {"forget": 0.2, "gradual": 2.0})))
-    assert run.kinds[3].by_epoch
+    assert run.specs[3].by_epoch
     one, two = run._numbers(3, 1), run._numbers(3, 2)
     assert float(one["easy"]) != float(two["easy"]) and len(run._made) == 1
 
@@ -391,10 +411,10 @@ def test_heads_that_have_stopped_are_dropped_where_that_saves_more_than_it_costs
         for watch in going.values():
             watch.record(1.0, 1.0, 0.5)
         run.epoch(2, going)
-        assert set(run.fits) == set(run.kinds) == ({3, 5} if dropped else {3, 4, 5})
+        assert set(run.fits) == set(run.specs) == ({3, 5} if dropped else {3, 4, 5})
         assert (run.group is not before) == dropped and (before in pool.back) == dropped
         if dropped:
-            assert pool.made[-1].kind.heads == tuple(run.kinds.values()) and len(run.kinds) == 2
+            assert pool.made[-1].spec.heads == tuple(run.specs.values()) and len(run.specs) == 2
             same(pool.made[-1].layers[0].parts[1], parts[2])
             assert pool.made[-1].restored[1] == [None, None] and not before.trained
     # All stay while all train.
