@@ -232,11 +232,11 @@ def test_heads_share_training_rows_where_these_are_equal(pool: Pool) -> None:
     np.testing.assert_array_equal(rows[2]["places"], order)
     beside = [Auxiliary(np.full((len(ROWS), 1), value, np.int32), (2,), 1.0, 0.5) for value in (0, 1)]
     pool.run(*(fit(units=2, auxiliary=one) for one in beside))
-    assert pool.made[-1].spec.rows == (0, 1)
+    assert list(pool.made[-1].spec.rows) == [0, 1]
     bce, truth = LossSpec("bce", link="sigmoid"), np.zeros((N, 2), np.float32)
     filled = [np.full((len(ROWS), 2), value, np.float32) for value in (0.2, 0.7)]
     pool.run(*(fit(loss=bce, targets=one) for one in (filled[0], None, filled[1], filled[0])), truth=truth)
-    assert pool.made[-1].spec.rows == (0, 1, 2, 0)
+    assert list(pool.made[-1].spec.rows) == [0, 1, 2, 0]
 
 
 def test_large_tables_are_read_in_blocks_of_whole_minibatches(
