@@ -142,6 +142,6 @@ def _parquet(path: Path) -> tuple[list[str], np.ndarray]:
 def _names(ids: np.ndarray) -> list[str]:
     if ids.ndim != 1 or ids.dtype.kind not in "UiuS":
         raise ValueError(f"ids are {ids.dtype} {ids.shape}, not n names or whole numbers")
-    if ids.dtype.kind == "S":
+    if np.issubdtype(ids.dtype, np.bytes_):
         return [name.decode("utf-8") for name in ids.tolist()]
     return [str(name) for name in ids.tolist()]

@@ -64,12 +64,12 @@ class _Reader(FileChecks):
             self.fail(
                 "format_version", f"{version}, but this messybench reads up to {FORMAT_VERSION}; upgrade it"
             )
-        kind = top.get("type")
-        if kind not in ("published", "pinned"):
-            self.fail("type", f"published or pinned, not {kind!r}")
+        source = top.get("type")
+        if source not in ("published", "pinned"):
+            self.fail("type", f"published or pinned, not {source!r}")
         common = ("format_version", "type", "name", "task", "summary", "flags", "provenance", "results")
-        more = () if kind == "published" else ("task_version", "data", "stages")
-        self.keys(top, (*common, *more), ("conditions",) if kind == "published" else (), "the file")
+        more = () if source == "published" else ("task_version", "data", "stages")
+        self.keys(top, (*common, *more), ("conditions",) if source == "published" else (), "the file")
         for key, expected in (("name", path.stem), ("task", path.parent.name)):
             if top[key] != expected:
                 self.fail(key, f"{top[key]!r}, but the file lies at {path.parent.name}/{path.name}")
@@ -78,14 +78,14 @@ class _Reader(FileChecks):
         return Baseline(
             name=top["name"],
             task=top["task"],
-            type=kind,
+            type=source,
             summary=self.typed(top["summary"], str, "summary"),
             flags=self.flags(top["flags"], "flags"),
             provenance=self.typed(top["provenance"], dict, "provenance"),
             published=tuple(self.published(item, stated, f"results[{i}]") for i, item in enumerate(results))
-            if kind == "published"
+            if source == "published"
             else (),
-            pinned=self.pinned(top, results) if kind == "pinned" else None,
+            pinned=self.pinned(top, results) if source == "pinned" else None,
         )
 
     def flags(self, raw: Any, where: str) -> tuple[Flag, ...]:

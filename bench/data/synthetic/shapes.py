@@ -74,25 +74,25 @@ PRIMITIVES: Mapping[str, str] = {
     "Umbrellas": "box X -2 -10 3 80; line D 6 1 76 6 90 18 88 22 74; profile M -64 10 -54 42 -34 70 2 90; "
     "pair S 0 -62 26 0 44 0 8 -62; box X -2 -76 2 -62",
 }
-"""Primitives of each type: a kind, or kind/percent where not all goods have it, the letters of the materials
+"""Primitives of each type: a form, or form/percent where not all goods have it, the letters of the materials
 that it may have, and numbers: poly and pair (with its mirror image) x y ..., profile y and half width ...,
 line width x y ..., oval x y and radii, box left top right bottom."""
 
 
-def _polygons(kind: str, numbers: Sequence[int]) -> list[list[Point]]:
+def _polygons(form: str, numbers: Sequence[int]) -> list[list[Point]]:
     """Return the polygons of one primitive."""
-    if kind == "box":
+    if form == "box":
         left, top, right, bottom = numbers
         return [box(left, top, right, bottom)]
-    if kind == "oval":
+    if form == "oval":
         x, y, rx, ry = numbers
         return [oval(x, y, rx, ry)]
-    if kind == "line":
+    if form == "line":
         return [stroke(list(zip(numbers[1::2], numbers[2::2], strict=True)), numbers[0])]
     points = list(zip(numbers[0::2], numbers[1::2], strict=True))
-    if kind == "profile":
+    if form == "profile":
         return [mirror([(half, y) for y, half in points])]
-    return [points, flip(points)] if kind == "pair" else [points]
+    return [points, flip(points)] if form == "pair" else [points]
 
 
 def outline_of(s: RandomStream, name: str) -> list[Part]:
@@ -105,8 +105,8 @@ def outline_of(s: RandomStream, name: str) -> list[Part]:
         numbers = [int(word) for word in words]
         room = [min(5, 1 + abs(number) // 10) for number in numbers]
         numbers = [number + s.integer(-r, r) for number, r in zip(numbers, room, strict=True)]
-        kind, _, percent = head.partition("/")
+        form, _, percent = head.partition("/")
         material = _LETTERS[s.choice(letters)]
         if s.chance(int(percent or 100)):
-            parts += [Part(polygon, material) for polygon in _polygons(kind, numbers)]
+            parts += [Part(polygon, material) for polygon in _polygons(form, numbers)]
     return parts

@@ -59,27 +59,27 @@ def _limbs(shoulder: int, length: int, spread: int, width: int) -> list[list[Poi
     return [right, flip(right)]
 
 
-def _front(s: RandomStream, kind: str, half_width: int, hem: int) -> list[Part]:
+def _front(s: RandomStream, motif: str, half_width: int, hem: int) -> list[Part]:
     """Return the pattern or details of the front."""
-    if kind == "logo":
+    if motif == "logo":
         x, y, size = s.integer(-6, 6), s.integer(-32, -8), s.integer(9, 21)
         return [Part(oval(x, y, size, size * s.integer(4, 9) // 10), r.TRIM)]
-    if kind == "pocket":
+    if motif == "pocket":
         return [Part([(-18, 18), (18, 18), (25, 42), (-25, 42)], r.SHADE)]
-    if kind == "border":
+    if motif == "border":
         return [Part(box(-half_width, hem - 13, half_width, hem - 5), r.TRIM)]
-    if kind == "buttons":
+    if motif == "buttons":
         bottom = min(hem, s.choice((-10, 120, 120)))
         dots = [Part(box(-2, y, 2, y + 3), r.PALE) for y in range(-50, bottom - 6, 17)]
         return [Part(box(-5, -60, 5, bottom), s.choice((r.SHADE, r.LIGHT))), *dots]
     return []
 
 
-def _neck(kind: str, neck: int) -> list[Part]:
+def _neck(neckline: str, neck: int) -> list[Part]:
     """Return the collar or hood above the neckline."""
-    if kind == "hood":
+    if neckline == "hood":
         return [Part(oval(0, -72, neck + 13, 19), r.SHADE), Part(oval(0, -69, neck - 1, 11), r.DARK)]
-    if kind == "collar":
+    if neckline == "collar":
         flap = [(2, -58), (neck, -76), (neck + 9, -66), (13, -48)]
         return [Part(flap, r.LIGHT), Part(flip(flap), r.LIGHT)]
     return []
@@ -91,9 +91,9 @@ def topwear(s: RandomStream, top: Top) -> list[Part]:
     spread = s.integer(8, 26) if worn else s.integer(30, 60)
     shoulder, hem = s.integer(*top.shoulder), s.integer(*top.hem)
     waist, flare = shoulder * s.integer(*top.waist) // 100, shoulder * s.integer(*top.flare) // 100
-    sleeve, kind, front = s.weighted(top.sleeves), s.weighted(top.necks), s.weighted(top.fronts)
-    neck = s.integer(17, 25) if kind == "wide" else s.integer(10, 15)
-    depth = s.integer(*{"vee": (16, 34), "wide": (10, 22), "round": (6, 15)}.get(kind, (5, 5))) - 73
+    sleeve, neckline, front = s.weighted(top.sleeves), s.weighted(top.necks), s.weighted(top.fronts)
+    neck = s.integer(17, 25) if neckline == "wide" else s.integer(10, 15)
+    depth = s.integer(*{"vee": (16, 34), "wide": (10, 22), "round": (6, 15)}.get(neckline, (5, 5))) - 73
     parts = []
     if worn:
         parts = [Part(oval(0, -102, 13, 18), r.SKIN), Part(box(-7, -90, 7, -64), r.SKIN)]
@@ -102,7 +102,7 @@ def topwear(s: RandomStream, top: Top) -> list[Part]:
         parts += [Part(leg, top.legs), Part(flip(leg), top.legs)]
     if sleeve:
         parts += [Part(limb, r.MAIN) for limb in _limbs(shoulder, sleeve, spread, s.integer(9, 15))]
-    throat = [(0, depth)] if kind == "vee" else [(0, depth), (neck * 2 // 3, depth - 3)]
+    throat = [(0, depth)] if neckline == "vee" else [(0, depth), (neck * 2 // 3, depth - 3)]
     side = [(neck, -74), (shoulder, -63), (shoulder - 6, -34), (waist, 4), (flare, hem)]
     parts.append(Part(mirror([*throat, *side]), r.MAIN))
     if sleeve:
@@ -110,4 +110,4 @@ def topwear(s: RandomStream, top: Top) -> list[Part]:
         parts += [Part(seam, r.SHADE), Part(flip(seam), r.SHADE)]
     x = s.integer(-24, 24)
     parts.append(Part(stroke([(x, s.integer(-6, 20)), (x + s.integer(-6, 6), hem - 6)], 3), r.SHADE))
-    return parts + _front(s, front, min(waist, flare), hem) + _neck(kind, neck)
+    return parts + _front(s, front, min(waist, flare), hem) + _neck(neckline, neck)

@@ -34,9 +34,9 @@ def words(title: str) -> tuple[str, ...]:
     found: list[str] = []
     run: list[str] = []
     for letter in folded:
-        kind = unicodedata.category(letter)
-        alone = (kind in ("So", "Sk") and ord(letter) > 0x7F) or _ALONE.match(letter) is not None
-        if not alone and (kind[0] in "LN" or (run and (kind[0] == "M" or letter in _JOINERS))):
+        category = unicodedata.category(letter)
+        alone = (category in ("So", "Sk") and ord(letter) > 0x7F) or _ALONE.match(letter) is not None
+        if not alone and (category[0] in "LN" or (run and (category[0] == "M" or letter in _JOINERS))):
             if letter not in _JOINERS:
                 run.append(letter)
             continue
