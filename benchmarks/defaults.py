@@ -46,7 +46,6 @@ from bench.runs.context import Context
 from bench.runs.open_task import open_task
 from bench.runs.plan import Job, Request, make_plan
 from bench.runs.run_job import prepare_inputs, prepare_pixels
-from bench.runs.stage_work import StageWork
 
 TASKS = {
     "fashion": ("fashion", {}),
@@ -151,14 +150,13 @@ def ours(place: Place, validate: bool) -> tuple[list[Predictions], Any, Any]:
     if place.outside is not None:
         inputs = PrecomputedFeatures(outside_features(place.outside, pixels, context.cache))
     part = "val" if validate else "test"
-    stage = next(one for one in context.card.stages if one.name == place.stage)
-    work = StageWork(context, job, stage, cells, pixels, inputs)
-    run: Any = get_kind(cells[0].kind).runner.prepare(work, {})
+    job = replace(job, cells=tuple(cells))
+    run: Any = get_kind(cells[0].kind).runner.prepare(context, pixels, inputs, {}, job)
     answers = []
     for group in run.groups():
-        for _, answer in run.answers(group):
-            assert answer.reason is None, answer.reason
-            answers.append(answer.parts[part])
+        for result, parts, _ in run.answers(group):
+            assert result.reason is None, result.reason
+            answers.append(parts[part])
     return answers, run.trainer, run.splits
 
 

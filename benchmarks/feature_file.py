@@ -47,11 +47,11 @@ def main() -> None:
     from bench.backbones.external import external_backbone
     from bench.backbones.inputs import PrecomputedFeatures
     from bench.backbones.vectors import features_for, rows_for
+    from bench.core.cell import Cell, DataId
     from bench.core.progress import no_progress
     from bench.core.protocol import REGIME_DEFAULTS, resolve
     from bench.data.splits import StageSplit
     from bench.methods.grammar import parse_method
-    from bench.runs.orders import Order
     from bench.runs.trainers import HeadTrainer
 
     rng = np.random.default_rng(0)
@@ -82,16 +82,19 @@ def main() -> None:
     with timed("worker: standardise"):
         trainer = HeadTrainer(PrecomputedFeatures(features), split, setting, no_progress)
     profile = cProfile.Profile()
-    order = Order(parse_method("none"), 0, train, val)
+    protocol, data = tuple(sorted(setting.items())), DataId("made", "0" * 64)
+    own = "made", 1, "multiclass", "all", "frozen", "vectors", "none", parse_method("none"), 0, protocol
+    cell = Cell(*own, data)
     with timed("worker: first training"):
         if asked.profile:
             profile.enable()
-        (found,) = trainer.fit([order])
+        ((found, _),) = trainer.fit([(cell, split)])
         profile.disable()
-    print(f"best epoch {found.trained.best_epoch}")
+    print(f"best epoch {found.best_epoch}")
     with timed("worker: second training"):
-        (found,) = trainer.fit([order.refit(found.trained)])
+        ((found, _),) = trainer.fit([(cell, split.refit())], [found])
     with timed("worker: scores of test images"):
+        assert found.embed is not None
         scores = found.embed(test)
     print(scores.shape)
     if asked.profile:

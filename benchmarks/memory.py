@@ -66,12 +66,12 @@ def whole_way(count: int, backbone: str, side: int, cache: Path) -> dict[str, fl
     from bench.backbones.feature_cache import Extraction
     from bench.backbones.inputs import PrecomputedFeatures
     from bench.backbones.registry import get_backbone
+    from bench.core.cell import Cell, DataId
     from bench.core.protocol import defaults
     from bench.data.examples import Examples
     from bench.data.pixels import ensure_pixels
     from bench.data.splits import StageSplit
     from bench.methods.grammar import parse_methods
-    from bench.runs.orders import Order
     from bench.runs.trainers import HeadTrainer
 
     def no_progress(done: int, total: int, what: str) -> None:
@@ -91,10 +91,15 @@ def whole_way(count: int, backbone: str, side: int, cache: Path) -> dict[str, fl
     rows = np.random.default_rng(0).permutation(count)
     train, val, test = (np.sort(part) for part in np.split(rows, [count * 7 // 10, count * 8 // 10]))
     split = StageSplit(names, truth, train, val, test, unseen=0, leaked=None)
-    trainer = HeadTrainer(PrecomputedFeatures(features), split, {**defaults(), "epochs": 10}, no_progress)
-    orders = [Order(method, 0, train, val) for method in parse_methods(METHODS)]
-    for fitted in trainer.fit(orders):
-        assert fitted.head is not None, fitted.trained.failed
+    setting = {**defaults(), "epochs": 10}
+    trainer = HeadTrainer(PrecomputedFeatures(features), split, setting, no_progress)
+    protocol, data = tuple(sorted(setting.items())), DataId("made", "0" * 64)
+    cells = [
+        Cell("made", 1, "multiclass", "all", "frozen", backbone, "random", method, 0, protocol, data)
+        for method in parse_methods(METHODS)
+    ]
+    for fitted, _ in trainer.fit([(cell, split) for cell in cells]):
+        assert fitted.head is not None and fitted.embed is not None, fitted.failed
         for part in (val, test):
             fitted.head.logits(fitted.embed(part))
     marks.append(time.perf_counter())

@@ -96,7 +96,7 @@ def main() -> None:
         drawn = draw(Path(name))
         setting = resolve({"refit": True, "lr": 1e-3, "epochs": 100})
         inputs = SimpleNamespace(features=drawn.features)
-        trainer = FrozenPairs(inputs, [str(one) for one in drawn.person], dict(setting), lambda *_: None)
+        trainer = FrozenPairs(inputs, [str(one) for one in drawn.person], lambda *_: None)
         print(
             f"{len(drawn.person)} photos x {WIDTH} features, {len(drawn.pairs)} pairs, {asked.method}",
             flush=True,

@@ -120,7 +120,8 @@ def put(
     if val is not None:
         done = replace(done, counts={**COUNTS, "val": len(val.items), "test": len(test.items)})
     parts = {"val": _first(test, 7) if val is None else val, "test": test}
-    Store(root).commit(done, parts, Trained(None, 1, tuple(history)))
+    done = replace(done, history=Trained(None, 1, tuple(history)).rows)
+    Store(root).commit(done, parts)
     return cell.id
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bench.data.synthetic.faces import faces_sample, write_people
 from bench.kinds.verification.frozen import FrozenPairs
-from bench.kinds.verification.orders import Matched, PairOrder
 from bench.store.read import MODEL, PREDICTIONS, Stored
 from tests.grids import reseal
 from tests.in_process import InProcess
@@ -287,9 +287,9 @@ def test_a_cell_of_many_folds_is_stored_before_the_next_is_trained(
     seen: list[tuple[str, int, list[tuple[int, int]]]] = []
     fit = FrozenPairs.fit
 
-    def watched(self: FrozenPairs, orders: Sequence[PairOrder]) -> Iterator[Matched | str]:
+    def watched(self: FrozenPairs, work: Any, first: Any = ()) -> Iterator[Any]:
         told: list[tuple[int, int]] = []
-        (method,) = {order.method.text for order in orders}
+        (method,) = {cell.method.text for cell, _ in work}
         seen.append((method, len(list((tmp_path / "results").rglob("result.json"))), told))
 
         def progress(done: int, total: int, what: str) -> None:
@@ -297,7 +297,7 @@ def test_a_cell_of_many_folds_is_stored_before_the_next_is_trained(
                 told.append((done, total))
 
         self.progress = progress
-        return fit(self, orders)
+        return fit(self, work, first)
 
     monkeypatch.setattr(FrozenPairs, "fit", watched)
     InProcess(tmp_path, monkeypatch).bench(

@@ -76,7 +76,7 @@ class Tuned:
     the chosen trial on validation. curve: trial count -> expected best on validation, of random trials. test:
     of the chosen trial. moved: test minus that of the untuned cells, None where these are not stored. gap:
     val - test. gap_untuned: the same of the default setting. chosen: the values by seed. splits: see
-    `bench.runs.stage_work.Validated`.
+    `bench.runs.stage_run.Validated`.
     """
 
     cell: Mapping[str, Any]

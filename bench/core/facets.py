@@ -168,10 +168,11 @@ class Conditions(Protocol):
 class Runner(Protocol):
     """Training of the cells of one stage."""
 
-    def prepare(self, work: Any, nets: Any) -> Any:
-        """Split the stage's data and return a `bench.runs.stage_work.StageRun`.
+    def prepare(self, context: Any, pixels: Any, inputs: Any, nets: Any, job: Any) -> Any:
+        """Split the data of one stage's cells and return a `bench.runs.stage_run.StageRun`.
 
-        work: `bench.runs.stage_work.StageWork`. nets: the job's nets trained so far.
+        job: a `bench.runs.plan.Job` with these cells alone. nets: those trained so far, see
+        `bench.runs.stage_run.Nets`. The others: see `bench.runs.stage_run.StageRun`.
         """
         ...
 

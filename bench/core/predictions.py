@@ -87,7 +87,7 @@ class CellResult:
     counts: images in train, val, calibration parts, test; not scored; quarantined; leaked (same bytes in
     train); leaked_near (of the others, those with a near duplicate in train).
     checks: data checks of its stage ("signal": ...). curves: points of ROC and PR curves. trials: of a tuned
-    cell, one row for each.
+    cell, one row for each. history: one row for each epoch.
     """
 
     cell: Cell
@@ -103,6 +103,7 @@ class CellResult:
     curves: tuple[Mapping[str, Any], ...] = ()
     command: str = ""
     trials: tuple[Mapping[str, Any], ...] = ()
+    history: tuple[Mapping[str, Any], ...] = ()
 
 
 def by_item(pred: Predictions) -> np.ndarray:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from importlib import import_module
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -159,6 +159,11 @@ class StageSplit:
     def targets(self) -> np.ndarray:
         """The targets of training, for all n examples."""
         return self.truth
+
+    def refit(self) -> Self:
+        """Return the same with the rows of validation among those of training."""
+        both = np.sort(np.concatenate([self.train, self.val]))
+        return replace(self, train=both, val=both[:0])
 
     def columns(self, rows: np.ndarray) -> np.ndarray:
         """Return (m, k) float32 of these rows, a column per class: 1 yes, 0 no, NaN unknown."""

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 
-from bench.backbones.inputs import pixel_inputs
+from bench.backbones.inputs import Inputs, pixel_inputs
 from bench.backbones.title_inputs import title_head_inputs, word_inputs
 from bench.core.cell import Cell
 from bench.core.kind import get_kind
-from bench.core.predictions import Predictions
-from bench.core.stage_values import stage_values
+from bench.core.predictions import CellResult, Predictions
+from bench.data.pixels import Pixels
 from bench.data.splits import StageSplit
-from bench.data.task_card import Stage
 from bench.data.titles.stage_titles import StageTitles, stage_titles
 from bench.data.validation import draw_calibration, withheld
+from bench.methods.apply import Resolved, resolve
 from bench.methods.shape import calibration_shares, shape_of
+from bench.runs.choices import Choice, choose, final_scores, model_of
 from bench.runs.commit import Answer, remove_checkpoints
 from bench.runs.context import Context
-from bench.runs.orders import Resolver, Trainer, resolve_order
+from bench.runs.plan import Job
 from bench.runs.signal_check import signal_check
-from bench.runs.stage_work import Net, Nets, StageWork, Validated
-from bench.runs.train_stage import train_cells, validate_cells
+from bench.runs.stage_run import Nets, StageRun, Validated, failure, validation_score
+from bench.runs.staged_nets import key_of, net_of, starts_of
+from bench.runs.train_stage import choose_cells, train_cells
 from bench.runs.trainers import HeadTrainer, NetTrainer
 from bench.store.head_file import SavedHead
 from bench.training.auxiliary import Targets, read_targets
+from bench.training.fits import Trained
 
 MIN_VALIDATION, SPLITS = 200, 5
 """Validation rows that suffice for one split to choose among trials, and number of splits below that."""
@@ -37,7 +41,7 @@ _VALIDATIONS = 3
 """Stream of the seeds of these splits."""
 
 
-class ImageStage:
+class ImageStage(StageRun):
     """A stage of multi-class images, whose cells are trained together.
 
     Other kinds override `resolver`, `checks` and `parts`. nets: of staged cells, of this stage and those
@@ -46,49 +50,45 @@ class ImageStage:
     DataError if the stage cannot be split, BenchError if no net that it starts from can be trained.
     """
 
-    resolver: Resolver = staticmethod(resolve_order)
+    resolver: Callable[..., Resolved] = staticmethod(resolve)
     """Application of a method to training rows."""
 
-    def __init__(self, work: StageWork, nets: Nets, calibration: Sequence[tuple[str, float]] = ()) -> None:
-        self.work, self.nets, self.calibration = work, nets, calibration
+    def __init__(
+        self,
+        context: Context,
+        pixels: Pixels,
+        inputs: Inputs | None,
+        nets: Nets,
+        job: Job,
+        calibration: Sequence[tuple[str, float]] = (),
+    ) -> None:
+        super().__init__(context, pixels, inputs, job)
+        self.nets, self.calibration = nets, calibration
         self.found: dict[str, Any] = {}
-        cell = work.cells[0]
-        self.staged = work.job.regime == "finetune" and bool(cell.setting["staged"])
+        self.staged = job.regime == "finetune" and bool(self.cell.setting["staged"])
         # Split first: a stage that cannot be split fails before its predecessor is trained.
-        self.splits = {seed: self._split(seed) for seed in {cell.seed for cell in work.cells}}
+        self.splits = {seed: self._split(seed) for seed in {cell.seed for cell in job.cells}}
         self._resplit: dict[int, list[StageSplit]] = {}
         self.titles = self._titles()
         self.trainer = self._trainer()
-        self.starts, self.lost = self._starts()
-        for cell in work.cells:
-            if cell.id in self.lost:
-                self.nets[work.stage.name, cell.method.text, cell.seed] = self.lost[cell.id]
+        self.lost: dict[str, str] = {}
+        if self.staged:
+            self.trainer.starts, self.lost = starts_of(context.card, job.cells, nets, self._train_again)
+        self.nets.update({key_of(cell): self.lost[cell.id] for cell in job.cells if cell.id in self.lost})
 
     def checked(self) -> Self:
         """Run the checks that are stored with each cell, and return the stage."""
         self.found = self.checks()
         return self
 
-    def groups(self) -> Sequence[Sequence[Cell]]:
-        """Return all cells as one group."""
-        return [self.work.cells]
-
-    def answers(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Answer | str]]:
-        """Train cells of a group and yield each with its answer, or the reason of its failure."""
-        context = self.work.context
-        yield from ((cell, self.lost[cell.id]) for cell in cells if cell.id in self.lost)
-        trainable = [cell for cell in cells if cell.id not in self.lost]
-        for stage, members in self._stages(trainable):
-            for cell, scored in stage.scored(members, context.keep or self.staged):
-                answer = replace(
-                    scored,
-                    parts=stage.parts(cell, scored) if scored.reason is None else {},
-                    counts=stage._counts(cell),
-                    choices={"best_epoch": scored.trained.best_epoch, **scored.choices},
-                    checks=self.found,
-                    model=scored.model if context.keep else None,
-                )
-                yield cell, answer
+    def answers(self, cells: Sequence[Cell]) -> Iterator[Answer]:
+        """Train cells of a group and yield the answer of each."""
+        for cell in cells:
+            if cell.id in self.lost:
+                yield failure(CellResult(cell, "failed"), self.lost[cell.id])
+        for stage, members in self._stages([cell for cell in cells if cell.id not in self.lost]):
+            for result, parts, model in stage.train(members):
+                yield replace(result, checks=self.found), parts, model if self.context.keep else None
 
     def validate(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Validated]]:
         """Train cells together and yield each with its mean score over the splits of `_validations`."""
@@ -106,14 +106,22 @@ class ImageStage:
             if not key or self.calibration:
                 yield self, members
             else:
-                yield type(self)(replace(self.work, cells=members), self.nets, key[0]), members
+                job = replace(self.job, cells=tuple(members))
+                yield type(self)(self.context, self.pixels, self.inputs, self.nets, job, key[0]), members
 
     def _validate(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Validated]]:
         work = [(cell, split) for cell in cells for split in self._validations(cell.seed)]
         found: dict[str, list[Validated]] = {}
-        answers = validate_cells(self.trainer, work, self._targets(cells))
-        for (cell, split), answer in zip(work, answers, strict=True):
-            found.setdefault(cell.id, []).append(self._validated(cell, split, answer))
+        chosen = choose_cells(self.trainer, work, partial(choose, self.trainer))
+        for (cell, split), (_, _, choice) in zip(work, chosen, strict=True):
+            if isinstance(choice, str):
+                score = Validated(None, choice)
+            elif not len(split.val):
+                score = Validated(None, "there are no validation rows")
+            else:
+                val = self.predictions(cell, split, split.val, choice.val, choice.head.cuts)
+                score = validation_score(cell, val)
+            found.setdefault(cell.id, []).append(score)
         for cell in cells:
             results = found[cell.id]
             scores = [one.score for one in results if one.score is not None]
@@ -121,29 +129,15 @@ class ImageStage:
             reason = next((one.reason for one in results if one.score is None), None)
             yield cell, Validated(mean, reason, len(results))
 
-    def forget(self, cell: Cell) -> None:
-        """Remove the checkpoint of a cell that will not be stored."""
-        remove_checkpoints(self.work.context, cell)
-
-    def _validated(self, cell: Cell, split: StageSplit, answer: Answer) -> Validated:
-        if answer.val is None:
-            return Validated(None, answer.reason)
-        if not len(split.val):
-            return Validated(None, "there are no validation rows")
-        kind = get_kind(cell.kind)
-        answers = replace(self.predictions(cell, split.val, answer.val, split), cuts=answer.val_cuts)
-        score = kind.metrics.summary(answers).get(kind.selection)
-        return Validated(score, None if score is not None else f"{kind.selection} is undefined on validation")
-
     def _validations(self, seed: int) -> list[StageSplit]:
         """Return the splits that score the trials of a seed, the seed's split first.
 
         Heads with fewer than MIN_VALIDATION validation rows use repeated random splits of the training rows
         (Monte Carlo cross-validation, Picard and Cook 1984); nets, which cost too much, do not.
         """
-        first, cell = self.splits[seed], self.work.cells[0]
+        first = self.splits[seed]
         heads = isinstance(self.trainer, HeadTrainer)
-        if not heads or len(first.val) >= MIN_VALIDATION or cell.setting["rehearse"]:
+        if not heads or len(first.val) >= MIN_VALIDATION or self.cell.setting["rehearse"]:
             return [first]
         if seed not in self._resplit:
             seeds = np.random.SeedSequence([_VALIDATIONS, seed]).generate_state(SPLITS - 1)
@@ -158,14 +152,42 @@ class ImageStage:
             ]
         return self._resplit[seed]
 
-    def scored(self, cells: Sequence[Cell], keep: bool) -> Iterator[tuple[Cell, Answer]]:
-        """Train the cells; yield each with its scores. keep: whether to keep its model."""
-        size, stage = self.work.pixels.size if keep else None, self.work.stage.name
-        targets = self._targets(cells)
-        for cell, answer in train_cells(self.trainer, cells, self.splits, size, self.starts, targets):
+    def train(self, cells: Sequence[Cell]) -> Iterator[Answer]:
+        """Train the cells and yield the answer of each, with its model if models or nets are needed."""
+        work = [(cell, self.splits[cell.seed]) for cell in cells]
+        for cell, trained, tested in train_cells(
+            self.trainer, work, partial(choose, self.trainer), self._test
+        ):
+            parts, choices, model = (tested, {}, None) if isinstance(tested, str) else tested
+            answer = self.answer(cell, trained, self._counts(cell), choices, parts, model)
             if self.staged:
-                self.nets[stage, cell.method.text, cell.seed] = _net(answer)
-            yield cell, answer
+                self.nets[key_of(cell)] = net_of(answer)
+            yield answer
+
+    def _test(
+        self, cell: Cell, split: StageSplit, trained: Trained, made: Resolved, choice: Choice, refit: bool
+    ) -> tuple[dict[str, Predictions], dict[str, Any], SavedHead | None]:
+        """Return all predictions of a trained cell, its choices, and its model if that is needed."""
+        scored = final_scores(self.trainer, cell, split, trained, made, choice, refit)
+        head, test, calibration, found = scored
+        own, needed = self.splits[cell.seed], self.context.keep or self.staged
+        parts = {
+            "val": self.predictions(cell, own, own.val, choice.val, choice.head.cuts),
+            "test": self.predictions(cell, own, own.test, test, head.cuts),
+            **{
+                step: self.predictions(cell, own, own.calibration[step], scores, head.cuts)
+                for step, scores in calibration.items()
+            },
+        }
+        scaling = self.trainer.scaling(cell)
+        model = model_of(cell, split, trained, made, head, self.pixels.size, scaling) if needed else None
+        return self.parts(cell, parts, choice.fills), found, model
+
+    def parts(
+        self, cell: Cell, parts: dict[str, Predictions], fills: np.ndarray | None
+    ) -> dict[str, Predictions]:
+        """Return the predictions of a trained cell by name, those of its kind added."""
+        return parts
 
     def checks(self) -> dict[str, Any]:
         """Return the checks of the stage's data by name.
@@ -179,144 +201,108 @@ class ImageStage:
 
     def _signal(self) -> dict[str, Any] | None:
         """Test whether features predict labels better than permuted ones; None if untestable."""
-        trainer, context = self.trainer, self.work.context
+        trainer, context = self.trainer, self.context
         if not isinstance(trainer, HeadTrainer):
             return None
         context.progress(0, 1, "testing the labels against permuted ones")
-        units = context.parts(self.work.cells[0]).groups or context.examples.images.content_hashes()
+        units = context.parts(self.cell).groups or context.examples.images.content_hashes()
         ids = [units[row] for row in trainer.rows.tolist()]
         found = signal_check(trainer.table, self.first.columns(trainer.rows), self.first.classes, ids)
         return None if found is None else found.to_json()
 
-    def parts(self, cell: Cell, answer: Answer) -> dict[str, Predictions]:
-        """Return the predictions of a trained cell by name."""
-        split = self.splits[cell.seed]
-        assert answer.val is not None and answer.test is not None
-        scores = {
-            "val": (split.val, answer.val, answer.val_cuts),
-            "test": (split.test, answer.test, answer.cuts),
-            **{
-                step: (rows, answer.calibration[step], answer.cuts)
-                for step, rows in split.calibration.items()
-            },
-        }
-        return {
-            name: replace(self.predictions(cell, rows, part), cuts=cuts)
-            for name, (rows, part, cuts) in scores.items()
-        }
-
     def predictions(
-        self, cell: Cell, rows: np.ndarray, scores: np.ndarray, split: StageSplit | None = None
+        self,
+        cell: Cell,
+        split: StageSplit,
+        rows: np.ndarray,
+        scores: np.ndarray,
+        cuts: np.ndarray | None = None,
     ) -> Predictions:
-        """Return scores (m, k) of examples (m,) as predictions. split: None for that of the cell."""
-        context, split = self.work.context, split or self.splits[cell.seed]
-        groups = context.parts(cell).groups
+        """Return scores (m, k) of examples (m,) as predictions. cuts: their thresholds."""
+        groups = self.context.parts(cell).groups
         return Predictions(
-            items=tuple(context.examples.items[row] for row in rows),
+            items=tuple(self.context.examples.items[row] for row in rows),
             groups=None if groups is None else tuple(groups[row] for row in rows),
             truth=split.truth[rows],
             scores=scores.astype(np.float32),
             classes=split.classes,
             train_support=split.train_counts,
             known=split.train_known,
+            cuts=cuts,
         )
 
     def _split(self, seed: int) -> StageSplit:
-        split, parts = self._whole_split(seed), self.work.context.parts(self.work.cells[0])
+        split, parts = self._whole_split(seed), self.context.parts(self.cell)
         if not self.calibration:
             return split
-        hashes = self.work.context.examples.images.content_hashes()
+        hashes = self.context.examples.images.content_hashes()
         return draw_calibration(split, self.calibration, seed, parts.units, hashes)
 
     def _whole_split(self, seed: int) -> StageSplit:
-        context, cell = self.work.context, self.work.cells[0]
+        context, cell = self.context, self.cell
         facet = get_kind(context.card.kind).split
-        ok, rehearsal = self.work.pixels.ok, context.rehearsal(cell)
+        ok, rehearsal = self.pixels.ok, context.rehearsal(cell)
         split: StageSplit = facet.split(
-            context.parts(cell), cell.setting, ok, self.work.stage, seed, rehearsal, context.near
+            context.parts(cell), cell.setting, ok, self.stage, seed, rehearsal, context.near
         )
         return split
 
     @property
     def first(self) -> StageSplit:
         """The split of the first seed, for what does not depend on the seed."""
-        return self.splits[self.work.cells[0].seed]
+        return self.splits[self.cell.seed]
 
     def _titles(self) -> StageTitles | None:
         """Return the titles that the cells read, or None."""
-        context, cell = self.work.context, self.work.cells[0]
-        if all(info.reads != "titles" for info in self.work.job.parts):
+        if all(info.reads != "titles" for info in self.job.parts):
             return None
-        column = context.card.titles
-        return stage_titles(
-            column, context.examples.columns[column], self.first, cell.setting, self.work.stage.name
-        )
+        column = self.context.card.titles
+        texts = self.context.examples.columns[column]
+        return stage_titles(column, texts, self.first, self.cell.setting, self.stage.name)
 
-    def _trainer(self) -> Trainer:
-        work, context, cell = self.work, self.work.context, self.work.cells[0]
-        prices, setting, width = context.examples.columns.get("price"), cell.setting, 0
-        inputs, regime = work.inputs, work.job.regime
-        how: dict[str, Any] = {"prices": prices, "resolver": self.resolver}
+    def _trainer(self) -> HeadTrainer | NetTrainer:
+        context, job, setting, width = self.context, self.job, self.cell.setting, 0
+        how: dict[str, Any] = {
+            "prices": context.examples.columns.get("price"),
+            "targets": self._targets(),
+            "resolver": self.resolver,
+        }
+        inputs = self.inputs
         if self.titles is not None:
-            if regime != "frozen":
+            if job.regime != "frozen":
                 words = word_inputs(self.titles, str(setting["precision"]))
                 return NetTrainer(words, self.first, setting, context.progress, **how)
             inputs, width = title_head_inputs(inputs, self.titles)
         if inputs is not None:
-            groups = context.parts(cell).groups
+            groups = context.parts(self.cell).groups
             return HeadTrainer(inputs, self.first, setting, context.progress, groups, titles=width, **how)
-        read = pixel_inputs(work.pixels, work.job.parts[0], work.job.weights, setting)
-        folder = context.checkpoints(regime)
+        read = pixel_inputs(self.pixels, job.parts[0], job.weights, setting)
+        folder = context.checkpoints(job.regime)
         return NetTrainer(read, self.first, setting, context.progress, checkpoints=folder, **how)
 
-    def _starts(self) -> tuple[dict[str, tuple[np.ndarray, ...]], dict[str, str]]:
-        """Return by cell id the initial variables of nets, and the reasons of cells without.
-
-        Both are empty unless cells are staged and have an earlier stage. Nets that are not in `nets` are
-        trained again and added. Raises BenchError if no net of the earlier stage can be trained.
-        """
-        work = self.work
-        before = _stage_before(work.context, work.stage)
-        if before is None or not self.staged:
-            return {}, {}
-        keys = {cell.id: (before.name, cell.method.text, cell.seed) for cell in work.cells}
-        missing = [_at(work.context, cell, before) for cell in work.cells if keys[cell.id] not in self.nets]
-        if missing:
-            self._train_again(before, missing)
-        starts: dict[str, tuple[np.ndarray, ...]] = {}
-        lost: dict[str, str] = {}
-        for cell, key in keys.items():
-            net = self.nets[key]
-            if isinstance(net, str):
-                lost[cell] = f"stage {before.name}, which {work.stage.name} starts from: {net}"
-            else:
-                starts[cell] = net
-        return starts, lost
-
-    def _train_again(self, stage: Stage, cells: Sequence[Cell]) -> None:
-        """Add the nets of a stage's cells to `nets`, without storing the cells.
+    def _train_again(self, cells: Sequence[Cell]) -> None:
+        """Add the nets of an earlier stage's cells to `nets`, without storing the cells.
 
         A cell is a function of its identity: these nets equal those of the stored cells.
         """
-        earlier = type(self)(replace(self.work, stage=stage, cells=cells, inputs=None), self.nets)
-        trainable = [cell for cell in cells if cell.id not in earlier.lost]
-        for one, members in earlier._stages(trainable):
-            for cell, _ in one.scored(members, keep=True):
-                remove_checkpoints(self.work.context, cell)
+        job = replace(self.job, cells=tuple(cells))
+        earlier = type(self)(self.context, self.pixels, None, self.nets, job)
+        for one, members in earlier._stages([cell for cell in cells if cell.id not in earlier.lost]):
+            for result, _, _ in one.train(members):
+                remove_checkpoints(self.context, result.cell)
 
-    def _targets(self, cells: Sequence[Cell]) -> Targets | None:
+    def _targets(self) -> Targets | None:
         """Return the auxiliary columns of the stage's training rows, if a method needs them."""
-        context = self.work.context
-        if all(shape_of(cell.method).shared is None for cell in cells):
+        if all(shape_of(cell.method).shared is None for cell in self.job.cells):
             return None
-        split, columns = self.first, context.examples.columns
+        split, columns = self.first, self.context.examples.columns
         rows = np.concatenate([split.train, split.val])
-        return read_targets({name: columns[name] for name in context.card.auxiliary}, rows)
+        return read_targets({name: columns[name] for name in self.context.card.auxiliary}, rows)
 
     def _counts(self, cell: Cell) -> Mapping[str, int | None]:
         """Count the examples used and left out."""
-        split, context = self.splits[cell.seed], self.work.context
-        fatal = sum(problem.fatal for problem in context.examples.problems)
+        split = self.splits[cell.seed]
+        fatal = sum(problem.fatal for problem in self.context.examples.problems)
         return {
             "train": len(split.train),
             "val": len(split.val),
@@ -325,24 +311,5 @@ class ImageStage:
             "not_scored": split.unseen,
             "leaked": split.leaked,
             "leaked_near": split.leaked_near,
-            "quarantined": fatal + int((~self.work.pixels.ok).sum()),
+            "quarantined": fatal + self.quarantined,
         }
-
-
-def _net(answer: Answer) -> Net:
-    return answer.model.net if isinstance(answer.model, SavedHead) else answer.reason or "it has no net"
-
-
-def _at(context: Context, cell: Cell, stage: Stage) -> Cell:
-    """Return the cell of the earlier stage that this one starts from."""
-    earlier = [one.name for one in context.card.stages[: context.card.stages.index(stage)]][::-1]
-    return replace(
-        cell,
-        stage=stage.name,
-        protocol=tuple(sorted(stage_values(cell.setting, stage.name, earlier).items())),
-    )
-
-
-def _stage_before(context: Context, stage: Stage) -> Stage | None:
-    place = context.card.stages.index(stage)
-    return context.card.stages[place - 1] if place else None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from bench.backbones.info import JOIN
 from bench.backbones.inputs import Inputs, frozen_inputs, image_format, pixels_for
@@ -19,7 +20,7 @@ from bench.data.pixels import Pixels
 from bench.runs.commit import commit, fail
 from bench.runs.context import Context
 from bench.runs.plan import Job
-from bench.runs.stage_work import Nets, StageRun, StageWork
+from bench.runs.stage_run import StageRun
 from bench.runs.tuning import tuned_answers
 
 
@@ -41,11 +42,11 @@ def run_job(context: Context, job: Job) -> None:
         fail(context, job.cells, str(error))
         return
     shared = {"inputs": time.monotonic() - began}
-    nets: Nets = {}
+    prepare = partial(get_kind(context.card.kind).runner.prepare, context, pixels, inputs, {})
     for stage in context.card.stages:
         cells = [cell for cell in job.cells if cell.stage == stage.name]
         for together in _by_training_set(cells):
-            _run_stage(StageWork(context, job, stage, together, pixels, inputs), shared, nets)
+            _run_stage(context, replace(job, cells=tuple(together)), prepare, shared)
 
 
 def _by_training_set(cells: Sequence[Cell]) -> list[list[Cell]]:
@@ -85,37 +86,37 @@ def prepare_inputs(context: Context, job: Job) -> Inputs | None:
     )
 
 
-def _run_stage(work: StageWork, shared: Mapping[str, float], nets: Nets) -> None:
-    """Train the cells of one stage together and commit each when it is ready.
+Prepare = Callable[[Job], StageRun]
+"""Splits the data of a stage's cells and prepares their training. Raises BenchError."""
 
-    nets: of staged cells, of this stage and those before it; extended here.
-    """
-    context, left = work.context, {cell.id: cell for cell in work.cells}
+
+def _run_stage(context: Context, job: Job, prepare: Prepare, shared: Mapping[str, float]) -> None:
+    """Train the cells of one stage together and commit each when it is ready."""
+    left = {cell.id: cell for cell in job.cells}
     try:
-        run: StageRun = get_kind(context.card.kind).runner.prepare(work, nets)
+        run = prepare(job)
     except StoreError:
         raise
     except BenchError as error:
-        fail(context, work.cells, str(error))
+        fail(context, job.cells, str(error))
         return
-    together = work.job.regime == "frozen"
+    together = job.regime == "frozen"
     try:
         for group in run.groups():
             began = time.monotonic()
-            for cell, answer in tuned_answers(run, group):
+            for answer in tuned_answers(run, group):
                 spent = (time.monotonic() - began) / (len(group) if together else 1)
-                if isinstance(answer, str):
-                    fail(context, [cell], answer)
-                else:
-                    commit(context, cell, answer, {**shared, "training": spent})
+                commit(context, answer, {**shared, "training": spent})
                 if not together:
                     began = time.monotonic()
-                del left[cell.id]
+                del left[answer[0].cell.id]
     except Exception as error:
-        _retry_separately(replace(work, cells=list(left.values())), error, shared, nets)
+        _retry_separately(context, replace(job, cells=tuple(left.values())), error, prepare, shared)
 
 
-def _retry_separately(work: StageWork, error: Exception, shared: Mapping[str, float], nets: Nets) -> None:
+def _retry_separately(
+    context: Context, job: Job, error: Exception, prepare: Prepare, shared: Mapping[str, float]
+) -> None:
     """After an error in a group of cells, run each separately and store those that fail.
 
     Results do not depend on the group. Raises the error itself if no cell caused it: results or cache cannot
@@ -125,8 +126,8 @@ def _retry_separately(work: StageWork, error: Exception, shared: Mapping[str, fl
         raise error
     if not isinstance(error, BenchError):
         traceback.print_exception(error)
-    if len(work.cells) == 1:
-        fail(work.context, work.cells, in_one_line(error))
+    if len(job.cells) == 1:
+        fail(context, job.cells, in_one_line(error))
         return
-    for cell in work.cells:
-        _run_stage(replace(work, cells=[cell]), shared, nets)
+    for cell in job.cells:
+        _run_stage(context, replace(job, cells=(cell,)), prepare, shared)

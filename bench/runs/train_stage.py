@@ -1,177 +1,95 @@
-"""Training of a stage's cells: every choice on validation, then test, once."""
+"""Training of cells: every choice on validation, then a refit where asked for, then test, once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
-
-import numpy as np
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, Self, TypeVar
 
 from bench.core.cell import Cell
 from bench.core.errors import BenchError
-from bench.data.splits import StageSplit
-from bench.methods.apply import TrainRows, apply_posthoc, fit_posthoc
-from bench.methods.fallback import TwoHeads
-from bench.methods.shape import shape_of, step_with
-from bench.runs.commit import Answer
-from bench.runs.orders import Fitted, Order, Trainer
-from bench.store.head_file import SavedHead, saved_head
-from bench.training.auxiliary import Targets
-from bench.training.linear_head import LinearHead, link
+from bench.training.fits import Trained
+
+
+class Refittable(Protocol):
+    """Training, validation and test rows, or pairs."""
+
+    def refit(self) -> Self:
+        """Return the same with the rows of validation among those of training."""
+        ...
+
+
+S = TypeVar("S", bound=Refittable)
+S_contra = TypeVar("S_contra", bound=Refittable, contravariant=True)
+M = TypeVar("M")
+M_co = TypeVar("M_co", covariant=True)
+C = TypeVar("C")
+A = TypeVar("A")
+
+
+class Trainer(Protocol[S_contra, M_co]):
+    """Trains cells on their splits and yields, in the same order, what came of each.
+
+    That is the trained head or net with what else its kind needs to score examples, None where training
+    failed. Each is used before the next is asked for.
+    """
+
+    def fit(
+        self, work: Sequence[tuple[Cell, S_contra]], first: Sequence[Trained] = ()
+    ) -> Iterator[tuple[Trained, M_co | None]]:
+        """Train. first: the trainings that a refit repeats without validation, one for each cell."""
+        ...
+
+
+Choose = Callable[[Cell, S, Trained, M], C]
+"""Makes every choice on validation. Raises BenchError."""
+
+Test = Callable[[Cell, S, Trained, M, C, bool], A]
+"""Scores test. The last argument tells whether the training is a refit, after the choices."""
+
+
+def choose_cells(
+    trainer: Trainer[S, M], work: Sequence[tuple[Cell, S]], choose: Choose[S, M, C]
+) -> Iterator[tuple[Trained, M | None, C | str]]:
+    """Train each cell and yield what came of it and its choices, or the reason of its failure.
+
+    Test is not touched.
+    """
+    for (cell, split), (trained, made) in zip(work, trainer.fit(work), strict=True):
+        if made is None:
+            yield trained, None, str(trained.failed)
+            continue
+        try:
+            yield trained, made, choose(cell, split, trained, made)
+        except BenchError as error:
+            yield trained, None, str(error)
 
 
 def train_cells(
-    trainer: Trainer,
-    cells: Sequence[Cell],
-    splits: Mapping[int, StageSplit],
-    keep: tuple[int, int] | None = None,
-    starts: Mapping[str, tuple[np.ndarray, ...]] | None = None,
-    targets: Targets | None = None,
-) -> Iterator[tuple[Cell, Answer]]:
-    """Train all cells of a stage; yield each with its answer: scores, without predictions.
+    trainer: Trainer[S, M],
+    work: Sequence[tuple[Cell, S]],
+    choose: Choose[S, M, C],
+    test: Test[S, M, C, A],
+) -> Iterator[tuple[Cell, Trained, A | str]]:
+    """Train each cell; yield it with its first training and its answer, or the reason of its failure.
 
-    Every choice (best epoch, posthoc parameters) is made on validation. With `refit`, a second head
-    then learns from training and validation rows together, for as many epochs as the first one's best
-    and with the choices made; the validation scores stay the first one's. Steps with a calibration part are
-    fitted on it for each of the two heads, as neither has seen it. Test is scored once, last.
-    keep: the (height, width) of the pixels, where the models are to be kept. starts: by cell id, what a net
-    begins as instead of its weights. targets: auxiliary ones, for methods that train on them.
+    Every choice (best epoch, thresholds, posthoc parameters) is made on validation. With `refit`, a second
+    head then learns from training and validation rows together, for as many epochs as the first one's best
+    and with the choices made; the validation scores stay the first one's. Test is scored once, last.
     """
-
-    def answered(cell: Cell, fitted: Fitted, head: LinearHead, answer: Answer) -> Answer:
-        split = splits[cell.seed]
-        assert fitted.made is not None
-        inputs = fitted.embed(split.test)
-        test = link(fitted.made.loss.link, head.logits(inputs))
-        model = None if keep is None else _model(cell, split, fitted, head, keep)
-        choices = answer.choices
-        rows = _calibration(trainer, split, fitted)
-        parts = {step: link(head.link, head.logits(own()[0])) for step, own in rows.items()}
-        if isinstance(head, TwoHeads):
-            fell = {"fell_back_test": float(head.falls_back(inputs).mean())}
-            step = _two_heads_step(cell)
-            choices = {**choices, step: {**choices[step], **fell}}
-        return replace(answer, test=test, cuts=head.cuts, calibration=parts, model=model, choices=choices)
-
-    orders = [_order(cell, splits[cell.seed], starts, targets) for cell in cells]
-    pending: list[tuple[Cell, Order, Answer]] = []
-    for cell, order, fitted in zip(cells, orders, trainer.fit(orders), strict=True):
-        head, answer = _validated(trainer, cell, splits[cell.seed], order, fitted)
-        if head is None:
-            yield cell, answer
+    again: list[tuple[Cell, S, Trained, C]] = []
+    results = choose_cells(trainer, work, choose)
+    for (cell, split), (trained, made, chosen) in zip(work, results, strict=True):
+        if made is None or isinstance(chosen, str):
+            yield cell, trained, str(chosen)
         elif cell.setting["refit"]:
-            pending.append((cell, order.refit(fitted.trained, fitted.parts), answer))
+            again.append((cell, split.refit(), trained.without_net(), chosen))
         else:
-            yield cell, answered(cell, fitted, head, answer)
-    for (cell, order, answer), fitted in zip(
-        pending, trainer.fit([order for _, order, _ in pending]), strict=True
-    ):
-        if fitted.head is None or fitted.made is None:
-            yield cell, replace(answer, reason=f"refit: {fitted.trained.failed}")
-            continue
-        train = _trained_on(trainer, order, fitted)
-        calibration = _calibration(trainer, splits[cell.seed], fitted)
-        own = replace(fitted.head, link=fitted.made.loss.link)
-        head, choices = apply_posthoc(cell.method, own, answer.choices, fitted.made.seen, train, calibration)
-        yield cell, answered(cell, fitted, head, replace(answer, choices=choices))
-
-
-def validate_cells(
-    trainer: Trainer, work: Sequence[tuple[Cell, StageSplit]], targets: Targets | None = None
-) -> Iterator[Answer]:
-    """Train a cell on each split and yield its scores on validation, in this order; test is not touched.
-
-    The splits part the same training rows. targets: see `train_cells`.
-    """
-    orders = [_order(cell, split, None, targets) for cell, split in work]
-    for (cell, split), order, fitted in zip(work, orders, trainer.fit(orders), strict=True):
-        yield _validated(trainer, cell, split, order, fitted)[1]
-
-
-def _order(
-    cell: Cell,
-    split: StageSplit,
-    starts: Mapping[str, tuple[np.ndarray, ...]] | None,
-    targets: Targets | None,
-) -> Order:
-    return Order(
-        cell.method,
-        cell.seed,
-        split.train,
-        split.val,
-        start=(starts or {}).get(cell.id),
-        name=cell.id,
-        targets=targets,
-        setting=cell.setting,
-    )
-
-
-def _validated(
-    trainer: Trainer, cell: Cell, split: StageSplit, order: Order, fitted: Fitted
-) -> tuple[LinearHead | None, Answer]:
-    """Return a cell's head, posthoc steps and all, and its scores on validation; no head if it failed."""
-    if fitted.head is None or fitted.made is None:
-        return None, Answer(fitted.trained, reason=fitted.trained.failed)
-    inputs, made = fitted.embed(order.val_rows), fitted.made
-    try:
-        truth, train = trainer.truth[order.val_rows], _trained_on(trainer, order, fitted)
-        calibration = _calibration(trainer, split, fitted)
-        own = replace(fitted.head, link=made.loss.link)
-        head, choices = fit_posthoc(cell.method, own, inputs, truth, made.seen, train, calibration)
-    except BenchError as error:
-        return None, Answer(fitted.trained, reason=str(error))
-    val, found = link(made.loss.link, head.logits(inputs)), {**made.found, **choices}
-    if fitted.trained.l2 is not None:
-        found["weight_decay"] = fitted.trained.l2
-    if fitted.parts:
-        each: dict[str, Any] = {"best_epochs": [part.best_epoch for part in fitted.parts]}
-        if fitted.trained.l2 is not None:
-            each["weight_decay"] = [part.l2 for part in fitted.parts]
-        step = _two_heads_step(cell)
-        found[step] = {**found.get(step, {}), **each}
-    return head, Answer(fitted.trained, val=val, val_cuts=head.cuts, fills=made.fills, choices=found)
-
-
-def _calibration(trainer: Trainer, split: StageSplit, fitted: Fitted) -> dict[str, TrainRows]:
-    """Return by step the function that gives the rows of its calibration part."""
-
-    def rows_of(rows: np.ndarray) -> TrainRows:
-        return lambda: (fitted.embed(rows), trainer.truth[rows])
-
-    return {step: rows_of(rows) for step, rows in split.calibration.items()}
-
-
-def _two_heads_step(cell: Cell) -> str:
-    """Return the step with two heads; the record describes their use under its name."""
-    step = step_with(cell.method, ("two_heads",))
-    assert step is not None
-    return step
-
-
-def _trained_on(trainer: Trainer, order: Order, fitted: Fitted) -> TrainRows:
-    """Return the function that gives an order's rows in the loss, without synthetic and relabelled ones."""
-    assert fitted.made is not None
-    seen = fitted.made.resampled.rows
-    rows = order.rows[np.unique(seen[seen < len(order.rows)])]
-    return lambda: (fitted.embed(rows), trainer.truth[rows])
-
-
-def _model(
-    cell: Cell, split: StageSplit, fitted: Fitted, head: LinearHead, size: tuple[int, int]
-) -> SavedHead:
-    """Return the model that scores images for a cell."""
-    assert fitted.made is not None
-    return saved_head(
-        cell,
-        split.classes,
-        size,
-        fitted.made.loss.link,
-        head,
-        fitted.trained.hidden,
-        fitted.mean,
-        fitted.scale,
-        shape_of(cell.method).filters,
-        fitted.net(),
-        fitted.trained.unit,
-    )
+            yield cell, trained, test(cell, split, trained, made, chosen, False)
+    if not again:
+        return
+    refits = trainer.fit([(cell, split) for cell, split, _, _ in again], [one for _, _, one, _ in again])
+    for (cell, split, trained, chosen), (refit, made) in zip(again, refits, strict=True):
+        if made is None:
+            yield cell, trained, f"refit: {refit.failed}"
+        else:
+            yield cell, trained, test(cell, split, refit, made, chosen, True)

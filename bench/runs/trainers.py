@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from bench.backbones.inputs import Inputs, JoinedInputs, NetInputs
-from bench.core.cell import MethodSpec, Value
+from bench.core.cell import Cell, MethodSpec, Value
 from bench.core.memory_limits import capped
 from bench.core.progress import Progress
 from bench.data.augmentation import Recipe
 from bench.data.splits import StageSplit
-from bench.methods.apply import Resolved, makes_anew
+from bench.methods.apply import Resolved, makes_anew, resolve
 from bench.methods.fallback import two_heads
 from bench.methods.grammar import needs_features
 from bench.methods.shape import shape_of
-from bench.runs.orders import Fitted, Order, Resolver, fit_of, resolve_order, train_setting
+from bench.runs.fits import train_setting
+from bench.runs.label_trainer import LabelTrainer, Work
+from bench.training.auxiliary import Targets
 from bench.training.fits import Fit, Trained, unit_rows
 from bench.training.nets.checkpoints import checkpoint_file
 from bench.training.standardize import BLOCK, gather, mean_and_deviation, standardise
@@ -29,14 +31,12 @@ EMBED_CACHE_BYTES = 2**27
 """Bytes of standardised features to cache for the next cell."""
 
 
-class HeadTrainer:
+class HeadTrainer(LabelTrainer):
     """Trainer of the frozen regime: all heads of a stage together, on its standardised features.
 
     Mean and deviation are those of the training and validation rows; parts of a joined backbone get equal
-    weight, see `block_scale`. groups: n ids that cross-validation keeps together, or None. prices: n numbers
-    as text, "" if unknown, or None. titles: number of title features, which come last and are not
-    standardised. resolver: applies a method to its rows. Convolutional heads are nets on feature maps,
-    trained one by one.
+    weight, see `block_scale`. titles: number of title features, which come last and are not standardised.
+    Convolutional heads are nets on feature maps, trained one by one.
     """
 
     def __init__(
@@ -48,12 +48,11 @@ class HeadTrainer:
         groups: Sequence[str] | None = None,
         prices: Sequence[str] | None = None,
         titles: int = 0,
-        resolver: Resolver = resolve_order,
+        targets: Targets | None = None,
+        resolver: Callable[..., Resolved] = resolve,
     ) -> None:
-        self.inputs, self.setting, self.progress = inputs, setting, progress
-        self.groups, self.prices, self.resolver = groups, prices, resolver
-        self.features = inputs.features
-        self.classes, self.truth = len(split.classes), split.targets
+        super().__init__(split, setting, progress, groups, prices, targets, resolver)
+        self.inputs, self.features = inputs, inputs.features
         self.rows = np.sort(np.concatenate([split.train, split.val]))
         self.table = table = gather(self.features, self.rows)
         width = table.shape[1]
@@ -84,45 +83,47 @@ class HeadTrainer:
             del self._embedded[next(iter(self._embedded))]
         return out
 
-    def fit(self, orders: Sequence[Order]) -> Iterator[Fitted]:
-        """Train the head of every order, all those on pooled features together."""
-        made = [self._resolve(order) for order in orders]
-        work = [(order, one) for order, one in zip(orders, made, strict=True) if isinstance(one, Resolved)]
-        on_maps = [bool(shape_of(order.method).filters) for order, _ in work]
-        pooled = self._fit_pooled([one for one, maps in zip(work, on_maps, strict=True) if not maps])
-        convolved = self._fit_maps([one for one, maps in zip(work, on_maps, strict=True) if maps])
-        for order, one in zip(orders, made, strict=True):
-            if isinstance(one, str):
-                yield Fitted.failed(one)
-            else:
-                yield next(convolved if shape_of(order.method).filters else pooled)
+    def scaling(self, cell: Cell) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and scale of standardised features, or of maps by channel."""
+        return self._map_scaling if shape_of(cell.method).filters else (self.mean, self.scale)
 
-    def _resolve(self, order: Order) -> Resolved | str:
-        """Apply an order's method to its rows; return the result, or the reason of its failure."""
-        rows = np.searchsorted(self.rows, order.rows)
-        inputs = self.table[rows] if needs_features(order.method) else None
-        return self.resolver(order, self.truth, self.classes, inputs, self.groups, self.prices)
+    @cached_property
+    def _map_scaling(self) -> tuple[np.ndarray, np.ndarray]:
+        from bench.training.nets.conv_head import channel_scale
 
-    def _fit_pooled(self, work: Sequence[tuple[Order, Resolved]]) -> Iterator[Fitted]:
-        """Train a head for each order, or two: one on images, one on titles."""
+        maps = self.inputs.maps
+        if self.setting["standardize"]:
+            return channel_scale(maps, self.rows)
+        return np.zeros(maps.shape[-1], np.float32), np.ones(maps.shape[-1], np.float32)
+
+    def _inputs(self, cell: Cell, split: StageSplit) -> np.ndarray | None:
+        return self.table[np.searchsorted(self.rows, split.train)] if needs_features(cell.method) else None
+
+    def _train(self, work: Sequence[Work]) -> Iterator[Trained]:
+        """Train the head of every cell, all those on pooled features together."""
+        on_maps = [bool(shape_of(cell.method).filters) for cell, *_ in work]
+        pooled = self._train_pooled([one for one, maps in zip(work, on_maps, strict=True) if not maps])
+        convolved = self._train_maps([one for one, maps in zip(work, on_maps, strict=True) if maps])
+        for maps in on_maps:
+            yield next(convolved if maps else pooled)
+
+    def _train_pooled(self, work: Sequence[Work]) -> Iterator[Trained]:
+        """Train a head for each cell, or two: one on images, one on titles."""
         separate = [one for one in work if shape_of(one[0].method).two_heads]
-        whole = iter(self._trained([one for one in work if not shape_of(one[0].method).two_heads]))
+        whole = iter(self._heads([one for one in work if not shape_of(one[0].method).two_heads]))
         on_images, on_titles = (
-            iter(self._trained([(order.part(number), made) for order, made in separate], columns))
+            iter(self._heads([_part(one, number) for one in separate], columns))
             for number, columns in enumerate((slice(self.images), slice(self.images, None)))
         )
-        for order, made in work:
-            if shape_of(order.method).two_heads:
-                heads = next(on_images), next(on_titles)
-                answer = joined_heads(*heads, made.loss.link)
-                yield Fitted(answer, self.embed, made, self.mean, self.scale, parts=heads)
+        for cell, _, made, _ in work:
+            if shape_of(cell.method).two_heads:
+                answer = joined_heads(next(on_images), next(on_titles), made.loss.link)
+                yield replace(answer, embed=self.embed)
             else:
                 answer = next(whole)
-                yield Fitted(answer, _last_layer_inputs(answer, self.embed), made, self.mean, self.scale)
+                yield replace(answer, embed=_last_layer_inputs(answer, self.embed))
 
-    def _trained(
-        self, work: Sequence[tuple[Order, Resolved]], columns: slice = slice(None)
-    ) -> Sequence[Trained]:
+    def _heads(self, work: Sequence[Work], columns: slice = slice(None)) -> Sequence[Trained]:
         """Return heads trained on these columns of the features."""
         from bench.training.trainer import train_heads
 
@@ -131,20 +132,20 @@ class HeadTrainer:
         real, size = len(self.rows), len(self.rows)
         table, labels = [self.table], [self.truth[self.rows]]
         specs: list[Fit] = []
-        for order, made in work:
+        for one in work:
+            cell, split, made, _ = one
             added = made.resampled
-            rows = np.searchsorted(self.rows, order.rows)
+            rows = np.searchsorted(self.rows, split.train)
             places = np.concatenate([rows, size + np.arange(len(added.labels))])
-            val_rows = np.searchsorted(self.rows, order.val_rows)
-            spec = fit_of(order, made, places[added.rows], val_rows, self.setting)
-            if _discarded(order.method):
+            spec = self._fit(one, places[added.rows], np.searchsorted(self.rows, split.val))
+            if _discarded(cell.method):
                 spec = replace(spec, epochs=1, deferred=0, path=(), decays=())
             specs.append(spec)
             if len(added.labels):
                 table.append(added.synthetic)
                 labels.append(added.labels.astype(labels[0].dtype))
                 size += len(added.labels)
-        specs = self._with_views([order for order, _ in work], specs, table, size, real)
+        specs = self._with_views([cell.method for cell, *_ in work], specs, table, size, real)
         return train_heads(
             np.ascontiguousarray((table[0] if len(table) == 1 else np.concatenate(table))[:, columns]),
             labels[0] if len(labels) == 1 else np.concatenate(labels),
@@ -155,7 +156,7 @@ class HeadTrainer:
         )
 
     def _with_views(
-        self, orders: Sequence[Order], specs: list[Fit], table: list[np.ndarray], size: int, real: int
+        self, methods: Sequence[MethodSpec], specs: list[Fit], table: list[np.ndarray], size: int, real: int
     ) -> list[Fit]:
         """Append augmented views to the table of `size` rows; return the `Fit`s with their rows.
 
@@ -163,8 +164,8 @@ class HeadTrainer:
         """
         starts: dict[tuple[Recipe, int], int] = {}
         out = []
-        for order, spec in zip(orders, specs, strict=True):
-            shape = shape_of(order.method)
+        for method, spec in zip(methods, specs, strict=True):
+            shape = shape_of(method)
             if shape.recipe is None:
                 out.append(spec)
                 continue
@@ -180,34 +181,15 @@ class HeadTrainer:
             out.append(replace(spec, views=np.stack([spec.rows, *changed])))
         return out
 
-    def _fit_maps(self, work: Sequence[tuple[Order, Resolved]]) -> Iterator[Fitted]:
-        from bench.backbones.determinism import make_deterministic
-        from bench.training.nets.conv_head import build_conv, channel_scale, standardising
-        from bench.training.nets.train import train_nets
+    def _train_maps(self, work: Sequence[Work]) -> Iterator[Trained]:
+        from bench.training.nets.conv_head import build_conv, standardising
 
-        if not work:
-            return
-        make_deterministic()
-        maps = self.inputs.maps
-        height, width, channels = maps.shape[1:]
-        mean, scale = np.zeros(channels, np.float32), np.ones(channels, np.float32)
-        if self.setting["standardize"]:
-            mean, scale = channel_scale(maps, self.rows)
-        # One compiled net for consecutive orders with the same layers.
+        # One compiled net for consecutive cells with the same layers.
         for filters, alike in groupby(work, lambda one: shape_of(one[0].method).filters):
-            same = list(alike)
-            answers = train_nets(
-                partial(build_conv, (height, width, channels), filters),
-                maps,
-                standardising(mean, scale),
-                self.truth,
-                self.classes,
-                [fit_on_inputs(order, made, self.setting) for order, made in same],
-                train_setting(self.setting),
-                self.progress,
-            )
-            for (_, made), (trained, embed) in zip(same, answers, strict=True):
-                yield Fitted(trained, embed, made, mean, scale, embed.variables)
+            maps = self.inputs.maps
+            height, width, channels = maps.shape[1:]
+            build = partial(build_conv, (height, width, channels), filters)
+            yield from self._nets(build, maps, standardising(*self._map_scaling), list(alike))
 
 
 def block_scale(inputs: Inputs, titles: int = 0) -> np.ndarray:
@@ -222,10 +204,10 @@ def block_scale(inputs: Inputs, titles: int = 0) -> np.ndarray:
     return np.concatenate([*factors, np.ones(sum(widths[len(parts) :]), np.float32)])
 
 
-class NetTrainer:
-    """Trainer of the scratch and finetune regimes: one net per cell, trained end to end.
+class NetTrainer(LabelTrainer):
+    """Trainer of the scratch and finetune regimes: one net per cell, trained end to end, one after another.
 
-    checkpoints: a folder for checkpoints after every epoch, or None. prices, resolver: as in `HeadTrainer`.
+    checkpoints: a folder for checkpoints after every epoch, or None.
     """
 
     def __init__(
@@ -236,38 +218,17 @@ class NetTrainer:
         progress: Progress,
         prices: Sequence[str] | None = None,
         checkpoints: Path | None = None,
-        resolver: Resolver = resolve_order,
+        targets: Targets | None = None,
+        resolver: Callable[..., Resolved] = resolve,
     ) -> None:
-        self.inputs, self.setting, self.progress = inputs, setting, progress
-        self.prices, self.checkpoints, self.resolver = prices, checkpoints, resolver
-        self.classes, self.truth = len(split.classes), split.targets
+        super().__init__(split, setting, progress, None, prices, targets, resolver)
+        self.inputs, self.checkpoints = inputs, checkpoints
 
-    def fit(self, orders: Sequence[Order]) -> Iterator[Fitted]:
-        """Train the net of every order, one after another."""
-        from bench.backbones.determinism import make_deterministic
-        from bench.training.nets.train import train_nets
-
-        make_deterministic()
-        known = self.truth, self.classes, None, None, self.prices
-        made = [self.resolver(order, *known) for order in orders]
-        work = [(order, one) for order, one in zip(orders, made, strict=True) if isinstance(one, Resolved)]
-        answers = train_nets(
-            self.inputs.build,
-            self.inputs.rows,
-            self.inputs.preprocess,
-            self.truth,
-            self.classes,
-            [fit_on_inputs(order, one, self.setting) for order, one in work],
-            train_setting(self.setting),
-            self.progress,
-            [checkpoint_file(self.checkpoints, order.name) for order, _ in work],
-        )
-        for one in made:
-            if isinstance(one, str):
-                yield Fitted.failed(one)
-            else:
-                trained, embed = next(answers)
-                yield Fitted(trained, embed, one, net=embed.variables)
+    def _train(self, work: Sequence[Work]) -> Iterator[Trained]:
+        names = [cell.id if first is None else f"{cell.id}-refit" for cell, _, _, first in work]
+        files = [checkpoint_file(self.checkpoints, name) for name in names]
+        inputs = self.inputs
+        return self._nets(inputs.build, inputs.rows, inputs.preprocess, work, files)
 
 
 def _discarded(method: MethodSpec) -> bool:
@@ -278,19 +239,19 @@ def _discarded(method: MethodSpec) -> bool:
     return makes_anew(method) and not shape_of(method).units and not shape_of(method).two_heads
 
 
+def _part(one: Work, number: int) -> Work:
+    """Return the work of one of two heads, counted from 0."""
+    cell, split, made, first = one
+    return cell, split, made, None if first is None else first.parts[number]
+
+
 def joined_heads(images: Trained, titles: Trained, link: str) -> Trained:
     """Combine the heads on images and titles; the history is that of the first."""
     for what, one in (("images", images), ("titles", titles)):
         if one.head is None:
             return replace(one, failed=f"the head on {what}: {one.failed}")
     assert images.head is not None and titles.head is not None
-    return replace(images, head=two_heads(images.head, titles.head, link))
-
-
-def fit_on_inputs(order: Order, made: Resolved, setting: Mapping[str, Value]) -> Fit:
-    """Return the `Fit` of an order on images, titles or feature maps."""
-    spec = fit_of(order, made, order.rows[made.resampled.rows], order.val_rows, setting)
-    return replace(spec, recipe=shape_of(order.method).recipe)
+    return replace(images, head=two_heads(images.head, titles.head, link), parts=(images, titles))
 
 
 def _last_layer_inputs(

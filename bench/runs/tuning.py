@@ -9,11 +9,12 @@ from typing import Protocol
 from bench.core.cell import Cell
 from bench.core.kind import get_kind
 from bench.core.plural import counted
+from bench.core.predictions import CellResult
 from bench.metrics.info import MetricInfo
 from bench.metrics.registry import get_metric
 from bench.runs.commit import Answer
 from bench.runs.halving import at_rung, going_on, shares
-from bench.runs.stage_work import StageRun, Validated
+from bench.runs.stage_run import StageRun, Validated, failure
 from bench.runs.tpe import TpeTuner
 from bench.runs.trials import SHARED, TPE, Trial, trial_count, trials_of
 
@@ -74,8 +75,8 @@ class _Search:
         return get_metric(get_kind(self.cell.kind).selection)
 
 
-def tuned_answers(run: StageRun, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Answer | str]]:
-    """Train a group of cells and yield each with its answer, as `StageRun.answers` does.
+def tuned_answers(run: StageRun, cells: Sequence[Cell]) -> Iterator[Answer]:
+    """Train a group of cells and yield the answer of each, as `StageRun.answers` does.
 
     The trials of all tuned cells are trained together, round by round, and scored on validation by the kind's
     selection metric; the best trial of each cell, the first of equals, is then trained and tested as a cell
@@ -97,13 +98,13 @@ def tuned_answers(run: StageRun, cells: Sequence[Cell]) -> Iterator[tuple[Cell, 
         best = one.metric.best_place([score.score for score in one.scores])
         if best is None:
             reason = one.scores[0].reason or "it has no score on validation"
-            yield one.cell, f"none of {len(one.trials)} trials could be scored; the first: {reason}"
+            why = f"none of {len(one.trials)} trials could be scored; the first: {reason}"
+            yield failure(CellResult(one.cell, "failed"), why)
         else:
             chosen.setdefault(one.trials[best].cell.id, []).append((key, best))
-    for winner, answer in run.answers(_by_batch(used[key] for key in chosen)):
-        for key, best in chosen[winner.id]:
-            one = searches[key]
-            yield one.cell, answer if isinstance(answer, str) else _with_trials(answer, one, best)
+    for result, parts, model in run.answers(_by_batch(used[key] for key in chosen)):
+        for key, best in chosen[result.cell.id]:
+            yield _with_trials(result, searches[key], best), parts, model
     for cell in used.values():
         run.forget(cell)
 
@@ -173,7 +174,8 @@ def _by_batch(cells: Iterable[Cell]) -> list[Cell]:
     return sorted(cells, key=lambda cell: int(cell.setting["batch_size"] or 1))
 
 
-def _with_trials(answer: Answer, search: _Search, best: int) -> Answer:
+def _with_trials(result: CellResult, search: _Search, best: int) -> CellResult:
+    """Return the winner's result as the tuned cell's, with all trials."""
     metric = get_kind(search.cell.kind).selection
     rows = tuple(
         {
@@ -196,4 +198,4 @@ def _with_trials(answer: Answer, search: _Search, best: int) -> Answer:
         "values": dict(search.trials[best].values),
         **search.tuner.record(),
     }
-    return replace(answer, choices={**answer.choices, "tuning": found}, trials=rows)
+    return replace(result, cell=search.cell, choices={**result.choices, "tuning": found}, trials=rows)

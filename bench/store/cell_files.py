@@ -18,14 +18,12 @@ from bench.store.read import CURVES, HISTORY, PER_CLASS, PREDICTIONS, RESULT, TR
 
 if TYPE_CHECKING:
     from bench.store.model_file import SavableModel
-    from bench.training.fits import Epoch, Trained
 
 
 def write_cell(
     folder: Path,
     result: CellResult,
     parts: Mapping[str, Predictions],
-    trained: Trained | None = None,
     model: SavableModel | None = None,
 ) -> None:
     """Write all files of a cell into an empty folder; see `bench.store.write.Store.commit`."""
@@ -34,10 +32,9 @@ def write_cell(
     _write_csv(folder / PER_CLASS, result.per_class)
     _write_csv(folder / CURVES, result.curves)
     _write_csv(folder / TRIALS, result.trials)
-    if trained is not None:
-        _write_csv(folder / HISTORY, [_named(epoch, trained.score) for epoch in trained.history])
-        if model is not None:
-            _save_model(folder, model, trained)
+    _write_csv(folder / HISTORY, result.history)
+    if model is not None:
+        _save_model(folder, model, result.history)
     record = {**_record(result, parts), FILES: file_facts(folder.iterdir())}
     (folder / RESULT).write_bytes(sealed(finite(record)))
 
@@ -63,12 +60,12 @@ def _record(result: CellResult, parts: Mapping[str, Predictions]) -> dict[str, A
     }
 
 
-def _save_model(work: Path, model: SavableModel, trained: Trained) -> None:
+def _save_model(work: Path, model: SavableModel, history: Sequence[Mapping[str, Any]]) -> None:
     from bench.store.loss_curve import save_loss_curve
 
     model.save(work)
-    if find_spec("matplotlib") is not None and trained.history:
-        save_loss_curve(work, [vars(epoch) for epoch in trained.history])
+    if find_spec("matplotlib") is not None and history:
+        save_loss_curve(work, history)
 
 
 def _thresholds(parts: Mapping[str, Predictions]) -> dict[str, Any]:
@@ -85,12 +82,6 @@ def _thresholds(parts: Mapping[str, Predictions]) -> dict[str, Any]:
     )
     known = {} if test.known is None else {"known": [int(n) for n in test.known]}
     return {**known, "cuts": cuts, **({} if val is None or val_cuts == cuts else {"val_cuts": val_cuts})}
-
-
-def _named(epoch: Epoch, score: str) -> dict[str, Any]:
-    """Return a row of history.csv; its column names the validation score."""
-    names = {"val_score": f"val_{score}"}
-    return {names.get(name, name): value for name, value in vars(epoch).items()}
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

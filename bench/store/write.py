@@ -35,7 +35,6 @@ from bench.store.read import read_cell as _load
 
 if TYPE_CHECKING:
     from bench.store.model_file import SavableModel
-    from bench.training.fits import Trained
 
 LOCKS = ".locks"
 SCRATCH = ".tmp-"
@@ -109,20 +108,19 @@ class Store:
         self,
         result: CellResult,
         parts: Mapping[str, Predictions],
-        trained: Trained | None = None,
         model: SavableModel | None = None,
     ) -> Path:
         """Write a cell's folder whole, replacing an older one.
 
-        parts: predictions by split: `val`, `test`, `imputed`. trained: its history is stored. model: stored,
-        too, with a plot of the history if matplotlib is installed.
+        parts: predictions by split: `val`, `test`, `imputed`. model: stored, too, with a plot of the history
+        if matplotlib is installed.
 
         A failed cell never replaces a measured one, even a damaged one. Raises StoreError (one line: no
         space, not writable); the older folder then stays.
         """
 
         def fill(work: Path) -> None:
-            write_cell(work, result, parts, trained, model)
+            write_cell(work, result, parts, model)
 
         return self._put(result.cell, result.status == "ok", fill)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -169,6 +170,10 @@ class Trained:
     `Epoch.val_score`. unit: whether the last layer takes rows of length one, see `unit_rows`. deferred: that
     of the fit. decays: the weight decay of every epoch up to the best; empty where it was the setting's.
     Arrays of the layers are made read-only.
+
+    Trainers of cells add: embed: rows of examples -> (n, d) inputs of the last layer, and net: returns the
+    variables trained below the head; both valid until the next fit is trained. parts: the heads that were
+    combined, if there are several. choices: numbers chosen on validation that a refit takes over.
     """
 
     head: LinearHead | None
@@ -180,6 +185,10 @@ class Trained:
     unit: bool = False
     deferred: int = 0
     decays: tuple[float, ...] = ()
+    embed: Callable[[np.ndarray], np.ndarray] | None = None
+    net: Callable[[], tuple[np.ndarray, ...]] = tuple
+    parts: tuple[Trained, ...] = ()
+    choices: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # Cells with equal fits share them: a step that changed them in place would change other cells.
@@ -187,6 +196,19 @@ class Trained:
             for array in () if layer is None else vars(layer).values():
                 if isinstance(array, np.ndarray):
                     array.flags.writeable = False
+
+    @property
+    def rows(self) -> tuple[Mapping[str, Any], ...]:
+        """The history as rows for a table; the column of the validation score has its name."""
+        score = f"val_{self.score}"
+        return tuple(
+            {score if name == "val_score" else name: value for name, value in vars(epoch).items()}
+            for epoch in self.history
+        )
+
+    def without_net(self) -> Trained:
+        """Return the same without `embed` and `net`, which hold the trained net in memory."""
+        return replace(self, embed=None, net=tuple)
 
     @property
     def rates(self) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ import pytest
 
 from bench.backbones.tfidf import ROW_NORM, tfidf_rows
 from bench.data.titles.words import terms, words
+from tests.cells import cell_of
 
 TITLES = (
     "red shirt",
@@ -80,8 +81,6 @@ def test_a_gru_tells_titles_apart_by_the_order_of_words() -> None:
     from bench.core.protocol import defaults
     from bench.data.splits import StageSplit
     from bench.data.titles.stage_titles import stage_titles
-    from bench.methods.grammar import NONE
-    from bench.runs.orders import Order
     from bench.runs.trainers import NetTrainer
 
     rng = np.random.default_rng(0)
@@ -95,8 +94,8 @@ def test_a_gru_tells_titles_apart_by_the_order_of_words() -> None:
 
     def answers() -> np.ndarray:
         trainer = NetTrainer(word_inputs(told), split, setting, lambda *_: None)
-        (fitted,) = trainer.fit([Order(NONE, 3, split.train, split.val)])
-        assert fitted.head is not None
+        ((fitted, _),) = trainer.fit([(cell_of(seed=3, setting=setting), split)])
+        assert fitted.head is not None and fitted.embed is not None
         return fitted.head.logits(fitted.embed(split.test))
 
     first = answers()

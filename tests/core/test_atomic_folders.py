@@ -35,7 +35,7 @@ def test_a_cell_has_the_permissions_that_the_umask_leaves(
 ) -> None:
     before = os.umask(mask)
     try:
-        cell = Store(tmp_path / "r").commit(some_result(), {"test": some_predictions()}, HISTORY)
+        cell = Store(tmp_path / "r").commit(some_result(history=HISTORY), {"test": some_predictions()})
     finally:
         os.umask(before)
     assert stat.S_IMODE(cell.stat().st_mode) == folder == stat.S_IMODE(cell.parent.stat().st_mode)
@@ -66,7 +66,7 @@ def test_every_file_and_folder_is_on_the_disk_before_the_cell_has_its_name(
     monkeypatch.setattr(durable, "exchange", exchanged)
     for again in (False, True):
         steps.clear()
-        cell = Store(tmp_path).commit(some_result(), {"test": some_predictions()}, HISTORY, Model())
+        cell = Store(tmp_path).commit(some_result(history=HISTORY), {"test": some_predictions()}, Model())
         named = steps.index(("name", str(cell)))
         before = [path for what, path in steps[:named] if what == "sync"]
         (work,) = {path for path in before if Path(path).name.startswith(SCRATCH)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,9 @@ from bench.data.splits import StageSplit
 from bench.methods import clean_labels as cleaning
 from bench.methods.clean_labels import Suspects, clean, find_suspects, fold_of, out_of_sample
 from bench.methods.grammar import parse_method, problems_for
-from bench.runs.orders import Order
 from bench.runs.trainers import HeadTrainer
 from bench.training.fits import Trained
+from tests.cells import cell_of
 
 K = 5
 
@@ -219,16 +220,16 @@ def _split(truth: np.ndarray) -> StageSplit:
 def test_heads_that_learn_from_cleaned_labels_know_the_truth_better() -> None:
     features, truth, given = _blobs(n=1000, d=60, noise=0.4, apart=0.6)
     split = _split(given)
-    trainer = HeadTrainer(PrecomputedFeatures(features), split, {**defaults(), "lr": 0.01}, lambda *_: None)
+    split = replace(split, val=split.val[:0])
+    setting = {**defaults(), "lr": 0.01, "epochs": 30}
+    trainer = HeadTrainer(PrecomputedFeatures(features), split, setting, lambda *_: None)
     texts = ["none", "clean", "clean(action=relabel)", "clean(action=weight)", "clean+smote+class_weight+gce"]
-    orders = [Order(parse_method(text), 0, split.train, split.val[:0], epochs=30) for text in texts]
     right, found = [], []
-    for one in trainer.fit(orders):
-        assert one.head is not None
+    for one, made in trainer.fit([(cell_of(text, setting=setting), split) for text in texts]):
+        assert one.head is not None and one.embed is not None and made is not None
         answers = one.head.logits(one.embed(split.test)).argmax(1)
         right.append(np.mean(answers == truth[split.test]))
-        assert one.made is not None
-        found.append(dict(one.made.found))
+        found.append(dict(made.found))
     assert right[0] + 0.1 < min(right[1:]), right
     assert found[0] == {}
     assert found[1] == found[2] == found[3] == found[4]
@@ -238,12 +239,12 @@ def test_heads_that_learn_from_cleaned_labels_know_the_truth_better() -> None:
 def test_wrong_validation_labels_do_not_stop_what_learns_from_cleaned_ones() -> None:
     features, truth, given = _blobs(n=1000, d=60, noise=0.4, apart=0.6)
     split = _split(given)
-    trainer = HeadTrainer(PrecomputedFeatures(features), split, {**defaults(), "lr": 0.01}, lambda *_: None)
-    methods = [parse_method(text) for text in ("none", "clean", "clean(action=relabel)")]
-    orders = [Order(method, 0, split.train, split.val) for method in methods]
+    setting = {**defaults(), "lr": 0.01}
+    trainer = HeadTrainer(PrecomputedFeatures(features), split, setting, lambda *_: None)
+    texts = ("none", "clean", "clean(action=relabel)")
     right = []
-    for one in trainer.fit(orders):
-        assert one.head is not None
+    for one, _ in trainer.fit([(cell_of(text, setting=setting), split) for text in texts]):
+        assert one.head is not None and one.embed is not None
         answers = one.head.logits(one.embed(split.test)).argmax(1)
         right.append(np.mean(answers == truth[split.test]))
     assert right[0] + 0.05 < min(right[1:]), right
@@ -261,12 +262,11 @@ def test_cleaning_sees_training_rows_alone(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(cleaning, "find_suspects", told)
     split = _split(given)
-    trainer = HeadTrainer(
-        PrecomputedFeatures(features), split, {**defaults(), "epochs": 2}, lambda *_: None, groups
-    )
-    order = Order(parse_method("clean"), 0, split.train, split.val)
-    again = order.refit(Trained(None, 2))
-    assert all(one.head is not None for one in trainer.fit([order, again]))
+    setting = {**defaults(), "epochs": 2}
+    trainer = HeadTrainer(PrecomputedFeatures(features), split, setting, lambda *_: None, groups)
+    own = cell_of("clean", setting=setting)
+    trained = [*trainer.fit([(own, split)]), *trainer.fit([(own, split.refit())], [Trained(None, 2)])]
+    assert all(made is not None for _, made in trained)
     for rows, (y, ids) in zip((split.train, np.union1d(split.train, split.val)), seen, strict=True):
         np.testing.assert_array_equal(y, given[rows])
         assert ids == [groups[row] for row in rows]
@@ -327,16 +327,17 @@ def test_prices_of_training_rows_alone_decide() -> None:
     odd = split.train[[4, 9]]
     for row in (*odd.tolist(), int(split.val[0]), int(split.test[0])):
         prices[row] = "123456"
-    trainer = HeadTrainer(
-        PrecomputedFeatures(features), split, {**defaults(), "epochs": 2}, lambda *_: None, prices=prices
-    )
-    methods = ("clean(price)", "clean(price,action=weight)")
-    orders = [Order(parse_method(text), 0, split.train, split.val) for text in methods]
-    dropped, weighted, again = trainer.fit([*orders, orders[0].refit(Trained(None, 2))])
-    assert dropped.made is not None and weighted.made is not None and again.made is not None
-    assert dropped.made.found == weighted.made.found == {"clean": {"odd_price": 2}}
-    assert set(range(len(split.train))) - set(dropped.made.resampled.rows.tolist()) == {4, 9}
-    assert dropped.made.stop_by == "top1"
-    assert weighted.made.row_weights is not None
-    assert (weighted.made.row_weights < 0.5).nonzero()[0].tolist() == [4, 9]
-    assert again.made.found == {"clean": {"odd_price": 3}}, "with validation, its odd price too"
+    setting = {**defaults(), "epochs": 2}
+    trainer = HeadTrainer(PrecomputedFeatures(features), split, setting, lambda *_: None, prices=prices)
+    work = [
+        (cell_of(text, setting=setting), split) for text in ("clean(price)", "clean(price,action=weight)")
+    ]
+    (_, dropped), (_, weighted) = trainer.fit(work)
+    ((_, again),) = trainer.fit([(work[0][0], split.refit())], [Trained(None, 2)])
+    assert dropped is not None and weighted is not None and again is not None
+    assert dropped.found == weighted.found == {"clean": {"odd_price": 2}}
+    assert set(range(len(split.train))) - set(dropped.resampled.rows.tolist()) == {4, 9}
+    assert dropped.stop_by == "top1"
+    assert weighted.row_weights is not None
+    assert (weighted.row_weights < 0.5).nonzero()[0].tolist() == [4, 9]
+    assert again.found == {"clean": {"odd_price": 3}}, "with validation, its odd price too"

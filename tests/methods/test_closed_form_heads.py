@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,9 +16,9 @@ from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
 from bench.methods.closed_form_heads import crt, logistic_regression, ncm
 from bench.methods.grammar import parse_method, problems_for
-from bench.runs.train_stage import train_cells
 from bench.runs.trainers import HeadTrainer
 from bench.training.linear_head import LinearHead
+from tests.cells import cell_of, trained_as_run
 
 D, K = 7, 4
 
@@ -144,9 +141,7 @@ def answers(
     split = StageSplit(tuple("abcd"), y, *parts, unseen=0, leaked=None)
     setting = {**defaults(), "epochs": 2, "batch_size": 16, "patience": 0, "refit": refit}
     trainer = HeadTrainer(PrecomputedFeatures(features), split, setting, lambda *_: None)
-    cell: Any = SimpleNamespace(method=parse_method(method), seed=0, id="x", setting=setting)
-    [(_, outcome)] = train_cells(trainer, [cell], {0: split})
-    assert outcome.reason is None and outcome.val is not None and outcome.test is not None
+    ((_, outcome),) = trained_as_run(trainer, [(cell_of(method, setting=setting), split)])
     return outcome.val.argmax(axis=1), outcome.test.argmax(axis=1), trainer, split
 
 

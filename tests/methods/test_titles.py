@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,9 @@ from bench.data.splits import StageSplit
 from bench.methods.closed_form_heads import naive_bayes
 from bench.methods.fallback import TwoHeads, fallback, sureness
 from bench.methods.grammar import parse_method
-from bench.runs.train_stage import train_cells
 from bench.runs.trainers import HeadTrainer
 from bench.training.linear_head import LinearHead
+from tests.cells import cell_of, trained_as_run
 
 K = 4
 
@@ -164,10 +163,8 @@ def test_two_heads_are_those_of_each_part_alone(method: str, plain: str, refit: 
 
     def run(table: np.ndarray, titles: int, text: str) -> Any:
         trainer = HeadTrainer(PrecomputedFeatures(table), split, setting, lambda *_: None, titles=titles)
-        cell: Any = SimpleNamespace(method=parse_method(text), seed=0, id="x", setting=setting)
-        ((_, outcome),) = train_cells(trainer, [cell], {0: split})
-        assert outcome.reason is None
-        return outcome
+        ((_, one),) = trained_as_run(trainer, [(cell_of(text, setting=setting), split)])
+        return one
 
     both = run(features, 5, method)
     one, two = run(features[:, :6], 0, plain), run(features[:, 6:], 5, plain)

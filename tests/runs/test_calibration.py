@@ -17,7 +17,6 @@ from bench.data.validation import draw_calibration, withheld
 from bench.kinds.multiclass.set_tables import sets_by_setting
 from bench.methods.conformal import set_thresholds
 from bench.runs.image_stage import ImageStage
-from bench.runs.orders import Order
 from bench.runs.trainers import HeadTrainer
 from bench.store.read import Stored
 from bench.store.settings import settings_of
@@ -101,16 +100,16 @@ def test_no_calibration_row_is_trained_on_or_chosen_by(
     items: list[tuple[str, ...]] = []
     plain_fit, plain_init = HeadTrainer.fit, ImageStage.__init__
 
-    def fit(self: HeadTrainer, orders: Sequence[Order]) -> Any:
-        for order in orders:
+    def fit(self: HeadTrainer, work: Any, first: Any = ()) -> Any:
+        for cell, split in work:
             # The trainer's own rows standardise the features.
-            rows = {*order.rows.tolist(), *order.val_rows.tolist(), *self.rows.tolist()}
-            seen.setdefault((order.method.text, order.seed), set()).update(rows)
-        return plain_fit(self, orders)
+            rows = {*split.train.tolist(), *split.val.tolist(), *self.rows.tolist()}
+            seen.setdefault((cell.method.text, cell.seed), set()).update(rows)
+        return plain_fit(self, work, first)
 
-    def init(self: ImageStage, work: Any, *rest: Any) -> None:
-        items.append(work.context.examples.items)
-        plain_init(self, work, *rest)
+    def init(self: ImageStage, context: Any, *rest: Any) -> None:
+        items.append(context.examples.items)
+        plain_init(self, context, *rest)
 
     monkeypatch.setattr(HeadTrainer, "fit", fit)
     monkeypatch.setattr(ImageStage, "__init__", init)

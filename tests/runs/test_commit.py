@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from bench.core.kind import get_kind
-from bench.runs.commit import Answer, commit, fail
+from bench.core.predictions import CellResult
+from bench.runs.commit import commit, fail
 from bench.runs.context import CHECKPOINTS
+from bench.runs.stage_run import failure
 from bench.store.write import Store
-from bench.training.fits import Trained
 from tests.core.test_cell import CELL
 from tests.grids import answers
 
@@ -40,7 +41,8 @@ def test_a_cell_is_stored_and_reported_and_its_checkpoints_go(context: Any, reas
     for path in (folder / f"{CELL.id}.npz", folder / f"{CELL.id}-refit.npz", other):
         path.touch()
     parts = {name: answers(30, 4, 0.7, seed) for seed, name in enumerate(("val", "test"))}
-    commit(context, CELL, Answer(Trained(None, 1), {} if reason else parts, reason=reason), {"training": 2.0})
+    result = CellResult(CELL, "ok")
+    commit(context, failure(result, reason) if reason else (result, parts, None), {"training": 2.0})
     assert list(folder.iterdir()) == [other]
     status = "failed" if reason else "ok"
     assert context.events == [{"event": "cell", "id": CELL.id, "status": status, "reason": reason}]

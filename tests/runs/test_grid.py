@@ -30,7 +30,7 @@ REQUEST = Request(
     "fashion", sample="tiny", backbones=("grey",), methods=("none", "focal"), seeds="0", stages=("top20",)
 )
 NET: Any = SimpleNamespace(save=lambda folder: (folder / MODEL).write_bytes(b"a net"))
-TRAINED = Trained(None, 1, (Epoch(1, 1.0, 1.0, 0.5, 0.1),))
+HISTORY = Trained(None, 1, (Epoch(1, 1.0, 1.0, 0.5, 0.1),)).rows
 
 
 class Run:
@@ -69,12 +69,13 @@ class Run:
                 counts={"train": 9, "val": 2, "test": 40},
                 timings={"seconds": 1.0},
                 command=order.command,
+                history=HISTORY,
             )
             if reason := self.failing.get(text):
                 result = CellResult(cell, "failed", reason=reason)
             if text not in self.silent:
                 parts = {} if reason else {"test": pred}
-                Store(order.results).commit(result, parts, TRAINED, NET if order.keep else None)
+                Store(order.results).commit(result, parts, NET if order.keep and not reason else None)
             status = "failed" if reason else "ok"
             on_event({"event": "cell", "id": cell.id, "status": status, "reason": reason})
         self.then()

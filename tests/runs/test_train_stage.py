@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,17 @@ import pytest
 from bench.core.cell import Cell, DataId
 from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
-from bench.methods.apply import TrainRows, apply_posthoc, fit_posthoc, resolve
+from bench.methods.apply import Resolved, TrainRows, apply_posthoc, fit_posthoc, resolve
 from bench.methods.fallback import TwoHeads, two_heads
 from bench.methods.grammar import parse_method
-from bench.runs.commit import Answer
-from bench.runs.orders import Fitted, Order
-from bench.runs.train_stage import train_cells, validate_cells
+from bench.runs.choices import Choice, choose
+from bench.runs.label_trainer import LabelTrainer
+from bench.runs.train_stage import choose_cells
 from bench.store.head_file import SavedHead
 from bench.training.auxiliary import Targets
 from bench.training.fits import Trained
 from bench.training.linear_head import LinearHead, link
+from tests.cells import trained_as_run
 
 N, D, K = 60, 4, 3
 RNG = np.random.default_rng(0)
@@ -52,38 +54,42 @@ def head_on(rows: np.ndarray, link: str = "softmax") -> LinearHead:
     return LinearHead(means.astype(np.float32), np.log(shares).astype(np.float32), link=link)
 
 
-class Stub:
+Made = tuple[Trained, Resolved | None]
+
+
+class Stub(LabelTrainer):
     """A trainer whose heads follow from their rows at once.
 
-    orders, fits: what it was asked for, and in how many calls. refuses: reasons by method and whether it is
-    trained again. best: the best epoch, by seed.
+    asked, fits: what it was asked for, and in how many calls. refuses: reasons by method and whether it is
+    trained again. loses: number of cells of a call that it leaves out. best: the best epoch, by seed.
     """
 
-    truth = TRUTH
-
     def __init__(self, refuses: dict[tuple[str, bool], str] | None = None, loses: int = 0) -> None:
+        super().__init__(split_of(0), defaults(), lambda *_: None)
         self.refuses, self.loses = refuses or {}, loses
-        self.orders: list[Order] = []
+        self.asked: list[tuple[Cell, StageSplit, Trained | None]] = []
         self.fits = 0
         self.embedded: list[np.ndarray] = []
 
-    def fit(self, orders: Sequence[Order]) -> Iterator[Fitted]:
+    def fit(self, work: Sequence[tuple[Cell, StageSplit]], first: Sequence[Trained] = ()) -> Iterator[Made]:
         self.fits += 1
-        for order in orders[: len(orders) - self.loses]:
-            self.orders.append(order)
-            again = order.epochs is not None
-            if why := self.refuses.get((order.method.text, again)):
-                made = resolve(order.method, TRUTH[order.rows], FEATURES[order.rows], K, order.seed)
-                yield Fitted(Trained(None, 0, failed=why), self.embed, made)
+        repeated: Sequence[Trained | None] = first or [None] * len(work)
+        asked = [(*one, before) for one, before in zip(work, repeated, strict=True)]
+        for one in asked[: len(work) - self.loses]:
+            self.asked.append(one)
+            if why := self.refuses.get((one[0].method.text, one[2] is not None)):
+                yield Trained(None, 0, failed=why), None
             else:
-                yield self.fitted(order)
+                yield self.fitted(*one)
 
-    def fitted(self, order: Order) -> Fitted:
-        made = resolve(order.method, TRUTH[order.rows], FEATURES[order.rows], K, order.seed)
-        trained = Trained(head_on(order.rows), 3 + order.seed)
-        mean, scale = np.full(D, 0.5, np.float32), np.full(D, 2.0, np.float32)
-        net = (np.full(2, order.seed, np.float32),)
-        return Fitted(trained, self.embed, made, mean, scale, net=lambda: net)
+    def fitted(self, cell: Cell, split: StageSplit, first: Trained | None) -> Made:
+        made = resolve(cell.method, TRUTH[split.train], FEATURES[split.train], K, cell.seed)
+        net = (np.full(2, cell.seed, np.float32),)
+        head = head_on(split.train)
+        return Trained(head, 3 + cell.seed, embed=self.embed, net=lambda: net), made
+
+    def scaling(self, cell: Cell) -> tuple[np.ndarray, np.ndarray]:
+        return np.full(D, 0.5, np.float32), np.full(D, 2.0, np.float32)
 
     def embed(self, rows: np.ndarray) -> np.ndarray:
         self.embedded.append(rows)
@@ -91,10 +97,12 @@ class Stub:
         return found
 
 
-def answers(trainer: Any, cells: Sequence[Cell], **options: Any) -> dict[str, Answer]:
-    """Train cells, each seed on its own split; return their answers by method and seed."""
-    splits = options.pop("splits", {one.seed: split_of(one.seed) for one in cells})
-    found = {f"{one.method.text} {one.seed}": a for one, a in train_cells(trainer, cells, splits, **options)}
+def answers(
+    trainer: Stub, cells: Sequence[Cell], splits: Mapping[int, StageSplit] | None = None
+) -> dict[str, Any]:
+    """Train cells, each seed on its own split; return their scores by method and seed, or the reason."""
+    work = [(one, (splits or {one.seed: split_of(one.seed)})[one.seed]) for one in cells]
+    found = {f"{one.method.text} {one.seed}": answer for one, answer in trained_as_run(trainer, work, (8, 6))}
     assert len(found) == len(cells)
     return found
 
@@ -111,18 +119,17 @@ def same(one: np.ndarray | None, other: np.ndarray) -> None:
 def test_without_a_refit_one_head_is_scored_on_validation_and_test() -> None:
     trainer, cells = Stub(), [cell(seed=0), cell(seed=1)]
     found = answers(trainer, cells)
-    assert list(found) == ["none 0", "none 1"] and trainer.fits == 2 and len(trainer.orders) == 2
-    for seed, (one, order) in enumerate(zip(found.values(), trainer.orders, strict=True)):
+    assert list(found) == ["none 0", "none 1"] and trainer.fits == 1
+    for seed, (one, asked) in enumerate(zip(found.values(), trainer.asked, strict=True)):
         split = split_of(seed)
         head = head_on(split.train)
         same(one.val, link("softmax", head.logits(FEATURES[split.val])))
         same(one.test, link("softmax", head.logits(FEATURES[split.test])))
-        assert one.model is None and one.reason is None and not one.calibration and not one.choices
-        assert one.trained.best_epoch == 3 + seed and one.cuts is None and one.val_cuts is None
-        same(order.rows, split.train)
-        same(order.val_rows, split.val)
-        assert (order.seed, order.name, order.start) == (seed, cells[seed].id, None)
-        assert order.setting == cells[seed].setting
+        assert not one.calibration and not one.choices
+        assert one.trained.best_epoch == 3 + seed and one.head.cuts is None and one.choice.head.cuts is None
+        assert asked[0] is cells[seed] and asked[2] is None
+        same(asked[1].train, split.train)
+        same(asked[1].val, split.val)
 
 
 def test_a_refit_trains_on_both_and_only_the_test_scores_are_its_own() -> None:
@@ -135,9 +142,10 @@ def test_a_refit_trains_on_both_and_only_the_test_scores_are_its_own() -> None:
         both = np.sort(np.concatenate([split.train, split.val]))
         same(one.val, link("softmax", head_on(split.train).logits(FEATURES[split.val])))
         same(one.test, link("softmax", head_on(both).logits(FEATURES[split.test])))
-    again = trainer.orders[3:]
-    assert [(order.method.text, order.epochs) for order in again] == [("none", 3), ("focal", 4)]
-    assert all(len(order.rows) == 40 and not len(order.val_rows) for order in again)
+    again = [(cell.method.text, split, first) for cell, split, first in trainer.asked[3:]]
+    assert [(text, first.best_epoch) for text, _, first in again if first] == [("none", 3), ("focal", 4)]
+    assert all(len(split.train) == 40 and not len(split.val) for _, split, _ in again)
+    assert all(first is not None and first.embed is None for *_, first in again), "nets are not held"
 
 
 def test_test_rows_are_seen_once_after_every_choice() -> None:
@@ -213,43 +221,31 @@ def test_a_calibration_part_is_scored_by_the_head_that_test_is_scored_by() -> No
             {"conformal": rows_of(part)},
         )[0]
         assert first.cuts is not None and last.cuts is not None
-        same(one.val_cuts, first.cuts)
-        same(one.cuts, last.cuts)
-        assert not any(np.intersect1d(order.rows, part).size for order in trainer.orders)
+        same(one.choice.head.cuts, first.cuts)
+        same(one.head.cuts, last.cuts)
+        assert not any(np.intersect1d(asked.train, part).size for _, asked, _ in trainer.asked)
 
 
 def test_what_cannot_be_trained_fails_alone_and_in_its_place() -> None:
     trainer = Stub({("focal", False): "loss became NaN", ("class_weight", True): "weights became NaN"})
     texts = ("none", "focal", "class_weight", "logit_adjust")
     found = answers(trainer, [cell(text, refit=True) for text in texts])
-    assert found["focal 0"].reason == "loss became NaN" and found["focal 0"].val is None
-    assert (
-        found["class_weight 0"].reason == "refit: weights became NaN" and found["class_weight 0"].test is None
-    )
-    assert [text for text in texts if found[f"{text} 0"].test is not None] == ["none", "logit_adjust"]
-    unresolved = Stub()
-    unresolved.fitted = lambda order: Fitted.failed("no rows are left")  # type: ignore[method-assign]
-    assert answers(unresolved, [cell()])["none 0"].reason == "no rows are left"
-
-
-def test_a_second_fit_whose_method_cannot_be_applied_says_so() -> None:
-    trainer = Stub()
-    plain = trainer.fitted
-    trainer.fitted = lambda order: plain(order) if order.epochs is None else Fitted.failed("none left")  # type: ignore[method-assign]
-    assert answers(trainer, [cell(refit=True)])["none 0"].reason == "refit: none left"
+    assert found["focal 0"] == "loss became NaN"
+    assert found["class_weight 0"] == "refit: weights became NaN"
+    assert [text for text in texts if not isinstance(found[f"{text} 0"], str)] == ["none", "logit_adjust"]
 
 
 def test_a_choice_that_needs_validation_rows_fails_without_them() -> None:
     split = replace(split_of(0), val=np.empty(0, np.int64))
     found = answers(Stub(), [cell("tau_norm"), cell()], splits={0: split})
-    assert "validation" in str(found["tau_norm 0"].reason) and found["none 0"].reason is None
+    assert "validation" in found["tau_norm 0"] and not isinstance(found["none 0"], str)
 
 
 def test_the_weight_decay_of_the_best_epoch_is_recorded() -> None:
     class Decaying(Stub):
-        def fitted(self, order: Order) -> Fitted:
-            fitted = super().fitted(order)
-            return replace(fitted, trained=replace(fitted.trained, decays=(0.1, 0.03, 0.01)))
+        def fitted(self, cell: Cell, split: StageSplit, first: Trained | None) -> Made:
+            trained, made = super().fitted(cell, split, first)
+            return replace(trained, decays=(0.1, 0.03, 0.01)), made
 
     assert answers(Decaying(), [cell()])["none 0"].choices == {"weight_decay": 0.01}
 
@@ -259,15 +255,15 @@ class Pair(Stub):
 
     decays: tuple[tuple[float, ...], ...] = ((), ())
 
-    def fitted(self, order: Order) -> Fitted:
-        fitted = super().fitted(order)
-        whole = head_on(order.rows)
+    def fitted(self, cell: Cell, split: StageSplit, first: Trained | None) -> Made:
+        trained, made = super().fitted(cell, split, first)
+        whole = head_on(split.train)
         one, other = (LinearHead(whole.kernel[part], whole.bias) for part in (slice(2), slice(2, None)))
         parts = tuple(
             Trained(head, 2 + place, decays=self.decays[place]) for place, head in enumerate((one, other))
         )
-        both = replace(fitted.trained, head=two_heads(one, other, "softmax"), decays=self.decays[0])
-        return replace(fitted, trained=both, parts=parts)
+        both = two_heads(one, other, "softmax")
+        return replace(trained, head=both, decays=self.decays[0], parts=parts), made
 
 
 def test_of_two_heads_the_record_says_how_often_the_second_answers() -> None:
@@ -286,7 +282,8 @@ def test_of_two_heads_the_record_says_how_often_the_second_answers() -> None:
         assert found["fell_back_test"] == head.falls_back(FEATURES[split.test]).mean()
         assert {"fell_back", "val_top1"} <= set(found)
         if refit:
-            assert [part[0] for part in trainer.orders[1].parts] == [2, 3]
+            first = trainer.asked[1][2]
+            assert first is not None and [part.best_epoch for part in first.parts] == [2, 3]
     decaying = Pair()
     decaying.decays = (0.1, 0.05), (0.2, 0.02, 0.01)
     choices = answers(decaying, [cell(text)])[f"{text} 0"].choices
@@ -295,7 +292,7 @@ def test_of_two_heads_the_record_says_how_often_the_second_answers() -> None:
 
 def test_a_model_that_is_kept_scores_test_images_as_the_cell_did() -> None:
     split = split_of(1)
-    one = answers(Stub(), [cell("conv(4)+tau_norm(tau=0.5)", 1)], keep=(8, 6))
+    one = answers(Stub(), [cell("conv(4)+tau_norm(tau=0.5)", 1)])
     model = next(iter(one.values())).model
     assert isinstance(model, SavedHead)
     assert (model.size, model.classes, model.link, model.filters) == ((8, 6), tuple("abc"), "softmax", (4,))
@@ -304,33 +301,42 @@ def test_a_model_that_is_kept_scores_test_images_as_the_cell_did() -> None:
     same(next(iter(one.values())).test, link("softmax", FEATURES[split.test] @ model.kernel + model.bias))
 
 
-def test_starts_and_auxiliary_columns_reach_the_orders() -> None:
-    first, second = cell(), cell("focal")
-    start, targets = (np.ones(3),), Targets((), np.zeros((N, 0), np.int32), ())
-    trainer = Stub()
-    answers(trainer, [first, second], starts={first.id: start}, targets=targets)
-    assert [order.start for order in trainer.orders] == [start, None]
-    assert all(order.targets is targets for order in trainer.orders)
+def test_a_fit_has_the_start_of_its_net_and_its_auxiliary_labels() -> None:
+    first, second, split = cell("multitask"), cell("focal"), split_of(0)
+    trainer, labels = Stub(), np.arange(N, dtype=np.int32)[:, None] % 2
+    start = (np.ones(3),)
+    trainer.starts, trainer.targets = {first.id: start}, Targets(("sex",), labels, (2,))
+    fits = []
+    for one in (first, second):
+        made = resolve(one.method, TRUTH[split.train], None, K, 0)
+        fits.append(trainer._fit((one, split, made, None), split.train, split.val))
+    assert [fit.start for fit in fits] == [start, None] and fits[1].auxiliary is None
+    assert fits[0].auxiliary is not None
+    same(fits[0].auxiliary.labels, labels[split.train])
 
 
 def test_trials_are_scored_on_every_split_and_never_on_test() -> None:
     trainer, splits = Stub({("focal", False): "loss became NaN"}), [split_of(seed) for seed in (3, 4)]
     work = [(cell(text, refit=True), split) for text in ("none", "focal", "tau_norm") for split in splits]
-    found = list(validate_cells(trainer, work))
+    found = [choice for *_, choice in choose_cells(trainer, work, partial(choose, trainer))]
     assert trainer.fits == 1 and len(found) == 6
-    assert [one.reason for one in found[2:4]] == ["loss became NaN"] * 2
-    for one, split in zip(found, splits, strict=False):
+    assert found[2:4] == ["loss became NaN"] * 2
+    for one, split in zip(found[:2], splits, strict=True):
+        assert isinstance(one, Choice)
         same(one.val, link("softmax", head_on(split.train).logits(FEATURES[split.val])))
-        assert one.test is None
-    assert all("tau" in one.choices["tau_norm"] for one in found[4:])
+    assert all("tau" in one.found["tau_norm"] for one in found[4:] if isinstance(one, Choice))
     test = np.intersect1d(splits[0].test, splits[1].test)
     assert not any(np.isin(rows, test).any() for rows in trainer.embedded)
 
 
+def choose_none(*_: Any) -> None:
+    """Choose nothing."""
+
+
 @pytest.mark.parametrize("refit", [False, True])
-def test_a_trainer_that_leaves_an_order_out_is_no_missing_cell(refit: bool) -> None:
+def test_a_trainer_that_leaves_a_cell_out_is_no_missing_cell(refit: bool) -> None:
     trainer = Stub(loses=1)
     with pytest.raises(ValueError, match="shorter"):
         answers(trainer, [cell(refit=refit), cell("focal", refit=refit)])
     with pytest.raises(ValueError, match="shorter"):
-        list(validate_cells(trainer, [(cell(), split_of(0)), (cell("focal"), split_of(0))]))
+        list(choose_cells(trainer, [(cell(), split_of(0)), (cell("focal"), split_of(0))], choose_none))

@@ -1,25 +1,28 @@
-"""Orders as a stage gives them: trained together, answered in their order, each as if it were alone."""
+"""Cells as a stage gives them: trained together, answered in their order, each as if it were alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.core.cell import Value
+from bench.core.cell import Cell, Value
 from bench.core.protocol import defaults
 from bench.data.augmentation import Recipe
 from bench.data.splits import StageSplit
-from bench.kinds.multilabel.runner import resolve_cells
+from bench.kinds.multilabel.runner import AttributeStage
 from bench.kinds.multilabel.split import AttributeSplit
-from bench.methods.grammar import parse_method
+from bench.methods.apply import Resolved, resolve
 from bench.runs import trainers
-from bench.runs.orders import Fitted, Order, resolve_order
+from bench.runs.label_trainer import Work
 from bench.runs.trainers import HeadTrainer
 from bench.training.fits import Fit, Trained
+from tests.cells import cell_of
+
+Fitted = tuple[Trained, Resolved | None]
 
 N, D, K = 60, 7, 4
 METHODS = (
@@ -65,23 +68,26 @@ def _cut(truth: np.ndarray, classes: tuple[str, ...]) -> StageSplit:
 
 
 def _trainer(inputs: Made, split: StageSplit, setting: Mapping[str, Value]) -> HeadTrainer:
-    resolver = resolve_cells if isinstance(split, AttributeSplit) else resolve_order
+    resolver = AttributeStage.resolver if isinstance(split, AttributeSplit) else resolve
     return HeadTrainer(inputs, split, setting, lambda *_: None, resolver=resolver)
 
 
 def _fit(inputs: Made, split: StageSplit, methods: Sequence[str]) -> list[Fitted]:
     trainer = _trainer(inputs, split, SETTING)
-    orders = [
-        Order(parse_method(text), seed, split.train, split.val) for seed, text in enumerate(methods, start=7)
-    ]
-    return list(trainer.fit(orders))
+    return list(trainer.fit([(_cell(text, seed), split) for seed, text in enumerate(methods, start=7)]))
 
 
-def _same(one: Fitted, other: Fitted) -> None:
+def _cell(method: str, seed: int) -> Cell:
+    return cell_of(method, seed, SETTING)
+
+
+def _same(first: Fitted, second: Fitted) -> None:
+    (one, _), (other, _) = first, second
     assert one.head is not None and other.head is not None
+    assert one.embed is not None and other.embed is not None
     np.testing.assert_array_equal(one.head.kernel, other.head.kernel)
     np.testing.assert_array_equal(one.head.bias, other.head.bias)
-    assert one.trained.history == other.trained.history
+    assert one.history == other.history
     rows = np.arange(N)
     np.testing.assert_array_equal(one.embed(rows), other.embed(rows))
 
@@ -91,10 +97,10 @@ def test_a_head_is_the_same_whatever_is_trained_beside_it() -> None:
     together = _fit(Made(features, 0.3), split, METHODS)
     trainer = _trainer(Made(features, 0.3), split, SETTING)
     for seed, (text, fitted) in enumerate(zip(METHODS, together, strict=True), start=7):
-        [alone] = trainer.fit([Order(parse_method(text), seed, split.train, split.val)])
+        [alone] = trainer.fit([(_cell(text, seed), split)])
         _same(fitted, alone)
-        assert fitted.made is not None and fitted.made.loss.link == "sigmoid"
-    heads = {fitted.head.bias.tobytes() for fitted in together if fitted.head is not None}
+        assert fitted[1] is not None and fitted[1].loss.link == "sigmoid"
+    heads = {trained.head.bias.tobytes() for trained, _ in together if trained.head is not None}
     assert len(heads) == len(METHODS), "each method does something"
 
 
@@ -133,15 +139,14 @@ def test_what_cannot_be_trained_fails_in_its_place_and_alone() -> None:
     features, split = _attributes(whole=0.0)
     methods = ("none", "drop_rows", "asl", "drop_rows+mlp(units=3)", "self_train(l2=1)")
     found = _fit(Made(features), split, methods)
-    assert [fitted.head is None for fitted in found] == [False, True, False, True, False]
-    for fitted in (found[1], found[3]):
-        assert "drop_rows leaves none of 36 training rows" in str(fitted.trained.failed)
+    assert [made is None for _, made in found] == [False, True, False, True, False]
+    for trained, _ in (found[1], found[3]):
+        assert "drop_rows leaves none of 36 training rows" in str(trained.failed)
     trainer = _trainer(Made(features), split, SETTING)
     for place in (0, 2, 4):
-        order = Order(parse_method(methods[place]), 7 + place, split.train, split.val)
-        _same(found[place], next(trainer.fit([order])))
+        _same(found[place], next(trainer.fit([(_cell(methods[place], 7 + place), split)])))
     # Nothing but failures is no cohort at all.
-    assert all(fitted.head is None for fitted in _fit(Made(features), split, ("drop_rows",)))
+    assert all(made is None for _, made in _fit(Made(features), split, ("drop_rows",)))
 
 
 def test_views_that_change_nothing_change_nothing() -> None:
@@ -150,9 +155,9 @@ def test_views_that_change_nothing_change_nothing() -> None:
         plain = _fit(Made(features), split, [method])
         text = "augment(flip,views=3)" if method == "none" else f"{method}+augment(flip,views=3)"
         _same(plain[0], _fit(Made(features), split, [text])[0])
-        moved = _fit(Made(features, 2.0), split, [text])[0]
-        assert moved.head is not None and plain[0].head is not None
-        assert not np.array_equal(moved.head.kernel, plain[0].head.kernel)
+        ((moved, _),) = _fit(Made(features, 2.0), split, [text])
+        assert moved.head is not None and plain[0][0].head is not None
+        assert not np.array_equal(moved.head.kernel, plain[0][0].head.kernel)
 
 
 def test_rows_that_are_no_images_have_no_views() -> None:
@@ -161,22 +166,23 @@ def test_rows_that_are_no_images_have_no_views() -> None:
     truth = np.random.default_rng(0).permutation(truth)
     split = _cut(truth, tuple("xyz"))
     [plain] = _fit(Made(features), split, ["smote"])
-    assert plain.made is not None and plain.head is not None and len(plain.made.resampled.labels) > 10
+    trained, made = plain
+    assert made is not None and trained.head is not None and len(made.resampled.labels) > 10
     _same(plain, _fit(Made(features), split, ["smote+augment(flip,views=2)"])[0])
-    [far] = _fit(Made(features, 1.0), split, ["smote+augment(flip,views=2)"])
-    assert far.head is not None and not np.array_equal(far.head.kernel, plain.head.kernel)
+    [(far, _)] = _fit(Made(features, 1.0), split, ["smote+augment(flip,views=2)"])
+    assert far.head is not None and not np.array_equal(far.head.kernel, trained.head.kernel)
 
 
 def test_heads_on_maps_and_on_features_come_in_the_order_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     features, split = _attributes(whole=0.0)
 
-    def maps(self: HeadTrainer, work: Sequence[tuple[Order, Any]]) -> Iterator[Fitted]:
-        for order, made in work:
-            yield replace(Fitted.failed(f"maps {order.method.text}"), made=made)
+    def maps(self: HeadTrainer, work: Sequence[Work]) -> Iterator[Trained]:
+        for cell, *_ in work:
+            yield Trained(None, 0, failed=f"maps {cell.method.text}")
 
-    monkeypatch.setattr(HeadTrainer, "_fit_maps", maps)
+    monkeypatch.setattr(HeadTrainer, "_train_maps", maps)
     methods = ("conv(4)", "none", "drop_rows", "conv(8)+asl", "splc", "conv(2)+drop_rows", "conv(2)")
-    told = [fitted.trained.failed for fitted in _fit(Made(features), split, methods)]
+    told = [trained.failed for trained, _ in _fit(Made(features), split, methods)]
     assert [told[place] for place in (0, 3, 6)] == [f"maps {methods[place]}" for place in (0, 3, 6)]
     assert told[1] is None and told[4] is None
     assert all("leaves none" in str(told[place]) for place in (2, 5))
@@ -186,15 +192,13 @@ def test_training_again_takes_the_rates_and_the_epochs_of_the_best() -> None:
     features, split = _attributes()
     setting = {**SETTING, "schedule": "plateau", "schedule_every": 1, "epochs": 12, "lr": 0.3}
     trainer = _trainer(Made(features), split, setting)
-    order = Order(parse_method("none"), 1, split.train, split.val, name="cell")
-    [first] = trainer.fit([order])
-    again = order.refit(first.trained)
-    assert again.epochs == first.trained.best_epoch == len(again.rates)
-    assert sorted([*split.train, *split.val]) == again.rows.tolist() and not len(again.val_rows)
-    assert again.name == "cell-refit"
-    [fitted] = trainer.fit([again])
-    assert [epoch.lr for epoch in fitted.trained.history] == list(again.rates)
-    assert fitted.trained.best_epoch == again.epochs
+    cell, again = cell_of("none", 1, setting), split.refit()
+    [(first, _)] = trainer.fit([(cell, split)])
+    assert first.best_epoch == len(first.rates)
+    assert sorted([*split.train, *split.val]) == again.train.tolist() and not len(again.val)
+    [(fitted, _)] = trainer.fit([(cell, again)], [first])
+    assert [epoch.lr for epoch in fitted.history] == list(first.rates)
+    assert fitted.best_epoch == first.best_epoch
 
 
 def test_a_head_that_is_made_anew_is_trained_for_an_epoch_at_most() -> None:
@@ -202,13 +206,13 @@ def test_a_head_that_is_made_anew_is_trained_for_an_epoch_at_most() -> None:
     truth = np.random.default_rng(0).permutation(np.repeat(np.arange(3, dtype=np.int32), (36, 14, 10)))
     split = _cut(truth, tuple("xyz"))
     methods = ("none", "ncm", "lda", "ldam+ncm", "class_weight+lda", "mlp(units=4)+ncm", "tau_norm")
-    told = [len(fitted.trained.history) for fitted in _fit(Made(features), split, methods)]
+    told = [len(trained.history) for trained, _ in _fit(Made(features), split, methods)]
     assert [epochs == 1 for epochs in told] == [False, True, True, True, True, False, False]
     trainer = _trainer(Made(features), split, SETTING)
-    [first] = trainer.fit([Order(parse_method("ldam+lda"), 0, split.train, split.val)])
-    again = Order(parse_method("ldam+lda"), 0, split.train, split.val).refit(first.trained)
-    [fitted] = trainer.fit([again])
-    assert first.head is not None and fitted.head is not None and fitted.trained.best_epoch == 1
+    cell = _cell("ldam+lda", 0)
+    [(first, _)] = trainer.fit([(cell, split)])
+    [(fitted, _)] = trainer.fit([(cell, split.refit())], [first])
+    assert first.head is not None and fitted.head is not None and fitted.best_epoch == 1
 
 
 def test_rows_of_majority_classes_are_the_original_in_every_view(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,8 +230,8 @@ def test_rows_of_majority_classes_are_the_original_in_every_view(monkeypatch: py
 
     monkeypatch.setattr(cohort, "train_heads", noting)
     texts = ("augment(flip,views=2,classes=minority)", "augment(flip,views=2)")
-    fitted = _fit(Made(features, 4.0), split, texts)
-    assert fitted[0].made is not None and fitted[0].mean is not None and fitted[0].scale is not None
+    trainer = _trainer(Made(features, 4.0), split, SETTING)
+    assert len(list(trainer.fit([(_cell(text, 7), split) for text in texts]))) == 2
     labels = truth[split.train]
     small = np.bincount(labels) < len(labels) / 3
     assert 0 < small.sum() < 3
@@ -236,5 +240,5 @@ def test_rows_of_majority_classes_are_the_original_in_every_view(monkeypatch: py
         touched = small[labels] if only else np.ones(len(labels), bool)
         for number, rows in enumerate(fit.views):
             far = np.where(touched, 4.0 * number, 0.0)[:, None]
-            shown = (features[split.train] + far - fitted[0].mean) / fitted[0].scale
+            shown = (features[split.train] + far - trainer.mean) / trainer.scale
             np.testing.assert_allclose(table[rows], shown, rtol=1e-4, atol=1e-4)

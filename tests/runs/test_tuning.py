@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from bench.core.cell import Cell, DataId
+from bench.core.predictions import CellResult
 from bench.core.protocol import defaults
 from bench.methods.grammar import parse_method
 from bench.runs.commit import Answer
-from bench.runs.stage_work import Validated
+from bench.runs.stage_run import StageRun, Validated, failure
 from bench.runs.trials import trials_of
 from bench.runs.tuning import tuned_answers
-from bench.training.fits import Trained
 
 
 def cell(method: str = "focal", seed: int = 0, tune: int = 4) -> Cell:
@@ -27,7 +27,7 @@ def cell(method: str = "focal", seed: int = 0, tune: int = 4) -> Cell:
     return Cell(*own, tuple(sorted(protocol.items())), DataId("drawn-tiny", "f" * 64))
 
 
-class Run:
+class Run(StageRun):
     """A stage whose validation scores are given, and which counts what is tested."""
 
     def __init__(self, score: Callable[[Cell], float | None], refuses: str = "") -> None:
@@ -47,17 +47,18 @@ class Run:
             score = self.score(one)
             yield one, Validated(score, None if score is not None else "loss became NaN in epoch 1")
 
-    def answers(self, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Answer | str]]:
+    def answers(self, cells: Sequence[Cell]) -> Iterator[Answer]:
         for one in cells:
             self.tested.append(one.id)
-            yield one, self.refuses or Answer(Trained(None, 3), choices={"best_epoch": 3})
+            result = CellResult(one, "ok", choices={"best_epoch": 3})
+            yield failure(result, self.refuses) if self.refuses else (result, {}, None)
 
     def forget(self, cell: Cell) -> None:
         self.forgotten.append(cell.id)
 
 
 def answers(run: Run, *cells: Cell) -> dict[str, Any]:
-    return {one.id: answer for one, answer in tuned_answers(run, cells)}
+    return {answer[0].cell.id: answer[0] for answer in tuned_answers(run, cells)}
 
 
 def test_the_best_trial_on_validation_is_tested_and_no_other() -> None:
@@ -98,13 +99,13 @@ def test_a_cell_whose_trials_all_fail_fails_alone() -> None:
     bad = {trial.cell.id for trial in trials_of(one)}
     run = Run(lambda own: None if own.id in bad else 0.5)
     found = answers(run, one, other)
-    assert found[one.id] == "none of 4 trials could be scored; the first: loss became NaN in epoch 1"
+    assert found[one.id].reason == "none of 4 trials could be scored; the first: loss became NaN in epoch 1"
     assert found[other.id].trials and len(run.tested) == 1
 
 
 def test_a_chosen_trial_that_cannot_be_tested_says_why() -> None:
     found = answers(Run(lambda one: 0.5, refuses="refit: loss became NaN in epoch 2"), cell())
-    assert [*found.values()] == ["refit: loss became NaN in epoch 2"]
+    assert [one.reason for one in found.values()] == ["refit: loss became NaN in epoch 2"]
 
 
 def test_cells_without_tuning_are_answered_as_before() -> None:

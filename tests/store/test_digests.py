@@ -235,7 +235,7 @@ CUTS: dict[str, Callable[[bytes], bytes | None]] = {
 def test_a_power_cut_leaves_no_cell_that_is_read_as_whole(tmp_path: Path, name: str, cut: str) -> None:
     store = Store(tmp_path)
     curves = ({"class": HOSTILE[0], "curve": "roc", "x": 0.0, "y": 0.5, "cut": None},)
-    folder = store.commit(some_result(curves=curves), {"test": some_predictions()}, EPOCHS, Model())
+    folder = store.commit(some_result(curves=curves, history=EPOCHS), {"test": some_predictions()}, Model())
     data = CUTS[cut]((folder / name).read_bytes())
     (folder / name).unlink()
     if data is not None:

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def store(tmp_path: Path) -> Store:
     """A results folder with one cell."""
     store = Store(tmp_path / "results")
-    store.commit(some_result(command="old"), {"test": some_predictions()}, HISTORY)
+    store.commit(some_result(command="old", history=HISTORY), {"test": some_predictions()})
     return store
 
 
@@ -42,7 +42,7 @@ def assert_as_before(store: Store) -> None:
 
 
 def again(store: Store, n: int = 4) -> None:
-    store.commit(some_result(command="new"), {"test": some_predictions(n)}, HISTORY, Model())
+    store.commit(some_result(command="new", history=HISTORY), {"test": some_predictions(n)}, Model())
 
 
 FAULTS = {
@@ -141,7 +141,7 @@ def test_another_user_reads_everything_and_writes_nothing(shared: Path) -> None:
     store = Store(shared / "results")
     before = os.umask(0o022)
     try:
-        store.commit(some_result(command="old"), {"test": some_predictions()}, HISTORY)
+        store.commit(some_result(command="old", history=HISTORY), {"test": some_predictions()})
     finally:
         os.umask(before)
 
@@ -174,7 +174,7 @@ WRITER = textwrap.dedent(
     from tests.store.test_write import HISTORY, some_predictions, some_result
     store = Store(Path(sys.argv[1]))
     for number in range(25):
-        store.commit(some_result(command=sys.argv[2]), {"test": some_predictions()}, HISTORY)
+        store.commit(some_result(command=sys.argv[2], history=HISTORY), {"test": some_predictions()})
     """
 )
 

@@ -47,13 +47,14 @@ def some_result(**changes: Any) -> CellResult:
     return replace(CellResult(CELL, "ok", metrics=metrics, per_class=rows), **changes)
 
 
-HISTORY = Trained(None, 1, (Epoch(1, 2.0, 1.5, 0.25, 0.01), Epoch(2, float("nan"), None, None, 0.005)))
+EPOCHS = (Epoch(1, 2.0, 1.5, 0.25, 0.01), Epoch(2, float("nan"), None, None, 0.005))
+HISTORY = Trained(None, 1, EPOCHS).rows
 
 
 def test_a_cell_comes_back_as_it_was_stored(tmp_path: Path) -> None:
     store = Store(tmp_path / "results")
     test, val = some_predictions(), some_predictions(3, seed=1)
-    store.commit(some_result(), {"val": val, "test": test}, HISTORY)
+    store.commit(some_result(history=HISTORY), {"val": val, "test": test})
     stored = store.find(CELL)
     assert stored is not None and stored.ok
     for split, part in (("val", val), ("test", test)):
@@ -86,10 +87,10 @@ def test_trials_curves_and_facts_of_attributes_come_back(tmp_path: Path) -> None
     assert stored.curves == list(get_kind("multilabel").metrics.curves(test))
 
 
-@pytest.mark.parametrize("trained", [HISTORY, Trained(None, 1)], ids=["epochs", "no epoch"])
+@pytest.mark.parametrize("history", [HISTORY, ()], ids=["epochs", "no epoch"])
 @pytest.mark.parametrize("drawn", [True, False], ids=["matplotlib", "no matplotlib"])
 def test_a_model_has_a_plot_of_its_epochs_where_it_can_be_drawn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Trained, drawn: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, history: Any, drawn: bool
 ) -> None:
     saved: list[int] = []
     monkeypatch.setattr("bench.store.cell_files.find_spec", lambda name: name if drawn else None)
@@ -97,8 +98,8 @@ def test_a_model_has_a_plot_of_its_epochs_where_it_can_be_drawn(
         "bench.store.loss_curve.save_loss_curve", lambda folder, history: saved.append(len(history))
     )
     model: Any = SimpleNamespace(save=lambda folder: None)
-    Store(tmp_path).commit(some_result(), {"test": some_predictions()}, trained, model)
-    assert saved == ([2] if drawn and trained.history else [])
+    Store(tmp_path).commit(some_result(history=history), {"test": some_predictions()}, model)
+    assert saved == ([2] if drawn and history else [])
 
 
 def test_groups_survive(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_groups_survive(tmp_path: Path) -> None:
 
 
 def test_files_are_strict_json_and_names_are_portable(tmp_path: Path) -> None:
-    folder = Store(tmp_path).commit(some_result(), {"test": some_predictions()}, HISTORY)
+    folder = Store(tmp_path).commit(some_result(history=HISTORY), {"test": some_predictions()})
     json.loads((folder / RESULT).read_text(), parse_constant=lambda name: pytest.fail(f"{name} in {RESULT}"))
     assert {path.name for path in folder.iterdir()} == {
         RESULT,
@@ -140,7 +141,7 @@ def test_what_cannot_be_written_is_one_line_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, says: str
 ) -> None:
     store = Store(tmp_path)
-    store.commit(some_result(), {"test": some_predictions()}, HISTORY)
+    store.commit(some_result(history=HISTORY), {"test": some_predictions()})
 
     def refuse(*_: Any) -> None:
         raise OSError(code, os.strerror(code))
@@ -193,7 +194,7 @@ def test_an_unreadable_cell_is_named_and_the_others_are_read(tmp_path: Path, tex
 
 def test_a_measured_cell_is_never_replaced_by_a_failed_one(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    folder = store.commit(some_result(), {"test": some_predictions()}, HISTORY)
+    folder = store.commit(some_result(history=HISTORY), {"test": some_predictions()})
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert store.commit(failed(some_result(), "worse"), {}) == folder
     store.commit(failed(some_result(), "killed", "oom"), {})

@@ -14,8 +14,8 @@ from bench.backbones.inputs import PrecomputedFeatures
 from bench.core.errors import BenchError
 from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
+from bench.methods.apply import Resolved
 from bench.methods.grammar import parse_method, problems_for
-from bench.runs.orders import Order
 from bench.runs.trainers import HeadTrainer
 from bench.training.auxiliary import SIDE, Targets, auxiliary_of, read_targets
 from bench.training.fits import Auxiliary, Fit, Mixing, Trained, TrainSetting, unit_rows
@@ -25,6 +25,7 @@ from bench.training.mixing import Mix
 from bench.training.nets.train import train_nets
 from bench.training.schedule import epoch_order, initial_kernel
 from bench.training.trainer import train_heads
+from tests.cells import cell_of
 from tests.fakes import keras_rules
 from tests.training import test_nets
 from tests.training.killed import kill_after
@@ -209,18 +210,19 @@ def test_only_labels_of_training_rows_are_learned_from() -> None:
     given = Targets(("a", "b"), labels.astype(np.int32), SIZES)
     other = given.labels.copy()
     other[80:] = 0
-    method = parse_method("oversample+mlp(units=5)+multitask+ldam")
-    orders = [
-        Order(method, 0, split.train, split.val, targets=replace(given, labels=told))
-        for told in (given.labels, other, np.where(np.arange(N)[:, None] < 10, -1, given.labels))
-    ]
-    same, changed, fewer = trainer.fit(orders)
-    assert _bits(same.trained) == _bits(changed.trained) != _bits(fewer.trained)
-    assert fewer.made is not None and fewer.made.found["multitask"]["a_known"] == 70
-    plain = parse_method("mlp(units=5)+multitask")
+    own = cell_of("oversample+mlp(units=5)+multitask+ldam", setting=trainer.setting)
+    heads: list[tuple[Trained, Resolved | None]] = []
+    for told in (given.labels, other, np.where(np.arange(N)[:, None] < 10, -1, given.labels)):
+        trainer.targets = replace(given, labels=told)
+        heads += trainer.fit([(own, split)])
+    (same, _), (changed, _), (fewer, made) = heads
+    assert _bits(same) == _bits(changed) != _bits(fewer)
+    assert made is not None and made.found["multitask"]["a_known"] == 70
+    plain = cell_of("mlp(units=5)+multitask", setting=trainer.setting)
     for targets in (None, Targets((), np.empty((0, 0), np.int32), ())):
-        [failed] = trainer.fit([Order(plain, 0, split.train, split.val, targets=targets)])
-        assert "no auxiliary column has two values" in str(failed.trained.failed)
+        trainer.targets = targets
+        [(failed, made)] = trainer.fit([(plain, split)])
+        assert made is None and "no auxiliary column has two values" in str(failed.failed)
 
 
 def test_what_cannot_share_is_refused_in_one_line() -> None:

@@ -16,7 +16,6 @@ from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
 from bench.methods.apply import resolve
 from bench.methods.grammar import parse_method
-from bench.runs.orders import Order
 from bench.runs.trainers import HeadTrainer
 from bench.training.co_teaching import PEER, mean_head, taught_rows
 from bench.training.fits import Fit, Hidden, Trained, TrainSetting
@@ -24,6 +23,7 @@ from bench.training.head import HeadSpec
 from bench.training.linear_head import LinearHead, LossSpec
 from bench.training.schedule import epoch_order, initial_kernel
 from bench.training.trainer import train_heads
+from tests.cells import cell_of
 
 N, D, K = 180, 7, 4
 SETTING = TrainSetting(16, 0.05, patience=0)
@@ -251,10 +251,10 @@ def test_a_trained_pair_answers_with_the_mean_and_conv_has_none() -> None:
     split = _split(y)
     trainer = HeadTrainer(PrecomputedFeatures(x), split, setting, lambda *_: None)
     methods = ("co_teaching", "co_teaching+mlp(units=6)")
-    orders = [Order(parse_method(text), 0, split.train, split.val) for text in methods]
-    linear, mlp = trainer.fit(orders)
+    work = [(cell_of(text, setting=setting), split) for text in methods]
+    (linear, _), (mlp, _) = trainer.fit(work)
     assert linear.head is not None and linear.head.kernel.shape == (D, K)
     assert mlp.head is not None and mlp.head.kernel.shape == (12, K)
-    assert mlp.embed(split.test).shape == (40, 12)
+    assert mlp.embed is not None and mlp.embed(split.test).shape == (40, 12)
     with pytest.raises(BenchError, match="co_teaching and conv cannot be combined"):
         parse_method("conv(filters=4)+co_teaching")

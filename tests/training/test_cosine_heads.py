@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from bench.backbones.inputs import PrecomputedFeatures
-from bench.core.cell import Cell, DataId
+from bench.core.cell import Cell, DataId, Value
 from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
+from bench.methods.apply import resolve
 from bench.methods.class_weights import class_balanced
 from bench.methods.grammar import parse_method
-from bench.runs.orders import Order, fit_of, resolve_order
-from bench.runs.train_stage import train_cells
+from bench.runs.fits import fit_of
 from bench.runs.trainers import HeadTrainer
 from bench.store.head_file import SavedHead, load_head
 from bench.training.fits import Fit, Trained, TrainSetting, unit_rows
@@ -24,6 +24,7 @@ from bench.training.linear_head import LossSpec, link
 from bench.training.losses.specs import ldam
 from bench.training.schedule import Watch, epoch_order, initial_kernel
 from bench.training.trainer import train_heads
+from tests.cells import cell_of, trained_as_run
 from tests.fakes import keras_rules
 
 N, D, K = 150, 9, 4
@@ -153,26 +154,21 @@ def test_the_best_epoch_is_one_after_the_deferral_and_patience_counts_from_there
 
 def test_weights_wait_and_a_second_training_defers_as_the_first_did() -> None:
     _, y = _data()
-    order = Order(parse_method("ldam"), 0, np.arange(110), np.arange(110, N))
-    made = resolve_order(order, y, K, None, None)
-    assert not isinstance(made, str) and made.weights is not None
-    setting = {**defaults(), "epochs": 40}
-    fit = fit_of(order, made, order.rows, order.val_rows, setting)
-    assert fit.deferred == 32 and fit.loss.scale == 30.0
-    again = order.refit(Trained(None, 35, deferred=32))
+    train, val = np.arange(110), np.arange(110, N)
+
+    def deferred(method: str = "ldam", first: Trained | None = None, **setting: Value) -> int:
+        own = cell_of(method, setting={"epochs": 40, **setting})
+        made = resolve(own.method, y[train], None, K, 0)
+        assert made.weights is not None
+        return fit_of(own, made, train, val, first).deferred
+
+    assert deferred() == 32
     # Whatever the epochs would be: by steps, more rows have fewer of them.
-    by_steps = {**setting, "steps": 20, "batch_size": 10}
-    assert fit_of(order, made, order.rows, order.val_rows, by_steps).deferred == 1
-    assert fit_of(again, made, order.rows, order.val_rows, by_steps).deferred == 32
-    never = parse_method("ldam(drw=false)+class_weight")
-    made = resolve_order(replace(order, method=never), y, K, None, None)
-    assert not isinstance(made, str) and made.weights is not None and made.loss.late == 1.0
-    assert fit_of(order, made, order.rows, order.val_rows, setting).deferred == 0
-    for epochs, deferred in ((1, 0), (3, 2), (5, 4), (10, 8), (200, 160)):
-        small = {**setting, "epochs": epochs}
-        made = resolve_order(order, y, K, None, None)
-        assert not isinstance(made, str)
-        assert fit_of(order, made, order.rows, order.val_rows, small).deferred == deferred
+    assert deferred(steps=20, batch_size=10) == 1
+    assert deferred("ldam", Trained(None, 35, deferred=32), steps=20, batch_size=10) == 32
+    assert deferred("ldam(drw=false)+class_weight") == 0
+    for epochs, number in ((1, 0), (3, 2), (5, 4), (10, 8), (200, 160)):
+        assert deferred(epochs=epochs) == number
 
 
 def test_the_papers_program_gives_the_same_margins_and_weights() -> None:
@@ -220,8 +216,7 @@ def test_a_kept_model_scores_features_as_the_cell_did(tmp_path: Any, refit: bool
     texts = ("ldam", "mlp(units=6)+ldam", "ldam+logit_adjust(form=posthoc,tau=auto)", "ldam+ncm", "none")
     cells = [_cell(text, refit=refit) for text in texts]
     trainer = HeadTrainer(PrecomputedFeatures(x), split, cells[0].setting, lambda *_: None)
-    for cell, outcome in train_cells(trainer, cells, {0: split}, keep=(32, 32)):
-        assert outcome.reason is None and outcome.test is not None and outcome.model is not None
+    for cell, outcome in trained_as_run(trainer, [(cell, split) for cell in cells]):
         folder = tmp_path / cell.id8
         folder.mkdir()
         outcome.model.save(folder)

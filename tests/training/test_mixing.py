@@ -15,7 +15,6 @@ from bench.core.errors import BenchError
 from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
 from bench.methods.grammar import parse_method
-from bench.runs.orders import Order
 from bench.runs.trainers import HeadTrainer
 from bench.testing.graph import Measured
 from bench.training.fits import Fit, Mixing, Trained, TrainSetting
@@ -24,6 +23,7 @@ from bench.training.minibatch import blended
 from bench.training.mixing import Mix, epoch_mix
 from bench.training.schedule import epoch_order, initial_kernel
 from bench.training.trainer import train_heads
+from tests.cells import cell_of
 
 N, D, K, SIDE = 90, 6, 3, 8
 SETTING = TrainSetting(batch_size=16, lr=0.01, patience=0)
@@ -237,8 +237,8 @@ def test_mixing_needs_losses_that_do_not_go_by_single_images() -> None:
     setting = {**defaults(), "epochs": 3, "patience": 0}
     trainer = HeadTrainer(PrecomputedFeatures(x), split, setting, lambda *_: None)
     texts = ("mixup", "mixup(alpha=1)+gce+class_weight+oversample")
-    answers = list(trainer.fit([Order(parse_method(text), 0, split.train, split.val) for text in texts]))
-    assert all(one.head is not None for one in answers)
+    answers = list(trainer.fit([(cell_of(text, setting=setting), split) for text in texts]))
+    assert all(one.head is not None for one, _ in answers)
     for name in ("elr", "co_teaching"):
         with pytest.raises(BenchError, match=f"mixup and {name} cannot be combined"):
             parse_method(f"{name}+mixup")

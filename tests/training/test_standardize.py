@@ -11,11 +11,10 @@ import pytest
 from bench.backbones.inputs import PrecomputedFeatures
 from bench.core.protocol import defaults
 from bench.data.splits import StageSplit
-from bench.methods.grammar import NONE
-from bench.runs.orders import Order
 from bench.runs.trainers import HeadTrainer
 from bench.training import standardize
 from bench.training.standardize import gather, mean_and_deviation, standardise
+from tests.cells import cell_of
 
 ROWS = np.array([3, 0, 7, 7, 5000, 4096, 8999])
 
@@ -77,8 +76,8 @@ def test_heads_learn_the_same_from_a_mapped_table(
 
     def scores() -> np.ndarray:
         trainer = HeadTrainer(PrecomputedFeatures(features), split, setting, lambda *_: None)
-        (fitted,) = trainer.fit([Order(NONE, 0, split.train, split.val)])
-        assert fitted.head is not None
+        ((fitted, _),) = trainer.fit([(cell_of(setting=setting), split)])
+        assert fitted.head is not None and fitted.embed is not None
         return fitted.head.logits(fitted.embed(split.test))
 
     whole = scores()

@@ -13,14 +13,14 @@ from bench.backbones.inputs import PrecomputedFeatures
 from bench.core.cell import Value
 from bench.core.protocol import AUTO, KEYS, REGIME_DEFAULTS, defaults
 from bench.data.splits import StageSplit
-from bench.methods.grammar import parse_method
-from bench.runs.orders import Fitted, Order, train_setting
+from bench.runs.fits import train_setting
 from bench.runs.trainers import HeadTrainer
 from bench.training.fits import Epoch, Fit, Trained, TrainSetting
 from bench.training.linear_head import LossSpec
 from bench.training.schedule import initial_kernel
 from bench.training.trainer import train_heads
 from bench.training.weight_decay import HIDDEN_PATH, PATH, UNSEEN, decays_along
+from tests.cells import cell_of
 
 N, D, K = 180, 30, 3
 SETTING = TrainSetting(batch_size=16, lr=0.02, patience=4)
@@ -162,36 +162,33 @@ def _split() -> StageSplit:
     return StageSplit(("a", "b", "c"), y, rows[:90], rows[90:130], rows[130:], 0, None)
 
 
-def _fitted(l2: Value, order: Order) -> Fitted:
+def _fitted(l2: Value, method: str, split: StageSplit, *first: Trained) -> Trained:
     setting: Mapping[str, Value] = {**defaults(), "lr": 0.02, "epochs": 25, "patience": 4, "l2": l2}
-    return next(HeadTrainer(PrecomputedFeatures(_data()[0]), _split(), setting, lambda *_: None).fit([order]))
+    trainer = HeadTrainer(PrecomputedFeatures(_data()[0]), _split(), setting, lambda *_: None)
+    return next(trainer.fit([(cell_of(method, setting=setting), split)], first))[0]
 
 
 @pytest.mark.parametrize("method", ["none", "class_weight", "smote", "mlp(units=4)", "ldam"])
 def test_every_method_chooses_and_its_refit_repeats_the_choice(method: str) -> None:
     split = _split()
-    order = Order(parse_method(method), 0, split.train, split.val)
-    fitted = _fitted(AUTO, order)
+    fitted = _fitted(AUTO, method, split)
     path = HIDDEN_PATH if "mlp" in method else PATH
-    assert set(fitted.trained.decays) <= set(path) and fitted.trained.decays[0] == path[0]
-    again = order.refit(fitted.trained)
-    assert again.decays == fitted.trained.decays and again.epochs == fitted.trained.best_epoch
-    last = _fitted(AUTO, again)
-    assert last.trained.decays == fitted.trained.decays
-    other = _fitted(AUTO, replace(again, decays=(5.0,) * len(again.decays)))
+    assert set(fitted.decays) <= set(path) and fitted.decays[0] == path[0]
+    last = _fitted(AUTO, method, split.refit(), fitted)
+    assert last.decays == fitted.decays and last.best_epoch == fitted.best_epoch
+    other = _fitted(AUTO, method, split.refit(), replace(fitted, decays=(5.0,) * len(fitted.decays)))
     assert last.head is not None and other.head is not None
     assert (last.head.kernel != other.head.kernel).any()
 
 
 def test_without_validation_rows_nothing_is_chosen() -> None:
     split = _split()
-    fitted = _fitted(AUTO, Order(parse_method("none"), 0, split.train, split.val[:0]))
-    assert set(fitted.trained.decays) == {UNSEEN}
+    fitted = _fitted(AUTO, "none", replace(split, val=split.val[:0]))
+    assert set(fitted.decays) == {UNSEEN}
 
 
 def test_a_number_leaves_no_choice() -> None:
-    split = _split()
-    assert _fitted(0.02, Order(parse_method("none"), 0, split.train, split.val)).trained.l2 is None
+    assert _fitted(0.02, "none", _split()).l2 is None
     assert train_setting({**defaults(), "l2": AUTO}).l2 == 0.0
     assert train_setting({**defaults(), "l2": 0.02}).l2 == 0.02
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -39,7 +39,8 @@ class Fold:
     train_rows, val_rows: rising positions of all usable images of the people of training and of validation,
     for methods that use identities; where lists fix the pairs, those of listed people only.
     all_train: every training pair in its order, those that validation takes or separates included: for
-    a refit after all choices. all_rows: the images of all people of training, as above.
+    a refit after all choices. all_rows: the images of all people of training, as above. place: number of the
+    fold, from 0.
     """
 
     train: PairArrays
@@ -49,6 +50,12 @@ class Fold:
     val_rows: np.ndarray
     all_train: PairArrays
     all_rows: np.ndarray
+    place: int = 0
+
+    def refit(self) -> Fold:
+        """Return the same with every training pair and no validation."""
+        none = self.val.take(np.empty(0, np.int64))
+        return replace(self, train=self.all_train, train_rows=self.all_rows, val=none)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
-"""Parts of a method of pairs: the space, the comparison of photos, the supervision."""
+"""Methods of pairs: the space, the comparison of photos, the supervision, and what is trained."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from bench.core.cell import MethodSpec, Step
 from bench.methods.registry import STEPS
@@ -57,6 +59,28 @@ class MatchShape:
     mining: Step | None = None
     augment: Step | None = None
     supervision: str = "none"
+
+
+Scorer = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Positions of both photos of m pairs -> (m,) float32, their similarity."""
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """A trained comparison of photos, valid until the next one is trained.
+
+    found: for the record; `supervision` is always there. score: scores pairs of photos. arrays: returns
+    everything but the backbone that scores other photos, by name.
+    """
+
+    found: Mapping[str, object]
+    score: Scorer
+    arrays: Callable[[], dict[str, np.ndarray]]
+
+    @property
+    def learns(self) -> bool:
+        """Whether it has learned from the training pairs or people."""
+        return self.found["supervision"] != "none"
 
 
 def match_of(method: MethodSpec) -> MatchShape:

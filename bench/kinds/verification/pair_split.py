@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -92,7 +93,8 @@ def pair_split(examples: Examples, ok: np.ndarray, setting: Mapping[str, Value],
             for number, (train, test) in enumerate(_listed(examples, view))
         ]
     dropped = sum(len(fold.all_train) - len(fold.train) - len(fold.val) for fold in folds)
-    return PairSplit(person, tuple(folds), dropped, {**_counts(examples, ok, code, folds, view), **short})
+    numbered = tuple(replace(fold, place=place) for place, fold in enumerate(folds))
+    return PairSplit(person, numbered, dropped, {**_counts(examples, ok, code, folds, view), **short})
 
 
 def _codes(person: Sequence[str]) -> np.ndarray:
@@ -231,7 +233,9 @@ def _made_fold(
     short["pairs_short_train"] = asked - len(pairs["train"]) - len(pairs["val"])
     short["pairs_short_test"] = numbers["test"] - len(pairs["test"])
     return Fold(
-        **pairs,
+        train=pairs["train"],
+        val=pairs["val"],
+        test=pairs["test"],
         train_rows=rows["train"],
         val_rows=rows["val"],
         all_train=pairs["train"] + pairs["val"],

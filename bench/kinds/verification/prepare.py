@@ -1,17 +1,17 @@
-"""Preparation of a frozen order before any epoch: photos, pairs, the fitted space."""
+"""Preparation of a frozen cell before any epoch: photos, pairs, the fitted space."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bench.backbones.inputs import Inputs
+from bench.core.cell import Cell
 from bench.core.errors import BenchError
-from bench.kinds.verification.arrays import PairArrays
-from bench.kinds.verification.match import TRAINED, MatchShape, match_of
-from bench.kinds.verification.orders import PairOrder
+from bench.kinds.verification.arrays import Fold, PairArrays
+from bench.kinds.verification.match import TRAINED, MatchShape, Scorer, match_of
 from bench.kinds.verification.similarity.joint_bayes import from_pairs, from_people, in_parts, ratio_of
 from bench.kinds.verification.similarity.matcher import Matcher
 from bench.kinds.verification.similarity.mining import mined_pairs
@@ -25,6 +25,7 @@ from bench.kinds.verification.similarity.transforms import (
     most_dims,
     parts_of,
 )
+from bench.training.fits import Trained
 from bench.training.validation_scores import auc
 
 AUTO_DIMS = (32, 64, 128, 256)
@@ -39,31 +40,30 @@ BLOCK = 2048
 PLAIN: dict[str, Rule] = {"cosine": Cosine(), "euclidean": Euclidean(), "manhattan": Manhattan()}
 """Rules without training."""
 
-Scorer = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Positions of both photos of m pairs -> (m,) float32."""
-
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """An order, what its method says, what it trains on and is judged by, and its space.
+    """A cell, one of its folds, what its method says, what it trains on, and its space.
 
-    rows: rising positions of the photos that it may learn from. train: the pairs it trains on, mined ones
-    included. key: the same for orders whose space is the same. choices: what was chosen on validation pairs.
+    first: the training that a refit repeats, or None. rows: rising positions of the photos that it may learn
+    from. train: the pairs it trains on, mined ones included. key: the same for those whose space is the same.
+    choices: what was chosen on validation pairs.
     """
 
-    order: PairOrder
+    cell: Cell
+    fold: Fold
+    first: Trained | None
     shape: MatchShape
     rows: np.ndarray
     train: PairArrays
-    val: PairArrays
     space: FeatureSpace
     key: Hashable = ()
-    choices: Mapping[str, float] | None = None
+    choices: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def mined(self) -> int:
         """Number of mined training pairs."""
-        return len(self.train) - len(self.order.train)
+        return len(self.train) - len(self.fold.train)
 
 
 class Preparer:
@@ -94,19 +94,19 @@ class Preparer:
         names = np.array([self.person[row] for row in rows.tolist()], dtype=str)
         return np.unique(names, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
-    def work(self, order: PairOrder) -> Work:
-        """Fit the space of an order, choose what it leaves open, and mine the pairs that it asks for.
+    def work(self, cell: Cell, fold: Fold, first: Trained | None = None) -> Work:
+        """Fit the space of a cell, choose what it leaves open, and mine the pairs that it asks for.
 
         Raises BenchError where there are too few photos or pairs for it.
         """
-        shape, pairs = match_of(order.method), order.train
+        shape, pairs = match_of(cell.method), fold.train
         rows = np.unique(np.concatenate([pairs.first, pairs.second]))
         if shape.supervision == "identities":
-            rows = order.train_rows
+            rows = fold.train_rows
         if not has_both(pairs):
             missing = "two people" if pairs.same.any() else "one person"
             raise BenchError(f"no training pair is of {missing}: nothing can be learned, nor a cut be chosen")
-        work = Work(order, shape, rows, pairs, order.val, FeatureSpace((), self.widths))
+        work = Work(cell, fold, first, shape, rows, pairs, FeatureSpace((), self.widths))
         candidates = self._candidates(work)
         steps = shape.space
         tried = [steps if dims is None else at_dims(steps, dims) for dims in candidates]
@@ -122,7 +122,7 @@ class Preparer:
         if shape.mining is None:
             return work
         likeness = self.scorer(Matcher(space, PLAIN["cosine"]))
-        return replace(work, train=pairs + mined_pairs(shape.mining, self.person, rows, likeness, order.seed))
+        return replace(work, train=pairs + mined_pairs(shape.mining, self.person, rows, likeness, cell.seed))
 
     def rule(self, work: Work, space: FeatureSpace) -> Rule:
         """Return the rule that compares photos in this space, for a method without epochs."""
@@ -164,21 +164,22 @@ class Preparer:
         steps = work.shape.space
         if not asks_for_dims(steps):
             return [None]
-        if "dims" in work.order.choices:
-            return [int(work.order.choices["dims"])]
+        if work.first is not None and "dims" in work.first.choices:
+            return [int(work.first.choices["dims"])]
         most = most_dims(steps, len(work.rows), self.widths)
         if most < 1:
             raise BenchError(f"{len(work.rows)} training photos give no axes; at least two are needed")
         possible = [dims for dims in AUTO_DIMS if dims <= most] or [most]
-        if has_both(work.val):
+        if has_both(work.fold.val):
             return list(possible)
         return [max(dims for dims in possible if dims <= max(USUAL_DIMS, possible[0]))]
 
     def _judged(self, work: Work, space: FeatureSpace) -> float:
         """Return the ROC area of validation pairs, by what compares, or by cosine where that is trained."""
+        val = work.fold.val
         rule = PLAIN["cosine"] if work.shape.match.name in TRAINED else self.rule(work, space)
-        scores = self.scorer(Matcher(space, rule))(work.val.first, work.val.second)
-        return auc(scores[:, None], work.val.same.astype(np.float32)[:, None])
+        scores = self.scorer(Matcher(space, rule))(val.first, val.second)
+        return auc(scores[:, None], val.same.astype(np.float32)[:, None])
 
 
 def has_both(pairs: PairArrays) -> bool:

@@ -7,25 +7,27 @@ their differences and products, or their cosine alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.backbones.info import BackboneInfo
-from bench.core.cell import Step, Value
+from bench.core.cell import Cell, Step, Value
 from bench.core.progress import Progress
 from bench.data.pixels import Pixels
-from bench.kinds.verification.match import match_of
-from bench.kinds.verification.orders import Matched, PairOrder
-from bench.runs.orders import train_setting
+from bench.kinds.verification.arrays import Fold
+from bench.kinds.verification.match import Match, match_of
+from bench.runs.fits import epochs_of, stop_by, train_setting
 from bench.training.fits import Fit, Trained
-from bench.training.linear_head import LossSpec
+from bench.training.linear_head import LinearHead, LossSpec
 from bench.training.nets.checkpoints import checkpoint_file
 from bench.training.schedule import initial_kernel
+
+if TYPE_CHECKING:
+    from bench.training.nets.train import Embed
 
 COSINE_SCALE = 10.0
 """How much more likely, in log odds, a pair of equal vectors is one person's at first than one of orthogonal
@@ -51,31 +53,8 @@ class PhotoPairs:
         return both.reshape(len(rows), 2, *self.pixels.size, 3)
 
 
-@dataclass(frozen=True)
-class NetMatched:
-    """A trained net. See `Matched`."""
-
-    trained: Trained
-    embed: Any
-    pairs: PhotoPairs
-    found: Mapping[str, object] = field(default_factory=lambda: {"supervision": "pairs"})
-    choices: Mapping[str, float] = field(default_factory=dict)
-
-    def score(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Return (m,) float32, the logarithm of the odds that both photos show one person."""
-        assert self.trained.head is not None
-        logits = self.trained.head.logits(self.embed(self.pairs.add(first, second)))
-        return np.asarray(logits[:, 1] - logits[:, 0], np.float32)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return every variable of the net below its head, in the model's order, and the head."""
-        assert self.trained.head is not None
-        net = {f"net_{place:04d}": value for place, value in enumerate(self.embed.variables())}
-        return {**net, "kernel": self.trained.head.kernel, "bias": self.trained.head.bias}
-
-
 class NetPairs:
-    """Scratch and finetune regime: each order is a net of its own, one after the other.
+    """Scratch and finetune regime: each cell is a net of its own, one after the other.
 
     weights: what backbones begin with: `random`, `imagenet` or a path. checkpoints: a folder where nets in
     training are written down after every epoch, or None.
@@ -93,30 +72,31 @@ class NetPairs:
         self.pixels, self.backbone, self.setting, self.progress = pixels, backbone, setting, progress
         self.weights, self.checkpoints = weights, checkpoints
 
-    def following(self, setting: Mapping[str, Value]) -> NetPairs:
-        """Return the trainer with another protocol; what was read and fitted is shared."""
-        other = copy(self)
-        other.setting = setting
-        return other
-
-    def fit(self, orders: Sequence[PairOrder]) -> Iterator[Matched | str]:
-        """Train every order's net. One is compiled for all neighbours that compare alike."""
-        for step, alike in groupby(orders, lambda order: match_of(order.method).match):
+    def fit(
+        self, work: Sequence[tuple[Cell, Fold]], first: Sequence[Trained] = ()
+    ) -> Iterator[tuple[Trained, Match | None]]:
+        """Train a net for each cell's fold. One is compiled for all neighbours that compare alike."""
+        repeated: Sequence[Trained | None] = first or [None] * len(work)
+        every = [(*one, before) for one, before in zip(work, repeated, strict=True)]
+        for step, alike in groupby(every, lambda one: match_of(one[0].method).match):
             yield from self._fit_alike(step, list(alike))
 
-    def _fit_alike(self, step: Step, orders: Sequence[PairOrder]) -> Iterator[Matched | str]:
+    def _fit_alike(
+        self, step: Step, work: Sequence[tuple[Cell, Fold, Trained | None]]
+    ) -> Iterator[tuple[Trained, Match | None]]:
         from bench.backbones.determinism import make_deterministic
         from bench.backbones.registry import preprocess
         from bench.training.nets.train import train_nets
 
         make_deterministic()
         pairs, same = PhotoPairs(self.pixels), [np.empty(0, bool)]
-        specs = []
-        for order in orders:
-            sides = order.train, order.val
+        specs, names = [], []
+        for cell, fold, first in work:
+            sides = fold.train, fold.val
             rows, val_rows = (pairs.add(side.first, side.second) for side in sides)
             same += [side.same for side in sides]
-            specs.append(self._fit(order, rows, val_rows))
+            specs.append(_fit(cell, rows, val_rows, first))
+            names.append(f"{cell.id}{f'-{fold.place}' if fold.place else ''}{'-refit' if first else ''}")
         answers = train_nets(
             lambda seed: pair_net(self.backbone, self.pixels.size, self.weights, step, self.setting, seed),
             pairs,
@@ -126,27 +106,42 @@ class NetPairs:
             specs,
             train_setting(self.setting),
             self.progress,
-            [checkpoint_file(self.checkpoints, order.name) for order in orders],
+            [checkpoint_file(self.checkpoints, name) for name in names],
         )
         for trained, embed in answers:
             if trained.head is None:
-                yield trained.failed or "training failed"
+                yield replace(trained, failed=trained.failed or "training failed"), None
             else:
-                yield NetMatched(trained, embed, pairs)
+                yield trained, _match(trained.head, embed, pairs)
 
-    def _fit(self, order: PairOrder, rows: np.ndarray, val_rows: np.ndarray) -> Fit:
-        epochs = int(self.setting["epochs"] or 0) if order.epochs is None else order.epochs
-        stop_by = str(self.setting["stop_by"]).removeprefix("val_")
-        return Fit(
-            rows,
-            val_rows,
-            LossSpec(),
-            None,
-            order.seed,
-            epochs,
-            stop_by="loss" if stop_by == "auto" else stop_by,
-            rates=order.rates,
-        )
+
+def _match(head: LinearHead, embed: Embed, pairs: PhotoPairs) -> Match:
+    """Return the match of a trained net: the logarithm of the odds that both photos show one person."""
+
+    def score(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        logits = head.logits(embed(pairs.add(first, second)))
+        return np.asarray(logits[:, 1] - logits[:, 0], np.float32)
+
+    def arrays() -> dict[str, np.ndarray]:
+        """Return every variable of the net below its head, in the model's order, and the head."""
+        net = {f"net_{place:04d}": value for place, value in enumerate(embed.variables())}
+        return {**net, "kernel": head.kernel, "bias": head.bias}
+
+    return Match({"supervision": "pairs"}, score, arrays)
+
+
+def _fit(cell: Cell, rows: np.ndarray, val_rows: np.ndarray, first: Trained | None) -> Fit:
+    return Fit(
+        rows,
+        val_rows,
+        LossSpec(),
+        None,
+        cell.seed,
+        epochs_of(cell.setting, len(rows)) if first is None else first.best_epoch,
+        stop_by=stop_by(cell.setting, "loss"),
+        rates=() if first is None else first.rates,
+        setting=train_setting(cell.setting),
+    )
 
 
 def pair_net(

@@ -8,13 +8,13 @@ import numpy as np
 
 from bench.kinds.verification.arrays import PairSplit
 from bench.kinds.verification.frozen import FrozenPairs
-from bench.kinds.verification.orders import PairsTrainer
+from bench.kinds.verification.siamese_nets import NetPairs
 from bench.metrics.curves import areas
 from bench.runs.signal_check import MAX_ROWS, PERMUTATIONS, Signal, summarise
 from bench.training.standardize import mean_and_deviation
 
 
-def check_pairs(trainer: PairsTrainer, split: PairSplit) -> dict[str, Any]:
+def check_pairs(trainer: FrozenPairs | NetPairs, split: PairSplit) -> dict[str, Any]:
     """Return the permutation check of the first fold's training pairs, where features are frozen."""
     if not isinstance(trainer, FrozenPairs):
         return {}

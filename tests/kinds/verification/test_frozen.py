@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -14,14 +15,15 @@ from bench.core.errors import BenchError
 from bench.core.protocol import AUTO, defaults
 from bench.data.augmentation import Recipe
 from bench.kinds.verification.arrays import Fold, PairArrays
-from bench.kinds.verification.frozen import FrozenMatched, FrozenPairs
-from bench.kinds.verification.match import SUPERVISION, match_of
-from bench.kinds.verification.orders import PairOrder
+from bench.kinds.verification.frozen import FrozenPairs
+from bench.kinds.verification.match import SUPERVISION, Match, match_of
 from bench.kinds.verification.sampling import make_pairs
 from bench.kinds.verification.similarity.matcher import from_arrays
 from bench.methods.grammar import parse_method
 from bench.metrics.curves import areas
+from bench.training.fits import Epoch, Trained
 from bench.training.weight_decay import HIDDEN_PATH, PATH, decays_along
+from tests.cells import cell_of
 
 PEOPLE, SHOTS, D = 40, 5, 24
 SETTING: dict[str, Value] = {**defaults(), "epochs": 12, "batch_size": 32, "lr": 3e-3, "patience": 4}
@@ -89,29 +91,39 @@ class Viewed:
         ]
 
 
-def _trainer(
-    person: Sequence[str] | None = None, setting: Mapping[str, Value] = SETTING, inputs: Inputs | None = None
-) -> FrozenPairs:
+def _trainer(person: Sequence[str] | None = None, inputs: Inputs | None = None) -> FrozenPairs:
     features, known = _photos()
-    return FrozenPairs(inputs or PrecomputedFeatures(features), person or known, setting, lambda *_: None)
+    return FrozenPairs(inputs or PrecomputedFeatures(features), person or known, lambda *_: None)
+
+
+class Fitted(NamedTuple):
+    """A training and its match."""
+
+    trained: Trained
+    match: Match
 
 
 def _fit(
-    trainer: FrozenPairs, texts: Sequence[str], fold: Fold | None = None, seeds: Sequence[int] = (0,)
-) -> list[FrozenMatched]:
+    trainer: FrozenPairs,
+    texts: Sequence[str],
+    fold: Fold | None = None,
+    seeds: Sequence[int] = (0,),
+    setting: Mapping[str, Value] = SETTING,
+    first: Sequence[Trained] = (),
+) -> list[Fitted]:
     own = fold or _fold()
-    orders = [PairOrder(parse_method(text), seed, own) for text in texts for seed in seeds]
-    found = list(trainer.fit(orders))
-    assert not [one for one in found if isinstance(one, str)], found
-    return [one for one in found if isinstance(one, FrozenMatched)]
+    work = [(cell_of(text, seed, setting), own) for text in texts for seed in seeds]
+    found = list(trainer.fit(work, first))
+    assert all(match is not None for _, match in found), found
+    return [Fitted(trained, match) for trained, match in found if match is not None]
 
 
-def _test_scores(matched: FrozenMatched, fold: Fold | None = None) -> np.ndarray:
+def _test_scores(fitted: Fitted, fold: Fold | None = None) -> np.ndarray:
     pairs = (fold or _fold()).test
-    return matched.score(pairs.first, pairs.second)
+    return fitted.match.score(pairs.first, pairs.second)
 
 
-def _area(matched: FrozenMatched, fold: Fold) -> float:
+def _area(matched: Fitted, fold: Fold) -> float:
     truth = fold.test.same.astype(np.int32)[:, None]
     return float(
         areas(_test_scores(matched, fold)[:, None], truth, np.ones((1, len(truth)), np.float32))[0][0, 0]
@@ -128,10 +140,10 @@ def test_every_method_learns_what_there_is() -> None:
         assert reached[text] > plain, reached
     for text, matched in found.items():
         shape = match_of(parse_method(text))
-        assert matched.found["supervision"] == shape.supervision
+        assert matched.match.found["supervision"] == shape.supervision
         assert (matched.trained.best_epoch > 0) == bool(matched.trained.history)
-        assert ("dims" in matched.choices) == (text in ("whiten+cosine", "joint_bayes"))
-    assert found["pair_logistic+pairs(hard,number=60)"].found["mined_pairs"] == 60
+        assert ("dims" in matched.trained.choices) == (text in ("whiten+cosine", "joint_bayes"))
+    assert found["pair_logistic+pairs(hard,number=60)"].match.found["mined_pairs"] == 60
 
 
 def test_the_same_seed_gives_the_same_scores_whatever_is_trained_beside_it() -> None:
@@ -169,7 +181,7 @@ def test_no_method_sees_the_test() -> None:
         one = _fit(_trainer(), [text], fold)[0]
         two = _fit(_trainer(inputs=PrecomputedFeatures(other)), [text], swapped)[0]
         val = fold.val.first, fold.val.second
-        np.testing.assert_array_equal(one.score(*val), two.score(*val), text)
+        np.testing.assert_array_equal(one.match.score(*val), two.match.score(*val), text)
 
 
 @pytest.mark.parametrize(
@@ -177,18 +189,18 @@ def test_no_method_sees_the_test() -> None:
 )
 def test_decay_is_chosen_by_validation_pairs_and_kept_for_the_refit(text: str) -> None:
     fold = _fold()
-    (plain,) = _fit(_trainer(setting={**SETTING, "l2": 0.01}), [text], fold)
+    (plain,) = _fit(_trainer(), [text], fold, setting={**SETTING, "l2": 0.01})
     assert plain.trained.l2 is None
-    trainer = _trainer(setting={**SETTING, "l2": AUTO})
-    (chosen,) = _fit(trainer, [text], fold)
+    trainer, setting = _trainer(), {**SETTING, "l2": AUTO}
+    (chosen,) = _fit(trainer, [text], fold, setting=setting)
     path = HIDDEN_PATH if "siamese" in text else PATH
     along = decays_along(path, chosen.trained.history, True)
     assert chosen.trained.decays == tuple(along[: chosen.trained.best_epoch])
-    order = PairOrder(parse_method(text), 0, fold).refit(chosen)
-    assert order.decays == chosen.trained.decays
-    again = next(trainer.fit([order]))
-    other = next(trainer.fit([replace(order, decays=(5.0,) * len(order.decays))]))
-    assert isinstance(again, FrozenMatched) and isinstance(other, FrozenMatched)
+    changed = replace(chosen.trained, decays=(5.0,) * len(chosen.trained.decays))
+    again, other = (
+        _fit(trainer, [text], fold.refit(), setting=setting, first=[first])[0]
+        for first in (chosen.trained, changed)
+    )
     assert again.trained.decays == chosen.trained.decays
     assert (_test_scores(again, fold) != _test_scores(other, fold)).any()
 
@@ -204,20 +216,18 @@ def test_before_the_refit_validation_photos_are_only_judged_by() -> None:
             _fit(_trainer(inputs=PrecomputedFeatures(table)), [text], fold)[0] for table in (features, other)
         )
         np.testing.assert_array_equal(_test_scores(one, fold), _test_scores(two, fold), text)
-        orders = [PairOrder(parse_method(text), 0, fold).refit(one)]
-        again = [next(_trainer(inputs=PrecomputedFeatures(table)).fit(orders)) for table in (features, other)]
-        scores = [_test_scores(each, fold) for each in again if isinstance(each, FrozenMatched)]
-        assert len(scores) == 2 and not np.array_equal(scores[0], scores[1])
+        trainers = (_trainer(inputs=PrecomputedFeatures(table)) for table in (features, other))
+        again = [_fit(trainer, [text], fold.refit(), first=[one.trained])[0] for trainer in trainers]
+        first, second = (_test_scores(each, fold) for each in again)
+        assert not np.array_equal(first, second)
 
 
 @pytest.mark.parametrize("text", ["whiten+cosine", "joint_bayes", "siamese(units=8)", "arcface(dims=6)"])
 def test_a_refit_takes_over_what_was_chosen(text: str) -> None:
     trainer, fold = _trainer(), _fold()
-    order = PairOrder(parse_method(text), 1, fold)
     first = _fit(trainer, [text], fold, seeds=(1,))[0]
-    again = next(trainer.fit([order.refit(first)]))
-    assert isinstance(again, FrozenMatched)
-    assert again.choices == first.choices
+    again = _fit(trainer, [text], fold.refit(), seeds=(1,), first=[first.trained])[0]
+    assert again.trained.choices == first.trained.choices
     assert again.trained.best_epoch == len(again.trained.history) == first.trained.best_epoch
     assert not np.array_equal(_test_scores(again), _test_scores(first))
 
@@ -231,13 +241,13 @@ def test_auto_takes_the_number_of_axes_with_the_largest_area_on_validation() -> 
     trainer = _trainer(inputs=PrecomputedFeatures(wide))
     truth = fold.val.same.astype(np.int32)[:, None]
 
-    def area(matched: FrozenMatched) -> float:
-        scores = matched.score(fold.val.first, fold.val.second)[:, None]
+    def area(matched: Fitted) -> float:
+        scores = matched.match.score(fold.val.first, fold.val.second)[:, None]
         return float(areas(scores, truth, np.ones((1, len(truth)), np.float32))[0][0, 0])
 
     for text in ("whiten(dims={})+cosine", "joint_bayes(dims={})"):
         each = {dims: area(_fit(trainer, [text.format(dims)], fold)[0]) for dims in (32, 64)}
-        chosen = _fit(trainer, [text.format("auto")], fold)[0].choices["dims"]
+        chosen = _fit(trainer, [text.format("auto")], fold)[0].trained.choices["dims"]
         assert chosen == max(each, key=lambda dims: each[dims])
 
 
@@ -245,7 +255,7 @@ def test_what_is_kept_scores_features_alike() -> None:
     features, _ = _photos()
     fold = _fold()
     for matched in _fit(_trainer(), FEATURE_METHODS, fold):
-        back = from_arrays(matched.arrays())
+        back = from_arrays(matched.match.arrays())
         given = back(features[fold.test.first], features[fold.test.second])
         np.testing.assert_allclose(given, _test_scores(matched, fold), rtol=1e-4, atol=1e-4)
 
@@ -256,9 +266,9 @@ def test_logistic_regression_is_scikit_learns_where_it_is_trained_to_the_end() -
     fold, (features, _) = _fold(), _photos()
     l2, m = 0.05, len(fold.train)
     setting = {**SETTING, "l2": l2, "epochs": 600, "batch_size": 100_000, "lr": 0.03, "patience": 0}
-    order = replace(PairOrder(parse_method("pair_logistic"), 0, fold), epochs=600)
-    matched = next(_trainer(setting=setting).fit([order]))
-    assert isinstance(matched, FrozenMatched)
+    history = tuple(Epoch(number, 0.0, None, None, 0.03) for number in range(1, 601))
+    first = Trained(None, 600, history)
+    (matched,) = _fit(_trainer(), ["pair_logistic"], fold.refit(), setting=setting, first=[first])
 
     def inputs(pairs: PairArrays) -> np.ndarray:
         one, other = features[pairs.first].astype(float), features[pairs.second].astype(float)
@@ -283,7 +293,8 @@ def test_parts_of_a_joined_backbone_are_told_apart() -> None:
     whole, joined = PrecomputedFeatures(features), Joined(features)
     text = "whiten(dims=5,by=part)+l2(by=part)+joint_bayes(parts=each)"
     one, two = (_fit(_trainer(inputs=inputs), [text])[0] for inputs in (whole, joined))
-    assert one.matcher.space.widths == (5,) and two.matcher.space.widths == (5, 5)  # type: ignore[union-attr]
+    spaces = [from_arrays(each.match.arrays()).space.widths for each in (one, two)]  # type: ignore[union-attr]
+    assert spaces == [(5,), (5, 5)]
     assert not np.array_equal(_test_scores(one), _test_scores(two))
 
 
@@ -301,10 +312,11 @@ def test_changed_views_are_trained_on_and_not_judged_by(text: str, mode: str) ->
     np.testing.assert_array_equal(_test_scores(again), _test_scores(changed))
 
 
-def _one_line(found: object, *said: str) -> None:
-    assert isinstance(found, str) and "\n" not in found
+def _one_line(found: tuple[Trained, Match | None], *said: str) -> None:
+    trained, match = found
+    assert match is None and trained.failed is not None and "\n" not in trained.failed
     for part in said:
-        assert part in found
+        assert part in trained.failed
 
 
 def test_what_cannot_be_done_is_one_line_and_the_others_go_on() -> None:
@@ -316,8 +328,8 @@ def test_what_cannot_be_done_is_one_line_and_the_others_go_on() -> None:
         train_rows=np.array([0, 5, 10]),
     )
     nobody = replace(fold, train_rows=_rows_of(range(1)))
-    orders = [
-        PairOrder(parse_method(text), 0, own)
+    work = [
+        (cell_of(text, 0, SETTING), own)
         for text, own in (
             ("cosine", alone),
             ("whiten(dims=10)", few),
@@ -329,7 +341,7 @@ def test_what_cannot_be_done_is_one_line_and_the_others_go_on() -> None:
             ("cosine", fold),
         )
     ]
-    found = list(_trainer().fit(orders))
+    found = list(_trainer().fit(work))
     _one_line(found[0], "no training pair is of one person")
     _one_line(found[1], "3 training photos give 2 axes at most")
     _one_line(found[2], "24 features give 24 axes at most")
@@ -337,7 +349,7 @@ def test_what_cannot_be_done_is_one_line_and_the_others_go_on() -> None:
     _one_line(found[4], "no person with two photos")
     _one_line(found[5], "one person alone")
     _one_line(found[6], "ssim compares pixels")
-    assert isinstance(found[7], FrozenMatched)
+    assert found[7][1] is not None
 
 
 def test_a_person_with_one_photo_is_no_trouble() -> None:
@@ -352,12 +364,9 @@ def test_a_loss_that_is_no_number_fails_its_cell_alone() -> None:
     features[3] = np.nan
     fold = _fold()
     own = replace(fold, train_rows=np.union1d(fold.train_rows, [3]))
-    found = list(
-        FrozenPairs(PrecomputedFeatures(features), person, SETTING, lambda *_: None).fit(
-            [PairOrder(parse_method(text), 0, own) for text in ("arcface(dims=4)", "siamese")]
-        )
-    )
-    assert all(isinstance(one, str) and "NaN" in one for one in found)
+    trainer = FrozenPairs(PrecomputedFeatures(features), person, lambda *_: None)
+    found = trainer.fit([(cell_of(text, 0, SETTING), own) for text in ("arcface(dims=4)", "siamese")])
+    assert all(match is None and "NaN" in str(trained.failed) for trained, match in found)
 
 
 def test_every_match_says_what_it_is_told() -> None:
@@ -374,5 +383,5 @@ def test_every_match_says_what_it_is_told() -> None:
 )
 def test_steps_are_minibatches_rounded_up_to_epochs(text: str, epochs: int) -> None:
     """180 pairs are 6 batches of 32, 120 photos are 4."""
-    matched = _fit(_trainer(setting={**SETTING, "steps": 20, "patience": 0}), [text])[0]
+    matched = _fit(_trainer(), [text], setting={**SETTING, "steps": 20, "patience": 0})[0]
     assert len(matched.trained.history) == epochs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ from bench.backbones.registry import get_backbone
 from bench.core.cell import Step, Value
 from bench.core.protocol import defaults
 from bench.kinds.verification.arrays import Fold, PairArrays
-from bench.kinds.verification.orders import PairOrder
+from bench.kinds.verification.match import Match
 from bench.kinds.verification.siamese_nets import COSINE_SCALE, NetPairs, PhotoPairs, pair_net
-from bench.methods.grammar import parse_method
+from bench.training.fits import Trained
 from bench.training.schedule import initial_kernel
 from bench.training.validation_scores import auc
+from tests.cells import cell_of
 
 SIZE = (32, 32)
 STEPS = {
@@ -62,12 +64,15 @@ def _trainer(checkpoints: Path | None = None, **setting: Value) -> NetPairs:
     return NetPairs(PHOTOS, get_backbone("lenet"), own, lambda *_: None, checkpoints=checkpoints)  # type: ignore[arg-type]
 
 
-def _scores(trainer: NetPairs, *orders: PairOrder) -> list[np.ndarray]:
-    out = []
-    for order, matched in zip(orders, trainer.fit(orders), strict=True):
-        assert not isinstance(matched, str)
-        out.append(matched.score(order.fold.test.first, order.fold.test.second))
-    return out
+def _fit(trainer: NetPairs, method: str, *seeds: int) -> Iterator[tuple[Trained, Match]]:
+    for trained, match in trainer.fit([(cell_of(method, seed, trainer.setting), _fold()) for seed in seeds]):
+        assert match is not None
+        yield trained, match
+
+
+def _scores(trainer: NetPairs, method: str, *seeds: int) -> list[np.ndarray]:
+    test = _fold().test
+    return [match.score(test.first, test.second) for _, match in _fit(trainer, method, *seeds)]
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -93,30 +98,28 @@ def test_both_photos_go_through_one_backbone(name: str) -> None:
 
 @pytest.mark.parametrize("name", STEPS)
 def test_the_same_seed_is_the_same_net_whatever_trains_beside_it(name: str) -> None:
-    method = parse_method({"siamese": "siamese(units=16)"}.get(name, name))
-    order, other = (PairOrder(method, seed, _fold()) for seed in (1, 2))
-    alone = _scores(_trainer(), order)[0]
-    beside = _scores(_trainer(), other, order)
+    method = {"siamese": "siamese(units=16)"}.get(name, name)
+    alone = _scores(_trainer(), method, 1)[0]
+    beside = _scores(_trainer(), method, 2, 1)
     assert alone.tobytes() == beside[1].tobytes() and alone.tobytes() != beside[0].tobytes()
 
 
 def test_a_refit_sees_all_training_pairs_for_so_many_epochs() -> None:
-    method, fold = parse_method("cosine"), _fold()
-    (first,) = _trainer().fit([PairOrder(method, 0, fold)])
-    assert not isinstance(first, str) and len(first.trained.history) == 3
-    again = PairOrder(method, 0, fold).refit(first)
-    (second,) = _trainer().fit([again])
-    assert not isinstance(second, str)
-    assert second.trained.best_epoch == first.trained.best_epoch
-    assert all(epoch.val_loss is None for epoch in second.trained.history)
+    ((first, _),) = _fit(_trainer(), "cosine", 0)
+    assert len(first.history) == 3
+    cell = cell_of("cosine", setting=_trainer().setting)
+    ((second, match),) = _trainer().fit([(cell, _fold().refit())], [first])
+    assert match is not None and second.best_epoch == first.best_epoch
+    assert all(epoch.val_loss is None for epoch in second.history)
 
 
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path) -> None:
-    order = PairOrder(parse_method("siamese(units=16)"), 0, _fold(), name="cell")
-    whole = _scores(_trainer(), order)[0]
-    _scores(_trainer(tmp_path, epochs=2), order)
-    assert (tmp_path / "cell.npz").exists()
-    assert _scores(_trainer(tmp_path), order)[0].tobytes() == whole.tobytes()
+    method = "siamese(units=16)"
+    whole = _scores(_trainer(), method, 0)[0]
+    _scores(_trainer(tmp_path, epochs=2), method, 0)
+    (written,) = tmp_path.iterdir()
+    written.rename(tmp_path / f"{cell_of(method, 0, _trainer().setting).id}.npz")
+    assert _scores(_trainer(tmp_path), method, 0)[0].tobytes() == whole.tobytes()
 
 
 def test_pairs_are_read_as_they_were_added() -> None:
@@ -134,9 +137,7 @@ def test_alike_is_one_person_from_the_start_and_better_told_after_training(seed:
     pairs = _pairs(3, 6, 200, 9)
     gaps = []
     for rate in (0.0, 1e-3):
-        order = PairOrder(parse_method("cosine"), seed, _fold())
-        (matched,) = _trainer(epochs=8, lr=rate, stop_by="last").fit([order])
-        assert not isinstance(matched, str)
-        scores = matched.score(pairs.first, pairs.second)
+        ((_, match),) = _fit(_trainer(epochs=8, lr=rate, stop_by="last"), "cosine", seed)
+        scores = match.score(pairs.first, pairs.second)
         gaps.append(auc(scores[:, None], pairs.same[:, None].astype(np.float32)))
     assert gaps[0] > 0.5 and gaps[1] > 0.7

@@ -23,7 +23,7 @@ from bench.kinds.verification.similarity.embedding_losses import (
 )
 from bench.kinds.verification.similarity.transforms import unit
 from bench.training.fits import Fit, Trained, TrainSetting
-from bench.training.linear_head import LinearHead, LossSpec
+from bench.training.linear_head import LinearHead
 from bench.training.loop import Line, Run, epochs_of, train_together
 from bench.training.optimizers import Optimizer
 from bench.training.schedule import Watch, epoch_order, initial_kernel
@@ -47,9 +47,8 @@ class EmbeddingFit:
 
     photos: (n, d) float32 rows in their space, or several such arrays: the photos as they are, and changed
     views. pairs: what `contrastive` trains on, positions in photos. rows, people: (r,) the photos that the
-    others train on, and whose they are, below the number of people. val: validation pairs. together: whether
-    both photos of a pair, or all of a batch, are changed alike. path, decays: as
-    `bench.training.fits.Fit` has them.
+    others train on, and whose they are, below the number of people. val: validation pairs.
+    together: whether both photos of a pair, or all of a batch, are changed alike.
     """
 
     step: Step
@@ -58,13 +57,8 @@ class EmbeddingFit:
     rows: np.ndarray
     people: np.ndarray
     val: PairArrays
-    seed: int
-    epochs: int
-    stop_by: str
-    rates: tuple[float, ...] = ()
+    fit: Fit
     together: bool = True
-    path: tuple[float, ...] = ()
-    decays: tuple[float, ...] = ()
 
 
 def train_embeddings(
@@ -78,7 +72,7 @@ def train_embeddings(
     """
     if specs:
         make_deterministic()
-    watches = [Watch(_as_fit(spec), setting, attributes=True) for spec in specs]
+    watches = [Watch(spec.fit, setting, attributes=True) for spec in specs]
     kernels: dict[int, np.ndarray] = {}
     alike: dict[Structure, list[int]] = {}
     for place, spec in enumerate(specs):
@@ -94,23 +88,6 @@ def train_embeddings(
     train_together(list(alike), train, watches, progress, f"training {len(specs)} embeddings")
     outcomes = [watch.trained(_head(kernels.get(place))) for place, watch in enumerate(watches)]
     return [replace(outcome, score="auc") for outcome in outcomes]
-
-
-def _as_fit(spec: EmbeddingFit) -> Fit:
-    """Return the `Fit` for a watch."""
-    rows = spec.pairs.first if spec.step.name == "contrastive" else spec.rows
-    return Fit(
-        rows,
-        spec.val.first,
-        LossSpec(family="bce", link="sigmoid"),
-        None,
-        spec.seed,
-        spec.epochs,
-        stop_by=spec.stop_by,
-        rates=spec.rates,
-        path=spec.path,
-        decays=spec.decays,
-    )
 
 
 def _head(kernel: np.ndarray | None) -> LinearHead | None:
@@ -171,7 +148,7 @@ class Embedding(Run):
             tf.constant(float(str(args.get(name, 1.0)))) for name in ("margin", "scale")
         )
         self.table = tf.concat([tf.constant(table) for table in spec.photos], axis=0)
-        kernel = initial_kernel(spec.seed, self.structure.features, self.structure.dims)
+        kernel = initial_kernel(spec.fit.seed, self.structure.features, self.structure.dims)
         self.kernel.assign(kernel)
         if self.structure.people:
             self.centres.assign(_mean_directions(spec, kernel, self.structure.people))
@@ -206,10 +183,12 @@ class Embedding(Run):
         """Yield which pairs (contrastive) or which of the rows are trained on together."""
         spec, size = self.spec, max(1, self.setting.batch_size)
         if spec.step.name == "triplet":
-            yield from person_batches(spec.people, size, np.random.default_rng([_BATCHES, spec.seed, number]))
+            yield from person_batches(
+                spec.people, size, np.random.default_rng([_BATCHES, spec.fit.seed, number])
+            )
             return
         count = len(spec.pairs) if spec.step.name == "contrastive" else len(spec.rows)
-        order = epoch_order(np.arange(count), spec.seed, number)
+        order = epoch_order(np.arange(count), spec.fit.seed, number)
         yield from (order[start : start + size] for start in range(0, count, size))
 
     def _laid_out(self, batches: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -237,7 +216,7 @@ class Embedding(Run):
         views = len(self.spec.photos)
         if views == 1:
             return np.zeros((1, 1), np.int64)
-        draw = np.random.default_rng([_VIEWS, self.spec.seed, self.steps])
+        draw = np.random.default_rng([_VIEWS, self.spec.fit.seed, self.steps])
         drawn = draw.integers(0, views, math.prod(shape)).reshape(shape)
         if self.spec.together:
             return drawn[:1] if shape[0] > 1 else drawn[:, :1]

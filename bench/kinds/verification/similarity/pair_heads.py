@@ -11,33 +11,11 @@ from bench.core.progress import Progress
 from bench.kinds.verification.arrays import PairArrays
 from bench.kinds.verification.similarity.scoring import Head, pair_features
 from bench.training.fits import Fit, Trained, TrainSetting
-from bench.training.linear_head import LossSpec
 from bench.training.standardize import mean_and_deviation
 from bench.training.trainer import train_heads
 
 VIEWS_STREAM = 12
 """The stream of random numbers by which views of two photos are put together."""
-
-
-@dataclass(frozen=True)
-class PairFit:
-    """One head to train.
-
-    train, val: pairs of places among the photos of its table. units: of a hidden layer, 0 for none. epochs:
-    at most; stop_by, rates, path, decays: see `bench.training.fits.Fit`. together: whether both photos of a
-    pair are changed in the same way, where there are changed views.
-    """
-
-    train: PairArrays
-    val: PairArrays
-    units: int
-    seed: int
-    epochs: int
-    stop_by: str
-    rates: tuple[float, ...] = ()
-    together: bool = True
-    path: tuple[float, ...] = ()
-    decays: tuple[float, ...] = ()
 
 
 @dataclass
@@ -118,36 +96,16 @@ class PairTable:
 
 
 def train_pair_heads(
-    table: PairTable, specs: Sequence[PairFit], setting: TrainSetting, progress: Progress | None = None
+    table: PairTable, fits: Sequence[Fit], setting: TrainSetting, progress: Progress | None = None
 ) -> list[tuple[Trained, Head | None]]:
     """Train all heads on one table in one cohort; return each with its rule, None where training failed.
 
-    A head's numbers do not depend on the others. Binary cross entropy; the score of an epoch is the ROC area
-    of the validation pairs.
+    fits: of the table's rows. A head's numbers do not depend on the others. Binary cross entropy; the score
+    of an epoch is the ROC area of the validation pairs.
     """
-    made = []
-    for spec in specs:
-        rows = table.rows(spec.train)
-        views = table.views(spec.train, spec.together, spec.seed) if len(table.photos) > 1 else None
-        made.append(
-            Fit(
-                rows,
-                table.rows(spec.val),
-                LossSpec(family="bce", link="sigmoid"),
-                None,
-                spec.seed,
-                spec.epochs,
-                stop_by=spec.stop_by,
-                units=spec.units,
-                views=views,
-                rates=spec.rates,
-                path=spec.path,
-                decays=spec.decays,
-            )
-        )
     one = len(table.blocks) == 1
     features = table.blocks[0] if one else np.concatenate(table.blocks)
-    trained = train_heads(features, np.concatenate(table.labels), 1, made, setting, progress)
+    trained = train_heads(features, np.concatenate(table.labels), 1, fits, setting, progress)
     return [(one, _rule(one, table)) for one in trained]
 
 
