@@ -241,7 +241,7 @@ def test_a_net_that_fails_in_the_first_stage_fails_no_other_method(
             raise BenchError("too many classes")
         return resolve(method, labels, None, classes, *rest)
 
-    monkeypatch.setattr("bench.runs.label_trainer.resolve", refuse)
+    monkeypatch.setattr("bench.runs.image_stage.ImageStage.resolver", staticmethod(refuse))
     args = (*runs.args(STAGED, (STAGED.others, *STAGED.methods)), *stages)
     cells = inside.bench(*args, results=runs.fresh(), cache="cache")
     why = {stored.record["cell"]["stage"]: stored.record["reason"] for stored in cells if not stored.ok}
