@@ -321,8 +321,7 @@ def _is_drawn(group: Subgroup, metric: str, cells: Iterable[str]) -> bool:
 def _mean_drawn(group: Subgroup, metric: str, cells: Sequence[str]) -> np.ndarray:
     assert group.bootstrap is not None
     drawn = group.bootstrap.drawn(metric)
-    mean: np.ndarray = np.mean([drawn[cell] for cell in cells], axis=0)
-    return mean
+    return np.asarray(np.mean([drawn[cell] for cell in cells], axis=0))
 
 
 def _among_all(plain: Estimate, drawn: Sequence[np.ndarray], best: int, worst: int, draws: int) -> Estimate:
