@@ -54,8 +54,9 @@ def temperature(
     """Divide all logits by one number, the one with the lowest log loss (Guo et al. 2017, section 4.2).
 
     No answer changes its rank, only its probability. features, y: of the calibration part; y: (n,) classes,
-    or (n, k) of 1, 0 and NaN for unknown cells, which are ignored. Raises BenchError for t = auto without
-    known labels there.
+    or (n, k) of 1, 0 and NaN for unknown cells, which are ignored. Where all of it is answered right, the log
+    loss falls towards t = 0 without a minimum, and t is 1. Raises BenchError for t = auto without known
+    labels there.
     """
     value, choices = args["t"], {}
     if value == "auto":
@@ -76,9 +77,12 @@ def temperature(
                 return float(np.logaddexp(0.0, scaled).mean())
             return float((logsumexp(scaled, axis=1) - scaled[np.arange(len(y)), y]).mean())
 
-        found = minimize_scalar(log_loss, bounds=np.log((COLDEST, WARMEST)), method="bounded")
-        value = float(np.exp(found.x))
-        choices = {"t": value, "log_loss": float(found.fun), "log_loss_before": log_loss(0.0)}
+        right = logits < 0 if y.ndim > 1 else logits.argmax(axis=1) == y
+        log_t = 0.0
+        if not right.all():
+            log_t = float(minimize_scalar(log_loss, bounds=np.log((COLDEST, WARMEST)), method="bounded").x)
+        value = float(np.exp(log_t))
+        choices = {"t": value, "log_loss": log_loss(log_t), "log_loss_before": log_loss(0.0)}
     kernel, bias = ((part / np.float32(value)).astype(np.float32) for part in (head.kernel, head.bias))
     return replace(head, kernel=kernel, bias=bias), choices
 

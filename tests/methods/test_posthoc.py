@@ -164,6 +164,19 @@ def test_temperature_finds_how_much_too_sure_a_head_is() -> None:
     assert none == {}
 
 
+def test_no_temperature_fits_a_part_that_is_answered_right_throughout() -> None:
+    head, features, _ = _overconfident()
+    right = head.logits(features).argmax(axis=1).astype(np.int32)
+    yes = (head.logits(features) > 0).astype(np.float32)
+    for truth in (right[:20], yes[:20]):
+        kept, choices = temperature({"t": "auto"}, head, features[:20], truth, COUNTS)
+        assert choices["t"] == 1.0 and choices["log_loss"] == choices["log_loss_before"] > 0
+        np.testing.assert_array_equal(kept.kernel, head.kernel)
+    wrong = right[:20].copy()
+    wrong[0] = (wrong[0] + 1) % 3
+    assert temperature({"t": "auto"}, head, features[:20], wrong, COUNTS)[1]["t"] != 1.0
+
+
 def test_temperature_of_attributes_sees_known_cells_alone() -> None:
     rng = np.random.default_rng(8)
     features = rng.normal(size=(4000, 4)).astype(np.float32)
