@@ -30,8 +30,8 @@ register(
                 "t",
                 float,
                 "auto",
-                "the number; `auto` takes the one with the lowest log loss on a calibration part, 1 where all "
-                "of it is answered right",
+                "the number; `auto` takes the one with the lowest log loss on a calibration part, 1 where "
+                "all of it is answered right",
                 choices=("auto",),
                 low=0.01,
                 high=100.0,
