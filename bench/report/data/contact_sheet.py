@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.core.atomic_files import replacing
 from bench.core.errors import StoreError
 from bench.core.safe_text import visible
 from bench.data.examples import ImageError, ImageReader
@@ -44,7 +45,8 @@ def write_sheet(path: Path, images: ImageReader, places: Sequence[tuple[int, str
         for line, (text, ink) in enumerate(((first, _FIRST), (second, _SECOND))):
             draw.text((left, top + SIDE + 1 + line * LINE), _shortened(text), fill=ink, font=font)
     try:
-        sheet.save(path, format="PNG")
+        with replacing(path) as fresh:
+            sheet.save(fresh, format="PNG")
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from None
 

@@ -169,11 +169,13 @@ def test_a_contact_sheet_keeps_each_text_in_its_frame(listings: Path, tmp_path: 
     view = view_of(listings)
     places = suspect_texts(judged_of(view, 2).suspects, (0, 1))
     assert places == [(0, "Hat", "> Bag"), (1, EVIL, "price")]
-    sheets = []
+    sheets: list[np.ndarray] = []
+    (tmp_path / "lines.png").symlink_to(tmp_path / "elsewhere")
     for name, text in (("plain", "a\\nb"), ("lines", "a\nb")):
         write_sheet(tmp_path / f"{name}.png", view.parts.examples.images, [(0, text, "x")])
         sheets.append(np.asarray(Image.open(tmp_path / f"{name}.png")))
     assert (sheets[0] == sheets[1]).all(), "a line end is shown, not obeyed"
+    assert not (tmp_path / "elsewhere").exists(), "a link is replaced, not written through"
     write_sheet(tmp_path / "plain.png", view.parts.examples.images, [(1, "other", "x")])
     assert (np.asarray(Image.open(tmp_path / "plain.png")) != sheets[0]).any(), "written over the older one"
 
