@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,68 +27,52 @@ def mirror_mean(features: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
     return mean
 
 
-def feature_engine(
-    info: BackboneInfo,
-    weights: str,
-    preprocess: str,
-    engine: str,
-    size: tuple[int, int],
-    spec: FeatureSpec,
-    precision: str = FLOAT32,
-    pooled: bool = True,
-) -> Extract:
-    """Return the function from batches of exactly `batch_for(size)` images to features or unpooled maps.
+@dataclass(frozen=True)
+class Extractor:
+    """A backbone that gives features of images, or unpooled maps.
 
-    The arguments are those of `bench.backbones.feature_cache.Extraction`; `spec.mirror` is ignored.
+    The fields are those of `bench.backbones.feature_cache.Extraction`; `spec.mirror` is ignored.
     """
-    from bench.backbones.engines import load_engine
-    from bench.backbones.handmade import load_handmade
 
-    if not info.is_net:
-        return load_handmade(info)
-    if info.source == "onnx":
-        from bench.backbones.onnx_engine import load_onnx
+    info: BackboneInfo
+    weights: str
+    preprocess: str
+    engine: str
+    size: tuple[int, int]
+    spec: FeatureSpec
+    precision: str = FLOAT32
+    pooled: bool = True
 
-        return load_onnx(info, preprocess, size)
-    net = _net(info, weights, size, spec, precision, pooled)
-    return load_engine(engine, net, preprocessing(info, preprocess), size)
+    def load(self) -> Extract:
+        """Return the function from batches of exactly `batch_for(size)` images to features or maps."""
+        from bench.backbones.engines import load_engine
+        from bench.backbones.handmade import load_handmade
 
+        if not self.info.is_net:
+            return load_handmade(self.info)
+        if self.info.source == "onnx":
+            from bench.backbones.onnx_engine import load_onnx
 
-def feature_graph(
-    info: BackboneInfo,
-    weights: str,
-    preprocess: str,
-    engine: str,
-    size: tuple[int, int],
-    spec: FeatureSpec,
-    precision: str,
-    pooled: bool,
-) -> bytes | None:
-    """Return the graph for `engines.load_graph` in another process, or None if OpenVINO does not run it.
+            return load_onnx(self.info, self.preprocess, self.size)
+        return load_engine(self.engine, self._net(), preprocessing(self.info, self.preprocess), self.size)
 
-    That process then neither imports TensorFlow nor builds the net.
-    """
-    from bench.backbones.engines import frozen_graph
+    def graph(self) -> bytes | None:
+        """Return the graph for `engines.load_graph` in another process, or None if OpenVINO does not run it.
 
-    if engine != "openvino" or not info.is_net or info.source == "onnx":
-        return None
-    net = _net(info, weights, size, spec, precision, pooled)
-    return frozen_graph(net, preprocessing(info, preprocess), size)
+        That process then neither imports TensorFlow nor builds the net.
+        """
+        from bench.backbones.engines import frozen_graph
 
+        if self.engine != "openvino" or not self.info.is_net or self.info.source == "onnx":
+            return None
+        return frozen_graph(self._net(), preprocessing(self.info, self.preprocess), self.size)
 
-def _net(
-    info: BackboneInfo,
-    weights: str,
-    size: tuple[int, int],
-    spec: FeatureSpec,
-    precision: str,
-    pooled: bool,
-) -> Any:
-    """Return the built backbone up to its features, or its feature map."""
-    from bench.backbones.determinism import make_deterministic
-    from bench.backbones.engines import feature_extractor, unpooled
-    from bench.backbones.registry import build_backbone
+    def _net(self) -> Any:
+        """Return the built backbone up to its features, or its feature map."""
+        from bench.backbones.determinism import make_deterministic
+        from bench.backbones.engines import feature_extractor, unpooled
+        from bench.backbones.registry import build_backbone
 
-    make_deterministic()
-    net = build_backbone(info, size, weights, precision=precision)
-    return feature_extractor(net, spec) if pooled else unpooled(net)
+        make_deterministic()
+        net = build_backbone(self.info, self.size, self.weights, precision=self.precision)
+        return feature_extractor(net, self.spec) if self.pooled else unpooled(net)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bench.backbones.extract import Extract, feature_engine, feature_graph, mirror, mirror_mean
+from bench.backbones.extract import Extract, Extractor, mirror, mirror_mean
 from bench.backbones.feature_file import DONE_FILE, Rows
 from bench.backbones.info import PLAIN_FEATURES, BackboneInfo, FeatureSpec
 from bench.backbones.precision import FLOAT32
@@ -168,17 +168,16 @@ class Extraction:
             from bench.backbones.engines import load_graph
 
             return load_graph(self.graph, self.info.name)
-        return feature_engine(*self._net)
+        return self._extractor().load()
 
     @cached_property
     def _graph(self) -> bytes | None:
-        return feature_graph(*self._net)
+        return self._extractor().graph()
 
-    @property
-    def _net(self) -> tuple[BackboneInfo, str, str, str, tuple[int, int], FeatureSpec, str, bool]:
+    def _extractor(self) -> Extractor:
         self.progress(0, 1, f"building {self.info.name}")
         how = self.info, self.weights, self.preprocess, self.engine, self.pixels.size
-        return (*how, self.spec, self.precision, self.pooled)
+        return Extractor(*how, self.spec, self.precision, self.pooled)
 
     def sent(self) -> Extraction:
         """Return a copy for another process: without images, and with the net's graph if OpenVINO runs it."""

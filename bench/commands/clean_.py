@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bench.commands.option_values import request_options
-from bench.commands.options import allow_code_option, data_options, format_option
+from bench.commands.options import allow_code_option, data_options, format_option, set_option, weights_option
 from bench.commands.output import show_table
 from bench.core.errors import BenchError
 from bench.core.paths import user_path
@@ -19,9 +19,9 @@ from bench.core.paths import user_path
 @click.option(
     "--backbone", metavar="NAME", help="Backbone whose features judge labels [the card's last frozen one]."
 )
-@click.option("--weights", metavar="imagenet|random|PATH", help="Backbone weights [imagenet].")
+@weights_option
 @allow_code_option
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Protocol values: split, noise, ...")
+@set_option
 @click.option("--part", type=click.Choice(["train", "all"]), default="train", show_default=True,
               help="Judge only the training labels, or all labels.")  # fmt: skip
 @click.option(

@@ -9,7 +9,7 @@ import click
 
 from bench.commands.data_fetch import fetch
 from bench.commands.notices import say
-from bench.commands.options import data_options, format_option
+from bench.commands.options import data_options, format_option, set_option, weights_option
 from bench.commands.output import show_table, show_tables
 from bench.commands.words import Word
 from bench.core.errors import EXIT_DONE, EXIT_FOUND, EXIT_SOME_FAILED, BenchError
@@ -32,14 +32,9 @@ def command() -> None:
 command.add_command(fetch)
 
 
-_set_option = click.option(
-    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="A protocol value, e.g. --set split=stratified."
-)
-
-
 @command.command()
 @data_options
-@_set_option
+@set_option
 @click.option(
     "--leaks", is_flag=True, help="List only the test images that are also in train, without a limit."
 )
@@ -74,13 +69,13 @@ def check(fmt: str, leaks: bool, fail_on: str | None, sets: tuple[str, ...], **o
 
 @command.command()
 @data_options
-@_set_option
+@set_option
 @click.option("--out", metavar="DIR", help="Also write a page with plots and pictures: DIR/index.html.")
 @click.option("--suspects", is_flag=True, help="Also find suspect training labels, as bench clean does.")
 @click.option(
     "--backbone", metavar="NAME", help="Backbone whose features judge labels [the card's last frozen one]."
 )
-@click.option("--weights", metavar="imagenet|random|PATH", help="Backbone weights [imagenet].")
+@weights_option
 @format_option
 def describe(
     fmt: str,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.commands.options import allow_code_option, format_option, results_option
+from bench.commands.options import allow_code_option, format_option, results_option, weights_file_option
 from bench.commands.output import show_table
 from bench.core.errors import EXIT_DONE, EXIT_SOME_FAILED, BenchError, StoreError
 from bench.core.paths import user_path
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     help="Perturbed images for LIME.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Seed of LIME's samples [0].")
-@click.option("--weights", metavar="FILE", help="The weights file that the cell was run with, if any.")
+@weights_file_option
 @allow_code_option
 @results_option
 @format_option

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench.commands.options import allow_code_option, data_options, format_option
+from bench.commands.options import allow_code_option, data_options, format_option, set_option, weights_option
 from bench.commands.output import show_table
 from bench.core.errors import BenchError, StoreError
 from bench.core.paths import user_path
@@ -19,9 +19,9 @@ MOST = 1000
 @click.command()
 @data_options
 @click.option("--backbone", metavar="NAMES", help="Backbones, separated by commas [the card's frozen ones].")
-@click.option("--weights", metavar="imagenet|random|PATH", help="Backbone weights [imagenet].")
+@weights_option
 @allow_code_option
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Protocol values: input_size, ...")
+@set_option
 @click.option(
     "--way", type=click.IntRange(2, MOST), default=5, show_default=True, help="Classes in an episode."
 )

@@ -139,13 +139,29 @@ allow_code_option = click.option(
     help="Run code that you trust: Lambda layers, and code named in FILE.toml or a task card.",
 )
 
+weights_option = click.option(
+    "--weights", metavar="imagenet|random|PATH", help="Backbone weights [imagenet]."
+)
+
+weights_file_option = click.option(
+    "--weights", metavar="FILE", help="The weights file that the cell was run with, if any."
+)
+
+set_option = click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A protocol value: --set input_size=96, --set split=stratified.",
+)
+
 cell_options = _stack(
     click.option("--data", metavar="DIR", help="Data folder [that of the cell's run]."),
     follow_links_option,
     allow_code_option,
     plugin_option,
     click.option("--labels", metavar="FILE", help="Table of reviewed labels [that of the cell's run]."),
-    click.option("--weights", metavar="FILE", help="The weights file that the cell was run with, if any."),
+    weights_file_option,
     tasks_option,
 )
 """Options of commands that run a stored cell's model on its data again; see `local_paths`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bench.commands.options import allow_code_option, format_option, results_option
+from bench.commands.options import allow_code_option, format_option, results_option, weights_file_option
 from bench.commands.output import show_table
 from bench.core.errors import EXIT_DONE, EXIT_SOME_FAILED, BenchError
 
@@ -16,7 +16,7 @@ from bench.core.errors import EXIT_DONE, EXIT_SOME_FAILED, BenchError
 @click.option(
     "--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes shown for each image."
 )
-@click.option("--weights", metavar="FILE", help="The weights file that the cell was run with, if any.")
+@weights_file_option
 @allow_code_option
 @results_option
 @format_option

@@ -14,7 +14,7 @@ from bench.data.files import LEAVES, DataFolder, open_folder
 from bench.data.hashing import hash_files
 from bench.data.pair_lists import FILES, PhotoIndex, read_pair_lists
 from bench.data.people_table import PEOPLE, people_columns
-from bench.data.photo_tree import ENDINGS
+from bench.data.photo_tree import ENDINGS, LEFT_BY_SYSTEMS
 from bench.data.reader import FolderImages
 from bench.data.tables import printable
 
@@ -25,7 +25,6 @@ FORMAT_VERSION = 1
 FOLDERS = ("lfw", "lfw_funneled", "lfw-deepfunneled", "images", "people")
 """Subfolders of a data folder that are searched for people first."""
 
-LEFT_BY_SYSTEMS = ("thumbs.db", "desktop.ini")
 _LAYOUT = (
     "it must hold one folder of photos for each person, at its top or in one folder (lfw/<name>/<photo>)"
 )

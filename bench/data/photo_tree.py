@@ -18,7 +18,8 @@ ENDINGS = (
 )  # fmt: skip
 """Endings of the formats in `bench.data.images.FORMATS`, in lower case."""
 
-_LEFT_BY_SYSTEMS = ("thumbs.db", "desktop.ini")
+LEFT_BY_SYSTEMS = ("thumbs.db", "desktop.ini")
+"""Files that Windows writes into folders of photos."""
 
 
 @dataclass
@@ -71,7 +72,7 @@ def _search(root: DataFolder, path: str, tree: PhotoTree, seen: set[str]) -> Non
                 _search(root, f"{name}/", tree, seen)
         elif entry.name.lower().endswith(ENDINGS):
             tree.photos.append(name)
-        elif entry.name.lower() not in _LEFT_BY_SYSTEMS:
+        elif entry.name.lower() not in LEFT_BY_SYSTEMS:
             tree.others.append(name)
 
 

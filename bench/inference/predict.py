@@ -195,12 +195,12 @@ class ImageModel:
 
 def frozen_features(parts: Sequence[BackboneInfo], head: SavedModel, weights: str) -> Extract:
     """Return the feature extractor of a head on frozen backbones."""
-    from bench.backbones.extract import feature_engine, mirror, mirror_mean
+    from bench.backbones.extract import Extractor, mirror, mirror_mean
 
     engines = [
-        feature_engine(
+        Extractor(
             info, own, head.preprocess, head.engine, head.size, feature_spec(info, vars(head)), head.precision
-        )
+        ).load()
         for info, own in zip(parts, weights_of(parts, weights), strict=True)
     ]
 

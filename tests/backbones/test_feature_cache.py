@@ -21,6 +21,7 @@ import pytest
 from bench.backbones import engines
 from bench.backbones import feature_cache as features
 from bench.backbones.engines import batch_for, load_engine, run_engine
+from bench.backbones.extract import Extractor
 from bench.backbones.feature_cache import Extraction
 from bench.backbones.registry import BACKBONES, build_backbone, get_backbone, preprocess
 from bench.core.errors import BenchError, StoreError, WeightsError
@@ -77,7 +78,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             np.float32
         )
 
-    monkeypatch.setattr(features, "feature_engine", lambda *_: extract)
+    monkeypatch.setattr(Extractor, "load", lambda _: extract)
     return seen
 
 
@@ -403,7 +404,7 @@ def test_features_that_are_not_finite(value: float, tmp_path: Path, monkeypatch:
         out[5, 3] = value
         return out
 
-    monkeypatch.setattr(features, "feature_engine", lambda *_: extract)
+    monkeypatch.setattr(Extractor, "load", lambda _: extract)
     pixels = _pixels(30)
     pixels.ok[2] = False
     with pytest.raises(BenchError, match="lenet gives image 6 .* not finite .*weights random, preprocess tf"):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.backbones.extract import feature_engine
+from bench.backbones.extract import Extractor
 from bench.backbones.info import ANY_SIZE, UNSPECIFIED, FeatureSpec
 from bench.backbones.names import parts_of
 from bench.backbones.problems import feature_map_problem, problem_with
@@ -144,7 +144,7 @@ def test_features_are_the_convolution_of_scaled_pixels(mode: str, tmp_path: Path
     keras = pytest.importorskip("keras")
     path = model(tmp_path / "net.onnx", (None, 3, None, None))
     (info,) = parts_of(str(path))
-    extract = feature_engine(info, "own", mode, "openvino", (20, 30), FeatureSpec())
+    extract = Extractor(info, "own", mode, "openvino", (20, 30), FeatureSpec()).load()
     images = np.random.default_rng(1).integers(0, 256, (128, 20, 30, 3)).astype(np.uint8)
     scaled = preprocess(replace(info, preprocess="none"), mode)(images)
     maps = keras.ops.conv(scaled, KERNEL.transpose(2, 3, 1, 0), padding="valid")
@@ -156,7 +156,7 @@ def test_channels_last_and_whole_numbers(tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     images = np.random.default_rng(1).integers(0, 256, (128, 24, 32, 3)).astype(np.uint8)
     (info,) = parts_of(str(model(tmp_path / "last.onnx", (None, 24, 32, 3))))
-    extract = feature_engine(info, "own", "none", "openvino", (24, 32), FeatureSpec())
+    extract = Extractor(info, "own", "none", "openvino", (24, 32), FeatureSpec()).load()
     np.testing.assert_allclose(extract(images), images.mean(axis=(1, 2)), rtol=1e-5)
 
 
@@ -166,5 +166,5 @@ def test_a_model_that_openvino_cannot_run(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"Conv", b"Cqnv"))
     (info,) = parts_of(str(path))
     with pytest.raises(BenchError, match="net.onnx: OpenVINO cannot run it") as caught:
-        feature_engine(info, "own", "none", "openvino", (32, 32), FeatureSpec())
+        Extractor(info, "own", "none", "openvino", (32, 32), FeatureSpec()).load()
     assert "\n" not in str(caught.value)

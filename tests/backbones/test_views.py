@@ -14,6 +14,7 @@ import pytest
 
 from bench.backbones import feature_cache as features
 from bench.backbones.engines import unpooled
+from bench.backbones.extract import Extractor
 from bench.backbones.feature_cache import Extraction
 from bench.backbones.registry import BACKBONES, build_backbone, get_backbone, preprocess
 from bench.core.errors import BenchError, StoreError
@@ -42,8 +43,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The mean of each image in the place of every engine, pooled or not; grows by one with each batch."""
     seen: list[int] = []
 
-    def engine(*asked: Any) -> Callable[[np.ndarray], np.ndarray]:
-        shape = (84,) if asked[-1] else (2, 3, 4)
+    def load(self: Extractor) -> Callable[[np.ndarray], np.ndarray]:
+        shape = (84,) if self.pooled else (2, 3, 4)
 
         def extract(images: np.ndarray) -> np.ndarray:
             seen.append(len(images))
@@ -51,7 +52,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         return extract
 
-    monkeypatch.setattr(features, "feature_engine", engine)
+    monkeypatch.setattr(Extractor, "load", load)
     return seen
 
 
@@ -230,7 +231,7 @@ def test_maps_that_are_not_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         out[5, 1, 0, 2] = np.nan
         return out
 
-    monkeypatch.setattr(features, "feature_engine", lambda *_: extract)
+    monkeypatch.setattr(Extractor, "load", lambda _: extract)
     with pytest.raises(BenchError, match="lenet gives image 5 .* not finite"):
         Extraction(_pixels(30), **_how(tmp_path), pooled=False).rows()
     assert not _folders(tmp_path)
