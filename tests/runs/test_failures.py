@@ -37,8 +37,8 @@ def _by_method(cells: list[Stored]) -> dict[str, Stored]:
     return {str(stored.record["cell"]["method_text"]): stored for stored in cells}
 
 
-POSTHOC = "bench.runs.train_stage.fit_posthoc"
-FOLD = "bench.kinds.verification.runner._first_answer"
+POSTHOC = "bench.runs.choices.fit_posthoc"
+FOLD = "bench.kinds.verification.runner._choose"
 
 
 def _spoil(monkeypatch: pytest.MonkeyPatch, name: str, method: str, error: Exception) -> None:

@@ -81,7 +81,7 @@ def test_trials_that_fail_keep_their_reason() -> None:
     bad = [row for row in answer.trials if row["batch_size"] == 128]
     assert bad and {row["reason"] for row in bad} == {"loss became NaN in epoch 1"}
     (failed,) = answers(Run(lambda one: None), tpe()).values()
-    assert failed.startswith("none of 24 trials could be scored; the first: loss became NaN")
+    assert failed.reason.startswith("none of 24 trials could be scored; the first: loss became NaN")
 
 
 def test_a_rung_is_the_same_cell_with_fewer_epochs() -> None:
