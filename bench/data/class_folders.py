@@ -12,6 +12,7 @@ from bench.data.examples import Examples, Problem, because_of, fingerprint
 from bench.data.files import open_folder
 from bench.data.hashing import hash_files
 from bench.data.layout import Layout, PhotoRow, in_order_of_content, unused
+from bench.data.people_table import PERSON, people_columns
 from bench.data.photo_tree import PhotoTree, walk
 from bench.data.reader import FolderImages
 from bench.data.split_rules import part_of
@@ -66,7 +67,9 @@ def open_class_folders(
     The class is the path of a photo's folder, so nested ones are classes like `shoes/boots`. Top folders
     named train, val (valid, validation, dev) and test are parts of a published split, if all top folders
     are; a photo in one has its class below it. A lone top folder of folders is searched in place of the data
-    folder. Columns: the label, `class` if the card names no other, and `split`, if there is one.
+    folder. Columns: the label, `class` if the card names no other, and `split`, if there is one. Where the
+    classes are people (`person`), a table of them adds columns, which are not part of the fingerprint; see
+    `bench.data.people_table`.
     Items are paths. The order is that of the photos' content. Raises DataError if no photo is usable, or for
     a split that the folders do not have.
     """
@@ -102,14 +105,15 @@ def open_class_folders(
     if missing:
         has = ", ".join(columns)
         raise DataError(f"{root.root}: folders give no column {missing[0]!r} (they give: {has})")
+    more, odd = people_columns(root, columns[label]) if label == PERSON else ({}, [])
     marked = {**columns, "\x00meaning": layout.meaning}
     return Examples(
         items=tuple(row.item for row in rows),
-        columns=columns,
+        columns={**more, **columns},
         images=FolderImages(root, tuple(photo.file for photo in photos), content),
         fingerprint=fingerprint(SOURCE, FORMAT_VERSION, marked, content),
         source=SOURCE,
-        problems=tuple(problems),
+        problems=(*problems, *odd),
     )
 
 

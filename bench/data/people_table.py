@@ -12,7 +12,9 @@ from bench.data.tables import printable, read_csv
 PEOPLE = "people.csv"
 """The table: a column `person`, the name of a folder, and any others."""
 
-OWN = ("person", "number")
+PERSON = "person"
+
+OWN = (PERSON, "number")
 """Columns derived from the folders."""
 
 Columns = dict[str, tuple[str, ...]]

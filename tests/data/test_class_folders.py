@@ -52,6 +52,20 @@ def test_folders_of_parts_are_a_published_split(tmp_path: Path) -> None:
     }
 
 
+def test_a_table_of_people_gives_their_photos_columns(tmp_path: Path) -> None:
+    folder, people = photos(tmp_path / "d", "Ann/1.png", "Ann/2.png", "Bo/3.png"), Layout(label="person")
+    before = opened(folder, people)
+    (folder / "people.csv").write_text("person,age\nBo,7\nAnn,8\n")
+    got = opened(folder, people)
+    assert dict(zip(got.items, got.columns["age"], strict=True)) == {
+        "Ann/1.png": "8",
+        "Ann/2.png": "8",
+        "Bo/3.png": "7",
+    }
+    assert got.fingerprint == before.fingerprint
+    assert "age" not in opened(folder).columns
+
+
 @pytest.mark.parametrize(
     ("names", "classes"),
     [
