@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ class Compared:
     """A comparison.
 
     baselines: those that take part. title: "" for runs against one baseline. name: of the second side.
-    problems: a message for each file that could not be read.
+    problems: a message for each file that could not be read. notes: on what was left out.
     """
 
     rows: Sequence[Comparison]
@@ -31,6 +31,7 @@ class Compared:
     title: str
     name: str
     problems: Sequence[str]
+    notes: Sequence[str] = ()
 
 
 def compared(
@@ -56,14 +57,14 @@ def compared(
         rows = compare(measured, against, problems=unread, declared=stock.declared, metrics=asked)
         return Compared(rows, (against,), "", against.name, unread)
     from bench.compare.resolve import find_candidates
-    from bench.compare.two_runs import compare_candidates
+    from bench.compare.two_runs import compare_candidates, left_out
 
     first, second = (*sides, against.name) if against is not None else sides
     ours, theirs = find_candidates(stock, first, second)
     rows = compare_candidates(ours, theirs, problems=unread, metrics=asked)
     used = {id(run.baseline): run.baseline for run in (*ours, *theirs) if run.baseline is not None}
     title = f"{stock.task}: {first} against {second}"
-    return Compared(rows, list(used.values()), title, second, unread)
+    return Compared(rows, list(used.values()), title, second, unread, left_out(ours, theirs))
 
 
 def compared_by(
@@ -139,7 +140,8 @@ def comparison_of(found: Compared, every_column: bool = False, sort: str = "size
     from bench.report.comparison_tables import compare_table, comparison_table
 
     if found.title:
-        return comparison_table(found.rows, found.title, found.baselines, every_column, sort)
+        table = comparison_table(found.rows, found.title, found.baselines, every_column, sort)
+        return replace(table, notes=(*table.notes, *found.notes))
     return compare_table(found.rows, found.baselines[0], every_column=every_column, sort=sort)
 
 

@@ -19,7 +19,7 @@ from bench.store.write import Stored
 class Candidate:
     """One side of a comparison: a setting with known answers, or published numbers.
 
-    name: shown in tables. baseline: its baseline, if any.
+    name: shown in tables. baseline: its baseline, if any. one_cell: whether it was named by a cell's id.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Candidate:
     setting: Side | None = None
     published: PublishedResult | None = None
     baseline: Baseline | None = None
+    one_cell: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,8 @@ def candidates(stock: Stock, text: str) -> list[Candidate]:
             f"run, no baseline and no trivial answer ({', '.join(stock.trivials)}){guess}"
         )
     (setting,) = sides_of(cells, stock.task, stock.declared)
-    return [
-        Candidate(f"{_called(setting)}, seed {setting.seeds[0]} ({cells[0].name})", setting.stage, setting)
-    ]
+    name = f"{_called(setting)}, seed {setting.seeds[0]} ({cells[0].name})"
+    return [Candidate(name, setting.stage, setting, one_cell=True)]
 
 
 def _named(settings: Sequence[Side], text: str) -> list[Side]:

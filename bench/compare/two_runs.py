@@ -61,6 +61,28 @@ def paired_candidates(
     return pairs
 
 
+def left_out(ours: Sequence[Candidate], theirs: Sequence[Candidate]) -> list[str]:
+    """Return a note on the stages, and on the seeds, of one side that have no counterpart on the other.
+
+    Stages beyond that of a single cell are none: they were not asked for.
+    """
+    notes = []
+    for side, other in ((ours, theirs), (theirs, ours)):
+        stages = dict.fromkeys(one.stage for one in side)
+        alone = [stage for stage in stages if stage not in {one.stage for one in other}]
+        if alone and not any(one.one_cell for one in other):
+            notes.append(f"Not compared: {', '.join(alone)}, which only {side[0].name} has.")
+    for a, b in paired_candidates(ours, theirs):
+        if a.setting is None or b.setting is None:
+            continue
+        for one, kept in zip((a, b), paired_seeds(a.setting, b.setting), strict=True):
+            assert one.setting is not None
+            if seeds := [str(seed) for seed in one.setting.seeds if seed not in kept.cells]:
+                which = f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)} of {one.name}"
+                notes.append(f"{one.stage}: {which} left out, without a counterpart on the other side.")
+    return notes
+
+
 def _same_setting(ours: Candidate, theirs: Candidate) -> bool:
     a, b = ours.setting, theirs.setting
     if a is None or b is None or not (ours.baseline or theirs.baseline):

@@ -17,7 +17,7 @@ from bench.compare.baselines.find import load_baseline
 from bench.compare.baselines.pin import pin, write_baseline
 from bench.compare.pairing import pairing_of
 from bench.compare.resolve import Stock, find_candidates
-from bench.compare.two_runs import compare_candidates, swapped
+from bench.compare.two_runs import compare_candidates, left_out, swapped
 from bench.compare.verdict import BETTER, INCOMPARABLE, SAME, WORSE, Comparison
 from bench.core.errors import BenchError
 from bench.core.predictions import Predictions
@@ -29,7 +29,7 @@ from bench.store.write import Store
 from tests.grids import answers, grid, put
 
 SHIPPED = Path(__file__).resolve().parents[2] / "baselines"
-LIKE = answers(300, 6, 0.5, 99)
+LIKE, LIKE_80 = answers(300, 6, 0.5, 99), answers(80, 6, 0.5, 98)
 
 
 def stock(root: Path, *folders: Path, task: str = "fashion") -> Stock:
@@ -172,6 +172,23 @@ def test_a_pinned_run_says_what_the_stored_one_says(tmp_path: Path) -> None:
     assert row(both, "f1_macro").difference.low == row(pinned, "f1_macro").difference.low
     assert {row.verdict.name for row in rows_of(found, "mine", "mine")} == {SAME, None}
     assert row(rows_of(found, "mine:lenet/focal", "trivial"), "top1_micro").verdict.name == BETTER
+
+
+def test_stages_and_seeds_without_a_counterpart_are_named(tmp_path: Path) -> None:
+    for seed in range(3):
+        put(tmp_path, answers(80, 6, 0.5, seed, LIKE_80), seed, backbone="lenet")
+    put(tmp_path, answers(80, 6, 0.5, 9, LIKE_80), backbone="lenet", stage="remaining")
+    cell = put(tmp_path, answers(80, 6, 0.9, 4, LIKE_80), 1, backbone="small")
+    found = stock(tmp_path)
+    seeds = "top20: seeds 0, 2 of lenet none left out, without a counterpart on the other side."
+    stage = "Not compared: remaining, which only lenet none has."
+    assert left_out(*find_candidates(found, "small/none", "lenet/none")) == [stage, seeds]
+    assert left_out(*find_candidates(found, "lenet/none", cell[:8])) == [seeds]
+    assert left_out(*find_candidates(found, "lenet/none", "trivial")) == []
+    done = CliRunner().invoke(
+        cli, ["compare", "lenet/none", "small/none", "--task", "fashion", "--results", str(tmp_path)]
+    )
+    assert "which only lenet none" in done.stdout and "seeds 0, 2 of lenet none" in done.stdout, done.output
 
 
 def test_other_items_of_the_same_data_are_two_samples(tmp_path: Path) -> None:
