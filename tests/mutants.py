@@ -80,6 +80,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "runs/commit": ("tests/runs/test_commit.py",),
     "runs/train_stage": ("tests/runs/test_train_stage.py",),
     "runs/image_stage": ("tests/runs/test_stage_answers.py",),
+    "runs/choices": ("tests/runs/test_train_stage.py",),
+    "runs/staged_nets": ("tests/runs/test_stage_answers.py",),
+    "runs/stage_run": ("tests/runs/test_stage_answers.py", "tests/runs/test_run_job.py"),
     "runs/run_job": ("tests/runs/test_run_job.py",),
 }
 """The tests that should notice a fault of a module, those first that do so soonest."""

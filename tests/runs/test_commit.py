@@ -11,7 +11,7 @@ import pytest
 
 from bench.core.kind import get_kind
 from bench.core.predictions import CellResult
-from bench.runs.commit import commit, fail
+from bench.runs.commit import commit, fail, remove_checkpoints
 from bench.runs.context import CHECKPOINTS
 from bench.runs.stage_run import failure
 from bench.store.write import Store
@@ -54,6 +54,13 @@ def test_a_cell_is_stored_and_reported_and_its_checkpoints_go(context: Any, reas
     assert record["metrics"] == (
         {} if reason else {key: metrics.summary(part) for key, part in wanted.items()}
     )
+
+
+def test_a_checkpoint_that_another_run_removes_meanwhile_is_no_error(
+    context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: [folder / pattern.replace("*", "")])
+    remove_checkpoints(context, CELL)
 
 
 def test_cells_that_fail_for_one_reason_are_all_stored_and_reported(context: Any) -> None:
