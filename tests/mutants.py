@@ -60,7 +60,12 @@ TESTS: dict[str, tuple[str, ...]] = {
     "core/regular_files": ("tests/data/test_named_files.py", "tests/data/test_files.py"),
     "compare/two_runs": ("tests/compare/test_two_runs.py",),
     "compare/warnings": ("tests/compare/test_warnings.py", "tests/test_chance.py"),
-    "data/validation": ("tests/data/test_splits.py", "tests/kinds/multilabel/test_split.py"),
+    "data/validation": (
+        "tests/data/test_splits.py",
+        "tests/kinds/multilabel/test_split.py",
+        "tests/runs/test_calibration.py::test_a_seed_always_draws_the_same_parts",
+        "tests/runs/test_calibration.py::test_without_calibration_parts_nothing_is_left_out",
+    ),
     "kinds/image_split": (
         "tests/kinds/test_image_split.py",
         "tests/data/test_splits.py",

@@ -108,6 +108,6 @@ def draw_calibration(
 
 def withheld(split: Split, calibration: Mapping[str, np.ndarray]) -> Split:
     """Return another split of the same training set without these calibration parts."""
-    rows = np.concatenate([np.empty(0, np.int64), *calibration.values()])
+    rows = np.concatenate([split.train[:0], *calibration.values()])
     train, val = (np.setdiff1d(part, rows, assume_unique=True) for part in (split.train, split.val))
     return replace(split, train=train, val=val, calibration=calibration)

@@ -93,6 +93,22 @@ def test_other_splits_of_the_rest_leave_the_part_out() -> None:
     np.testing.assert_array_equal(rest.test, other.test)
 
 
+def test_a_seed_always_draws_the_same_parts() -> None:
+    """Other ones would give cells of the same identity other results."""
+    found = draw_calibration(split_of((30, 20)), (("temperature", 0.2), ("conformal", 0.2)), 7)
+    assert {step: rows.tolist() for step, rows in found.calibration.items()} == {
+        "temperature": [12, 19, 23, 24, 43, 48],
+        "conformal": [7, 9, 34, 38, 49],
+    }
+
+
+def test_without_calibration_parts_nothing_is_left_out() -> None:
+    split = split_of((30, 20))
+    rest = withheld(split, {})
+    np.testing.assert_array_equal(rest.train, split.train)
+    np.testing.assert_array_equal(rest.val, split.val)
+
+
 def test_no_calibration_row_is_trained_on_or_chosen_by(
     inside: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

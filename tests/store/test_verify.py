@@ -87,6 +87,21 @@ def test_counts_classes_and_curves_are_checked(folder: Path) -> None:
     assert {row["what"] for row in json.loads(done.stdout)} == expected
 
 
+@pytest.mark.parametrize("kind", ["multilabel", "verification"])
+def test_the_first_point_of_a_curve_that_differs_is_named(tmp_path: Path, kind: str) -> None:
+    put(tmp_path, KINDS[kind](1), kind=kind, val=KINDS[kind](2))
+    (stored,), _ = Store(tmp_path).load()
+    header, *points = (stored.folder / CURVES).read_text(encoding="utf-8").splitlines()
+    for number in (1, 2):
+        *cells, last = points[number].split(",")
+        points[number] = ",".join([*cells, str(float(last) + 0.25)])
+    (stored.folder / CURVES).write_text("\n".join([header, *points]) + "\n", encoding="utf-8")
+    reseal(stored.folder, lambda record: None)
+    assert [found.what for found in verify(stored.folder).findings] == [
+        f"{CURVES} row 2 {header.split(',')[-1]}"
+    ]
+
+
 def test_cells_are_named_and_failed_ones_have_nothing_to_compute(tmp_path: Path) -> None:
     good = put(tmp_path, answers(50, 5, 0.5, 1), 0, val=answers(30, 5, 0.5, 2))
     bad = put(tmp_path, answers(50, 5, 0.5, 3), 1)

@@ -370,6 +370,11 @@ def test_trivial_answers_without_training_cells_are_one_half(known: Any) -> None
     assert np.unique(answers["majority"].scores).tolist() == [1.0]
 
 
+def test_one_known_training_cell_is_enough_for_a_prior() -> None:
+    pred = replace(BY_HAND, train_support=np.array([1, 0, 3]), known=np.array([1, 1, 4]))
+    assert m.trivials(pred)["prior"].scores[0].tolist() == [1.0, 0.0, 0.75]
+
+
 def repeated(pred: Predictions, times: np.ndarray) -> Predictions:
     rows = np.repeat(np.arange(len(times)), times)
     return replace(
