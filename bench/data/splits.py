@@ -41,7 +41,7 @@ def stratified(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> 
     """Test on a random share of every class, ignoring groups."""
     from sklearn.model_selection import StratifiedKFold
 
-    return _first_folds(StratifiedKFold, labels, None, plan)
+    return _some_folds(StratifiedKFold, labels, None, plan)
 
 
 def grouped(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> np.ndarray:
@@ -50,7 +50,7 @@ def grouped(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> np.
 
     alone = (f"\x00{row}" for row in range(len(cells)))
     groups = [cell or own for cell, own in zip(cells, alone, strict=True)]
-    train = _first_folds(StratifiedGroupKFold, labels, groups, plan)
+    train = _some_folds(StratifiedGroupKFold, labels, groups, plan)
     # Unlabelled rows follow their group: a reviewer may label them.
     testing = {group for group, trains in zip(groups, train.tolist(), strict=True) if not trains}
     return np.array([group not in testing for group in groups], dtype=bool)
@@ -65,12 +65,13 @@ def at_random(labels: Sequence[str], cells: Sequence[str], plan: SplitPlan) -> n
     return train
 
 
-def _first_folds(
+def _some_folds(
     folds: Callable[..., Any], labels: Sequence[str], groups: Sequence[str] | None, plan: SplitPlan
 ) -> np.ndarray:
-    """Return (n,) bool, False in the first folds of the labelled rows, else True.
+    """Return (n,) bool, False in some folds of the labelled rows, else True.
 
-    A fraction of two fifths is two of five folds; fractions are rounded to hundredths.
+    A fraction of two fifths is two of five folds; fractions are rounded to hundredths. The folds lie apart: a
+    class with fewer rows than folds is in neighbouring ones.
     """
     train = np.ones(len(labels), bool)
     rows = np.array([row for row, label in enumerate(labels) if label], dtype=np.int64)
@@ -80,15 +81,17 @@ def _first_folds(
     if len(rows) < number or (own is not None and len(set(own)) < number):
         what = "labelled rows" if own is None else f"groups in column {plan.column!r}"
         raise DataError(
-            f"the split rule {plan.rule} needs {number} folds, but there are fewer {what}; add data"
+            f"the split rule {plan.rule} needs {number} folds for test_fraction={plan.fraction:g}, but there "
+            f"are fewer {what}; add data, or choose a simpler fraction, such as .2 or .25"
         )
-    # Classes with fewer rows than folds are in some folds only.
+    chosen = {place * number // taken for place in range(taken)}
     codes = np.unique(np.array([labels[row] for row in rows.tolist()]), return_inverse=True)[1]
     splitter = folds(number, shuffle=True, random_state=plan.seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         try:
-            tests = [test for _, test in islice(splitter.split(rows, codes, own), taken)]
+            found = islice(splitter.split(rows, codes, own), max(chosen) + 1)
+            tests = [test for place, (_, test) in enumerate(found) if place in chosen]
         except ValueError:
             raise DataError(
                 f"the split rule {plan.rule} needs {number} folds, but no class has so many rows; add data"

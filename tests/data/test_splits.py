@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ from bench.core.protocol import CARD, KEYS
 from bench.data import split_rules
 from bench.data.examples import Examples
 from bench.data.split_rules import SplitPlan, check_plan, check_sides
-from bench.data.splits import StageSplit, even_year, train_mask
+from bench.data.splits import StageSplit, even_year, stratified, train_mask
 from bench.data.task_card import Stage
 from bench.data.validation import draw_validation
 from bench.kinds.multiclass.split import stage_split
@@ -183,6 +184,16 @@ def test_validation_is_stratified_by_hand() -> None:
     labels = ["a"] * 40 + ["b"] * 20 + ["c"] * 2 + ["d"] + ["a"]
     split = _split(labels, 63, val_fraction=0.25)
     assert np.bincount(split.truth[split.val], minlength=4).tolist() == [10, 5, 1, 0]
+
+
+@pytest.mark.parametrize("share", [0.15, 0.33, 0.4, 0.45, 0.7])
+def test_classes_with_fewer_rows_than_folds_are_split_by_their_share(share: float) -> None:
+    sizes = {"a": 200, "b": 90, "c": 60, "d": 30, "e": 31, "f": 20, "g": 11}
+    labels = [name for name, size in sizes.items() for _ in range(size)]
+    test = ~stratified(labels, (), SplitPlan("stratified", "", share, 0))
+    counts = Counter(np.array(labels)[test].tolist())
+    assert all(abs(counts[name] - share * size) < 2 for name, size in sizes.items()), counts
+    assert abs(test.mean() - share) < 0.01
 
 
 @pytest.mark.parametrize("rule", ["stratified", "grouped"])
