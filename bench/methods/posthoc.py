@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 
 from bench.core.errors import BenchError
 from bench.training.linear_head import LinearHead, link
-from bench.training.losses.priors import log_prior
+from bench.training.losses.specs import log_prior
 
 Choices = dict[str, Any]
 

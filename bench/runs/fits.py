@@ -12,7 +12,7 @@ from bench.core.protocol import AUTO
 from bench.methods.apply import Resolved
 from bench.methods.shape import shape_of
 from bench.training.fits import Auxiliary, Fit, Trained, TrainSetting
-from bench.training.weight_decay import decay_path
+from bench.training.schedule import decay_path
 
 
 def train_setting(setting: Mapping[str, Value]) -> TrainSetting:

@@ -113,8 +113,6 @@ class Measured:
         """Return both sums and the gradient of their quotient. mixed: shares of rows, and their partners."""
         import tensorflow as tf
 
-        from bench.training.minibatch import losses_of
-
         z, k = tf.constant(logits, tf.float32), logits.shape[1]
         labels = labels.astype(np.float32 if self.objective.attributes else np.int32)
         numbers = self.objective.numbers(self.fit, k, self.epoch)
@@ -130,7 +128,7 @@ class Measured:
                     shares, partners = mixed
                     others = {f"other_{name}": array[partners] for name, array in rows.items()}
                     rows |= {"kept": shares.astype(np.float32), **others}
-                measured = losses_of(self.objective, numbers, z, rows, self._memory)
+                measured = self.objective.losses(numbers, z, rows, self._memory)
             lost, seen = totals(measured)
             loss = mean(lost, seen)
         return float(lost), float(seen), tape.gradient(loss, z).numpy()

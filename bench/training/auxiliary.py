@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from bench.training.fits import Auxiliary
+from bench.training.objective import mean, sides
 from bench.training.schedule import initial_kernel
 
 SIDE = 200
@@ -72,3 +74,24 @@ def side_kernel(seed: int, width: int, sizes: Sequence[int]) -> np.ndarray:
     """Draw the (width, c) float32 kernels of all targets, side by side, each from its own random stream."""
     kernels = [initial_kernel(seed, width, size, SIDE + place) for place, size in enumerate(sizes)]
     return np.concatenate(kernels, axis=1)
+
+
+def auxiliary_loss(logits: Any, sizes: Sequence[int], rows: Mapping[str, Any]) -> Any:
+    """Return the sum over auxiliary targets of each one's mean cross entropy over the rows that know it.
+
+    logits: (n, sum(sizes)), the targets' side by side; labels mix as the class does.
+    """
+    from keras import ops
+
+    from bench.training.losses.classes import softmax
+
+    total, start = 0.0, 0
+    for place, size in enumerate(sizes):
+        own, lost, seen = logits[:, start : start + size], 0.0, 0.0
+        for name, kept in sides(rows):
+            labels = rows[name + "aside"][:, place]
+            known = ops.cast(labels >= 0, "float32")
+            weight = known if kept is None else kept * known
+            lost, seen = lost + ops.sum(weight * softmax(own, ops.maximum(labels, 0))), seen + ops.sum(weight)
+        total, start = total + mean(lost, seen), start + size
+    return total

@@ -65,7 +65,7 @@ class Fit:
     targets, or None. start: initial variables of a net below its head, in the model's order, or None for
     those of its weights. mixing: of minibatches, or None. recipe: augmentation of a net's images, or None.
     mixed, changed: (m,) bool, training rows that may be mixed, or augmented (and have views of their own);
-    None for all. path: weight decays, one after the other, see `bench.training.weight_decay.decays_along`;
+    None for all. path: weight decays, one after the other, see `bench.training.schedule.decays_along`;
     empty: the setting's. decays: the weight decay of every epoch, for a fit that repeats another's; else
     empty. setting: its own learning rate, decay and batch size; None: those of all fits.
     """

@@ -14,8 +14,8 @@ from bench.training.head import HeadSpec, padded
 from bench.training.head_group import GroupSpec, borrow_group, return_group
 from bench.training.linear_head import LinearHead
 from bench.training.loop import Line, Run
-from bench.training.minibatch import rows_at
 from bench.training.mixing import epoch_mix
+from bench.training.objective import rows_at
 from bench.training.schedule import Watch, epoch_order, epoch_views, initial_kernel
 from bench.training.validation_scores import SCORES
 

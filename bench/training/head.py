@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from bench.training.auxiliary import auxiliary_loss
 from bench.training.fits import TINY, Fit
-from bench.training.minibatch import auxiliary_loss, cosines, losses_of
 from bench.training.objective import Numbers, Objective, totals
 
 Tensor = Any
@@ -118,7 +118,7 @@ class HeadSpec:
 def gradient_function(spec: HeadSpec) -> Callable[..., Any]:
     """Return f(layers, numbers, rows, memory) -> sum(w * loss), sum(w), gradient by each layer.
 
-    rows: of the minibatch, see `bench.training.minibatch`.
+    rows: of the minibatch, see `bench.training.objective`.
     """
     import tensorflow as tf
 
@@ -184,6 +184,13 @@ def _forward(spec: HeadSpec, layers: Layers, numbers: Numbers) -> tuple[list[Ten
     return logits, sides
 
 
+def cosines(inputs: Tensor, kernel: Tensor) -> Tensor:
+    """Return (b, k) cosines between (b, d) inputs and the columns of a (d, k) kernel."""
+    import tensorflow as tf
+
+    return tf.matmul(tf.math.l2_normalize(inputs, 1, TINY), tf.math.l2_normalize(kernel, 0, TINY))
+
+
 def _part(spec: HeadSpec, wide: Tensor, place: int, width: int) -> Tensor:
     """Return one head's columns of a tensor of all heads of a fit, without the padding."""
     own = padded(width)
@@ -193,13 +200,13 @@ def _part(spec: HeadSpec, wide: Tensor, place: int, width: int) -> Tensor:
 def _losses(
     spec: HeadSpec, logits: list[Tensor], numbers: Numbers, rows: Layers, memory: Any
 ) -> list[list[tuple[Tensor, Tensor]]]:
-    """Return losses and weights of each head, see `losses_of`."""
+    """Return losses and weights of each head, see `Objective.losses`."""
     from bench.training.co_teaching import taught_rows
 
     if len(logits) == 1 or spec.mixed:
-        return [losses_of(spec.objective, numbers, own, rows, memory) for own in logits]
+        return [spec.objective.losses(numbers, own, rows, memory) for own in logits]
     taught = taught_rows(logits, rows["labels"], numbers["easy"])
     return [
-        losses_of(spec.objective, numbers, own, {**rows, "shares": rows["shares"] * easy}, memory)
+        spec.objective.losses(numbers, own, {**rows, "shares": rows["shares"] * easy}, memory)
         for own, easy in zip(logits, taught, strict=True)
     ]

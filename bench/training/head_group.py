@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.training.fits import TINY, TrainSetting
 from bench.training.head import HeadSpec, gradient_function, validation_function
-from bench.training.minibatch import blended
+from bench.training.mixing import blended
 from bench.training.optimizers import Optimizer
 
 Tensor = Any

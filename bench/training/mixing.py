@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -76,6 +78,14 @@ def epoch_mix(
         return Mix(left, others, partners, boxes)
     assert odds is not None
     return Mix(left, random.choice(rows, rows, p=odds), None, boxes)
+
+
+def blended(inputs: Any, rows: Mapping[str, Any]) -> Any:
+    """Return (n, ...) inputs of a minibatch, each mixed with its partner: kept * own + (1 - kept) * other."""
+    import tensorflow as tf
+
+    kept = tf.reshape(rows["kept"], [-1, *[1] * (len(inputs.shape) - 1)])
+    return kept * inputs + (1.0 - kept) * tf.gather(inputs, rows["partners"])
 
 
 def patch_boxes(shares: np.ndarray, centres: np.ndarray, image: tuple[int, int]) -> np.ndarray:

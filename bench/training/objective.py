@@ -6,12 +6,10 @@ share a graph:
     objective = Objective.of(fit, attributes)
     numbers = objective.numbers(fit, k, epoch)            # NumPy arrays: arguments of the compiled function
     memory = tf.Variable(tf.zeros((len(fit.rows), k)))    # only for a family with a memory
+    rows = rows_at(fit, y, places, None, False)           # outside the graph
     ...
-    lost, seen = objective(numbers, logits, labels, shares, places, memory)     # in the graph
-    loss = mean(lost, seen)                               # to differentiate
-
-Labels and shares (factors of the rows' losses) of a minibatch are looked up outside the graph, by `labels_of`
-and `shares_of`.
+    lost, seen = totals(objective.losses(numbers, logits, rows, memory))        # in the graph
+    loss = mean(lost, seen)                                                     # to differentiate
 """
 
 from __future__ import annotations
@@ -25,9 +23,18 @@ import numpy as np
 
 from bench.training.fits import Fit
 from bench.training.losses.families import ATTRIBUTES, Family, class_family, loss_function
+from bench.training.mixing import Mix
 
 Tensor = Any
 Numbers = Mapping[str, Any]
+
+Rows = Mapping[str, np.ndarray]
+"""Training rows in the order of minibatches, (n, ...) arrays by name.
+
+inputs; labels, shares and places, see `Objective`; with auxiliary targets `aside` (n, t). With mixing `kept`
+(n,), each row's share of itself, and labels, shares, places and aside of the rows mixed in, their names after
+`other_`; where inputs are blended `partners` (n,), the positions of these in the minibatch.
+"""
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,21 @@ class Objective:
             weight = weight * (ops.expand_dims(shares, -1) if self.attributes else shares)
         return loss, weight
 
+    def losses(
+        self, numbers: Numbers, logits: Tensor, rows: Mapping[str, Tensor], memory: Any = None
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Return losses and weights of a minibatch against its labels and, where it is mixed, the others'.
+
+        A mixed row counts as kept * loss against its own label + (1 - kept) * loss against the other's, each
+        with the weight of that label's row. Of cross entropy this is the loss against mixed labels.
+        """
+        measured = []
+        for name, kept in sides(rows):
+            labels, shares, places = (rows.get(name + part) for part in ("labels", "shares", "places"))
+            own = shares if kept is None else kept * shares
+            measured.append(self(numbers, logits, labels, own, places, memory))
+        return measured
+
     def _measure(
         self, numbers: Numbers, logits: Tensor, labels: Tensor, places: Tensor, memory: Any, training: bool
     ) -> tuple[Tensor, Tensor]:
@@ -121,6 +143,11 @@ class Objective:
         (loss, share), (no, yes) = loss, tf.unstack(numbers["weights"])
         known = tf.where(tf.math.is_nan(labels), 0.0, labels)
         return loss, share * (no + known * (yes - no))
+
+
+def sides(rows: Mapping[str, Tensor]) -> list[tuple[str, Tensor | None]]:
+    """Return the labels of rows: the prefix of their names, and their share, None for all."""
+    return [("", rows["kept"]), ("other_", 1.0 - rows["kept"])] if "kept" in rows else [("", None)]
 
 
 def totals(measured: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -156,3 +183,25 @@ def shares_of(fit: Fit, places: np.ndarray) -> np.ndarray:
         return np.ones(len(places), np.float32)
     shares: np.ndarray = np.asarray(fit.row_weights, np.float32)[places]
     return shares
+
+
+def rows_at(
+    fit: Fit, y: np.ndarray, places: np.ndarray, mix: Mix | None, aside: bool
+) -> dict[str, np.ndarray]:
+    """Return a fit's training rows at these positions, without inputs. aside: with auxiliary targets."""
+    remembers = Objective.of(fit, y.ndim > 1).family.memory
+
+    def labelled(prefix: str, at: np.ndarray) -> dict[str, np.ndarray]:
+        rows = {"labels": labels_of(fit, y, at), "shares": shares_of(fit, at)}
+        if remembers:
+            rows["places"] = at
+        if aside and fit.auxiliary is not None:
+            rows["aside"] = fit.auxiliary.labels[at]
+        return {prefix + name: array for name, array in rows.items()}
+
+    rows = labelled("", places)
+    if mix is not None:
+        rows |= {"kept": mix.shares} | labelled("other_", mix.others)
+        if mix.partners is not None and mix.boxes is None:
+            rows["partners"] = mix.partners
+    return rows

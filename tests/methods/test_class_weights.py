@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.utils.class_weight import compute_class_weight
 
 from bench.methods.class_weights import class_balanced, class_weight
-from bench.training.losses.priors import log_prior
+from bench.training.losses.specs import log_prior
 
 COUNTS = arrays(np.int64, st.integers(1, 8), elements=st.integers(0, 10_000))
 

@@ -17,10 +17,9 @@ from bench.data.splits import StageSplit
 from bench.methods.apply import Resolved
 from bench.methods.grammar import parse_method, problems_for
 from bench.runs.trainers import HeadTrainer
-from bench.training.auxiliary import SIDE, Targets, auxiliary_of, read_targets
+from bench.training.auxiliary import SIDE, Targets, auxiliary_loss, auxiliary_of, read_targets
 from bench.training.fits import Auxiliary, Fit, Mixing, Trained, TrainSetting, unit_rows
 from bench.training.linear_head import LossSpec
-from bench.training.minibatch import auxiliary_loss
 from bench.training.mixing import Mix
 from bench.training.nets.train import train_nets
 from bench.training.schedule import epoch_order, initial_kernel

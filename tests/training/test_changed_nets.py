@@ -13,11 +13,11 @@ import pytest
 from bench.data.augmentation import Recipe, load_change
 from bench.training.fits import Fit, Mixing, TrainSetting
 from bench.training.linear_head import LossSpec
-from bench.training.minibatch import Rows
 from bench.training.mixing import epoch_mix, guest_odds
 from bench.training.nets import train as nets
 from bench.training.nets.net import Net
 from bench.training.nets.train import train_nets
+from bench.training.objective import Rows
 from bench.training.schedule import epoch_order, initial_kernel
 from tests.training.killed import kill_after
 from tests.training.test_nets import SETTING, K, N, _bits, _build, _data, _fit, _plain, _scale

@@ -19,8 +19,7 @@ from bench.runs.trainers import HeadTrainer
 from bench.testing.graph import Measured
 from bench.training.fits import Fit, Mixing, Trained, TrainSetting
 from bench.training.linear_head import LossSpec
-from bench.training.minibatch import blended
-from bench.training.mixing import Mix, epoch_mix
+from bench.training.mixing import Mix, blended, epoch_mix
 from bench.training.schedule import epoch_order, initial_kernel
 from bench.training.trainer import train_heads
 from tests.cells import cell_of

@@ -16,8 +16,7 @@ from bench.training.fits import Fit, Trained, TrainSetting
 from bench.training.linear_head import LossSpec
 from bench.training.nets import train as nets
 from bench.training.nets.train import Embed, train_nets
-from bench.training.schedule import epoch_order, initial_kernel
-from bench.training.weight_decay import decays_along
+from bench.training.schedule import decays_along, epoch_order, initial_kernel
 from tests.fakes import keras_rules
 
 pytest.importorskip("tensorflow")

@@ -17,9 +17,8 @@ from bench.runs.fits import train_setting
 from bench.runs.trainers import HeadTrainer
 from bench.training.fits import Epoch, Fit, Trained, TrainSetting
 from bench.training.linear_head import LossSpec
-from bench.training.schedule import initial_kernel
+from bench.training.schedule import HIDDEN_PATH, PATH, UNSEEN, decays_along, initial_kernel
 from bench.training.trainer import train_heads
-from bench.training.weight_decay import HIDDEN_PATH, PATH, UNSEEN, decays_along
 from tests.cells import cell_of
 
 N, D, K = 180, 30, 3

@@ -28,7 +28,7 @@ from bench.runs.fits import epochs_of, stop_by, train_setting
 from bench.training.fits import Fit, Trained
 from bench.training.linear_head import LossSpec
 from bench.training.loop import core_count
-from bench.training.weight_decay import decay_path
+from bench.training.schedule import decay_path
 
 Outcome = tuple[Trained, Match | None]
 """What came of a training; no match where it failed."""

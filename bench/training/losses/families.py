@@ -33,11 +33,11 @@ CLASSES = {
     "focal": Family(".classes", ("gamma", "alpha")),
     "sigmoid": Family(".classes"),
     "sigmoid_focal": Family(".classes", ("gamma",)),
-    "gce": Family(".label_noise", ("q",)),
-    "sce": Family(".label_noise", ("alpha", "beta", "log_zero")),
-    "soft_bootstrap": Family(".label_noise", ("beta",)),
-    "hard_bootstrap": Family(".label_noise", ("beta",)),
-    "elr": Family(".label_noise", ("beta", "lam"), "softmax", memory=True),
+    "gce": Family(".classes", ("q",)),
+    "sce": Family(".classes", ("alpha", "beta", "log_zero")),
+    "soft_bootstrap": Family(".classes", ("beta",)),
+    "hard_bootstrap": Family(".classes", ("beta",)),
+    "elr": Family(".classes", ("beta", "lam"), "softmax", memory=True),
     "co_teaching": Family(".classes", ("forget", "gradual"), "softmax", paired=True),
 }
 """Losses of one class per row."""

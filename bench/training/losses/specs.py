@@ -13,7 +13,9 @@ import numpy as np
 
 from bench.training.linear_head import LossSpec
 from bench.training.losses.own import check_own_loss, family_of
-from bench.training.losses.priors import log_prior, margins
+
+EMPTY_CLASS = 0.5
+"""Count of an empty class in a prior, so that its logarithm is finite."""
 
 
 def class_balanced(args: Mapping[str, Any], counts: np.ndarray) -> LossSpec:
@@ -46,7 +48,7 @@ def logit_adjust(args: Mapping[str, Any], counts: np.ndarray) -> LossSpec:
 def ldam(args: Mapping[str, Any], counts: np.ndarray) -> LossSpec:
     """Cross entropy of scale * cosines, the own class's cosine less a margin of its class (Cao et al. 2019).
 
-    For the label-distribution-aware margins see `priors.margins`; validation rows have none. With `drw` class
+    For the label-distribution-aware margins see `margins`; validation rows have none. With `drw` class
     weights count only in the last epochs, the share `late` of all.
     """
     scale = float(args["scale"])
@@ -63,6 +65,34 @@ def own(args: Mapping[str, Any], counts: np.ndarray) -> LossSpec:
 def label_smoothing(args: Mapping[str, Any], counts: np.ndarray) -> LossSpec:
     """Cross entropy against labels with the share epsilon spread over all classes (Szegedy et al. 2016)."""
     return LossSpec(params={"smoothing": args["epsilon"]})
+
+
+def margins(counts: np.ndarray, largest: float) -> np.ndarray:
+    """Return the margin between each class and the others: (k,) counts -> (k,) float64.
+
+    C / count^(1/4), with C so that the largest is `largest` (Cao et al. 2019, as in their program); 0 for an
+    empty class, which has no training row.
+
+    >>> margins(np.array([16, 1, 0]), 0.5).tolist()
+    [0.25, 0.5, 0.0]
+    """
+    present = counts > 0
+    roots = np.where(present, np.maximum(counts, 1).astype(np.float64) ** -0.25, 0.0)
+    scaled: np.ndarray = roots * (largest / max(roots.max(initial=0.0), 1e-12))
+    return scaled
+
+
+def log_prior(counts: np.ndarray) -> np.ndarray:
+    """Return the logarithm of each class's share, always finite: (k,) counts -> (k,) float64.
+
+    An empty class counts as half an image; the counts of the others stay as they are.
+
+    >>> np.exp(log_prior(np.array([6, 2]))).round(6).tolist()
+    [0.75, 0.25]
+    """
+    images = np.where(counts > 0, counts, EMPTY_CLASS).astype(np.float64)
+    shares: np.ndarray = np.log(images) - np.log(images.sum())
+    return shares
 
 
 def _of(family: str, *names: str, link: str = "softmax") -> Callable[..., LossSpec]:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from bench.backbones.precision import loss_scale
-from bench.training.auxiliary import side_kernel
+from bench.training.auxiliary import auxiliary_loss, side_kernel
 from bench.training.fits import TINY, Fit, TrainSetting
+from bench.training.head import cosines
 from bench.training.linear_head import LinearHead
-from bench.training.minibatch import Rows, auxiliary_loss, blended, cosines, losses_of
+from bench.training.mixing import blended
 from bench.training.nets.trainable import Learned
-from bench.training.objective import Objective, mean, totals
+from bench.training.objective import Objective, Rows, mean, totals
 from bench.training.schedule import initial_kernel
 
 Tensor = Any
@@ -203,7 +204,7 @@ class Net:
         else:
             logits = tf.matmul(features, self.kernel) + self.bias
         memory = self.memory if self.objective.family.memory else None
-        lost, seen = totals(losses_of(self.objective, numbers, logits, rows, memory))
+        lost, seen = totals(self.objective.losses(numbers, logits, rows, memory))
         minimised = mean(lost, seen)
         if "aside" in rows:
             beside = tf.matmul(features, self.beside[0]) + self.beside[1]

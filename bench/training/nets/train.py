@@ -16,10 +16,10 @@ from bench.core.progress import Progress
 from bench.data.augmentation import Change, Recipe, load_change
 from bench.training.fits import Fit, Trained, TrainSetting, unit_rows
 from bench.training.loop import Line, Run, epochs_of, report_epochs
-from bench.training.minibatch import Rows, rows_at
 from bench.training.mixing import Mix, epoch_mix, guest_odds
 from bench.training.nets.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from bench.training.nets.net import Net
+from bench.training.objective import Rows, rows_at
 from bench.training.schedule import Watch, epoch_order
 from bench.training.validation_scores import SCORES
 

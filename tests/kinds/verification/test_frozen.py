@@ -22,7 +22,7 @@ from bench.kinds.verification.similarity.matcher import from_arrays
 from bench.methods.grammar import parse_method
 from bench.metrics.curves import areas
 from bench.training.fits import Epoch, Trained
-from bench.training.weight_decay import HIDDEN_PATH, PATH, decays_along
+from bench.training.schedule import HIDDEN_PATH, PATH, decays_along
 from tests.cells import cell_of
 
 PEOPLE, SHOTS, D = 40, 5, 24
