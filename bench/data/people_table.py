@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from bench.data.examples import Problem
 from bench.data.files import DataFolder
+from bench.data.photo_tree import composed
 from bench.data.tables import printable, read_csv
 
 PEOPLE = "people.csv"
@@ -29,11 +30,12 @@ def people_columns(root: DataFolder, people: Sequence[str]) -> tuple[Columns, li
     """
     if not os.path.lexists(f"{root.root}/{PEOPLE}"):
         return {}, []
-    table = read_csv(root, PEOPLE, OWN[:1], ",;\t")
+    table = read_csv(root, PEOPLE, (PERSON,), ",;\t|", "cp1252")
+    people = [composed(person) for person in people]
     rows: dict[str, int] = {}
     problems = list(table.problems)
-    for row, (name, line) in enumerate(zip(table.column("person"), table.lines, strict=True)):
-        first = rows.setdefault(name, row)
+    for row, (name, line) in enumerate(zip(table.column(PERSON), table.lines, strict=True)):
+        first = rows.setdefault(composed(name), row)
         if first != row:
             why = f"{printable(name)} is in line {table.lines[first]} too, which is kept"
             problems.append(Problem("duplicate_name", f"{PEOPLE} line {line}", why, fatal=False))

@@ -67,6 +67,16 @@ def test_a_table_of_people_gives_their_photos_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "written", ["Jose\u0301|7".encode(), "Jos\u00e9|7".encode(), "Jos\u00e9|7".encode("cp1252")]
+)
+def test_accented_people_are_found_however_they_are_written(tmp_path: Path, written: bytes) -> None:
+    folder = photos(tmp_path / "d", "Jose\u0301/1.png", "Bo/3.png")
+    (folder / "people.csv").write_bytes(b"person|age\nBo|8\n" + written)
+    got = opened(folder, Layout(label="person"))
+    assert sorted(got.columns["age"]) == ["7", "8"]
+
+
+@pytest.mark.parametrize(
     ("names", "classes"),
     [
         (["train/1.png", "bus/2.png", "car/3.png"], ["bus", "car", "train"]),
