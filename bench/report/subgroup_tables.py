@@ -46,8 +46,8 @@ def subgroup_table(found: Subgroups, cells: Sequence[str], title: str, full: boo
     """
     metrics = found.metrics
     groups, notes = _listed(found, full)
-    body = [_group_row(found, found.whole, cells, metrics) | {"row": ALL, "subgroup": ""}]
-    body += [_group_row(found, group, cells, metrics) for group in groups]
+    body = [_group_row(found.whole, cells, metrics) | {"row": ALL, "subgroup": ""}]
+    body += [_group_row(group, cells, metrics) for group in groups]
     counts = [name for name in COUNTS if name != "n" and any(row.get(name) is not None for row in body)]
     columns = [
         Column("row", "row", rank=3) if not full else Column("row", "row"),
@@ -207,9 +207,7 @@ def _listed(found: Subgroups, full: bool) -> tuple[Sequence[Subgroup], list[str]
     ]
 
 
-def _group_row(
-    found: Subgroups, group: Subgroup, cells: Sequence[str], metrics: Iterable[str]
-) -> dict[str, Any]:
+def _group_row(group: Subgroup, cells: Sequence[str], metrics: Iterable[str]) -> dict[str, Any]:
     row: dict[str, Any] = {"row": _role(group), "subgroup": _name(group), "items": group.items}
     row |= {name: _count(group.mean(name, cells)) for name in COUNTS if name != "n"}
     for metric in metrics:

@@ -62,8 +62,8 @@ def hold_out_listed(first: np.ndarray, second: np.ndarray, share: float, seed: i
     units = _joined(first, second)
     val = draw_validation(same.astype(np.int32), pairs, units, share, seed)
     held[first[val]] = held[second[val]] = True
-    quota = {kind: round(share * int((same == kind).sum())) for kind in (True, False)}
-    if all(2 * int((same[val] == kind).sum()) >= quota[kind] for kind in quota):
+    quota = {answer: round(share * int((same == answer).sum())) for answer in (True, False)}
+    if all(2 * int((same[val] == answer).sum()) >= quota[answer] for answer in quota):
         return held
     rng = np.random.default_rng(seed)
     graph = _Graph(first, second, people)

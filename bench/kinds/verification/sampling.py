@@ -100,8 +100,8 @@ def make_pairs(
         raise BenchError(f"a number of pairs cannot be negative: {same} same, {different} different")
     photos = by_person(person, rows)
     ones, twos, truth = [], [], []
-    for kind, number, pick in (("same", same, _same_evenly), ("different", different, _different_evenly)):
-        all_pairs = photos.same() if kind == "same" else photos.different()
+    for one_person, number, pick in ((True, same, _same_evenly), (False, different, _different_evenly)):
+        all_pairs = photos.same() if one_person else photos.different()
         number = min(number, all_pairs.total)
         if balanced and number < all_pairs.total:
             numbers = pick(photos, all_pairs, number, rng)
@@ -110,7 +110,7 @@ def make_pairs(
         one, two = all_pairs.decode(numbers)
         ones.append(one)
         twos.append(two)
-        truth.append(np.full(number, kind == "same"))
+        truth.append(np.full(number, one_person))
     one, two = photos.rows[np.concatenate(ones)], photos.rows[np.concatenate(twos)]
     swap = rng.random(len(one)) < 0.5
     return PairArrays(np.where(swap, two, one), np.where(swap, one, two), np.concatenate(truth))
