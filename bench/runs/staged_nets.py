@@ -16,7 +16,7 @@ from bench.store.head_file import SavedHead
 
 
 def net_of(answer: Answer) -> Net:
-    """Return the net of a trained cell, or the reason why there is none."""
+    """Return the net of a trained cell, or the reason of its failure."""
     result, _, model = answer
     return model.net if isinstance(model, SavedHead) else result.reason or "it has no net"
 

@@ -27,16 +27,17 @@ A = TypeVar("A")
 
 
 class Trainer(Protocol[S_contra, M_co]):
-    """Trains cells on their splits and yields, in the same order, what came of each.
+    """Trainer of cells on their splits.
 
-    That is the trained head or net with what else its kind needs to score examples, None where training
-    failed. Each is used before the next is asked for.
+    Yields a pair for each cell, in the same order: the trained head or net, and what scoring needs beside it,
+    None if training failed. For images, the method applied to the training rows; for pairs, the match. Use
+    each pair before the next is requested.
     """
 
     def fit(
         self, work: Sequence[tuple[Cell, S_contra]], first: Sequence[Trained] = ()
     ) -> Iterator[tuple[Trained, M_co | None]]:
-        """Train. first: the trainings that a refit repeats without validation, one for each cell."""
+        """Train. first: for a refit, the first training of each cell, whose epochs it repeats."""
         ...
 
 
@@ -44,13 +45,13 @@ Choose = Callable[[Cell, S, Trained, M], C]
 """Makes every choice on validation. Raises BenchError."""
 
 Test = Callable[[Cell, S, Trained, M, C, bool], A]
-"""Scores test. The last argument tells whether the training is a refit, after the choices."""
+"""Scores test. The last argument: whether the training is a refit, after the choices."""
 
 
 def choose_cells(
     trainer: Trainer[S, M], work: Sequence[tuple[Cell, S]], choose: Choose[S, M, C]
 ) -> Iterator[tuple[Trained, M | None, C | str]]:
-    """Train each cell and yield what came of it and its choices, or the reason of its failure.
+    """Train each cell and yield its pair from the trainer with its choices, or the reason of its failure.
 
     Test is not touched.
     """

@@ -33,7 +33,7 @@ class AttributeStage(ImageStage):
     def resolver(
         method: MethodSpec, known: np.ndarray, features: np.ndarray | None, k: int, seed: int, *_: object
     ) -> Resolved:
-        """Apply a method to training rows, of which groups and prices do not matter here."""
+        """Apply a method to training rows; no step uses groups or prices here."""
         return resolve_attributes(method, known, features, seed)
 
     def checks(self) -> dict[str, Any]:

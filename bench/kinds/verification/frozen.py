@@ -31,7 +31,7 @@ from bench.training.loop import core_count
 from bench.training.schedule import decay_path
 
 Outcome = tuple[Trained, Match | None]
-"""What came of a training; no match where it failed."""
+"""A training and its match, None if it failed."""
 
 BUDGET = 512 * 2**20
 """Bytes of photos' features from which on pending embeddings are trained before more is read."""
@@ -217,7 +217,7 @@ class FrozenPairs:
         return people
 
     def _matched(self, work: Work, trained: Trained, matcher: Matcher | None) -> Outcome:
-        """Return what came of a training. matcher: None where it failed."""
+        """Return a training and its match. matcher: None if it failed."""
         if matcher is None:
             return replace(trained, failed=trained.failed or "training failed"), None
         found: dict[str, object] = {"supervision": work.shape.supervision}
