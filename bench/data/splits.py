@@ -76,7 +76,7 @@ def _some_folds(
     train = np.ones(len(labels), bool)
     rows = np.array([row for row, label in enumerate(labels) if label], dtype=np.int64)
     share = Fraction(plan.fraction).limit_denominator(100)
-    taken, number = share.numerator, share.denominator
+    tested, number = share.numerator, share.denominator
     own = None if groups is None else [groups[row] for row in rows.tolist()]
     if len(rows) < number or (own is not None and len(set(own)) < number):
         what = "labelled rows" if own is None else f"groups in column {plan.column!r}"
@@ -84,7 +84,7 @@ def _some_folds(
             f"the split rule {plan.rule} needs {number} folds for test_fraction={plan.fraction:g}, but there "
             f"are fewer {what}; add data, or choose a simpler fraction, such as .2 or .25"
         )
-    chosen = {place * number // taken for place in range(taken)}
+    chosen = {place * number // tested for place in range(tested)}
     codes = np.unique(np.array([labels[row] for row in rows.tolist()]), return_inverse=True)[1]
     splitter = folds(number, shuffle=True, random_state=plan.seed)
     with warnings.catch_warnings():
