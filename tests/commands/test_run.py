@@ -76,6 +76,16 @@ def test_a_column_that_no_table_has_is_refused_before_anything_is_trained(run: R
     assert bench("--columns", "nosuch", "--quiet") == 0, "there are no tables"
 
 
+def test_a_file_that_cannot_be_read_is_in_the_exit_code_of_its_tables(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for read, code in ((True, 0), (False, 4)):
+        monkeypatch.setattr("bench.commands.run_.print_ending", lambda *_, read=read: read)
+        assert bench() == code and bench("--quiet") == 0
+    run.failing = {"none": "loss became NaN", "focal": "loss became NaN"}
+    assert bench("--seed", "1") == 5
+
+
 def test_the_options_are_saved_where_that_is_asked_for(run: Run) -> None:
     assert bench("--quiet", "--save", "saved.toml") == 0
     values = read_experiment(Path("saved.toml"))

@@ -20,8 +20,9 @@ from bench.core.errors import BenchError
 from bench.core.kind import get_kind
 from bench.core.paths import search_path
 from bench.core.predictions import CellResult, Predictions
+from bench.core.stage_values import stage_values
 from bench.data.examples import Examples
-from bench.data.task_card import TaskCard
+from bench.data.task_card import Stage, TaskCard
 from bench.data.validation import draw_calibration
 from bench.methods.apply import Resolved
 from bench.runs import image_stage, stage_run
@@ -30,7 +31,7 @@ from bench.runs.image_stage import SPLITS, ImageStage
 from bench.runs.open_task import open_task
 from bench.runs.plan import Job, Plan, Request, make_plan
 from bench.runs.stage_run import Nets, Validated, validation_score
-from bench.runs.staged_nets import net_of
+from bench.runs.staged_nets import key_of, net_of, starts_of
 from bench.runs.trainers import HeadTrainer, NetTrainer
 from bench.store.head_file import SavedHead
 from bench.training.fits import Trained
@@ -350,6 +351,41 @@ def test_staged_nets_start_from_their_own_net_of_the_stage_before(sample: Sample
         name: float(one.model.net[0][0]) for name, one in later.items()
     }
     assert set(again) == set(nets) and not list(before.glob("*.npz"))
+
+
+def test_one_staged_net_alone_has_its_start(sample: Sample, tmp_path: Path) -> None:
+    plan = planned(sample, ("none",), "finetune", NET, **STAGED)
+    found = answered(stage_of(work_of(sample, tmp_path, plan, "remaining", keep=True), {}))
+    assert float(found["none 0"].model.net[0][0]) == begun("none", 0, begun("none", 0))
+
+
+def test_each_stage_begins_with_the_one_before_as_that_was_trained_itself(sample: Sample) -> None:
+    """Its identity has the values of the stages that it continues."""
+    names = ("one", "two", "three", "four")
+    card = replace(sample[0], stages=tuple(Stage(name, 0, None) for name in names))
+    cell = planned(sample, ("none",), "finetune", NET, **STAGED).cells[0]
+    protocol = {**cell.setting, "epochs": 9, "one.epochs": 3, "two.epochs": 5}
+    cells = [
+        replace(
+            cell,
+            stage=name,
+            protocol=tuple(sorted(stage_values(protocol, name, names[:place][::-1]).items())),
+        )
+        for place, name in enumerate(names)
+    ]
+    asked: list[Cell] = []
+    nets: Nets = {}
+
+    def train(missing: Sequence[Cell]) -> None:
+        asked.extend(missing)
+        nets.update({key_of(one): (np.ones(1),) for one in missing})
+
+    for before, later in zip(cells, cells[1:], strict=False):
+        starts, lost = starts_of(card, [later], nets, train)
+        assert asked.pop() == before and list(starts) == [later.id] and not lost
+        starts_of(card, [later], nets, train)
+        assert not asked, "it is there"
+    assert starts_of(card, cells[:1], nets, train) == ({}, {})
 
 
 def test_only_staged_nets_have_a_start(sample: Sample, tmp_path: Path) -> None:
