@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -380,7 +381,7 @@ def test_each_stage_begins_with_the_one_before_as_that_was_trained_itself(sample
         asked.extend(missing)
         nets.update({key_of(one): (np.ones(1),) for one in missing})
 
-    for before, later in zip(cells, cells[1:], strict=False):
+    for before, later in pairwise(cells):
         starts, lost = starts_of(card, [later], nets, train)
         assert asked.pop() == before and list(starts) == [later.id] and not lost
         starts_of(card, [later], nets, train)
