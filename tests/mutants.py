@@ -36,6 +36,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "compare/paired_bootstrap": ("tests/compare/test_paired_bootstrap.py", "tests/compare/test_two_runs.py"),
     "compare/verdict": ("tests/compare/test_compare.py", "tests/compare/test_two_runs.py"),
     "data/splits": (
+        "tests/data/test_published_splits.py",
         "tests/data/test_splits.py",
         "tests/kinds/multilabel/test_split.py",
         "tests/data/test_rehearsal.py",
