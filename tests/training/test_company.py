@@ -54,6 +54,7 @@ def drawn_fits(draw: st.DrawFn, k: int, auxiliary: Auxiliary) -> list[Fit]:
         fits.append(
             Fit(
                 *(np.arange(ROWS), np.arange(ROWS, ALL), loss, weights, draw(st.integers(0, 1)), 2),
+                row_weights=rng.random(ROWS).astype(np.float32) if draw(st.booleans()) else None,
                 units=units,
                 mixing=mixing,
                 **aside,
