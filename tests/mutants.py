@@ -58,7 +58,11 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/core/test_atomic_folders.py",
     ),
     "core/atomic_folders": ("tests/core/test_atomic_folders.py", "tests/store/test_write.py"),
-    "core/regular_files": ("tests/data/test_named_files.py", "tests/data/test_files.py"),
+    "core/regular_files": (
+        "tests/data/test_named_files.py",
+        "tests/data/test_files.py",
+        "tests/data/cache/test_rows.py",
+    ),
     "compare/two_runs": ("tests/compare/test_two_runs.py",),
     "compare/warnings": ("tests/compare/test_warnings.py", "tests/test_chance.py"),
     "data/validation": (

@@ -155,6 +155,14 @@ def test_a_damaged_table_of_classes_is_one_line(root: Path, text: bytes) -> None
     assert seeds >= {("none", "0, 1"), ("focal", "0")}
 
 
+def test_the_row_that_is_no_class_is_named(root: Path) -> None:
+    bad = cell(root)
+    (bad.folder / PER_CLASS).write_bytes(b"class,test_support\nShirts,3\n,3\n")
+    reseal(bad.folder)
+    with pytest.raises(FileFault, match="row 2 has no class or no count of test items"):
+        _ = cell(root).per_class
+
+
 @pytest.mark.parametrize("text", [b"\xff", b"abc", b"epoch,loss\n1,x\n", b"epoch,loss\n1\n"])
 def test_a_damaged_history_is_one_line(root: Path, text: bytes) -> None:
     bad = cell(root)

@@ -121,6 +121,13 @@ def test_classes_by_hand() -> None:
     ]  # fmt: skip
 
 
+def test_thresholds_are_those_of_prediction_sets() -> None:
+    cuts = np.arange(1, len(BY_HAND.classes) + 1, dtype=np.float32) / 16
+    found = m.thresholds(replace(BY_HAND, cuts=cuts))
+    assert found.dtype == np.float64 and found.tolist() == cuts.tolist()
+    assert m.thresholds(BY_HAND).shape == (0,)
+
+
 def test_top5_by_hand() -> None:
     six = np.array([6.0, 5, 4, 3, 2, 1])
     found = m.summary(predictions([0, 4, 5, 5], [six] * 4))
