@@ -43,7 +43,7 @@ BROWSER = for one in chromium chromium-browser google-chrome chrome; do \
 
 .venv/.ready-dev: .venv/.ready
 	@echo "installing what tests and checks need into .venv ..." >&2
-	@$(PIP) --no-build-isolation -e '.[test,lint,clean,docs,explain,handmade,hub,mlflow,onnx,ray,tensorboard,tune]' build
+	@$(PIP) --no-build-isolation -e '.[test,lint,clean,docs,explain,handcrafted,hub,mlflow,onnx,ray,tensorboard,tune]' build
 	@$(BROWSER)
 	@touch $@
 
@@ -107,7 +107,7 @@ wheel-check: .venv/.ready-dev
 pins:
 	d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && "$(PYTHON)" -m venv "$$d" \
 	&& "$$d/bin/python" -m pip install --quiet setuptools \
-	&& "$$d/bin/python" -m pip install --quiet --no-build-isolation -e '.[test,lint,clean,docs,explain,fuzz,handmade,hub,mlflow,onnx,ray,tensorboard,tune]' build \
+	&& "$$d/bin/python" -m pip install --quiet --no-build-isolation -e '.[test,lint,clean,docs,explain,fuzz,handcrafted,hub,mlflow,onnx,ray,tensorboard,tune]' build \
 	&& { head -n 2 constraints.txt; "$$d/bin/python" -m pip freeze --all --exclude pip --exclude messybench; } > "$$d/new" \
 	&& cp "$$d/new" constraints.txt
 

@@ -1,4 +1,4 @@
-"""Joined and hand-made backbones by the real command: run, kept, predicted from, reproduced, refused."""
+"""Joined and hand-crafted backbones by the real command: run, kept, predicted from, reproduced, refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.data.sources import SOURCES
 from bench.store.read import Stored
 from tests.place import Place
 
-pytest.importorskip("skimage", reason="the extra `handmade` is not installed")
+pytest.importorskip("skimage", reason="the extra `handcrafted` is not installed")
 
 SETS = ("crop=0.8", "mirror=true", "layers=pool_1,dense_2", "pool=grid2", "unit_fields=true", "input_size=32")
 GRID = ("--task", "fashion", "--stage", "top20", "--regime", "frozen", "--weights", "random", "--seed", "0")

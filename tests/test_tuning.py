@@ -14,7 +14,7 @@ from bench.store.read import TRIALS, Stored
 from bench.store.verify import verify
 from tests.in_process import InProcess, content
 
-pytest.importorskip("skimage", reason="the extra `handmade` is not installed")
+pytest.importorskip("skimage", reason="the extra `handcrafted` is not installed")
 
 GRIDS = {
     "fashion": ("--stage", "top20", "--set", "epochs=4", "--set", "steps=0", "--method", "focal"),

@@ -46,10 +46,10 @@ class Extractor:
     def load(self) -> Extract:
         """Return the function from batches of exactly `batch_for(size)` images to features or maps."""
         from bench.backbones.engines import load_engine
-        from bench.backbones.handmade import load_handmade
+        from bench.backbones.handcrafted import load_handcrafted
 
         if not self.info.is_net:
-            return load_handmade(self.info)
+            return load_handcrafted(self.info)
         if self.info.source == "onnx":
             from bench.backbones.onnx_engine import load_onnx
 

@@ -140,9 +140,9 @@ class Extraction:
             "engine": self.engine,
         }
         if not self.info.is_net:
-            from bench.backbones.handmade import HANDMADE_VERSION
+            from bench.backbones.handcrafted import HANDCRAFTED_VERSION
 
-            key |= {"preprocess": "none", "engine": "handmade", "handmade": HANDMADE_VERSION}
+            key |= {"preprocess": "none", "engine": "handcrafted", "handcrafted": HANDCRAFTED_VERSION}
         elif self.engine == "tensorflow":
             # OpenVINO's device and precision are always the same.
             key |= {"precision": self.precision} if self.precision != FLOAT32 else {}

@@ -87,17 +87,17 @@ class BackboneInfo:
     """One backbone.
 
     source: `keras` (a function of keras.applications), `keras_cv` (a class of keras_cv.models), `bench`
-    (LeNet), `handmade` (a function of `bench.backbones.handmade`), `plugin` (a plug-in's "module:function"
-    of (info, (height, width, 3), whether to load pretrained weights) that returns a keras.Model from images
-    to features) or the form of its origin. builder and arguments: the callable there, and its keyword
-    arguments. input_size: (height, width) it was designed for, or ANY_SIZE. min_size: smallest legal height
-    and width. multiple, square: divisor of both, and whether they must be equal. preprocess: one of
-    PREPROCESS, or UNSPECIFIED. features: length of the pooled feature vector, 0 if unknown before building.
-    parameters: number of weights without a head (lenet's at its input size), 0 likewise. weights: words that
-    `--weights` takes; NO_WEIGHTS alone for hand-crafted features. weights_file: name of the ImageNet file,
-    with `{rows}` for the resolution of its training, one of `weights_rows` (the last when none fits); for
-    keras_cv the Kaggle handle. reads: `pixels`, `titles` or `vectors`. needs: an optional package, and the
-    extra that installs it. origin: source of a backbone that is not registered.
+    (LeNet), `handcrafted` (a function of `bench.backbones.handcrafted`), `plugin` (a plug-in's
+    "module:function" of (info, (height, width, 3), whether to load pretrained weights) that returns a
+    keras.Model from images to features) or the form of its origin. builder and arguments: the callable there,
+    and its keyword arguments. input_size: (height, width) it was designed for, or ANY_SIZE. min_size:
+    smallest legal height and width. multiple, square: divisor of both, and whether they must be equal.
+    preprocess: one of PREPROCESS, or UNSPECIFIED. features: length of the pooled feature vector, 0 if unknown
+    before building. parameters: number of weights without a head (lenet's at its input size), 0 likewise.
+    weights: words that `--weights` takes; NO_WEIGHTS alone for hand-crafted features. weights_file: name of
+    the ImageNet file, with `{rows}` for the resolution of its training, one of `weights_rows` (the last when
+    none fits); for keras_cv the Kaggle handle. reads: `pixels`, `titles` or `vectors`. needs: an optional
+    package, and the extra that installs it. origin: source of a backbone that is not registered.
     """
 
     name: str

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.backbones import handmade_table, keras_cv_table, keras_table, titles_table
+from bench.backbones import handcrafted_table, keras_cv_table, keras_table, titles_table
 from bench.backbones.external import is_external
 from bench.backbones.info import (
     JOIN,
@@ -42,7 +42,7 @@ BACKBONES: dict[str, BackboneInfo] = {
         LENET,
         *keras_table.NETS,
         *keras_cv_table.NETS,
-        *handmade_table.HANDMADE,
+        *handcrafted_table.HANDCRAFTED,
         *titles_table.TITLES,
     )
 }

@@ -81,12 +81,12 @@ def check_claims(path: Path) -> None:
     if not path.name.lower().endswith(WEIGHTS_ENDINGS):
         raise ValueError(f"its name must end in {', '.join(WEIGHTS_ENDINGS)}")
     with open_file(path) as regular:
-        most = _CLAIM_FLOOR + _CLAIM_RATIO * os.fstat(regular.fileno()).st_size
+        limit = _CLAIM_FLOOR + _CLAIM_RATIO * os.fstat(regular.fileno()).st_size
     with ExitStack() as opened:
         file: Any = path
         if path.name.endswith(".keras"):
             archive = opened.enter_context(zipfile.ZipFile(path))
-            if (claimed := archive.getinfo(_KERAS_MEMBER).file_size) > most:
+            if (claimed := archive.getinfo(_KERAS_MEMBER).file_size) > limit:
                 raise ValueError(f"it claims {claimed / 2**20:,.0f} MiB of weights")
             file = opened.enter_context(archive.open(_KERAS_MEMBER))
         claimed = 0
@@ -103,7 +103,7 @@ def check_claims(path: Path) -> None:
 
         store = opened.enter_context(h5py.File(file, "r"))
         store.visititems_links(add)
-    if claimed > most:
+    if claimed > limit:
         raise ValueError(f"it claims {claimed / 2**20:,.0f} MiB of weights")
 
 

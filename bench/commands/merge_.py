@@ -148,9 +148,9 @@ def _processor_notes(answers: Sequence[StoredAnswer]) -> list[str]:
     ]
 
 
-def _end(text: str, most: int) -> str:
-    return text if len(text) <= most else f"…{text[1 - most :]}"
+def _end(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"…{text[1 - limit :]}"
 
 
-def _start(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _start(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

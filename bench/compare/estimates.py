@@ -86,10 +86,10 @@ class Estimate(NamedTuple):
         """Return it with its interval clipped to the range of a metric, or of differences in it."""
         if self.low is None or self.high is None:
             return self
-        most = math.inf if high is None else high
+        upper = math.inf if high is None else high
         if difference:
-            low, most = low - most, most - low
-        return self._replace(low=max(self.low, low), high=min(self.high, most))
+            low, upper = low - upper, upper - low
+        return self._replace(low=max(self.low, low), high=min(self.high, upper))
 
 
 class SmallClasses(NamedTuple):

@@ -268,12 +268,12 @@ class Subgroups:
         if len(known) < 2:
             return None
         ranked = sorted(known, key=lambda pair: pair[0])
-        (least, low), (most, high) = ranked[0], ranked[-1]
+        (lowest, low), (highest, high) = ranked[0], ranked[-1]
         worst, best = (low, high) if info.direction == "higher" else (high, low)
         pairs = len(known) * (len(known) - 1) // 2
         groups = [group for _, group in known if _is_drawn(group, metric, cells)]
         if low not in groups or high not in groups:
-            alone = Estimate(most - least)
+            alone = Estimate(highest - lowest)
             return Gap(metric, worst, best, alone, alone, pairs, None)
         plain = self._between(metric, cells, high, low)
         drawn = [_mean_drawn(group, metric, cells) for group in groups]

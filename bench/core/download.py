@@ -37,7 +37,7 @@ def download(
     url: str,
     path: Path,
     digest: str | None = None,
-    most: int | None = None,
+    max_bytes: int | None = None,
     progress: Progress = no_progress,
 ) -> None:
     """Download a URL to `path`, which appears when complete.
@@ -46,8 +46,8 @@ def download(
     Range; without a digest, only if the server confirms that the file is unchanged. A second process waits
     for the first.
 
-    digest: hex digits of SHA-256 or MD5. most: maximum size in bytes. progress: called with megabytes, for
-    files of at least one. Raises OSError with a short reason, ChecksumMismatch for a wrong digest, which
+    digest: hex digits of SHA-256 or MD5. max_bytes: maximum size in bytes. progress: called with megabytes,
+    for files of at least one. Raises OSError with a short reason, ChecksumMismatch for a wrong digest, which
     discards the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def download(
             part.unlink()
             return
         try:
-            _receive(url, file, tag, digest is not None, most, _Shown(path.name, progress))
+            _receive(url, file, tag, digest is not None, max_bytes, _Shown(path.name, progress))
         except http.client.HTTPException as error:
             raise OSError(f"the response was cut off ({type(error).__name__})") from None
         except urllib.error.HTTPError as error:
@@ -155,7 +155,9 @@ def _locked(part: Path) -> Iterator[BinaryIO]:
                 return
 
 
-def _receive(url: str, file: BinaryIO, tag: Path, checked: bool, most: int | None, shown: _Shown) -> None:
+def _receive(
+    url: str, file: BinaryIO, tag: Path, checked: bool, max_bytes: int | None, shown: _Shown
+) -> None:
     """Append the missing bytes. checked: whether a digest will be compared."""
     have = file.seek(0, os.SEEK_END)
     version = tag.read_text("utf-8") if tag.is_file() else ""
@@ -174,7 +176,7 @@ def _receive(url: str, file: BinaryIO, tag: Path, checked: bool, most: int | Non
         # The range is empty: the file is complete, or another one.
         if error.headers.get("Content-Range") != f"bytes */{have}":
             file.truncate(0)
-            _receive(url, file, tag, checked, most, shown)
+            _receive(url, file, tag, checked, max_bytes, shown)
         return
     with answer:
         if answer.status == 206 and not re.match(
@@ -188,9 +190,9 @@ def _receive(url: str, file: BinaryIO, tag: Path, checked: bool, most: int | Non
         total = None if length is None else have + length
         while block := answer.read(_BLOCK):
             have += file.write(block)
-            if most is not None and have > most:
+            if max_bytes is not None and have > max_bytes:
                 file.truncate(0)
-                raise OSError(f"the server sends more than {most / MB:,.0f} MB")
+                raise OSError(f"the server sends more than {max_bytes / MB:,.0f} MB")
             shown(have, total)
     if total is not None and have < total:
         raise OSError(f"the connection closed after {have:,} of {total:,} bytes")

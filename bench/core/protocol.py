@@ -56,14 +56,14 @@ OPTIMIZERS = ("adam", "sgd", "rmsprop", "adagrad", "adadelta")
 KEYS: dict[str, Key] = {
     key.name: key
     for key in (
-        Key("epochs", int, 40, "most passes over the training rows", low=1, high=100_000),
+        Key("epochs", int, 40, "maximum number of passes over the training rows", low=1, high=100_000),
         Key("batch_size", int, 64, "rows per step", low=1, high=1_000_000),
         Key("lr", float, 1e-3, "learning rate", low=0.0),
         Key(
             "steps",
             int,
             0,
-            "most minibatches, instead of epochs, rounded up to whole epochs; 0: use epochs",
+            "maximum number of minibatches, instead of epochs, rounded up to whole epochs; 0: use epochs",
             low=0,
             high=100_000_000,
         ),

@@ -59,33 +59,33 @@ def open_file(path: str | os.PathLike[str], flags: int = 0) -> FileIO:
         raise refusal(error) from None
 
 
-def read_file(path: str | os.PathLike[str], most: int = MAX_FILE_BYTES) -> bytes:
-    """Return the bytes of a file named by the user. Raises Refused, for more than `most` bytes, too."""
+def read_file(path: str | os.PathLike[str], max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """Return the bytes of a file named by the user. Raises Refused, also for more than `max_bytes`."""
     with open_file(path) as file:
-        return read_all(file, most)
+        return read_all(file, max_bytes)
 
 
-def read_all(file: FileIO, most: int) -> bytes:
-    """Return all bytes of an open file. Raises Refused for more than `most`."""
+def read_all(file: FileIO, max_bytes: int) -> bytes:
+    """Return all bytes of an open file. Raises Refused for more than `max_bytes`."""
     try:
         size = os.fstat(file.fileno()).st_size
-        if size > most:
-            raise Refused("too_large", too_large(size, most))
+        if size > max_bytes:
+            raise Refused("too_large", too_large(size, max_bytes))
         chunks: list[bytes] = []
-        left = most
+        left = max_bytes
         while left >= 0 and (chunk := file.read(min(left + 1, 2**24))):
             chunks.append(chunk)
             left -= len(chunk)
     except OSError as error:
         raise refusal(error) from None
     if left < 0:
-        raise Refused("too_large", f"more than {most // 2**20} MiB")
+        raise Refused("too_large", f"more than {max_bytes // 2**20} MiB")
     return b"".join(chunks)
 
 
-def too_large(size: int, most: int) -> str:
+def too_large(size: int, max_bytes: int) -> str:
     """Return the message for a file that is too large."""
-    return f"{size / 2**20:,.0f} MiB, more than {most // 2**20}"
+    return f"{size / 2**20:,.0f} MiB, more than {max_bytes // 2**20}"
 
 
 def refusal(error: Exception) -> Refused:

@@ -58,10 +58,10 @@ class DataFolder:
     def _contains(self, path: str) -> bool:
         return self.follow_links or path == self.root or path.startswith(self.root.rstrip(os.sep) + os.sep)
 
-    def locate(self, name: str, most: int = MAX_FILE_BYTES) -> tuple[str, os.stat_result]:
+    def locate(self, name: str, max_bytes: int = MAX_FILE_BYTES) -> tuple[str, os.stat_result]:
         """Return the path to open, and its status, for a regular file of the folder.
 
-        most: its largest size in bytes. Raises Refused.
+        max_bytes: its largest size in bytes. Raises Refused.
         """
         parent, _, last = name.rpartition("/")
         path = f"{self.root}/{name}"
@@ -78,16 +78,16 @@ class DataFolder:
             raise refusal(error) from None
         if not stat.S_ISREG(status.st_mode):
             raise Refused("not_a_file", f"{file_type(status.st_mode)}, not a file")
-        if status.st_size > most:
-            raise Refused("too_large", too_large(status.st_size, most))
+        if status.st_size > max_bytes:
+            raise Refused("too_large", too_large(status.st_size, max_bytes))
         return path, status
 
-    def open(self, name: str, most: int = MAX_FILE_BYTES) -> FileIO:
+    def open(self, name: str, max_bytes: int = MAX_FILE_BYTES) -> FileIO:
         """Open a regular file for reading, unbuffered; never blocks on a pipe. Raises Refused.
 
-        most: its largest size in bytes.
+        max_bytes: its largest size in bytes.
         """
-        path, _ = self.locate(name, most)
+        path, _ = self.locate(name, max_bytes)
         # The file may have become a link or a pipe since, so opening is guarded, too.
         file = open_file(path, NO_LINK)
         if not self._is_inside(path, os.fstat(file.fileno())):

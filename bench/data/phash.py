@@ -92,8 +92,10 @@ class HashIndex:
             for band, order in zip(keys, self._orders, strict=True)
         ]
 
-    def near(self, hashes: np.ndarray, most: int = MAX_DISTANCE) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield index pairs (given hash, indexed hash) that differ in at most `most` bits.
+    def near(
+        self, hashes: np.ndarray, max_distance: int = MAX_DISTANCE
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield index pairs (given hash, indexed hash) that differ in at most `max_distance` bits.
 
         hashes: (q, 64) bool. Only pairs with a band that differs in at most one bit are found, each once.
         """
@@ -112,7 +114,7 @@ class HashIndex:
                     skipped = np.cumsum(own) - own
                     found = order[np.arange(len(asked)) - np.repeat(skipped - first[places], own)]
                     differs = whole[asked] ^ self.whole[found]
-                    close = np.flatnonzero(np.bitwise_count(differs) <= most)
+                    close = np.flatnonzero(np.bitwise_count(differs) <= max_distance)
                     # Those that an earlier band has in common came with it.
                     parts_of = differs[close].view(np.uint16).reshape(-1, _BANDS)[:, :number]
                     close = close[(np.bitwise_count(parts_of) > 1).all(axis=1)]

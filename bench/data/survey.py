@@ -214,8 +214,8 @@ def _candidates(table: photo_table.PhotoTable) -> str:
     counts = {
         name: len(set(cells) - {""}) for name, cells in table.rows.columns.items() if name != table.image
     }
-    most = max(len(table.rows) // 5, 20)
-    likely = [f"{name[:40]} ({count} values)" for name, count in counts.items() if 2 <= count <= most]
+    limit = max(len(table.rows) // 5, 20)
+    likely = [f"{name[:40]} ({count} values)" for name, count in counts.items() if 2 <= count <= limit]
     return (
         f" (perhaps {', '.join(likely[:6])})"
         if likely

@@ -189,10 +189,12 @@ def _picture(
         plain.imshow(image, interpolation="nearest")
         grey = np.repeat(image.mean(axis=2, keepdims=True) / 255.0, 3, axis=2)
         over.imshow(0.3 + 0.6 * grey, interpolation="nearest")
-        most = max(float(np.abs(values).max()), 1e-9)
+        largest = max(float(np.abs(values).max()), 1e-9)
         # Blue supports the class, vermillion opposes it; colour-blind readers can distinguish them.
         colors = LinearSegmentedColormap.from_list("for_and_against", [VERMILLION, "#ffffff", BLUE])
-        shown = over.imshow(values, cmap=colors, vmin=-most, vmax=most, alpha=0.65, interpolation="nearest")
+        shown = over.imshow(
+            values, cmap=colors, vmin=-largest, vmax=largest, alpha=0.65, interpolation="nearest"
+        )
         if segments is not None:
             over.add_collection(
                 LineCollection(list(_borders(segments)), colors=theme.ink, linewidths=0.4, alpha=0.5)

@@ -151,9 +151,9 @@ def needs_features(method: MethodSpec) -> bool:
     return any(STEPS[step.name].needs_features(dict(step.args)) for step in method.steps)
 
 
-def _limit(what: str, text: str, most: int) -> None:
-    if len(text) > most:
-        raise BenchError(f"a {what} of {len(text)} characters is too long; at most {most} are read")
+def _limit(what: str, text: str, limit: int) -> None:
+    if len(text) > limit:
+        raise BenchError(f"a {what} of {len(text)} characters is too long; at most {limit} are read")
 
 
 def _clip(text: str) -> str:

@@ -152,8 +152,8 @@ def nearest_known(targets: np.ndarray, features: np.ndarray, neighbours: int) ->
     if not len(asking):
         return out
     # One search for all attributes: the neighbours needed nearly always lie within REACH.
-    most = min(REACH * neighbours, len(table))
-    near = NearestNeighbors(n_neighbors=most, algorithm="brute").fit(table)
+    candidates = min(REACH * neighbours, len(table))
+    near = NearestNeighbors(n_neighbors=candidates, algorithm="brute").fit(table)
     order = near.kneighbors(table[asking], return_distance=False)
     for column in np.flatnonzero(known.any(axis=0)):
         donors = np.flatnonzero(known[:, column])

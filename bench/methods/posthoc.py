@@ -133,12 +133,12 @@ def _best_cut(by: str, shares: np.ndarray, yes: np.ndarray) -> float:
 
 def _strength(
     asked: float | str,
-    most: float,
+    max_tau: float,
     y: np.ndarray,
     logits: np.ndarray,
     adjusted: Callable[[np.ndarray, float], np.ndarray],
 ) -> tuple[float, Choices]:
-    """Return tau: as asked, or for `auto` the one of 0, 0.1, ... `most` with the best macro top-1.
+    """Return the given tau, or for `auto` the one of 0, 0.1, ... `max_tau` with the best macro top-1.
 
     Macro top-1 is the mean accuracy over the classes that validation has. Equal scores go to the
     smaller tau, the smaller change.
@@ -149,7 +149,7 @@ def _strength(
         raise BenchError("tau=auto is chosen on validation, which has no images; give tau a number")
     present, position, support = np.unique(y, return_inverse=True, return_counts=True)
     best_tau, best_score = 0.0, -1.0
-    for tau in np.arange(round(most * 10) + 1) / 10:
+    for tau in np.arange(round(max_tau * 10) + 1) / 10:
         hits = adjusted(logits, float(tau)).argmax(axis=1) == y
         score = float(np.mean(np.bincount(position, weights=hits, minlength=len(present)) / support))
         if score > best_score + 1e-12:

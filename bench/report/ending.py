@@ -39,11 +39,11 @@ class Ending:
     def sizes(self) -> Iterator[Size]:
         """Yield sizes that become smaller: first in settings, then in warnings, then in stages."""
         stages, warned = len(self.boards), len(self.warnings)
-        most = max(len(board.rows) for board in self.boards)
-        for rows in range(most, 2, -1):
+        longest = max(len(board.rows) for board in self.boards)
+        for rows in range(longest, 2, -1):
             yield Size(stages, rows, warned)
         for warnings in range(warned, -1, -1):
-            yield Size(stages, min(most, 2), warnings)
+            yield Size(stages, min(longest, 2), warnings)
         for shown in range(stages, 0, -1):
             yield Size(shown, 1, 0)
 
@@ -83,10 +83,10 @@ class Ending:
         return notes
 
 
-def _ranking(board: Board, effects: Sequence[Effect], most: int) -> Table:
+def _ranking(board: Board, effects: Sequence[Effect], limit: int) -> Table:
     """Return the best settings, then the chosen one where it ranks lower, then the trivial answers."""
     kind = get_kind(board.bootstrap.kind)
-    shown = [row for place, row in enumerate(board.rows) if place < most or row.chosen]
+    shown = [row for place, row in enumerate(board.rows) if place < limit or row.chosen]
     others = [name for name in kind.headline[:1] if name != board.metric]
     body = [_cells(row, board.metric, others) for row in shown]
     for trivial, values in trivial_values(board.rows[0].setting, [board.metric, *others]).items():

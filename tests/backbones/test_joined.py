@@ -134,10 +134,10 @@ def test_problem_with(name: str, regime: str, setting: dict[str, Value], reason:
     assert problem is None if reason is None else reason in str(problem)
 
 
-def test_hand_made_features_want_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_handcrafted_features_want_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.backbones.problems.find_spec", lambda name: None)
     problem = problem_with(parts_of("lenet+hog"), "frozen", "random", defaults())
-    assert problem is not None and "pip install 'messybench[handmade]'" in problem
+    assert problem is not None and "pip install 'messybench[handcrafted]'" in problem
 
 
 def test_heads_of_convolutions_stand_on_one_net_s_last_map() -> None:

@@ -48,7 +48,7 @@ def test_titles_that_do_not_train_decide_nothing() -> None:
 
 
 def test_rows_are_bounded_and_keep_the_commonest_terms() -> None:
-    rows = tfidf_rows(WORDS, TRAIN, most=2)
+    rows = tfidf_rows(WORDS, TRAIN, max_features=2)
     assert rows.shape == (len(TITLES), 2)
     # "shirt" is there three times and "red" twice: titles with neither are zero.
     assert [bool(row.any()) for row in rows] == [True, True, True, False, True, False, True, False]

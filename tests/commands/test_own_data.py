@@ -28,7 +28,7 @@ def bench(*args: str) -> Any:
 
 
 def planned(request: Request, tasks: Path | None = None) -> Plan:
-    """Return the plan of a request without training weights: handmade features need none."""
+    """Return the plan of a request without training weights: handcrafted features need none."""
     cache = request.data.parent / "cache" if request.data is not None else Path("none")
     card, examples = open_task(request, [] if tasks is None else [tasks], cache)
     return make_plan(card, request, examples)

@@ -23,9 +23,9 @@ def site() -> Iterator[Site]:
         yield found
 
 
-def fails(site: Site, path: Path, digest: str | None = SHA256, most: int | None = None) -> str:
+def fails(site: Site, path: Path, digest: str | None = SHA256, max_bytes: int | None = None) -> str:
     with pytest.raises(OSError) as caught:
-        download(f"{site.url}/file.bin", path, digest, most)
+        download(f"{site.url}/file.bin", path, digest, max_bytes)
     assert not path.exists() and "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -102,7 +102,7 @@ def test_server_errors(site: Site, tmp_path: Path) -> None:
 
 
 def test_more_than_agreed(site: Site, tmp_path: Path) -> None:
-    assert "more than 1 MB" in fails(site, tmp_path / "file.bin", most=1_000_000)
+    assert "more than 1 MB" in fails(site, tmp_path / "file.bin", max_bytes=1_000_000)
     assert names(tmp_path) == []
 
 

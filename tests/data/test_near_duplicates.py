@@ -164,12 +164,12 @@ def test_blank_pictures_have_no_near_duplicates(tmp_path: Path) -> None:
 
 @given(arrays(bool, st.tuples(st.integers(1, 30), st.just(64))), st.integers(0, 14))
 @settings(max_examples=60)
-def test_an_index_finds_what_comparing_all_finds_in_a_band(hashes: np.ndarray, most: int) -> None:
+def test_an_index_finds_what_comparing_all_finds_in_a_band(hashes: np.ndarray, max_distance: int) -> None:
     differ = hashes[:, None] != hashes[None]
     by_band = differ.reshape(len(hashes), len(hashes), 4, 16).sum(axis=3)
-    expected = (differ.sum(axis=2) <= most) & (by_band.min(axis=2) <= 1)
+    expected = (differ.sum(axis=2) <= max_distance) & (by_band.min(axis=2) <= 1)
     found = np.zeros_like(expected)
-    for one, two in HashIndex(hashes).near(hashes, most):
+    for one, two in HashIndex(hashes).near(hashes, max_distance):
         found[one, two] = True
     assert np.array_equal(found, expected)
 

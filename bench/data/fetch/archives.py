@@ -22,15 +22,15 @@ Member = tuple[str, bool, IO[bytes] | None]
 """Name, whether it is a folder, and the content of a file."""
 
 
-def unpack(archive: Path, folder: Path, most: int) -> None:
+def unpack(archive: Path, folder: Path, max_bytes: int) -> None:
     """Unpack a tar or zip file into a new folder.
 
-    most: bytes of all files together. Permissions and times are not restored. Raises DataError for an archive
-    that is damaged, larger, or holds a link, a device, a path that leaves the folder, or a file twice; what
-    was unpacked until then stays in `folder`.
+    max_bytes: bytes of all files together. Permissions and times are not restored. Raises DataError for an
+    archive that is damaged, larger, or holds a link, a device, a path that leaves the folder, or a file
+    twice; what was unpacked until then stays in `folder`.
     """
     folder.mkdir()
-    left, count = most, 0
+    left, count = max_bytes, 0
     try:
         for name, is_folder, content in _members(archive):
             path = folder / _inside(archive, name)
@@ -46,7 +46,7 @@ def unpack(archive: Path, folder: Path, most: int) -> None:
                 while block := content.read(min(_BLOCK, left + 1)):
                     left -= len(block)
                     if left < 0:
-                        raise _refused(archive, f"it unpacks to more than {most / 1e6:,.0f} MB")
+                        raise _refused(archive, f"it unpacks to more than {max_bytes / 1e6:,.0f} MB")
                     file.write(block)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise _refused(archive, f"it holds {_short(name)} twice") from None

@@ -93,12 +93,12 @@ def _files(
 ) -> Path:
     """Download and unpack all files; return the folder with their contents."""
     for file in data.files:
-        _ensure(file, work, records, data.most, say, progress)
+        _ensure(file, work, records, data.max_bytes, say, progress)
     tree = work / "tree"
     for file in data.files:
         if file.unpack:
             try:
-                unpack(work / file.name, tree, data.most)
+                unpack(work / file.name, tree, data.max_bytes)
             except DataError:
                 (work / file.name).unlink()
                 shutil.rmtree(tree)
@@ -111,7 +111,12 @@ def _files(
 
 
 def _ensure(
-    file: RemoteFile, work: Path, records: Records, most: int, say: Callable[[str], None], progress: Progress
+    file: RemoteFile,
+    work: Path,
+    records: Records,
+    max_bytes: int,
+    say: Callable[[str], None],
+    progress: Progress,
 ) -> None:
     """Ensure that the work folder has the published file.
 
@@ -123,7 +128,7 @@ def _ensure(
         say(f"{file.name}: checksum not known; recorded in {records.path} when it has come")
     try:
         if not path.is_file():
-            download(file.url, path, digest, most, progress)
+            download(file.url, path, digest, max_bytes, progress)
         elif digest and digest_of(path) != digest:
             path.unlink()
             raise ChecksumMismatch("the file that was there has another checksum than the published one")

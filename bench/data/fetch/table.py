@@ -33,7 +33,7 @@ class DataSet:
 
     sources: the sources of `bench.data.sources` that read it. licence: None if only its page names one.
     keeps: files and folders of the data folder, searched for in the archives. files: to download. kaggle:
-    handle of a data set of Kaggle, instead of files. most: maximum number of bytes.
+    handle of a data set of Kaggle, instead of files. max_bytes: maximum number of bytes.
     """
 
     name: str
@@ -44,7 +44,7 @@ class DataSet:
     licence: str | None = None
     files: tuple[RemoteFile, ...] = ()
     kaggle: str = ""
-    most: int = 4_000_000_000
+    max_bytes: int = 4_000_000_000
 
     @property
     def size(self) -> int | None:

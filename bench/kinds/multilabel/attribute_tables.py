@@ -97,7 +97,7 @@ def phi(counts: np.ndarray) -> np.ndarray:
     return answer
 
 
-def _two_by_two(names: tuple[str, ...], table: np.ndarray, most: int = 30) -> Table:
+def _two_by_two(names: tuple[str, ...], table: np.ndarray, limit: int = 30) -> Table:
     """List pairs of attributes by falling strength of correlation, positive or negative."""
     counts = pair_counts(table)
     strength = phi(counts)
@@ -105,7 +105,7 @@ def _two_by_two(names: tuple[str, ...], table: np.ndarray, most: int = 30) -> Ta
     pairs = [(i, j) for i in range(len(names)) for j in range(i + 1, len(names))]
     pairs.sort(key=lambda pair: (apart[pair], pair))
     rows = []
-    for i, j in pairs[:most]:
+    for i, j in pairs[:limit]:
         both, one, other = (int(counts[a, b, i, j]) for a, b in ((1, 1), (1, 0), (0, 1)))
         neither = int(counts[0, 0, i, j])
         rows.append(
@@ -128,7 +128,7 @@ def _two_by_two(names: tuple[str, ...], table: np.ndarray, most: int = 30) -> Ta
         Column("without", "where first no", "ratio"),
         Column("phi", "phi", "signed"),
     )
-    notes = (f"and {len(pairs) - most} more pairs, less correlated",) if len(pairs) > most else ()
+    notes = (f"and {len(pairs) - limit} more pairs, less correlated",) if len(pairs) > limit else ()
     return Table("Attributes together", columns, tuple(rows), notes)
 
 

@@ -47,7 +47,7 @@ def calibration(pred: Predictions) -> list[Bin]:
     return reliability_bins(scores, yes)
 
 
-def curves(pred: Predictions, most: int) -> list[tuple[Line, Line]]:
+def curves(pred: Predictions, limit: int) -> list[tuple[Line, Line]]:
     """Return the ROC and the precision-recall curve of the attributes with most yes, at most so many.
 
     Equal scores are decided together; an attribute without a yes or without a no has none.
@@ -59,7 +59,7 @@ def curves(pred: Predictions, most: int) -> list[tuple[Line, Line]]:
         if not yes.any() or yes.all():
             continue
         out.append(decision_curves(pred.classes[c], scores, yes, dense_start=False))
-    return out[:most]
+    return out[:limit]
 
 
 def hardest(pred: Predictions, cuts: np.ndarray | None, count: int) -> list[Hard]:

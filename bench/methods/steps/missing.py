@@ -91,7 +91,7 @@ register(
                 "rank",
                 int,
                 8,
-                "most factors of mf, leml and fmc; attributes beyond it share",
+                "maximum number of factors of mf, leml and fmc; attributes beyond it share",
                 low=1,
                 high=1000,
                 search=Search(choices=(2, 4, 8, 16)),

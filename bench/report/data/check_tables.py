@@ -20,12 +20,12 @@ def check_tables(report: DataReport, kind: Description, whole: bool = False) -> 
     if report.problems:
         tables.append(_by_kind(report))
     tables += kind.check_tables(report)
-    most = None if whole else MOST
+    limit = None if whole else MOST
     if report.leaks:
-        tables.append(leaks_table(report, most))
+        tables.append(leaks_table(report, limit))
     if report.disagreements:
-        tables.append(_disagreements(report, most))
-    tables.append(_sizes(report, most))
+        tables.append(_disagreements(report, limit))
+    tables.append(_sizes(report, limit))
     if report.problems:
         tables.append(_every_problem(report))
     return tables
@@ -79,8 +79,8 @@ def _by_kind(report: DataReport) -> Table:
     return Table("Problems by kind", columns, rows)
 
 
-def leaks_table(report: DataReport, most: int | None = None) -> Table:
-    """List the test images with a copy in train, each with one copy. most: rows, None for all."""
+def leaks_table(report: DataReport, limit: int | None = None) -> Table:
+    """List the test images with a copy in train, each with one copy. limit: rows, None for all."""
     columns = (
         Column("test", "test image"),
         Column("train", "in train as"),
@@ -97,14 +97,14 @@ def leaks_table(report: DataReport, most: int | None = None) -> Table:
             "copies": leak.copies,
             "on": report.labels.shared(leak.test, leak.train),
         }
-        for leak in report.leaks[:most]
+        for leak in report.leaks[:limit]
     )
     rest = len(report.leaks) - len(rows)
     notes = (f"and {rest} more (bench data check --leaks lists all)",) if rest else ()
     return Table("Test images also in train", columns, rows, notes)
 
 
-def _disagreements(report: DataReport, most: int | None) -> Table:
+def _disagreements(report: DataReport, limit: int | None) -> Table:
     columns = (
         Column("one", "image"),
         Column("two", "same picture"),
@@ -120,13 +120,13 @@ def _disagreements(report: DataReport, most: int | None) -> Table:
             "on": pair.on,
             "sides": "train and test" if pair.straddling else "",
         }
-        for pair in report.disagreements[:most]
+        for pair in report.disagreements[:limit]
     )
     rest = len(report.disagreements) - len(rows)
     return Table("Labels that disagree", columns, rows, (f"and {rest} more pairs",) if rest > 0 else ())
 
 
-def _sizes(report: DataReport, most: int | None) -> Table:
+def _sizes(report: DataReport, limit: int | None) -> Table:
     columns = (
         Column("width", "width", "int"),
         Column("height", "height", "int"),
@@ -134,7 +134,7 @@ def _sizes(report: DataReport, most: int | None) -> Table:
     )
     ordered = sorted(report.sizes.items(), key=lambda item: (-item[1], item[0]))
     rows = tuple(
-        {"width": width, "height": height, "count": count} for (height, width), count in ordered[:most]
+        {"width": width, "height": height, "count": count} for (height, width), count in ordered[:limit]
     )
     others = ordered[len(rows) :]
     rest = sum(count for _, count in others)

@@ -64,13 +64,13 @@ def sizes(found: Mapping[tuple[int, int], int]) -> Draw:
     def draw(theme: Theme) -> Figure:
         figure = canvas(theme, 5.4, 4.6)
         axes = figure.subplots()
-        most = max(found.values())
+        largest = max(found.values())
         # Largest first, so that no dot hides another.
         ordered = sorted(found.items(), key=lambda item: -item[1])
         axes.scatter(
             [width for (_, width), _ in ordered],
             [height for (height, _), _ in ordered],
-            s=[8 + 250 * number / most for _, number in ordered],
+            s=[8 + 250 * number / largest for _, number in ordered],
             color=theme.ours,
             edgecolors=theme.paper,
             linewidths=0.6,
@@ -133,10 +133,10 @@ def _logarithmic(axes: Axes, classes: Sequence[Prices]) -> None:
     ends = [
         float(end) for own in classes for v in (own.near, own.odd) if len(v) for end in (v.min(), v.max())
     ]
-    least, most = min(ends), max(ends)
+    lowest, highest = min(ends), max(ends)
     # More labels would overlap.
-    steps = (1, 2, 5) if most <= 1000 * (least or 1.0) else (1,)
-    if least > 0:
+    steps = (1, 2, 5) if highest <= 1000 * (lowest or 1.0) else (1,)
+    if lowest > 0:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=steps))
     else:

@@ -146,7 +146,7 @@ def near_pairs(view: DataView) -> np.ndarray:
     return pairs[np.lexsort((train[pairs[:, 0]] == train[pairs[:, 1]], ~conflicts))]
 
 
-def near_duplicates_table(view: DataView, most: int = 20) -> Table | None:
+def near_duplicates_table(view: DataView, limit: int = 20) -> Table | None:
     """List near duplicates in the order of `near_pairs`; None if there are none."""
     items, labels, train = view.parts.examples.items, view.labels, view.train
     pairs = near_pairs(view)
@@ -159,7 +159,7 @@ def near_duplicates_table(view: DataView, most: int = 20) -> Table | None:
             **labels.pair(one, two),
             "sides": "train and test" if train[one] != train[two] else "",
         }
-        for one, two in pairs[:most].tolist()
+        for one, two in pairs[:limit].tolist()
     ]
     columns = (
         Column("one", "image"),
@@ -167,5 +167,5 @@ def near_duplicates_table(view: DataView, most: int = 20) -> Table | None:
         *labels.pair_columns,
         Column("sides", "sides"),
     )
-    notes = (f"and {len(pairs) - most} more pairs",) if len(pairs) > most else ()
+    notes = (f"and {len(pairs) - limit} more pairs",) if len(pairs) > limit else ()
     return Table("Near duplicates", columns, rows, notes)

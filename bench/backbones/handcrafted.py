@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.backbones.info import BackboneInfo
 
-HANDMADE_VERSION = 1
+HANDCRAFTED_VERSION = 1
 """Bumped when the features of the same image change."""
 
 CELLS, ORIENTATIONS = 12, 9
@@ -93,7 +93,7 @@ DESCRIPTORS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"hog": hog, "lbp":
 """(h, w, 3) uint8 -> (d,) float32, by the `builder` of `BackboneInfo`."""
 
 
-def load_handmade(info: BackboneInfo) -> Callable[[np.ndarray], np.ndarray]:
+def load_handcrafted(info: BackboneInfo) -> Callable[[np.ndarray], np.ndarray]:
     """Return the function from (b, h, w, 3) uint8 images to (b, d) float32 features, one by one.
 
     An image's features do not depend on its batch. Safe to call from several threads.

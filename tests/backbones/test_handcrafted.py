@@ -1,4 +1,4 @@
-"""Hand-made features are scikit-image's own, as many at any size, and go through the caches like a net's."""
+"""Hand-crafted features equal scikit-image's, have a fixed length, and are cached like a net's."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("skimage", reason="the extra `handmade` is not installed")
+pytest.importorskip("skimage", reason="the extra `handcrafted` is not installed")
 
 from skimage.feature import hog, local_binary_pattern
 
 from bench.backbones.feature_cache import Extraction
-from bench.backbones.handmade import DESCRIPTORS, load_handmade
-from bench.backbones.handmade_table import HANDMADE
+from bench.backbones.handcrafted import DESCRIPTORS, load_handcrafted
+from bench.backbones.handcrafted_table import HANDCRAFTED
 from bench.backbones.info import BackboneInfo
 from bench.backbones.registry import get_backbone
 from tests.backbones.test_feature_cache import FakePixels
@@ -45,16 +45,16 @@ def grey_of(image: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("info", HANDMADE, ids=lambda info: info.name)
+@pytest.mark.parametrize("info", HANDCRAFTED, ids=lambda info: info.name)
 def test_contract(info: BackboneInfo, size: tuple[int, int]) -> None:
     """As many features as the table says at any size, finite, the same in any batch; two images differ."""
-    extract, images = load_handmade(info), np.stack([photo(size, seed) for seed in range(3)])
+    extract, images = load_handcrafted(info), np.stack([photo(size, seed) for seed in range(3)])
     rows = extract(images)
     assert rows.shape == (3, info.features) and rows.dtype == np.float32
     assert np.isfinite(rows).all() and not np.array_equal(rows[0], rows[1])
     np.testing.assert_array_equal(extract(images[::-1])[::-1], rows)
     assert np.isfinite(extract(np.zeros_like(images))).all()
-    assert min(size) >= info.min_size and set(DESCRIPTORS) == {one.builder for one in HANDMADE}
+    assert min(size) >= info.min_size and set(DESCRIPTORS) == {one.builder for one in HANDCRAFTED}
 
 
 def test_hog_is_that_of_scikit_image() -> None:
@@ -104,4 +104,4 @@ def test_the_cache_holds_them_by_image_and_not_by_the_nets_settings(name: str, t
     np.testing.assert_array_equal(again, found)
     (folder,) = [path for path in (tmp_path / "features").iterdir() if path.is_dir()]
     meta = json.loads((folder / "features.json").read_text())
-    assert meta["backbone"] == name and meta["weights"] == "none" and meta["handmade"] == 1
+    assert meta["backbone"] == name and meta["weights"] == "none" and meta["handcrafted"] == 1
