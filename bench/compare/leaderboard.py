@@ -186,8 +186,8 @@ def _ranked(rows: Iterable[Row], metric: str) -> list[Row]:
     sign = -1.0 if get_metric(metric).direction == "higher" else 1.0
     known = sorted((sign * row.value, i) for i, row in enumerate(rows) if row.value is not None)
     places: dict[float, int] = {}
-    for place, (value, _) in enumerate(known, 1):
-        places.setdefault(value, place)
+    for index, (value, _) in enumerate(known, 1):
+        places.setdefault(value, index)
     ranked = [replace(rows[i], rank=places[value]) for value, i in known]
     return ranked + [row for row in rows if row.value is None]
 

@@ -66,10 +66,10 @@ def find_candidates(stock: Stock, ours: str, theirs: str) -> tuple[list[Candidat
     """
     names = {ours, theirs} & {*stock.trivials}
     sides = [[] if text in names else candidates(stock, text) for text in (ours, theirs)]
-    for place, text in enumerate((ours, theirs)):
+    for index, text in enumerate((ours, theirs)):
         if text in names:
-            others = [one.setting for one in sides[1 - place] if one.setting is not None]
-            sides[place] = _trivial(others or _one_of_each_stage(stock), text)
+            others = [one.setting for one in sides[1 - index] if one.setting is not None]
+            sides[index] = _trivial(others or _one_of_each_stage(stock), text)
     return sides[0], sides[1]
 
 

@@ -42,7 +42,7 @@ def subgroup_differences(
         raise BenchError(f"--by: {against} answered other test items: name a run on the same ones")
     scored = all(one.scored for side in answers for one in side.values())
     asked = [name for name in metrics if scored or not METRICS[name].score_based]
-    named = {f"{place} {seed}": one.pred for place, side in enumerate(answers) for seed, one in side.items()}
+    named = {f"{index} {seed}": one.pred for index, side in enumerate(answers) for seed, one in side.items()}
     found = Subgroups.of(column, ours.kind, named, of_example, asked, *(() if draws is None else (draws,)))
     cells = [f"0 {seed}" for seed in answers[0]], [f"1 {seed}" for seed in answers[1]]
     rows = []

@@ -64,7 +64,7 @@ def expected_best(scores: Sequence[float], n: int, higher: bool = True) -> float
     ranked = sorted(scores, reverse=not higher)
     size = len(ranked)
     return math.fsum(
-        score * ((place / size) ** n - ((place - 1) / size) ** n) for place, score in enumerate(ranked, 1)
+        score * ((index / size) ** n - ((index - 1) / size) ** n) for index, score in enumerate(ranked, 1)
     )
 
 

@@ -166,9 +166,9 @@ def judge(sides: Sides, rows: Iterable[Measurement], comparable_run: str = "") -
             row.metric,
             row.class_name,
             row.difference,
-            _verdict(row, qs.get(place), comparable_run),
+            _verdict(row, qs.get(index), comparable_run),
         )
-        for place, row in enumerate(rows)
+        for index, row in enumerate(rows)
     ]
 
 

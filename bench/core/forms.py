@@ -48,8 +48,8 @@ def check_form(value: Any, form: Schema, where: str, file: str) -> None:
     if isinstance(form, Each):
         if type(value) is not list:
             _fail(file, where, "a list", value)
-        for place, item in enumerate(value):
-            check_form(item, form.form, f"{where}[{place}]", file)
+        for index, item in enumerate(value):
+            check_form(item, form.form, f"{where}[{index}]", file)
     elif isinstance(form, Named):
         for key, item in _table(value, where, file).items():
             check_form(item, form.form, f"{where}.{key[:80]}", file)

@@ -53,16 +53,16 @@ def draw(spaces: Sequence[Search], whole: Sequence[bool], count: int, seed: int)
         return [()] * count
     # Choices are sampled by position: ParameterSampler draws from lists without replacement.
     distributions = {
-        f"{place:03d}": stats.randint(0, len(space.choices))
+        f"{index:03d}": stats.randint(0, len(space.choices))
         if space.choices
         else (stats.loguniform if space.log else stats.uniform)(*_between(space))
-        for place, space in enumerate(spaces)
+        for index, space in enumerate(spaces)
     }
     points = ParameterSampler(distributions, count, random_state=seed)
     return [
         tuple(
-            _value(space, point[f"{place:03d}"], is_whole)
-            for place, (space, is_whole) in enumerate(zip(spaces, whole, strict=True))
+            _value(space, point[f"{index:03d}"], is_whole)
+            for index, (space, is_whole) in enumerate(zip(spaces, whole, strict=True))
         )
         for point in points
     ]

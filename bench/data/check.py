@@ -146,7 +146,7 @@ def _disagreements(
     """Return one pair for each picture whose copies disagree, and all near duplicates that disagree."""
     table, pairs = labels.table, []
     for members in same:
-        every = [(one, two) for place, one in enumerate(members) for two in members[place + 1 :]]
+        every = [(one, two) for index, one in enumerate(members) for two in members[index + 1 :]]
         pairs.append((next(pair for pair in every if disagree(table, pair).any()), False))
     conflicts = contradicted(table, near).any(axis=1)
     pairs += (((one, two), True) for one, two in near[conflicts].tolist())

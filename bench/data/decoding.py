@@ -104,7 +104,7 @@ def _decode_block(
     sizes: Counter[tuple[int, int]] = Counter()
     blank = [digests_of(memoryview(bytes(form.stride)), form.stride) for form, _ in outputs]
     digests = [np.full(len(positions), own, np.uint64) for own in blank]
-    for place, position in enumerate(positions):
+    for index, position in enumerate(positions):
         if stop.is_set():
             break
         try:
@@ -116,7 +116,7 @@ def _decode_block(
         for (form, handle), own in zip(outputs, digests, strict=True):
             row = np.ascontiguousarray(resize(image, form.size, form.mode, form.crop))
             data = row.data.cast("B")
-            [own[place]] = digests_of(data, len(data))
+            [own[index]] = digests_of(data, len(data))
             _write(handle, data, position * form.stride)
     return Decoded(failed, sizes, digests)
 

@@ -84,8 +84,8 @@ def find_duplicates(
     groups = identical(hashes, np.asarray(rows))
     in_train = [sum(bool(train[row]) for row in members) for members in groups]
     conflicts = np.zeros((len(groups), table.shape[1]), bool)
-    for place, members in enumerate(groups):
-        conflicts[place] = disagree(table, members)
+    for index, members in enumerate(groups):
+        conflicts[index] = disagree(table, members)
     return Duplicates(
         groups=len(groups),
         extra=sum(len(members) - 1 for members in groups),

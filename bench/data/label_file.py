@@ -117,7 +117,7 @@ def _match(table: LabelTable, files: PhotoFiles) -> _Found:
         if file in found.images:
             found.problems.append(_merge(found.images[file], labels, table, row))
             continue
-        others = tuple(cell for place, cell in enumerate(row.cells) if place not in labelled)
+        others = tuple(cell for index, cell in enumerate(row.cells) if index not in labelled)
         found.images[file] = LabelledPhoto(file, row.where, labels, others)
     for image in found.images.values():
         if not any(image.cells):

@@ -187,6 +187,6 @@ def _as_table(columns: Sequence[Sequence[str]], n: int) -> np.ndarray:
 
     codes = {"1": 1, "0": 0, "": -1}
     table = np.empty((n, len(columns)), np.int8)
-    for place, cells in enumerate(columns):
-        table[:, place] = [codes[cell] for cell in cells]
+    for index, cells in enumerate(columns):
+        table[:, index] = [codes[cell] for cell in cells]
     return table

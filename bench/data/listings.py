@@ -137,10 +137,10 @@ def _titles(table: CsvTable, where: str) -> dict[str, int]:
     """Return the index of each column by its name in this source."""
     known = {other: own for own, others in NAMES.items() for other in others}
     places: dict[str, int] = {}
-    for place, title in enumerate(table.header):
+    for index, title in enumerate(table.header):
         own = known.get(title.lower(), title)
         if title and own not in places and not _PHOTO.fullmatch(title):
-            places[own] = place
+            places[own] = index
     if "category" not in places:
         raise DataError(f"{where}: has no column category (it has: {', '.join(table.header)[:200]})")
     if "listing" not in places and not _photo_places(table):
@@ -151,7 +151,7 @@ def _titles(table: CsvTable, where: str) -> dict[str, int]:
 
 
 def _photo_places(table: CsvTable) -> list[int]:
-    return [place for place, title in enumerate(table.header) if _PHOTO.fullmatch(title)]
+    return [index for index, title in enumerate(table.header) if _PHOTO.fullmatch(title)]
 
 
 def price_in(text: str) -> str:

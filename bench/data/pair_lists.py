@@ -66,8 +66,8 @@ class PhotoIndex:
         self.places: dict[tuple[str, int], list[int]] = {}
         self.known: dict[str, str] = {}
         self.images: dict[str, int] = {}
-        for place, (name, number) in enumerate(zip(names, numbers, strict=True)):
-            self.places.setdefault((name, number), []).append(place)
+        for index, (name, number) in enumerate(zip(names, numbers, strict=True)):
+            self.places.setdefault((name, number), []).append(index)
             self.images[name] = self.images.get(name, 0) + 1
         for name in (*self.images, *(name for name, _ in refused)):
             # Operating systems encode accented letters in file names in two ways.
@@ -154,8 +154,8 @@ def parse_pairs(raw: bytes) -> list[ListedPair]:
             1, f"declares {counted}{size} same and {size} different pairs, but {len(lines) - 1} lines follow"
         )
     return [
-        _pair(text, place + 2, place // size % 2 == 0, place // (2 * size))
-        for place, text in enumerate(lines[1:])
+        _pair(text, index + 2, index // size % 2 == 0, index // (2 * size))
+        for index, text in enumerate(lines[1:])
     ]
 
 

@@ -116,7 +116,7 @@ def _person(name: str) -> str:
 def _by_size(name: str) -> tuple[list[tuple[int, str]], str]:
     """Return a sort key of names that sorts the numbers in them by value."""
     pieces = _DIGITS.split(name)
-    return [(int(piece), "") if place % 2 else (-1, piece) for place, piece in enumerate(pieces)], name
+    return [(int(piece), "") if index % 2 else (-1, piece) for index, piece in enumerate(pieces)], name
 
 
 def _scan(path: str) -> list[os.DirEntry[str]]:

@@ -175,8 +175,8 @@ def _celeba(root: DataFolder, name: str) -> _One:
         header, records, problems = lines
         image = tuple(fields[0] for _, fields in records)
         columns = {"image": image}
-        for place, title in enumerate(header, 1):
-            columns[title] = tuple(fields[place] for _, fields in records)
+        for index, title in enumerate(header, 1):
+            columns[title] = tuple(fields[index] for _, fields in records)
         where = tuple(f"{name} line {line}" for line, _ in records)
         one = _One(name, columns, tuple(range(len(records))), where, problems=problems)
     beside = name.rpartition("/")[0]

@@ -48,12 +48,12 @@ def draw_episodes(
         # A seed list is padded with 0, as for the split of classes; so episodes count from 1.
         random = np.random.Generator(np.random.PCG64([seed, number + 1]))
         drawn.classes[number] = random.permutation(len(units))[:way]
-        for place, label in enumerate(drawn.classes[number].tolist()):
+        for index, label in enumerate(drawn.classes[number].tolist()):
             own = units[label]
             order, picks = random.permutation(len(own)), random.random(len(own))
             rows = [own[unit][int(picks[unit] * len(own[unit]))] for unit in order[: queries + shot]]
-            drawn.queries[number, place] = rows[:queries]
-            drawn.support[number, place] = rows[queries:]
+            drawn.queries[number, index] = rows[:queries]
+            drawn.support[number, index] = rows[queries:]
     return drawn
 
 

@@ -136,7 +136,7 @@ def stored_answers(
     """
     test = stored.predictions("test")
     rows = np.unique(np.linspace(0, len(test.items) - 1, CHECKED).round().astype(int))
-    places = {item: place for place, item in enumerate(examples.items)}
+    places = {item: index for index, item in enumerate(examples.items)}
     images = []
     for row in rows.tolist():
         item = test.items[row]

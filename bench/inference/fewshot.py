@@ -227,8 +227,8 @@ def rows_of(found: FewShot) -> list[dict[str, Any]]:
     for backbone, right in found.right.items():
         shares = right / (found.ask.way * found.ask.queries)
         for column, learner in enumerate(LEARNERS):
-            for place, shot in enumerate(found.ask.shots):
-                own = shares[:, place, column]
+            for index, shot in enumerate(found.ask.shots):
+                own = shares[:, index, column]
                 mean, half = float(own.mean()), None
                 if len(own) > 1:
                     half = Z95 * float(own.std(ddof=1)) / math.sqrt(len(own))

@@ -89,13 +89,13 @@ class ImagePredictor(ABC):
         if answer.scores is None:
             return
         yes = self.decided(head, answer.scores)
-        for place, name in enumerate(head.classes):
+        for index, name in enumerate(head.classes):
             yield {
                 "image": answer.image,
                 "class": name,
-                "probability": float(answer.scores[place]),
-                "cut": self.threshold(head, place),
-                "decision": bool(yes[place]),
+                "probability": float(answer.scores[index]),
+                "cut": self.threshold(head, index),
+                "decision": bool(yes[index]),
             }
 
     def _object(self, head: SavedHead, answer: ImageAnswer, top: int) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def _swept(text: str) -> list[str]:
     for part in _split(text, ","):
         # Odd places hold values joined by `|`, even places the text around them.
         pieces = _SWEEP.split(part)
-        choices = [piece.split("|") if place % 2 else [piece] for place, piece in enumerate(pieces)]
+        choices = [piece.split("|") if index % 2 else [piece] for index, piece in enumerate(pieces)]
         many = math.prod(map(len, choices))
         swept += many if many > 1 else 0
         if swept > MAX_SWEEP:

@@ -30,12 +30,12 @@ def search_space(method: MethodSpec, kind: str, regime: str) -> list[Argument]:
     that mean nothing beside its other arguments.
     """
     found = []
-    for place, step in enumerate(method.steps):
+    for index, step in enumerate(method.steps):
         for param in STEPS[step.name].params:
             search = param.search
             if search is None or (search.regimes and regime not in search.regimes):
                 continue
-            argument = Argument(place, step.name, param.name, param.type is int, search)
+            argument = Argument(index, step.name, param.name, param.type is int, search)
             if step[param.name] == param.default and _usable(method, argument, kind, regime):
                 found.append(argument)
     return found

@@ -83,7 +83,7 @@ def _areas(
     # Discordant pairs: for each positive, the negatives that score higher, and half of the tied ones.
     lost, precision, term, both = np.zeros((4, draws), np.float32)
     all_lost, all_precision = np.zeros((2, draws))
-    for place, group in enumerate(found, 1):
+    for index, group in enumerate(found, 1):
         for item in group.between:
             np.add(no, weights[item], out=no)
         own = weights[group.yes[0]] if len(group.yes) == 1 else weights[group.yes].sum(axis=0)
@@ -99,7 +99,7 @@ def _areas(
         np.divide(yes, both, out=term)
         np.multiply(term, own, out=term)
         np.add(precision, term, out=precision)
-        if place % FLUSH == 0 or place == len(found):
+        if index % FLUSH == 0 or index == len(found):
             all_lost += lost
             all_precision += precision
             lost[:] = precision[:] = 0

@@ -56,8 +56,8 @@ def dots(panels: Sequence[Panel]) -> Draw:
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.flat[len(panels) :]:
             axes.set_axis_off()
-        for place, (axes, panel) in enumerate(zip(grid.flat, panels, strict=False)):
-            _panel(theme, axes, panel, named=place % columns == 0)
+        for index, (axes, panel) in enumerate(zip(grid.flat, panels, strict=False)):
+            _panel(theme, axes, panel, named=index % columns == 0)
         return figure
 
     return draw
@@ -139,8 +139,8 @@ def classes(
         if theirs:
             sides.append((theirs, theme.theirs, labels[1], "////"))
         thick = 0.8 / len(sides)
-        for place, (marks, color, label, hatch) in enumerate(sides):
-            rows = [row + (place - (len(sides) - 1) / 2) * thick for row in range(len(marks))]
+        for index, (marks, color, label, hatch) in enumerate(sides):
+            rows = [row + (index - (len(sides) - 1) / 2) * thick for row in range(len(marks))]
             widths = [mark.value or 0.0 for mark in marks]
             axes.barh(rows, widths, thick, color=color, label=short(label, 60), alpha=0.85)
             if hatch:

@@ -86,7 +86,7 @@ class Ending:
 def _ranking(board: Board, effects: Sequence[Effect], limit: int) -> Table:
     """Return the best settings, then the chosen one where it ranks lower, then the trivial answers."""
     kind = get_kind(board.bootstrap.kind)
-    shown = [row for place, row in enumerate(board.rows) if place < limit or row.chosen]
+    shown = [row for index, row in enumerate(board.rows) if index < limit or row.chosen]
     others = [name for name in kind.headline[:1] if name != board.metric]
     body = [_cells(row, board.metric, others) for row in shown]
     for trivial, values in trivial_values(board.rows[0].setting, [board.metric, *others]).items():

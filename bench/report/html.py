@@ -94,8 +94,8 @@ def _is_number(column: Column) -> bool:
 def _ids(sections: Sequence[Section], before: str = "s") -> dict[str, str]:
     """Return the id of the first section of each title."""
     out: dict[str, str] = {}
-    for place, section in enumerate(sections, 1):
-        own = f"{before}{place}"
+    for index, section in enumerate(sections, 1):
+        own = f"{before}{index}"
         for title, name in {section.title: own, **_ids(section.sections, f"{own}-")}.items():
             out.setdefault(title, name)
     return out
@@ -137,12 +137,12 @@ def _layout(table: Table) -> _Layout:
     rows = [
         _Row(
             [
-                _cell(column, row, own[place] if some else None)
+                _cell(column, row, own[index] if some else None)
                 for column, own, some in zip(columns, spreads, spread_out, strict=True)
             ],
             bool(table.marked and row.get(table.marked)),
         )
-        for place, row in enumerate(table.rows)
+        for index, row in enumerate(table.rows)
     ]
     return _Layout(columns, groups if any(name for name, _ in groups) else (), rows)
 

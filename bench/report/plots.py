@@ -109,9 +109,9 @@ def curves(left: Sequence[Line], right: Sequence[Line]) -> Draw:
         roc.plot([0, 1], [0, 1], linestyle=":", color=theme.quiet)
         colors, styles = (theme.ours, theme.theirs, theme.quiet), ("-", "--", "-.")
         for axes, lines in ((roc, left), (precision, right)):
-            for place, line in enumerate(lines):
+            for index, line in enumerate(lines):
                 # Lines differ in colour and in style, for readers who cannot use one of them.
-                color, style = colors[place % 3], styles[(place + place // 3) % 3]
+                color, style = colors[index % 3], styles[(index + index // 3) % 3]
                 axes.plot(line.x, line.y, style, color=color, linewidth=1.4, label=short(line.name, 60))
             axes.set_xlim(0, 1)
             axes.set_ylim(0, 1.02)

@@ -241,8 +241,8 @@ def _interval(group: Subgroup, metric: str, cells: Sequence[str], key: str) -> d
 
 def _interval_columns(metrics: Iterable[str]) -> list[Column]:
     columns = []
-    for place, name in enumerate(metrics):
-        title, rank = get_metric(name).title, min(place, 1) + 1
+    for index, name in enumerate(metrics):
+        title, rank = get_metric(name).title, min(index, 1) + 1
         columns += [
             Column(name, title, "ratio", rank, (f"{name}_low", f"{name}_high")),
             Column(f"{name}_low", f"{title} low", "ratio"),

@@ -209,9 +209,9 @@ def _joined(
     from rich.cells import cell_len
 
     out = []
-    for place, (column, width, part) in enumerate(zip(columns, widths, parts, strict=True)):
+    for index, (column, width, part) in enumerate(zip(columns, widths, parts, strict=True)):
         blank = " " * (width - cell_len(part))
-        styled = _styled(part, styles[place]) if styles and styles[place] else part
+        styled = _styled(part, styles[index]) if styles and styles[index] else part
         out.append(blank + styled if column.type in NUMBERS else styled + blank)
     return (" " * GAP).join(out)
 
@@ -249,10 +249,10 @@ def _widths(cells: _Cells, columns: Sequence[Column], width: int) -> list[int]:
 
     least = [cells.narrowest(column) for column in columns]
     most = [
-        least[place]
+        least[index]
         if column.type in NUMBERS
-        else max(least[place], cells.widest(column), cell_len(visible(column.title)))
-        for place, column in enumerate(columns)
+        else max(least[index], cells.widest(column), cell_len(visible(column.title)))
+        for index, column in enumerate(columns)
     ]
     room = width - GAP * (len(columns) - 1)
     if sum(least) > room:

@@ -96,11 +96,11 @@ def by_trials(lines: Mapping[str, Sequence[Point]], label: str) -> Draw:
         figure = canvas(theme, 7.2, 3.6)
         axes = figure.subplots()
         counts = sorted({point.trials for points in lines.values() for point in points})
-        for place, (name, points) in enumerate(lines.items()):
+        for index, (name, points) in enumerate(lines.items()):
             # Lines beside each other, so that intervals at one number of trials do not overlap.
-            shift = 1.0 + 0.035 * (place - (len(lines) - 1) / 2)
+            shift = 1.0 + 0.035 * (index - (len(lines) - 1) / 2)
             at = [point.trials * shift for point in points]
-            color, values = f"C{place % 10}", [point.value for point in points]
+            color, values = f"C{index % 10}", [point.value for point in points]
             axes.plot(at, values, "o-", color=color, linewidth=1.3, markersize=4, label=short(name, 30))
             for x, point in zip(at, points, strict=True):
                 if point.low is not None and point.high is not None:

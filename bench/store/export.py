@@ -117,8 +117,8 @@ def _write_csv(cells: Sequence[Stored], path: Path) -> int:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([spreadsheet(name) for name in (*columns, *VALUE_COLUMNS)])
-        for place, stored in enumerate(cells):
-            own = [csv_cell(column[place]) for column in columns.values()]
+        for index, stored in enumerate(cells):
+            own = [csv_cell(column[index]) for column in columns.values()]
             for number in numbers(stored):
                 writer.writerow([*own, *(csv_cell(value) for value in vars(number).values())])
                 rows += 1
@@ -131,9 +131,9 @@ def _write_parquet(cells: Sequence[Stored], path: Path) -> int:
 
     places: list[int] = []
     found: dict[str, list[Any]] = {name: [] for name in VALUE_COLUMNS}
-    for place, stored in enumerate(cells):
+    for index, stored in enumerate(cells):
         for number in numbers(stored):
-            places.append(place)
+            places.append(index)
             for column, value in zip(found.values(), vars(number).values(), strict=True):
                 column.append(value)
     own = {

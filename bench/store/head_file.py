@@ -75,7 +75,7 @@ class SavedHead(SavedModel):
             "unit": self.unit,
         }
         arrays = {name: getattr(self, name) for name in _ARRAYS if getattr(self, name) is not None}
-        arrays |= {f"net_{place:05d}": array for place, array in enumerate(self.net)}
+        arrays |= {f"net_{index:05d}": array for index, array in enumerate(self.net)}
         return write_model(folder, facts, arrays)
 
     def scores(self, features: np.ndarray) -> np.ndarray:

@@ -47,13 +47,13 @@ def fashion_sample(size: str, seed: int = 0) -> Examples:
     """
     check_size(size, SIZES)
     rows: list[_Row] = []
-    for place, (name, article) in enumerate(ARTICLES.items()):
+    for index, (name, article) in enumerate(ARTICLES.items()):
         even, odd = article.tiny if size == "tiny" else article.small
         own = [_row(name, article, k < even, f"{size}/{seed}/{name}/{k}") for k in range(even + odd)]
-        if place == 0:
+        if index == 0:
             own[-1] = _dated(own[-1], "")
-        if place < _RELISTED[size]:  # across the years and within the even ones by turns
-            again = even if place % 2 == 0 else 1
+        if index < _RELISTED[size]:  # across the years and within the even ones by turns
+            again = even if index % 2 == 0 else 1
             own[again] = _dated(own[0], own[again].columns[_YEAR])
         rows += own
     s = RandomStream("garments", STREAM, size, seed)

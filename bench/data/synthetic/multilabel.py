@@ -131,7 +131,7 @@ def multilabel_sample(size: str, seed: int = 0) -> Examples:
     rows[-1] = rows[-1]._replace(labels=("",) * len(ATTRIBUTES))
     s.shuffle(rows)
     truth = [row.outfit.truth() for row in rows]
-    given = {name: tuple(row.labels[place] for row in rows) for place, name in enumerate(ATTRIBUTES)}
+    given = {name: tuple(row.labels[index] for row in rows) for index, name in enumerate(ATTRIBUTES)}
     return Examples(
         items=tuple(f"outfit_{number:04d}.jpg" for number in range(len(rows))),
         columns={SHOP: tuple(row.shop for row in rows), **given},
@@ -139,7 +139,7 @@ def multilabel_sample(size: str, seed: int = 0) -> Examples:
         fingerprint=fingerprint("wardrobe", size, seed),
         source=f"drawn-wardrobe-{size}",
         attributes=ATTRIBUTES,
-        answers={name: tuple(cells[place] for cells in truth) for place, name in enumerate(ATTRIBUTES)},
+        answers={name: tuple(cells[index] for cells in truth) for index, name in enumerate(ATTRIBUTES)},
     )
 
 

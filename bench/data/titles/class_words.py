@@ -69,7 +69,7 @@ class ClassWords:
         ('puma', 'red')
         """
         taken = places(found, self.all)
-        return tuple(word for place, word in enumerate(found) if place not in taken)
+        return tuple(word for index, word in enumerate(found) if index not in taken)
 
 
 def holds(found: Sequence[str], name: str) -> bool:

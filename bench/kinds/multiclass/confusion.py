@@ -34,9 +34,9 @@ def report_table(pred: Predictions, title: str = "", digits: int | None = DIGITS
     hits, support = matrix.diagonal().tolist(), matrix.sum(axis=1).tolist()
     ends = [stats.wilson(own, n) for own, n in zip(hits, support, strict=True)]
     ends += [drawn["top1_micro"], drawn["top1_macro"], drawn["top1_micro"]]
-    for place, (row, interval) in enumerate(zip(rows, ends, strict=True)):
+    for index, (row, interval) in enumerate(zip(rows, ends, strict=True)):
         row |= {"low": interval.low, "high": interval.high}
-        row["row"] = "class" if place < len(support) else "average"
+        row["row"] = "class" if index < len(support) else "average"
         if digits is not None:
             row |= {key: _rounded(row[key], digits) for key in _SHARES}
     columns = [
@@ -78,15 +78,15 @@ def matrix_table(pred: Predictions, numbered: bool = True) -> Table:
     counts = confusion(pred)
     names = pred.classes
     body: list[dict[str, Any]] = []
-    for place, (name, row) in enumerate(zip(names, counts.tolist(), strict=True), 1):
+    for index, (name, row) in enumerate(zip(names, counts.tolist(), strict=True), 1):
         answers = {f"answered {answer}": n for answer, n in zip(names, row, strict=True)}
-        body.append({"number": place, "true": name, **answers, "items": sum(row)})
+        body.append({"number": index, "true": name, **answers, "items": sum(row)})
     columns = [
         *([Column("number", "no.", "int")] if numbered else []),
         Column("true", "true class"),
         *(
-            Column(f"answered {name}", str(place) if numbered else name, "int")
-            for place, name in enumerate(names, 1)
+            Column(f"answered {name}", str(index) if numbered else name, "int")
+            for index, name in enumerate(names, 1)
         ),
         Column("items", "items", "int"),
     ]

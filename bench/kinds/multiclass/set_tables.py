@@ -52,13 +52,13 @@ def sets_by_class(stored: Stored) -> Table:
             },
         }
     ]
-    for place, row in enumerate(per_class(test)):
+    for index, row in enumerate(per_class(test)):
         ends = wilson(row["covered"], row["test_support"])
         rows.append(
             {
                 "row": "class",
                 **{key: row[key] for key in ("class", "cut", "test_support", *DRAWN)},
-                "calibration": None if counts is None else int(counts[place]),
+                "calibration": None if counts is None else int(counts[index]),
                 "coverage_low": _finite(ends.low),
                 "coverage_high": _finite(ends.high),
             }

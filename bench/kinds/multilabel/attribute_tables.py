@@ -43,8 +43,8 @@ def attribute_tables(parts: Parts, train: np.ndarray, rows: np.ndarray) -> list[
 
 def _one_by_one(names: tuple[str, ...], table: np.ndarray, hidden: np.ndarray, train: np.ndarray) -> Table:
     out = []
-    for place, name in enumerate(names):
-        cells, truth = table[:, place], hidden[:, place]
+    for index, name in enumerate(names):
+        cells, truth = table[:, index], hidden[:, index]
         yes, no, known = int((cells == 1).sum()), int((cells == 0).sum()), int((truth >= 0).sum())
         out.append(
             {

@@ -42,11 +42,11 @@ def check_tables(report: DataReport) -> list[Table]:
     columns += [Column("conflicts", "duplicates disagree", "int"), Column("note", "note")]
     conflicts = zip(report.duplicates.conflicts, report.near_duplicates.conflicts, strict=True)
     rows = []
-    for place, (name, (same, near)) in enumerate(zip(report.examples.attributes, conflicts, strict=True)):
+    for index, (name, (same, near)) in enumerate(zip(report.examples.attributes, conflicts, strict=True)):
         row: dict[str, object] = {"attribute": name, "conflicts": same + near}
         lacks = []
         for side, own in report.splits.items():
-            cells = report.labels.table[own, place]
+            cells = report.labels.table[own, index]
             counts = {what: int((cells == value).sum()) for what, value in VALUES.items()}
             row |= {f"{side} {what}": count for what, count in counts.items()}
             # It cannot be learned there, or has no AUC.

@@ -38,5 +38,5 @@ class AttributePredictor(ImagePredictor):
         """Return the attributes that are yes, and the thresholds."""
         decision = [row["class"] for row in self.rows(head, answer) if row["decision"]]
         return decision, {
-            "cuts": {name: self.threshold(head, place) for place, name in enumerate(head.classes)}
+            "cuts": {name: self.threshold(head, index) for index, name in enumerate(head.classes)}
         }

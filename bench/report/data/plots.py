@@ -113,10 +113,10 @@ def boxes(classes: Sequence[Prices]) -> Draw:
 
         figure = canvas(theme, 7.2, 1.0 + 1.2 * ROW * len(classes))
         axes = figure.subplots()
-        for place, prices in enumerate(classes):
+        for index, prices in enumerate(classes):
             if len(prices.near):
-                _box(axes, place, np.percentile(prices.near, _BOX).tolist(), theme)
-            axes.plot(prices.odd, [place] * len(prices.odd), "x", color=theme.theirs, markersize=5)
+                _box(axes, index, np.percentile(prices.near, _BOX).tolist(), theme)
+            axes.plot(prices.odd, [index] * len(prices.odd), "x", color=theme.theirs, markersize=5)
         bar_names(theme, axes, [prices.name for prices in classes])
         _logarithmic(axes, classes)
         axes.set_xlabel("price")
