@@ -202,7 +202,7 @@ def fit_posthoc(
     """Run a method's posthoc steps on a trained head; return the new head and what each step chose.
 
     features: (v, d) validation features as the head sees them. y: (v,) their classes. seen: (k,) rows per
-    class that the head was trained on (`Resolved.seen`). train: called by steps that make the head anew.
+    class that the head was trained on (`Resolved.seen`). train: called by steps that replace the head.
     calibration: by step, the rows of its calibration part. The choices are
     {step: {"tau": ..., "val_top1_macro": ...}}, empty where nothing was chosen. Raises BenchError if a choice
     needs validation or calibration rows and there are none.
@@ -248,14 +248,14 @@ def _posthoc_rows(
     name: str, args: Mapping[str, Any], train: TrainRows, calibration: Mapping[str, TrainRows]
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the rows that a posthoc step is fitted on, None for those of validation."""
-    if STEPS[name].anew:
+    if STEPS[name].replaces_head:
         return train()
     return calibration[name]() if STEPS[name].calibration_share(args) > 0 else None
 
 
 def makes_anew(method: MethodSpec) -> bool:
-    """Return whether a posthoc step makes the head anew, without using the trained one."""
-    return any(STEPS[step.name].anew for step in method.steps)
+    """Return whether a posthoc step replaces the trained head without using it."""
+    return any(STEPS[step.name].replaces_head for step in method.steps)
 
 
 def _functions(method: MethodSpec, stage: str) -> Iterator[tuple[str, Callable[..., Any], dict[str, Any]]]:

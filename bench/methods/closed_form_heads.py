@@ -115,7 +115,7 @@ def naive_bayes(
 def crt(
     args: Mapping[str, Any], head: LinearHead, features: np.ndarray, y: np.ndarray, counts: np.ndarray
 ) -> tuple[LinearHead, dict[str, Any]]:
-    """Train the head anew, every class being seen equally often; what the head learned is not used.
+    """Retrain the head with balanced classes; the trained head is not used.
 
     features, y: as in `ncm`. The paper starts from fresh weights and draws class-balanced batches for a few
     epochs. What these minimise in expectation, the mean over classes of each class's mean cross entropy, is

@@ -157,7 +157,7 @@ class PosthocStep(Protocol):
     """Fit on validation, training or calibration rows; return the new head and the choices (for the record).
 
     head: the trained head. features: (n, d) validation features as the head sees them (training features for
-    a step that makes the head `anew`, those of its own part for one that `calibrates`), y: (n,) truth, or
+    a step that has `replaces_head`, those of its own part for one that `calibrates`), y: (n,) truth, or
     (n, k) of 1, 0 and NaN, counts: (k,) rows per class that the loss saw (after resampling), or (2, k): the
     prior the head has learned.
     """
@@ -190,7 +190,7 @@ class StepInfo:
     of the arguments.
     regimes: where it can be used. on_features: whether it needs feature rows, which only a frozen backbone
     has, or a function of the arguments. kinds: the task kinds that can use it.
-    anew: whether a posthoc step makes the head anew from the training rows of the loss; the given head is
+    replaces_head: whether a posthoc step fits a new head to the training rows of the loss; the given head is
     then only a shape. The other steps receive validation rows and change the trained head.
     calibrates: of a posthoc step that is fitted on a calibration part of its own: the part's share of the
     training rows, from the arguments; 0 where these need none. Neither training nor any choice sees the part.
@@ -220,7 +220,7 @@ class StepInfo:
     check: Callable[[Mapping[str, Any]], str | None] | None = None
     needs: Needs | Callable[[Mapping[str, Any]], Needs] = ()
     on_features: bool | Callable[[Mapping[str, Any]], bool] = False
-    anew: bool = False
+    replaces_head: bool = False
     calibrates: Callable[[Mapping[str, Any]], float] | None = None
     place: int = 0
     unfit: Callable[[Mapping[str, Any], str], str | None] | None = None

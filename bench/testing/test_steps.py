@@ -196,7 +196,7 @@ def test_round_trip(method: MethodSpec) -> None:
 def test_a_calibration_part_is_a_share_of_training_and_of_steps_after_it(method: MethodSpec) -> None:
     for step, share in calibration_shares(method):
         assert stage_of(next(one for one in method.steps if one.name == step)) == "posthoc"
-        assert 0 < share < 1 and not STEPS[step].anew
+        assert 0 < share < 1 and not STEPS[step].replaces_head
 
 
 @by_text

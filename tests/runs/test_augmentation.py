@@ -84,7 +84,7 @@ def test_heads_of_minority_classes_draw_from_the_views_that_are_there(place: Pla
         (
             "augment(views=8)",
             "scratch",
-            "augment changes images anew in every epoch in regime scratch; views",
+            "augment changes images in every epoch in regime scratch; views",
         ),
         (
             "cutmix+mixup",

@@ -19,7 +19,7 @@ STRENGTH = Param(
     "strength",
     float,
     0.5,
-    "how far images are changed, up to 1; flip has none",
+    "strength of the augmentation, up to 1; flip has none",
     low=0.01,
     high=1.0,
     search=Search(0.1, 1.0, regimes=_NETS),
@@ -28,7 +28,7 @@ _VIEWS = Param(
     "views",
     int,
     4,
-    "frozen: changed versions of each training image; nets change them anew in every epoch",
+    "frozen: augmented versions of each training image; nets augment in every epoch",
     low=1,
     high=64,
 )
@@ -51,7 +51,7 @@ def flip_check(args: Mapping[str, Any]) -> str | None:
 
 def _augment_unfit(args: Mapping[str, Any], regime: str) -> str | None:
     if regime != "frozen" and args["views"] != _VIEWS.default:
-        return f"changes images anew in every epoch in regime {regime}; views is for the frozen one"
+        return f"changes images in every epoch in regime {regime}; views is for the frozen one"
     return None
 
 
@@ -69,7 +69,9 @@ def _alpha(default: float, low: str) -> Param:
 
 def _share(default: float) -> Param:
     search = Search(0.25, 1.0)
-    return Param("share", float, default, "of the images get a patch", low=0.01, high=1.0, search=search)
+    return Param(
+        "share", float, default, "share of the images with a patch", low=0.01, high=1.0, search=search
+    )
 
 
 def _augment_shape(args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -95,7 +97,7 @@ register(
         helps="there are few training images",
         stage="augment",
         run={},
-        summary="train on changed images, by keras-cv layers (frozen: on views and the image itself)",
+        summary="augment training images by keras-cv layers (frozen: train on views and the image itself)",
         paper=SHORTEN,
         params=(
             Param(
@@ -123,7 +125,7 @@ register(
         helps="there are few training images, or the net memorises them",
         stage="mix",
         run={},
-        summary="train on pairs of images (frozen: of their features) blended into one, against both labels",
+        summary="train on blends of two images (frozen: of their features) with both labels",
         paper="Zhang et al. 2018, mixup: beyond empirical risk minimization, arXiv:1710.09412",
         params=(_alpha(0.2, "hardly blends"), _CLASSES),
         kinds=("multiclass", "multilabel"),
@@ -137,7 +139,7 @@ register(
         helps="there are few training images and a whole net is trained",
         stage="mix",
         run={},
-        summary="paste a patch of another image of the minibatch, against both labels by their areas",
+        summary="paste a patch of another image of the minibatch; mix the labels by area",
         paper="Yun et al. 2019, CutMix: regularization strategy to train strong classifiers with localizable "
         "features, arXiv:1905.04899",
         params=(_alpha(1.0, "takes next to nothing or all"), _share(1.0), _CLASSES),
@@ -153,7 +155,7 @@ register(
         helps="some classes have very few images and a whole net is trained",
         stage="mix",
         run={},
-        summary="paste a patch of an image of a rare class into others, against both labels by their areas",
+        summary="paste patches of rare-class images into others; mix the labels by area",
         paper="Park et al. 2022, The majority can help the minority: context-rich minority oversampling for "
         "long-tailed classification, arXiv:2112.00412",
         params=(
@@ -163,7 +165,7 @@ register(
                 "power",
                 float,
                 1.0,
-                "patches are of images drawn by count ** -power of their class; 1 is all classes alike",
+                "patches are drawn from classes with weights count ** (1 - power); 1: all classes alike",
                 low=0.0,
                 high=5.0,
                 search=Search(0.5, 2.0),

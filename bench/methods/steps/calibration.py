@@ -20,10 +20,10 @@ def _share(default: float, of: str = "") -> Param:
 register(
     StepInfo(
         name="temperature",
-        helps="probabilities are to be trusted as such",
+        helps="probabilities must be calibrated",
         stage="posthoc",
         run={"posthoc": "bench.methods.posthoc:temperature"},
-        summary="divide all logits by one number, so that probabilities fit a calibration part; answers stay",
+        summary="divide all logits by a temperature fitted to a calibration set; predictions do not change",
         paper="Guo et al. 2017, On calibration of modern neural networks, arXiv:1706.04599",
         params=(
             Param(

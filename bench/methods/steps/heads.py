@@ -22,7 +22,7 @@ def _conv_check(args: Mapping[str, Any]) -> str | None:
 register(
     StepInfo(
         name="conv",
-        helps="the answer depends on where in the image something is",
+        helps="positions in the image matter",
         stage="head",
         run={},
         summary="3x3 convolutions on the backbone's last feature map, averaged, before the linear layer",
@@ -48,10 +48,10 @@ def _multitask_check(args: Mapping[str, Any]) -> str | None:
 register(
     StepInfo(
         name="multitask",
-        helps="the data has further columns that go with the label",
+        helps="the data has further columns that are related to the label",
         stage="head",
         run={},
-        summary="heads beside the main one learn the card's auxiliary columns on what is shared below them",
+        summary="additional heads learn the card's auxiliary columns on shared layers",
         paper="Caruana 1997, Multitask learning, Machine Learning 28",
         params=(
             Param(
@@ -79,7 +79,7 @@ register(
         helps="classes are not linearly separable by the features, and images are many",
         stage="head",
         run={},
-        summary="a hidden layer with ReLU before the linear one",
+        summary="a hidden ReLU layer before the linear one",
         paper="Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors, "
         "Nature 323",
         params=(

@@ -40,7 +40,7 @@ _GAMMA = Param(
     "gamma",
     float,
     2.0,
-    "how much less easy images count; 0 is cross entropy",
+    "focusing parameter; 0 is cross entropy",
     low=0.0,
     high=20.0,
     search=Search(0.5, 5.0),
@@ -49,7 +49,7 @@ _RAISE_TO = Param(
     "target",
     str,
     "max",
-    "classes smaller than the largest, the median or the mean class size grow to it",
+    "smaller classes grow to this size: that of the largest, the median or the mean class",
     choices=("max", "median", "mean"),
 )
 
@@ -68,7 +68,7 @@ register(
 register(
     StepInfo(
         name="undersample",
-        helps="large classes have many more images than they need",
+        helps="large classes have many redundant images",
         stage="sampling",
         run={"sampling": "bench.methods.sampling:undersample"},
         summary="leave out images of large classes, of frequent combinations of attributes, at random",
@@ -89,7 +89,7 @@ register(
 register(
     StepInfo(
         name="smote",
-        helps="small classes have some dozen images",
+        helps="small classes have a few dozen images",
         stage="sampling",
         run={"sampling": "bench.methods.sampling:smote"},
         summary="add synthetic feature rows between neighbours of a small class",
@@ -100,7 +100,7 @@ register(
                 "k",
                 int,
                 5,
-                "neighbours to draw from; a class of n <= k rows uses n - 1",
+                "number of neighbours; a class of n <= k rows uses n - 1",
                 low=1,
                 high=100,
                 search=Search(choices=(1, 3, 5, 7, 10)),
@@ -138,7 +138,7 @@ register(
         helps="most images are easy, and the few hard ones matter",
         stage="loss",
         run={"loss": "bench.training.losses.specs:focal"},
-        summary="focal loss, on softmax probabilities or attribute by attribute: easy images count less",
+        summary="focal loss, on softmax probabilities or per attribute: easy images count less",
         paper="Lin et al. 2017, Focal loss for dense object detection, arXiv:1708.02002",
         params=(
             _GAMMA,
@@ -230,7 +230,7 @@ register(
         stage="loss",
         run={"loss": "bench.training.losses.specs:ldam"},
         also=_ldam_brings,
-        summary="a head of cosines, with larger margins for smaller classes, re-weighted in the last epochs",
+        summary="a cosine head with larger margins for smaller classes, re-weighted in the last epochs",
         paper="Cao et al. 2019, Learning imbalanced datasets with label-distribution-aware margin loss, "
         "arXiv:1906.07413",
         params=(
@@ -247,7 +247,7 @@ register(
                 "scale",
                 float,
                 30.0,
-                "what cosines are multiplied by",
+                "scale of the cosines",
                 low=0.1,
                 high=1000.0,
                 search=Search(5.0, 60.0, log=True),
@@ -256,13 +256,13 @@ register(
                 "drw",
                 bool,
                 True,
-                "weight classes as class_balanced(beta=.9999) does, but late; the best epoch is one of these",
+                "deferred class weights, class_balanced(beta=.9999); the best epoch is one of these",
             ),
             Param(
                 "late",
                 float,
                 _LATE,
-                "share of the epochs, the last ones, that drw weights",
+                "share of the last epochs that drw weights",
                 low=0.01,
                 high=1.0,
                 search=Search(0.1, 0.5),

@@ -8,7 +8,7 @@ from bench.methods.registry import Param, StepInfo, register
 register(
     StepInfo(
         name="tau_norm",
-        helps="classes differ in size and the head is already trained: it takes no training of its own",
+        helps="classes differ in size and the head is already trained; needs no training",
         stage="posthoc",
         run={"posthoc": "bench.methods.posthoc:tau_norm"},
         summary="divide each class's kernel by its norm to the power tau and drop the bias",
@@ -34,7 +34,7 @@ register(
         helps="classes have only a few images",
         stage="posthoc",
         run={"posthoc": "bench.methods.closed_form_heads:ncm"},
-        summary="answer the class whose mean training feature is nearest, instead of what the head learned",
+        summary="nearest-class-mean classifier on the training features, instead of the trained head",
         paper="Kang et al. 2020, Decoupling representation and classifier, arXiv:1910.09217; Mensink et al. "
         "2013, Distance-based image classification: generalizing to new classes at near-zero cost",
         params=(
@@ -42,11 +42,11 @@ register(
                 "by",
                 str,
                 "euclidean",
-                "the squared distance, or the cosine, to the mean",
+                "distance to the mean: squared Euclidean, or cosine",
                 choices=("euclidean", "cosine"),
             ),
         ),
-        anew=True,
+        replaces_head=True,
     )
 )
 register(
@@ -55,7 +55,7 @@ register(
         helps="classes have only a few images and the features are good",
         stage="posthoc",
         run={"posthoc": "bench.methods.closed_form_heads:lda"},
-        summary="answer by linear discriminant analysis of training features, not by what the head learned",
+        summary="linear discriminant analysis of the training features, instead of the trained head",
         paper="Friedman 1989, Regularized discriminant analysis, Journal of the American Statistical "
         "Association 84(405)",
         params=(
@@ -63,7 +63,7 @@ register(
                 "shrink",
                 float,
                 0.3,
-                "towards one variance for all directions",
+                "shrinkage of the covariance towards a multiple of the identity",
                 low=0.001,
                 high=1.0,
                 search=Search(0.01, 1.0, log=True),
@@ -78,7 +78,7 @@ register(
                 search=Search(0.0, 1.0),
             ),
         ),
-        anew=True,
+        replaces_head=True,
     )
 )
 register(
@@ -87,7 +87,7 @@ register(
         helps="a whole net was trained on classes that differ in size",
         stage="posthoc",
         run={"posthoc": "bench.methods.closed_form_heads:crt"},
-        summary="train the head anew on the trained net's features, every class seen equally often",
+        summary="retrain the head on the trained net's features with balanced classes",
         paper="Kang et al. 2020, Decoupling representation and classifier, arXiv:1910.09217",
         params=(
             Param(
@@ -101,6 +101,6 @@ register(
             ),
         ),
         regimes=("scratch", "finetune"),
-        anew=True,
+        replaces_head=True,
     )
 )

@@ -49,7 +49,7 @@ register(
         helps="an attribute that is not listed is nearly always absent",
         stage="labels",
         run={"labels": "bench.methods.imputation:assume_negative"},
-        summary="take every unknown cell for a no",
+        summary="treat every unknown cell as no",
         paper="Cole et al. 2021, Multi-label learning from single positive labels, arXiv:2106.09708",
         kinds=("multilabel",),
         conflicts=_CONFLICTS,
@@ -58,10 +58,10 @@ register(
 register(
     StepInfo(
         name="drop_rows",
-        helps="you want to see what is lost by leaving out incomplete rows",
+        helps="you want to measure the cost of leaving out incomplete rows",
         stage="labels",
         run={"labels": "bench.methods.imputation:drop_rows"},
-        summary="leave out every row with an unknown cell, its known cells and all: what not to do",
+        summary="leave out every row with an unknown cell, for comparison",
         paper="Little and Rubin 2002, Statistical analysis with missing data, chapter 3 (complete cases)",
         kinds=("multilabel",),
         conflicts=_CONFLICTS,
@@ -70,10 +70,10 @@ register(
 register(
     StepInfo(
         name="impute",
-        helps="labels are missing, and attributes tell something about each other",
+        helps="labels are missing, and attributes are related to each other",
         stage="labels",
         run={"labels": "bench.methods.imputation:impute"},
-        summary="train unknown cells as an estimate from the known ones, and from features where it says so",
+        summary="impute unknown cells from known ones and, for some methods, from features",
         paper="mf: Koren et al. 2009, Matrix factorization techniques for recommender systems; leml: Yu et "
         "al. 2014, Large-scale multi-label learning with missing labels, arXiv:1307.5101; fmc: Agarwal and "
         "Chen 2009, Regression-based latent factor models, KDD; knn: Troyanskaya et al. 2001; iterative: van "
@@ -125,7 +125,7 @@ register(
                 "loss",
                 str,
                 "logistic",
-                "what leml minimises over known cells",
+                "the loss of leml over known cells",
                 choices=("logistic", "squared"),
             ),
             Param(
@@ -135,7 +135,7 @@ register(
                 "what leml's penalty is of: the trace norm, or the Frobenius norm, as in ridge regression",
                 choices=("trace", "frobenius"),
             ),
-            Param("hard", bool, False, "train as what is likelier instead of the probability"),
+            Param("hard", bool, False, "train on the likelier label instead of the probability"),
         ),
         check=_impute_check,
         kinds=("multilabel",),
@@ -149,7 +149,7 @@ register(
         helps="labels are missing, and the features predict them well",
         stage="labels",
         run={"labels": "bench.methods.imputation:self_train"},
-        summary="fill each attribute by a logistic regression on the rows where it is known",
+        summary="impute each attribute by a logistic regression on the rows where it is known",
         paper="Lee 2013, Pseudo-label: the simple and efficient semi-supervised learning method for deep "
         "neural networks, ICML workshop",
         params=(
@@ -157,7 +157,7 @@ register(
                 "form",
                 str,
                 "soft",
-                "train unknown cells as the probability, or as what is likelier",
+                "train unknown cells on the probability, or on the likelier label",
                 choices=("soft", "hard"),
             ),
             Param(

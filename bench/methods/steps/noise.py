@@ -37,10 +37,10 @@ def _clean_needs(args: Mapping[str, Any]) -> Needs:
 register(
     StepInfo(
         name="clean",
-        helps="part of the training labels is wrong",
+        helps="some of the training labels are wrong",
         stage="labels",
         run={"labels": "bench.methods.clean_labels:clean"},
-        summary="find wrong labels of training images, by heads that have not seen them or by odd prices",
+        summary="find wrong training labels by cross-validated heads or unusual prices",
         paper="Northcutt et al. 2021, Confident learning: estimating uncertainty in dataset labels, "
         "arXiv:1911.00068",
         params=(
@@ -81,7 +81,7 @@ register(
         helps="no other loss here is the one you need",
         stage="loss",
         run={"loss": "bench.training.losses.specs:own"},
-        summary="a loss of your own: a function of (y_true, y_pred), or a keras.losses.Loss",
+        summary="your own loss: a function of (y_true, y_pred), or a keras.losses.Loss",
         paper="Chollet et al. 2015, Keras, https://keras.io/api/losses",
         params=(
             Param("function", str, "keras.losses:CategoricalCrossentropy", "package.module:name", path=True),
@@ -118,7 +118,7 @@ register(
         helps="many training labels are wrong",
         stage="loss",
         run={"loss": "bench.training.losses.specs:gce"},
-        summary="generalised cross entropy: images whose label seems wrong count less",
+        summary="generalised cross entropy: images with apparently wrong labels count less",
         paper="Zhang and Sabuncu 2018, Generalized cross entropy loss for training deep neural networks "
         "with noisy labels, arXiv:1805.07836",
         params=(
@@ -140,7 +140,7 @@ register(
         helps="many training labels are wrong",
         stage="loss",
         run={"loss": "bench.training.losses.specs:sce"},
-        summary="symmetric cross entropy: a bounded term that doubts labels is added",
+        summary="symmetric cross entropy: adds the bounded reverse cross entropy",
         paper="Wang et al. 2019, Symmetric cross entropy for robust learning with noisy labels, "
         "arXiv:1908.06112",
         params=(
@@ -166,7 +166,7 @@ register(
                 "log_zero",
                 float,
                 -4.0,
-                "what stands for log 0, the paper's A",
+                "value of log 0, the paper's A",
                 low=-100.0,
                 high=0.0,
                 search=Search(-8.0, -2.0),
@@ -210,7 +210,7 @@ register(
         helps="many training labels are wrong and long training memorises them",
         stage="loss",
         run={"loss": "bench.training.losses.specs:elr"},
-        summary="early-learning regularisation: hold on to what was predicted before labels are memorised",
+        summary="early-learning regularisation: keep predictions close to those before labels are memorised",
         paper="Liu et al. 2020, Early-learning regularization prevents memorization of noisy labels, "
         "arXiv:2007.00151",
         params=(
@@ -218,7 +218,7 @@ register(
                 "beta",
                 float,
                 0.7,
-                "weight of the past in an image's memory",
+                "momentum of an image's target",
                 low=0.0,
                 high=0.999,
                 search=Search(0.5, 0.99),
@@ -242,7 +242,7 @@ register(
         helps="many training labels are wrong and you know about how many",
         stage="loss",
         run={"loss": "bench.training.losses.specs:co_teaching"},
-        summary="two heads, each learning from the images that are easy for the other; their mean answers",
+        summary="two heads, each trained on the images that are easy for the other; predictions are averaged",
         paper="Han et al. 2018, Co-teaching: robust training of deep neural networks with extremely noisy "
         "labels, arXiv:1804.06872",
         params=(
@@ -259,7 +259,7 @@ register(
                 "gradual",
                 int,
                 10,
-                "epochs until so many are left out, evenly",
+                "epochs over which this share rises linearly",
                 low=1,
                 high=100000,
                 search=Search(choices=(5, 10, 15)),

@@ -20,7 +20,7 @@ _DIMS = Param(
     "dims",
     int,
     64,
-    "numbers that a photo is turned into",
+    "dimensions of the embedding",
     low=1,
     high=MOST_AXES,
     search=Search(choices=(16, 32, 64, 128, 256)),
@@ -29,7 +29,7 @@ _SCALE = Param(
     "scale",
     float,
     16.0,
-    "what cosines are multiplied by before softmax",
+    "scale of the cosines before softmax",
     low=0.1,
     high=1000.0,
     search=Search(4.0, 64.0, log=True),
@@ -60,7 +60,7 @@ register(
     _match(
         name="cosine",
         helps="no training labels are to be used; it is also the usual start",
-        summary="cosine of the angle between two photos' features; what a method without a match compares by",
+        summary="cosine similarity of two photos' features; the default similarity",
         paper="Salton and McGill 1983, Introduction to modern information retrieval, McGraw-Hill",
         regimes=_NET,
     )
@@ -86,7 +86,7 @@ register(
     _match(
         name="ssim",
         helps="you want to see how far plain pixels go",
-        summary="structural similarity of two photos' grey pixels; no backbone is looked at",
+        summary="structural similarity of two photos' grey pixels; uses no backbone",
         paper="Wang et al. 2004, Image quality assessment: from error visibility to structural similarity, "
         "IEEE Transactions on Image Processing 13(4)",
         needs=("skimage", "explain"),
@@ -97,8 +97,7 @@ register(
     _match(
         name="emd",
         helps="you want to see how far grey histograms go",
-        summary="minus the earth mover's distance between two photos' grey histograms; no backbone is "
-        "looked at",
+        summary="minus the earth mover's distance between two photos' grey histograms; uses no backbone",
         paper="Rubner, Tomasi and Guibas 2000, The earth mover's distance as a metric for image retrieval, "
         "International Journal of Computer Vision 40(2)",
         traits=("compares_pixels",),
@@ -141,7 +140,7 @@ register(
     _match(
         name="contrastive",
         helps="pairs are labelled, many of them",
-        summary="an embedding that draws same pairs together and different ones a margin apart, on the "
+        summary="an embedding with same pairs close together and different ones a margin apart, on the "
         "sphere",
         paper="Hadsell, Chopra and LeCun 2006, Dimensionality reduction by learning an invariant mapping, "
         "CVPR",
@@ -156,7 +155,7 @@ register(
     _match(
         name="triplet",
         helps="people are known, with several photos each",
-        summary="an embedding where photos of one person lie closer than those of others, by a margin",
+        summary="an embedding where photos of one person are closer than those of others, by a margin",
         paper="Schroff, Kalenichenko and Philbin 2015, FaceNet, arXiv:1503.03832; Hermans, Beyer and Leibe "
         "2017, In defense of the triplet loss for person re-identification, arXiv:1703.07737",
         params=(
@@ -178,7 +177,7 @@ register(
     _match(
         name="arcface",
         helps="people are known, many of them with several photos each",
-        summary="an embedding trained to tell the training people apart, with a margin added to the angle",
+        summary="an embedding trained to classify the training people, with a margin added to the angle",
         paper="Deng et al. 2019, ArcFace: additive angular margin loss for deep face recognition, "
         "arXiv:1801.07698",
         params=(_DIMS, _margin(0.5, "added to the angle to a photo's own person, in radians", 1.5), _SCALE),
@@ -189,7 +188,7 @@ register(
     _match(
         name="cosface",
         helps="people are known, many of them with several photos each",
-        summary="an embedding trained to tell the training people apart, with a margin taken off the cosine",
+        summary="an embedding trained to classify the training people, with a margin off the cosine",
         paper="Wang et al. 2018, CosFace: large margin cosine loss for deep face recognition, "
         "arXiv:1801.09414",
         params=(_DIMS, _margin(0.35, "taken off the cosine to a photo's own person", 1.0), _SCALE),
@@ -200,7 +199,7 @@ register(
     _match(
         name="joint_bayes",
         helps="people are known, with two or more photos each",
-        summary="likelihood ratio of one person against two, a photo being a person's mean and a deviation, "
+        summary="likelihood ratio of one person against two; a photo is a person's mean plus a deviation, "
         "both normal",
         paper="Chen et al. 2012, Bayesian face revisited: a joint formulation, ECCV; in closed form as "
         "Koestinger et al. 2012, Large scale metric learning from equivalence constraints, CVPR",
@@ -250,7 +249,7 @@ register(
         name="pairs",
         helps="people are known, but few pairs are listed",
         stage="mining",
-        summary="train on more pairs than those given, out of the training people's photos",
+        summary="train on additional pairs of the training people's photos",
         paper="Schroff, Kalenichenko and Philbin 2015, FaceNet: a unified embedding for face recognition "
         "and clustering, arXiv:1503.03832",
         params=(
@@ -281,7 +280,7 @@ register(
         name="pair_augment",
         helps="there are few training pairs",
         stage="augment",
-        summary="train on changed views of both photos of a pair and the photos themselves",
+        summary="train on augmented views of both photos of a pair and on the photos themselves",
         paper=SHORTEN,
         params=(
             Param(
@@ -292,7 +291,7 @@ register(
                 "RandAugment",
                 choices=tuple(RECIPES),
             ),
-            Param("views", int, 4, "changed versions of each photo", low=1, high=64),
+            Param("views", int, 4, "augmented versions of each photo", low=1, high=64),
             Param(
                 "mode",
                 str,

@@ -11,7 +11,7 @@ register(
         helps="titles are short and training images few",
         stage="posthoc",
         run={"posthoc": "bench.methods.closed_form_heads:naive_bayes"},
-        summary="multinomial naive Bayes on the words of titles, instead of what the head learned",
+        summary="multinomial naive Bayes on the words of titles, instead of the trained head",
         paper="McCallum and Nigam 1998, A comparison of event models for naive Bayes text classification",
         params=(
             Param(
@@ -32,24 +32,24 @@ register(
             ),
         ),
         regimes=("frozen",),
-        anew=True,
+        replaces_head=True,
         backbones=("tfidf",),
     )
 )
 register(
     StepInfo(
         name="fallback",
-        helps="titles answer what images leave open",
+        helps="titles help if images are ambiguous",
         stage="posthoc",
         run={"posthoc": "bench.methods.fallback:fallback"},
-        summary="a head on images and one on titles, which answers where the first is not sure",
+        summary="a head on images and one on titles, used if the first is not confident",
         paper="Chow 1970, On optimum recognition error and reject tradeoff (the rule that gives up)",
         params=(
             Param(
                 "by",
                 str,
                 "threshold",
-                "below a probability chosen on validation, or wherever the titles' head is surer",
+                "use titles below a probability chosen on validation, or if their head is more confident",
                 choices=("threshold", "confidence"),
             ),
         ),

@@ -97,8 +97,7 @@ register(
                 "shrink",
                 float,
                 0.0,
-                "how far variances are drawn to their mean before their roots are divided by: 0 whitens, 1 "
-                "only turns",
+                "shrinkage of the variances towards their mean: 0 whitens, 1 only rotates",
                 low=0.0,
                 high=1.0,
                 search=Search(0.0, 0.9),
