@@ -47,7 +47,6 @@ PHRASES = (
     r"(?<!\")\b(torn|told|(?-i:lanes?)|duels?|contests?|entrants?|versus|leans?|honest\w*)\b",
     r"\bdrawn samples?\b",
     r"\bkept (models?|heads?|nets?)\b",
-    r"\bnear twins?\b",
     r"\b(training|test) parts?\b",
     r"\blooks? at no image\b",
     r"\bis no (number|count|file|gap|baseline)\b",
@@ -65,6 +64,16 @@ PHRASES = (
     r"\blooking for images that look\b",
     r"\bwould no longer\b",
     r"\bwith the face of\b",
+    r"\banew\b",
+    r"\bhand-?made\b",
+    r"\btwins?\b",
+    r"\b(wins?|won) back\b",
+    r"\bby the clock\b",
+    r"\bseconds of the processor\b",
+    r"\btells? the story\b",
+    r"\btell .{1,30} apart\b",
+    r"\bwhat becomes of\b",
+    r"\bis there already\b",
 )
 """Phrases that no engineer would say to a colleague, and private words for which the field has its own."""
 

@@ -208,7 +208,7 @@ def _same(file: str | None, path: Path) -> bool:
 
 
 def _taken(path: Path) -> BenchError:
-    return BenchError(f"plug-in {str(path)!r}: a module {path.stem} is there already; rename the file")
+    return BenchError(f"plug-in {str(path)!r}: a module {path.stem} exists already; rename the file")
 
 
 def _load_installed(point: EntryPoint) -> None:

@@ -346,7 +346,7 @@ def test_only_measured_cells_of_one_grid_can_be_pinned() -> None:
 def test_a_pin_is_replaced_only_by_force_and_a_published_baseline_never(tmp_path: Path) -> None:
     document = pin([stored(noisy(30, 6, 0.5, 0))], "mine", "first")
     write_baseline(document, tmp_path)
-    with pytest.raises(BenchError, match="is there already; --force replaces it"):
+    with pytest.raises(BenchError, match="exists already; --force replaces it"):
         write_baseline({**document, "summary": "second"}, tmp_path)
     assert load_baseline("fashion", "mine", [tmp_path]).summary == "first"
     write_baseline({**document, "summary": "second"}, tmp_path, force=True)

@@ -298,7 +298,7 @@ def test_a_step_of_a_notebook_is_refused_in_one_line() -> None:
             "step 'new' has an unknown stage 'no",
         ),
         ("broken.py", "raise SystemError('a\\nb')", "SystemError: a b"),
-        ("json.py", "", "a module json is there already; rename the file"),
+        ("json.py", "", "a module json exists already; rename the file"),
         ("not-a-name.py", "", "its name is no module's"),
         ("nosuch/none.py", None, "No such file"),
         ("no_such_module", None, "No module named 'no_such_module'"),

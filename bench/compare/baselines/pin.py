@@ -77,7 +77,7 @@ def write_baseline(document: Mapping[str, Any], folder: Path, force: bool = Fals
     path = folder / check_name(document["task"], "task") / f"{check_name(document['name'])}.json"
     if path.exists():
         if not force:
-            raise BenchError(f"{path} is there already; --force replaces it")
+            raise BenchError(f"{path} exists already; --force replaces it")
         if read_baseline(path).type == "published":
             raise BenchError(f"{path} is a published baseline and is not replaced; choose another name")
     try:

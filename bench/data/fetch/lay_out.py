@@ -133,7 +133,7 @@ def _ensure(
             path.unlink()
             raise ChecksumMismatch("the file that was there has another checksum than the published one")
     except ChecksumMismatch as error:
-        again = "" if file.sha256 else f"; if it was published anew, remove its entry in {records.path}"
+        again = "" if file.sha256 else f"; if it was published again, remove its entry in {records.path}"
         raise DataError(
             f"{file.name} of {file.url}: {error}; it was deleted, nothing is laid out{again}"
         ) from None
