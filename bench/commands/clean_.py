@@ -16,9 +16,7 @@ from bench.core.paths import user_path
 
 @click.command()
 @data_options
-@click.option(
-    "--backbone", metavar="NAME", help="Backbone whose features judge labels [the card's last frozen one]."
-)
+@click.option("--backbone", metavar="NAME", help="Backbone for the features [the card's last frozen one].")
 @weights_option
 @allow_code_option
 @set_option
@@ -48,7 +46,7 @@ def command(
 ) -> None:
     """Write a table of labels that are probably wrong.
 
-    Labels are judged by confident learning, on out-of-fold probabilities that keep groups together, and by
+    Suspects come from confident learning on out-of-fold probabilities, with each group in one fold, and from
     prices far from their category's. The data is not changed. Edit the column `use`, then run with --set
     labels=FILE.
     """

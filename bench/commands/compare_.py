@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Compare every setting, not just each stage's best on validation.",
 )
-@click.option("--no-classes", is_flag=True, help="Leave out the rows of classes.")
+@click.option("--no-classes", is_flag=True, help="Leave out the rows for single classes.")
 @click.option("--class", "classes", multiple=True, help="Only rows of this class; may be repeated.")
 @click.option(
     "--metric", multiple=True, help="Only these metrics, for rows and regressions, e.g. top1_macro,top1."
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     default=0,
     metavar="N",
-    help="Only classes with N test items.",
+    help="Only classes with at least N test items.",
 )
 @click.option(
     "--sort",
@@ -144,7 +144,7 @@ def command(
     report_problems([*faulty, *problems, *damaged])
     problems += [*faulty, *damaged]
     if not measured and not sides:
-        say(f"no measured cell of {task} in {root}; `bench run --task {task}` makes some")
+        say(f"no measured cell of {task} in {root}; start with `bench run --task {task}`")
         return EXIT_NOTHING_MEASURED
     others: list[Stored] = []
     if sides:
@@ -179,7 +179,7 @@ def command(
 def _name_processors(
     measured: Sequence[Stored], rows: Sequence[Comparison], baselines: Sequence[Baseline]
 ) -> None:
-    """Warn on standard error if nets are compared with pinned ones of another processor."""
+    """Warn on standard error if nets are compared with pinned ones from another processor."""
     from bench.core.processor import other_processors
 
     sides = [row.sides for row in rows]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Compared:
     """A comparison.
 
-    baselines: those that take part. title: "" for runs against one baseline. name: of the second side.
+    baselines: the baselines compared with. title: "" for runs against one baseline. name: of the second side.
     problems: a message for each file that could not be read. notes: on what was left out.
     """
 

@@ -1,4 +1,4 @@
-"""`bench completion SHELL`: the script with which a shell completes commands and options."""
+"""`bench completion SHELL`: shell completion script for commands and options."""
 
 from __future__ import annotations
 

@@ -72,9 +72,7 @@ def check(fmt: str, leaks: bool, fail_on: str | None, sets: tuple[str, ...], **o
 @set_option
 @click.option("--out", metavar="DIR", help="Also write a page with plots and pictures: DIR/index.html.")
 @click.option("--suspects", is_flag=True, help="Also find suspect training labels, as bench clean does.")
-@click.option(
-    "--backbone", metavar="NAME", help="Backbone whose features judge labels [the card's last frozen one]."
-)
+@click.option("--backbone", metavar="NAME", help="Backbone for the features [the card's last frozen one].")
 @weights_option
 @format_option
 def describe(
@@ -86,7 +84,7 @@ def describe(
     weights: str | None,
     **options: Any,
 ) -> None:
-    """Describe a data folder: classes, attributes or people, sizes, prices, listings, near duplicates.
+    """Describe a data folder: labels, sizes, prices, listings and near duplicates.
 
     DIR/index.html is self-contained. With --suspects, DIR/suspects.png is a contact sheet of labels that are
     probably wrong; this computes features of every image.
@@ -174,8 +172,8 @@ def _opened(
 ) -> tuple[Parts, Pixels, np.ndarray, np.ndarray, bool]:
     """Open the data of `data_options` under the settings of `--set` and decode every image, small.
 
-    Returns labels and split, pixels, (n,) bool which examples train, (p, 2) near duplicates, and whether the
-    split failed: then a message is shown and all examples count as train.
+    Returns labels and split, pixels, a mask of training examples (n,), near duplicates (p, 2), and whether
+    the split failed: then a message is shown and all examples count as train.
     """
     import numpy as np
 

@@ -33,7 +33,7 @@ def fetch(name: str | None, out: str | None, listing: bool, yes: bool, fmt: str)
     """Download a public data set in the layout that --data reads.
 
     A task's name stands for its first set. Size, licence and checksum are shown before anything is
-    downloaded. After an interruption the same command resumes. A file with another checksum than the
+    downloaded. After an interruption the same command resumes. A file whose checksum is not the
     published one is deleted, and nothing is laid out.
     """
     from bench.commands.progress import Progress
@@ -47,7 +47,7 @@ def fetch(name: str | None, out: str | None, listing: bool, yes: bool, fmt: str)
         show_table(set_table(find_sets(name) if name else list(SETS.values())), fmt)
         return
     if not name:
-        raise BenchError("name a task or a data set; bench data fetch --list has all")
+        raise BenchError("name a task or a data set; bench data fetch --list shows all")
     data = find_sets(name)[0]
     place = user_path(out if out is not None else f"data/{data.name}")
     if out is not None and not out.strip():
@@ -65,7 +65,7 @@ def fetch(name: str | None, out: str | None, listing: bool, yes: bool, fmt: str)
 
 
 def agree(yes: bool) -> None:
-    """Ask whether to download. Raises BenchError after a no, and where nobody can answer."""
+    """Ask whether to download. Raises BenchError after a no, and without a terminal."""
     if yes:
         return
     if not sys.stdin.isatty():
@@ -75,9 +75,9 @@ def agree(yes: bool) -> None:
 
 
 def describe(data: DataSet, place: Path, records: Records) -> tuple[list[str], int | None, int | None]:
-    """Return lines about what would be downloaded, its bytes if known, and the version of a set of Kaggle.
+    """Describe a download: lines of text, the size in bytes if known, and the version of a Kaggle data set.
 
-    Servers are asked for what the table lacks. Raises DataError if Kaggle cannot be asked.
+    Facts that the table lacks are requested from the server. Raises DataError if Kaggle cannot be reached.
     """
     from bench.report.render import human_size
 

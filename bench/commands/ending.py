@@ -37,8 +37,8 @@ def print_ending(
 ) -> bool:
     """Print the end of a run of one task; return whether every file for it could be read.
 
-    As `table`, that is each stage's ranking, what can be concluded, warnings, and what to type next; in other
-    formats the means over seeds, and each stage's best setting by class. results: the folder as it was typed.
+    `table` shows each stage's ranking, conclusions, warnings and the next commands; other formats hold the
+    means over seeds, and each stage's best setting by class. results: the folder as the user typed it.
     Unreadable files are reported on standard error and left out.
     """
     from bench.compare.baselines.find import published_for
@@ -113,7 +113,7 @@ def _aligned(commands: Sequence[tuple[str, str]]) -> str:
 def _commands(
     ranked: Sequence[Board], published: Baseline | None, results: str | None, baselines: str | None
 ) -> list[tuple[str, str]]:
-    """Return commands to run next, with their purpose. results, baselines: the folders as they were typed."""
+    """Return commands to run next, with their purpose. results, baselines: as the user typed them."""
     where = "" if results is None else f" --results {shlex.quote(results)}"
     task = f"--task {shlex.quote(str(ranked[0].cell['task']))}{where}"
     commands = []
@@ -132,7 +132,7 @@ def _commands(
     if published is not None and not any(rehearses(board.cell) for board in ranked):
         own = "" if baselines is None else f" --baselines {shlex.quote(baselines)}"
         commands.append((f"bench compare {task}{own}", f"against {published.name}"))
-    commands.append((f"bench report {task} --out report", "all of it as one page"))
+    commands.append((f"bench report {task} --out report", "everything on one page"))
     return commands
 
 

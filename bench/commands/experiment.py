@@ -1,7 +1,7 @@
 """Values of an experiment by key, in files and in Python, as the options of `bench run`.
 
-The options are the one list of keys: each one that describes a grid is a key, named as the option is; those
-that may be given several times are lists with names in the plural.
+Every option that describes a grid is a key of the same name; options that may be repeated are lists, with
+plural names.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def command_line(options: Mapping[str, Any], params: Sequence[click.Parameter]) 
 
 
 def set_defaults(ctx: click.Context, options: Mapping[str, Any], where: str) -> None:
-    """Use options of `options_from` as defaults of the command line; settings, key by key.
+    """Use options from `options_from` as defaults of the command line; settings are merged key by key.
 
     where: the file that gives them.
     """
@@ -148,7 +148,7 @@ def refuse_code(ctx: click.Context, param: click.Parameter, allowed: bool) -> bo
     from bench.backbones.external import functions_in
     from bench.methods.grammar import paths_in
 
-    # Options of the command line are read first, whatever their order, and win.
+    # Options of the command line are read first, whatever their order, and take precedence.
     below = {
         name: ctx.default_map.get(name, ())
         for name in ("plugins", "backbone", "method")
@@ -172,7 +172,7 @@ def tune_below(ctx: click.Context, param: click.Parameter, count: int | None) ->
 
 
 def given_without(other: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """Return a callback that drops what was put below, if the command line gives the `other` option."""
+    """Return a callback that drops the file's value if the command line gives the `other` option."""
 
     def callback(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
         mine, theirs = (ctx.get_parameter_source(name) for name in (str(param.name), other))

@@ -13,14 +13,14 @@ from bench.core.paths import user_path
 
 
 def _read(ctx: click.Context, param: click.Parameter, name: str | None) -> None:
-    """Put the options of a file below those of the command line. Raises BenchError."""
+    """Use a file's options as defaults of the command line. Raises BenchError."""
     if name is None or ctx.resilient_parsing:
         return
     from bench.store.experiment_file import read_experiment
 
     path = user_path(name)
     if path.suffix != ".toml":
-        raise BenchError(f"{name!r} is no experiment file, which ends in .toml; a task is named with --task")
+        raise BenchError(f"{name!r} is not an experiment file (.toml); name a task with --task")
     set_defaults(
         ctx, options_from(read_experiment(path), experiment_params(), name, path.parent.absolute()), name
     )
@@ -39,7 +39,7 @@ def experiment_of(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def save_experiment(name: str | None, options: dict[str, Any]) -> None:
-    """Write a command's options as a file, if it is named; with those that only FILE.toml gave.
+    """Write a command's options, and those given only in FILE.toml, to a file if one is named.
 
     Raises BenchError or StoreError.
     """

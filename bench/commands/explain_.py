@@ -53,7 +53,7 @@ def command(
     """Draw which parts of an image a stored cell's prediction depends on, as PNG files.
 
     CELL and IMAGE are as for bench predict. Each image and class gets two files: LIME's superpixels, and a
-    map of the score's fall when a region is hidden. For a task of pairs name two photos: each is explained
+    map of the score's drop when a region is hidden. For a task of pairs name two photos: each is explained
     given the other. Exit code 4: an image could not be read.
     """
     from bench.commands.loading import report_problems, stored_cell
@@ -112,7 +112,7 @@ def _explain(target: Target, folder: Path, samples: int, seed: int) -> list[dict
     falls = occlusion(pixels, target.score)
     rows = []
     for place in target.places:
-        # Numbers separate names that differ only in letters that a file name cannot have.
+        # Numbered: names may differ only in characters that a file name cannot have.
         base = f"{target.number:04d}-{slug(path.stem)[:40]}-{place:03d}-{slug(classes[place])[:40]}"
         title = f"{path.name}: {classes[place]} {scores[place]:.3f}"
         pictures = {

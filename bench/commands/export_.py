@@ -15,7 +15,9 @@ from bench.core.safe_text import visible
 @click.command()
 @click.option("--out", metavar="FILE", help="File to write, ending in .csv or .parquet.")
 @click.option("--task", help="Only this task.")
-@click.option("--format", "fmt", type=Word("format", ("csv", "parquet")), help="File format [FILE's ending].")
+@click.option(
+    "--format", "fmt", type=Word("format", ("csv", "parquet")), help="File format [from FILE's ending]."
+)
 @click.option(
     "--mlflow", metavar="FILE|URI", help="Also log each cell as a run in an MLflow store, e.g. runs.db."
 )
@@ -42,7 +44,7 @@ def command(
     report_problems(problems)
     if not cells:
         what = f"no cell of {task}" if task else "nothing"
-        say(f"{what} is stored in {root}; `bench run --task {task or 'fashion'}` fills it")
+        say(f"{what} is stored in {root}; start with `bench run --task {task or 'fashion'}`")
         return EXIT_NOTHING_MEASURED
     if path is not None and fmt is not None:
         rows = write_table(cells, path, fmt)

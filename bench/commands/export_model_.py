@@ -36,8 +36,8 @@ def command(
 
     CELL is the beginning of its id, or its folder; it must have been run with --keep-model. DIR gets the
     model, its inputs and outputs (model.json), a program that runs it (predict.py) and the card (README.md).
-    Up to 32 test images go through the model. Exit code 3: it does not give their stored scores, and nothing
-    is written.
+    Up to 32 test images go through the model. Exit code 3: it does not reproduce their stored scores, and
+    nothing is written.
     """
     from bench.commands.loading import stored_cell
     from bench.commands.reproduce_ import options_of
@@ -51,7 +51,7 @@ def command(
     found = export_model(stored, fmt, folder, local_paths(options), place, given)
     click.echo(
         visible(
-            f"wrote {out}; {found.images} test images give their stored scores (largest difference "
+            f"wrote {out}; {found.images} test images reproduce their stored scores (largest difference "
             f"{found.largest:.1e})"
         )
     )

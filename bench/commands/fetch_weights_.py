@@ -33,8 +33,8 @@ def command(backbones: tuple[str, ...], input_size: str, listing: bool, yes: boo
     """Download backbone weights in advance: ImageNet weights, and presets (hub:PRESET).
 
     Files go to KERAS_HOME/models, those of keras-cv and presets to kagglehub's cache (KAGGLEHUB_CACHE). Copy
-    them to the same path on a machine without a network. MobileNet and NASNet have separate files own for
-    some input sizes: name the one that runs use. Exit code 4: some could not be downloaded.
+    them to the same path on a machine without a network. MobileNet and NASNet have separate files for
+    some input sizes: give the size that your runs use. Exit code 4: some could not be downloaded.
     """
     from bench.backbones.external import split_names
     from bench.backbones.info import JOIN
@@ -43,7 +43,7 @@ def command(backbones: tuple[str, ...], input_size: str, listing: bool, yes: boo
 
     names = dict.fromkeys(name for joined in backbones for name in split_names(joined, JOIN))
     if not names and not listing:
-        raise BenchError("name the backbones; bench fetch-weights --list has those with ImageNet weights")
+        raise BenchError("name the backbones; bench fetch-weights --list shows those with ImageNet weights")
     presets = {name: place_of(name) for name in names if is_preset(name)}
     infos = [get_backbone(name) for name in names if name not in presets]
     if not names:
@@ -114,7 +114,7 @@ def weights_table(
         Column("state", "state", rank=0),
         Column("file", "file"),
     ]
-    notes = ("The size of a missing file is that of its numbers alone; the file itself is larger.",)
+    notes = ("The size of a missing file counts its weights alone; the file itself is larger.",)
     return Table("Weights", columns, rows, notes if any(r["state"] == "missing" for r in rows) else ())
 
 

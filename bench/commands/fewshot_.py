@@ -13,7 +13,7 @@ from bench.core.errors import BenchError, StoreError
 from bench.core.paths import user_path
 
 MOST = 1000
-"""Most classes in an episode, and most images of each."""
+"""Maximum number of classes in an episode, and of images per class."""
 
 
 @click.command()

@@ -38,7 +38,7 @@ def command(context: click.Context, names: tuple[str, ...]) -> None:
     name = " ".join(names)
     found = [text for text in (_command(root, names), *(part(name) for part in _EXPLAINED)) if text]
     if not found:
-        raise unknown("name", name, _known(COMMANDS), "bench list has all names")
+        raise unknown("name", name, _known(COMMANDS), "bench list shows all names")
     click.echo("\n\n".join(found))
 
 

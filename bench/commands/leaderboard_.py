@@ -63,7 +63,7 @@ def command(
 
     in_one_thread()
     if tuning and (effects or metric is not None or top is not None):
-        raise BenchError("--tuning goes by the selection metric: leave out --effects, --metric and --top")
+        raise BenchError("--tuning uses the selection metric: leave out --effects, --metric and --top")
     if by is not None and (effects or tuning):
         raise BenchError("--by shows the ranked settings: leave out --effects and --tuning")
     values = values_by(by, results, **where)
@@ -88,7 +88,7 @@ def command(
     # Machine-readable formats have no notes.
     report_problems([*problems, *(warned if full else ())])
     if not tables:
-        say(f"no measured cell of {task} in {root}; `bench run --task {task}` makes some")
+        say(f"no measured cell of {task} in {root}; start with `bench run --task {task}`")
         return EXIT_NOTHING_MEASURED
     if full:
         # Rows for programs, not a list of tables.
@@ -200,7 +200,7 @@ def _orderings(records: Sequence[Record], bootstrap: PairedBootstrap, metric: st
 
 
 def _tuning(cells: Sequence[Stored], full: bool) -> tuple[list[Table], list[str], list[str]]:
-    """Return the table of tuned settings, in the form of `_tables`."""
+    """Return the table of tuned settings, in the form that `_tables` returns."""
     from bench.compare.stored_cells import read_bootstraps
     from bench.compare.tuning import tuned_settings
     from bench.compare.warnings import warnings

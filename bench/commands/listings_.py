@@ -69,7 +69,7 @@ def command(
         try:
             examples = examples_of(stored.record["cell"], place_of(results, **where))
         except DataMismatch as error:
-            raise DataMismatch(f"{error}, or take --by {GROUP}, which needs no data") from None
+            raise DataMismatch(f"{error}, or use --by {GROUP}, which needs no data") from None
         ids = _ids(column_of(examples, by), pred.items, by)
     show_table(tables.listing_table(pred, ids, cell_title(stored.record), by), fmt)
 

@@ -42,7 +42,7 @@ def _several(further: Sequence[Path]) -> list[str]:
     here = "run here" if first.exists() else "missing"
     one, other = (f"{at.name.partition('-')[2]} ({origin_of(at) or here})" for at in (first, folder))
     more = f" and {len(further) - 1} more" if len(further) > 1 else ""
-    return [f"the first answer of a cell counts: {one}, not {other}{more}; `bench results` has all"]
+    return [f"the first answer of a cell counts: {one}, not {other}{more}; `bench results` lists all"]
 
 
 def results_root(results: str | None) -> Path:
@@ -126,9 +126,9 @@ def check_task(root: Path, task: str | None) -> None:
 
 
 def in_one_thread() -> None:
-    """Make numpy's matrix products single-threaded, if it is not yet imported.
+    """Make NumPy's matrix products single-threaded; call before it is imported.
 
-    Those of a bootstrap are many and small; several threads would slow them down.
+    A bootstrap has many small ones, which several threads would slow down.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

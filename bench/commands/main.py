@@ -33,7 +33,7 @@ GROUPS = {
     "Explore": {
         "list": "List tasks, backbones, methods, metrics, settings or baselines.",
         "init": "Inspect a data folder and write a task card for it.",
-        "data": "Check, describe, draw or fetch a data folder.",
+        "data": "Check, describe, generate or fetch a data folder.",
         "fetch-weights": "Download weights in advance, for machines without a network.",
         "plan": "Show the cells of a grid, and what cannot run, without running it.",
         "help": "Explain a command, a method, a setting, a metric or a backbone.",

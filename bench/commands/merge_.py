@@ -23,7 +23,7 @@ SHOWN = {"from": 40, "answer from": 20, "setting": 20}
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, metavar="DIR...")
-@click.option("--into", required=True, metavar="DIR", help="The folder for all results.")
+@click.option("--into", required=True, metavar="DIR", help="Folder for the merged results.")
 @format_option
 def command(folders: tuple[str, ...], into: str, fmt: str) -> int:
     """Merge the results of several machines into one folder, which may have results already.
@@ -141,7 +141,7 @@ def _processor_notes(answers: Sequence[StoredAnswer]) -> list[str]:
     records = [answer.stored.record.get("environment", {}) for answer in answers]
     names = sorted({str(record.get("processor", "unknown"))[:80] for record in records})
     if all(same_processor(records[0], record) for record in records):
-        return ["All ran on one kind of processor, where a cell should have the same bits each time."]
+        return ["All ran on one kind of processor, where each cell should be bit-identical every time."]
     return [
         "Nets trained end to end give slightly different scores on other processors. These ran on:",
         *(f"  {name}" for name in names),

@@ -33,7 +33,7 @@ def show_tables(tables: Sequence[Table], fmt: str) -> None:
 
 
 def text_of(tables: Sequence[Table], terse: bool = False) -> str:
-    """Return tables as text for people. terse: leave out which columns a terminal has no room for."""
+    """Return tables as text for people. terse: do not list the columns that did not fit."""
     tables, view = _chosen(tables), view_of_output()
     if view is not None:
         from bench.report.terminal import fitted
@@ -71,7 +71,7 @@ def _print(tables: Sequence[Table], fmt: str, alone: bool) -> None:
 def view_of_output() -> Terminal | None:
     """Return the view of a terminal, None if standard output is not one.
 
-    The variable COLUMNS sets the width, and makes whatever reads the output a terminal.
+    The variable COLUMNS sets the width; if it is set, any output counts as a terminal.
     """
     from bench.report.terminal import Terminal
 

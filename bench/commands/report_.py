@@ -67,7 +67,7 @@ def command(
         say(problem)
     if path is None:
         what = f"no measured cell of {task}" if task else "no measured cell"
-        say(f"{what} in {root}; `bench run --task {task or 'fashion'}` makes some")
+        say(f"{what} in {root}; start with `bench run --task {task or 'fashion'}`")
         return EXIT_NOTHING_MEASURED
     click.echo(visible(f"wrote {path}"))
     return EXIT_SOME_FAILED if problems else EXIT_DONE
@@ -94,8 +94,8 @@ def written(
     """Write the page of some cells; return its path, None if none of them is measured.
 
     problems: a message for each file that cannot be read is appended. values: of a column, for a section on
-    subgroups of each stage. Raises BenchError for data of cells of
-    several tasks, StoreError for a folder that cannot be written.
+    the subgroups of each stage. Raises BenchError for a data folder with cells of several tasks, StoreError
+    for a folder that cannot be written.
     """
     from bench.compare.baselines.find import published_for
     from bench.report.html import write_page

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     help="Allowed difference of a score [0.0001].",
 )
 @click.option(
-    "--cache", metavar="DIR", help="Use cached pixels and features of this folder [compute them again]."
+    "--cache", metavar="DIR", help="Use cached pixels and features from this folder [compute them again]."
 )
 @results_option
 @format_option
@@ -133,7 +133,7 @@ def _table(found: list[Reproduction], tolerance: float) -> Table:
     notes = [f"within tolerance: every score within {tolerance:g}"]
     if any(one.verdict == OTHER_PROCESSOR for one in found):
         notes.append(
-            "other processor: processors round differently, so nets trained end to end give other digits on "
-            "another one; run it on the processor that the cell's record names"
+            "other processor: processors round differently, so nets trained end to end give slightly "
+            "different scores; run the cell on the processor that its record names"
         )
     return Table("", columns, rows, tuple(notes))

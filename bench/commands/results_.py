@@ -28,7 +28,7 @@ def command(task: str | None, results: str | None, fmt: str) -> int:
     report_problems(problems)
     if not cells and not problems:
         what = f"no cell of {task}" if task else "nothing"
-        report_problems([f"{what} is stored in {root}; `bench run --task {task or 'fashion'}` fills it"])
+        report_problems([f"{what} is stored in {root}; start with `bench run --task {task or 'fashion'}`"])
     # The record does not hold the number of an answer.
     records = [{**stored.record, "answer": stored.answer} for stored in cells]
     show_table(results_table(records, full=fmt in ("csv", "json")), fmt)

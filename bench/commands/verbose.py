@@ -35,7 +35,7 @@ class Explanation:
             self.say(f"{_named(cell)}: {self._why(cell)}")
 
     def of_cell(self, id_: str) -> str:
-        """Return what came out of a cell that has just been trained, "" if it cannot be read."""
+        """Return the outcome of a cell that was just trained, "" if it cannot be read."""
         cell = self.cells.get(id_)
         stored = None if cell is None else self.store.find(cell)
         return "" if cell is None or stored is None else _of_answer(cell, stored)
@@ -43,16 +43,16 @@ class Explanation:
     def _why(self, cell: Cell) -> str:
         stored = self.store.find(cell)
         if stored is None:
-            return "is trained, as it is not stored"
+            return "is trained because it is not stored"
         if not stored.ok:
-            return f"is trained again, as it {stored.record['status']}: {stored.record['reason']}"
+            return f"is trained again because it {stored.record['status']}: {stored.record['reason']}"
         if self.grid.rerun:
-            return "is trained again, as --rerun asks for it"
+            return "is trained again because of --rerun"
         if stored.damage(self.grid.keep_model):
-            return "is trained again, as a file of it was changed or cannot be read"
+            return "is trained again because one of its files was changed or cannot be read"
         if not is_done(self.store, cell, self.grid.keep_model):
-            return "is trained again, as its model is not stored"
-        return f"is not trained, as it is stored in {stored.folder}"
+            return "is trained again because its model is not stored"
+        return f"is not trained because it is stored in {stored.folder}"
 
 
 def _of_grid(plan: Plan, examples: Examples, options: Mapping[str, Any]) -> Iterator[str]:
@@ -74,7 +74,7 @@ def _of_grid(plan: Plan, examples: Examples, options: Mapping[str, Any]) -> Iter
     for (backbone, regime, weights), cells in _jobs(plan).items():
         what = {
             "frozen": "its features are computed once, and heads are trained on them",
-            "finetune": "the whole net is trained on from its weights",
+            "finetune": "the whole net is fine-tuned from its weights",
             "scratch": "the whole net is trained from random weights",
         }[regime]
         yield f"{backbone}: regime {regime}, weights {weights}: {what}, for {cells} cells"
@@ -87,7 +87,7 @@ def _jobs(plan: Plan) -> Counter[tuple[str, str, str]]:
 
 
 def _of_answer(cell: Cell, stored: Stored) -> str:
-    """Return what came out of a cell that has just been trained."""
+    """Return the outcome of a cell that was just trained."""
     record, selection = stored.record, get_kind(cell.kind).selection
     facts = []
     if (best := record["choices"].get("best_epoch")) is not None:

@@ -39,7 +39,7 @@ def command(cells: tuple[str, ...], task: str | None, results: str | None, fmt: 
         problems = []
         stored = list({one.folder: one for one in (find(Store(root), text) for text in cells)}.values())
     if not stored and not problems:
-        report_problems([f"nothing is stored in {root}; `bench run --task {task or 'fashion'}` fills it"])
+        report_problems([f"nothing is stored in {root}; start with `bench run --task {task or 'fashion'}`"])
         return EXIT_NOTHING_MEASURED
     done = verify_all([one.folder for one in stored], usable_cores())
     problems += [one.problem for one in done if one.problem]

@@ -1,4 +1,4 @@
-"""Option types of fixed words, and completion of names."""
+"""Option types with a fixed choice of words, and completion of names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def completing(
     names: Callable[[], Iterable[str]],
 ) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """Return a completion of names that may be several, separated by commas."""
+    """Return a completion of comma-separated names."""
 
     def complete(context: click.Context, param: click.Parameter, typed: str) -> list[str]:
         before, comma, start = typed.rpartition(",")

@@ -63,7 +63,7 @@ def test_progress_is_shown_and_explained_where_that_is_asked_for(
     assert "failed: loss became NaN" in err
     for part in (
         "bench: methods none, focal (as asked for)",
-        "is trained, as it is not stored",
+        "is trained because it is not stored",
         "top20 grey none",
     ):
         assert (part in err) == bool(verbose), part

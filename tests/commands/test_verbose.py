@@ -47,8 +47,8 @@ def test_every_choice_and_every_cell_is_explained(planned: tuple[GridRun, Plan, 
     ]
     assert "regime scratch, weights random: the whole net is trained from random weights" in lines[5]
     assert lines[6:] == [
-        f"cell {first.id8}, top20 lenet none, seed 0: is trained, as it is not stored",
-        f"cell {second.id8}, top20 lenet focal, seed 0: is trained again, as it failed: loss became NaN",
+        f"cell {first.id8}, top20 lenet none, seed 0: is trained because it is not stored",
+        f"cell {second.id8}, top20 lenet focal, seed 0: is trained again because it failed: loss became NaN",
     ]
     assert explanation.of_cell(first.id) == "" and explanation.of_cell("0" * 64) == ""
 

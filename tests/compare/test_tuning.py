@@ -225,7 +225,7 @@ def test_a_table_of_tuning_without_tuned_cells_says_how_to_have_some(tmp_path: P
 def test_tuning_and_effects_are_two_tables(place: Path) -> None:
     from bench.core.errors import BenchError
 
-    with pytest.raises(BenchError, match="--tuning goes by the selection metric"):
+    with pytest.raises(BenchError, match="--tuning uses the selection metric"):
         leaderboard(place, "--tuning", "--effects")
 
 

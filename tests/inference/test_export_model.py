@@ -194,7 +194,7 @@ def test_every_format_gives_the_stored_scores_and_the_answers_of_bench_predict(
         pytest.importorskip(package, reason=f"the extra `{FORMATS[name].extra}` is not installed")
     out = tmp_path / "new" / "served"
     done = export(place, out, name)
-    assert done.exception is None and "31 test images give their stored scores" in done.stdout
+    assert done.exception is None and "31 test images reproduce their stored scores" in done.stdout
     assert {path.name for path in out.iterdir()} >= {
         "README.md",
         "model.json",

@@ -667,7 +667,7 @@ def test_every_command_counts_the_first_answer_and_says_so(both: Path, tmp_path:
         assert mine.return_value == alone.return_value == 0, (mine, alone)
         assert mine.stdout == alone.stdout
         assert mine.stderr.splitlines()[0] == (
-            f"bench: the first answer of a cell counts: {names}; `bench results` has all"
+            f"bench: the first answer of a cell counts: {names}; `bench results` lists all"
         )
         assert "first answer" not in alone.stderr
     rows = json.loads(bench("results", "--results", both, "--format", "json").stdout)
