@@ -22,15 +22,15 @@ _WHEN = (1980, 1, 1, 0, 0, 0)
 
 
 def is_model(value: object) -> bool:
-    """Return whether a value is a Keras model. Imports nothing: whoever has one has imported Keras."""
+    """Return whether a value is a Keras model. Imports nothing: a caller with a model has imported Keras."""
     bases = type(value).__mro__
     return any(base.__name__ == "Model" and base.__module__.partition(".")[0] == "keras" for base in bases)
 
 
 def saved_model(model: Any, cache: Path) -> Path:
-    """Return the file of a model in the cache, which is written if it is not there.
+    """Return the file of a model in the cache; write it if it is missing.
 
-    Equal models are equal files: times are left out, so that cells of a model are found again. Raises
+    Equal models give equal files: timestamps are left out, so that a model's cells are found again. Raises
     BenchError for a model that Keras cannot save, StoreError for a cache that cannot be written.
     """
     with tempfile.TemporaryDirectory(prefix="bench-model-") as name:

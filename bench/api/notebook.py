@@ -1,4 +1,4 @@
-"""Progress of a run in a notebook: one output that is redrawn, with bars and the lines of the run."""
+"""Progress of a run in a notebook: one output with bars and messages, redrawn in place."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Notebook:
     """Output of one run in a notebook."""
 
     EVERY = 0.2
-    """Seconds between two drawings of a bar."""
+    """Minimum seconds between two updates of a bar."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -48,8 +48,8 @@ class Notebook:
         self.draw()
 
     def draw(self) -> None:
-        """Show lines and bars, in the place of those before."""
-        # No requirement of messybench: a kernel has it, and nothing else comes here.
+        """Redraw lines and bars in place."""
+        # Not a requirement of messybench: only a notebook's kernel gets here, and it has IPython.
         shown = import_module("IPython.display")
         self.drawn = time.monotonic()
         output = shown.HTML(self.html())

@@ -90,7 +90,7 @@ class Results:
         sides: none, one or two of: the beginning of a cell's id, "BACKBONE/METHOD", the name of a baseline or
         of a trivial answer. baseline: by name; default: the task's published one. metrics: only these.
         every_setting: also those that are not the best of their stage on validation. classes: a row for each
-        class, too. by: a column of the data; two sides are compared on the subgroups that it makes. Raises
+        class, too. by: a column of the data: compare two sides on its subgroups. Raises
         BenchError for a name that nothing matches.
         """
         from bench.commands.comparing import baseline_of, compared, compared_by, comparison_of, metrics_of
@@ -121,10 +121,10 @@ class Results:
     ) -> ResultTable:
         """Rank the settings by a metric on test, with intervals and costs.
 
-        metric: default: the first in the task's tables. top: only so many of each stage; 0: all. effects:
-        the effects of methods, relative to `none`, instead. by: a column of the data; the metric on the
-        subgroups that it makes, and the gap between the worst and the best one, instead. Raises BenchError
-        for an unknown metric or column.
+        metric: default: the first in the task's tables. top: number of settings per stage; 0: all. effects:
+        show the effects of methods relative to `none` instead. by: a column of the data: show the metric on
+        its subgroups, and the gap between the worst and the best one, instead. Raises BenchError for an
+        unknown metric or column.
         """
         from bench.commands.leaderboard_ import by_subgroup, ranked
 
@@ -141,7 +141,7 @@ class Results:
     def report(self, folder: str | Path, by: str | None = None) -> Path:
         """Write one page with tables and plots into a folder; return the path of its index.html.
 
-        by: a column of the data, for a section on the subgroups that it makes. Raises NothingMeasured without
+        by: a column of the data, for a section on its subgroups. Raises NothingMeasured without
         a measured cell, StoreError for a folder that cannot be written.
         """
         from bench.commands.report_ import Sources, written
@@ -202,7 +202,7 @@ class Results:
     def _find(self, cell: str) -> Stored:
         stored = find(Store(self.folder), cell)
         if stored.id not in set(self.cells):
-            raise BenchError(f"cell {stored.name} is stored in {self.folder}, and is none of these results")
+            raise BenchError(f"cell {stored.name} is in {self.folder}, but is not one of these results")
         return stored
 
 

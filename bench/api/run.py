@@ -49,12 +49,12 @@ def run(
 ) -> Results:
     """Train the missing cells of a grid, as `bench run` does, and return the results of all its cells.
 
-    Cells have the same identity, and so the same id, however they are asked for: cells that are stored are
-    not trained again. Cells train in processes of their own; this one imports neither TensorFlow nor Keras.
+    A cell has the same identity and id however it is requested, so stored cells are not trained again. Cells
+    train in separate processes; this one imports neither TensorFlow nor Keras.
 
     Args:
         task: The task, see `bench list tasks`; default: one made from the data.
-        experiment: An experiment file (TOML); the other arguments win over it.
+        experiment: An experiment file (TOML); the other arguments override it.
         data: The data folder; default: the task's synthetic sample.
         backbones: Names, files or Keras models, one or several; default: the card's. A model is saved in the
             cache, and its cells are those of that file.
@@ -62,8 +62,8 @@ def run(
         seeds: A number, a text such as "0-2", or numbers; default: the card's.
         stages: Stages of the task; default: all.
         regime: frozen, finetune or scratch; default: the backbone's.
-        weights: imagenet, random or a file; default: imagenet, for scratch random.
-        settings: Protocol values by key, {"epochs": 5}; those of one stage in a table of its own,
+        weights: imagenet, random or a file; default: imagenet; for scratch, random.
+        settings: Protocol values by key, {"epochs": 5}; those of one stage in a nested table,
             {"remaining": {"epochs": 5}}, or as "remaining.epochs".
         sample: Size of the synthetic sample: tiny or small; default: the card's.
         results: The results folder; default: BENCH_RESULTS or `results`.
@@ -73,14 +73,14 @@ def run(
             cluster; default: this machine without Ray.
         cpus_per_job: CPUs that a task of Ray reserves.
         gpus_per_job: GPUs that a task of Ray reserves.
-        progress: Whether progress and messages are shown: on standard error, in a notebook below its cell.
+        progress: Whether progress and messages are shown: on standard error, or below a notebook's cell.
         **options: Every other option of `bench run` that describes a grid, by its name with underscores:
             tune=16, label="COLUMN", shard="1/4", follow_links=True, keep_model=True, tasks=DIR,
             plugins=["FILE.py"].
 
     Raises:
-        BenchError: What is asked for cannot be planned: an unknown name (the nearest one is named), a faulty
-            value, data that cannot be read. Its text is one line.
+        BenchError: The grid cannot be planned: an unknown name, an invalid value, unreadable data. The
+            message is one line, and suggests the nearest name.
         NothingMeasured: None of the combinations can run.
     """
     given = {

@@ -19,11 +19,11 @@ UNREADABLE = (
     *(OSError, ValueError, LookupError, TypeError, EOFError, MemoryError, RuntimeError),
     *(zipfile.BadZipFile, struct.error),
 )
-"""Exceptions that reading a damaged or foreign file raises."""
+"""Exceptions raised by reading a damaged or foreign file."""
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of a file of `write_arrays`. Raises one of UNREADABLE for any other file."""
+    """Return the arrays of a file written by `write_arrays`. Raises one of UNREADABLE for any other file."""
     with open_regular(path) as file:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()

@@ -204,7 +204,7 @@ class Predictor(Protocol):
     ) -> tuple[Table | str, list[str]]:
         """Return the predictions of a stored cell's model, and a message for each unreadable image.
 
-        fmt: of `json` the finished text is returned, of other formats a table. pairs: a table of pairs of
+        fmt: `json` returns the finished text, other formats a table. pairs: a table of pairs of
         images. weights: the file that the cell was run with, if any. top: classes shown for an image.
         allow_code: whether code of an external backbone may run. Raises BenchError, StoreError.
         """

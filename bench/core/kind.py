@@ -174,7 +174,7 @@ def supporting(feature: str) -> str:
 
 @cache
 def _kind(place: str, owner: plugins.Plugin | None) -> Kind:
-    """Return the kind, made once. owner: its plug-in, which is another one where its file has changed."""
+    """Return the kind, made once per plug-in. owner: its plug-in, a new one if its file has changed."""
     module, _, attribute = place.partition(":")
     kind: Kind = getattr(import_module(module), attribute)()
     return kind

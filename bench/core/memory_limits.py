@@ -12,7 +12,7 @@ def halve() -> None:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error of Python, NumPy or TensorFlow means that memory is used up."""
+    """Return whether an error of Python, NumPy or TensorFlow means that it ran out of memory."""
     return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 
 

@@ -40,7 +40,7 @@ class Theme:
 
     @property
     def narrow(self) -> Theme:
-        """The same colours for a telephone."""
+        """The same colours for a phone."""
         return replace(self, name=f"{self.name}-narrow", width=3.6)
 
     @property

@@ -154,7 +154,7 @@ def load_known() -> None:
 def load(place: str) -> Plugin:
     """Load a file (FILE.py) or a module (package.module), once; a file that has changed is loaded again.
 
-    Raises BenchError if it cannot be imported or registers a name that is taken; nothing of it stays then.
+    Raises BenchError if it cannot be imported or registers a name that is taken; none of its entries remain.
     """
     if place.endswith(".py") or os.sep in place:
         return _load_file(user_path(place).absolute())
@@ -177,7 +177,7 @@ def _load_file(path: Path) -> Plugin:
     if known is not None and known.source == source:
         return known
     if not name.isidentifier():
-        raise BenchError(f"plug-in {str(path)!r}: its name is no module's; use letters, digits and _")
+        raise BenchError(f"plug-in {str(path)!r}: its name is not a module name; use letters, digits and _")
     if known is not None:
         unload(known)
         del sys.modules[name]
@@ -191,7 +191,7 @@ def _load_file(path: Path) -> Plugin:
     assert spec is not None and spec.loader is not None
     module = util.module_from_spec(spec)
     plugin = Plugin(name, "", source, str(path))
-    # Its functions are named "module:function", and so imported.
+    # Its functions are imported by their names, "module:function".
     sys.modules[name] = module
     try:
         with _registering(plugin):
@@ -225,7 +225,7 @@ def _load_installed(point: EntryPoint) -> None:
 
 @contextmanager
 def _registering(plugin: Plugin) -> Iterator[None]:
-    """Make what is registered the plug-in's. Raises BenchError after an error, and takes all of it back."""
+    """Assign new entries to the plug-in. After an error, remove them and raise BenchError."""
     _loading.append(plugin)
     try:
         yield
@@ -237,21 +237,21 @@ def _registering(plugin: Plugin) -> Iterator[None]:
 
 
 def unload(plugin: Plugin) -> None:
-    """Take back all that a plug-in has registered."""
+    """Remove everything that a plug-in has registered."""
     for what, name in [key for key, owner in _owners.items() if owner == plugin]:
         del _owners[what, name]
         del _tables.pop((what, name))[name]
 
 
 def _versioned(plugin: Plugin, module: Mapping[str, Any]) -> Plugin:
-    """Give a plug-in the version that its module says, now that it is loaded."""
+    """Return a plug-in with the version of its loaded module, and give it the entries."""
     whole = replace(plugin, version=str(module.get("__version__", "")))
     _owners.update({key: whole for key, owner in _owners.items() if owner == plugin})
     return whole
 
 
 def _of_module(module: Mapping[str, Any]) -> Plugin:
-    """Return the plug-in that a module's code is."""
+    """Return the plug-in of a module that called `register`."""
     name, file = str(module.get("__name__")), module.get("__file__")
     if name == "__main__" or not file:
         return Plugin("a notebook or script" if name == "__main__" else name)
@@ -260,7 +260,7 @@ def _of_module(module: Mapping[str, Any]) -> Plugin:
 
 @cache
 def _imported(name: str, version: str, file: str) -> Plugin:
-    """Return the plug-in that a module belongs to which the user has imported: installed, or the module."""
+    """Return the plug-in of a module that the user imported: an installed one, or the module itself."""
     from importlib.metadata import entry_points
 
     try:

@@ -83,8 +83,8 @@ def other_processors(
         ", ".join(sorted({str(one.get("processor", "unknown")) for one in side})) for side in (mine, other)
     )
     return (
-        f"nets trained end to end give other digits on other processors: ours ran on {here}, those of "
-        f"{against} on {there}; a difference need not be a change of the code"
+        f"nets trained end to end give slightly different scores on other processors: ours ran on {here}, "
+        f"those of {against} on {there}; a difference need not be a change of the code"
     )
 
 

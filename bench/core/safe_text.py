@@ -11,7 +11,7 @@ UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 lone surrogates, private use, unassigned, line and paragraph separators."""
 
 MARKDOWN = re.compile(r"[\\`*\[\]|$~]|(?<![^\W_])_|_(?![^\W_])")
-"""Markup inside a Markdown table cell; an underscore between letters is none."""
+"""Markup inside a Markdown table cell; an underscore between letters is not."""
 
 NARROW = re.compile(r"[\x20-\u02ff\u2010-\u2027]*")
 """Text of one-column characters, recognised without a table of widths."""

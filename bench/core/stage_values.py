@@ -50,7 +50,7 @@ def parse_set(text: str) -> tuple[str, Value]:
         return name, raw
     key = name.rpartition(".")[2]
     if key not in KEYS:
-        raise unknown("protocol key", key, KEYS, "bench list settings has all")
+        raise unknown("protocol key", key, KEYS, "bench list settings shows all")
     return name, check_value(name, _literal(raw, KEYS[key].type), where)
 
 

@@ -162,7 +162,7 @@ def test_numbers_and_paths_of_other_libraries_are_taken(worker: Worker, tmp_path
 def test_results_are_asked_for_their_cells_alone(worker: Worker) -> None:
     first, second = bench.run(**asked(methods="none")), bench.run(**asked(methods="class_weight"))
     assert list(first.frame()["method"]) == ["none"] * 2
-    with pytest.raises(bench.BenchError, match="is none of these results"):
+    with pytest.raises(bench.BenchError, match="is not one of these results"):
         first.predictions(second.cells[0])
     assert len(bench.load().cells) == 4
 

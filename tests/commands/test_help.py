@@ -130,7 +130,9 @@ def test_lists_are_narrowed_to_a_kind() -> None:
 
 def test_an_unknown_setting_names_the_nearest_and_the_list() -> None:
     error = run("plan", "--task", "fashion", "--set", "epocs=3").exception
-    assert str(error) == "unknown protocol key 'epocs'; did you mean 'epochs'? (bench list settings has all)"
+    assert (
+        str(error) == "unknown protocol key 'epocs'; did you mean 'epochs'? (bench list settings shows all)"
+    )
 
 
 @pytest.mark.parametrize("shell", SHELLS)

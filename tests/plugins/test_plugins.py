@@ -299,7 +299,7 @@ def test_a_step_of_a_notebook_is_refused_in_one_line() -> None:
         ),
         ("broken.py", "raise SystemError('a\\nb')", "SystemError: a b"),
         ("json.py", "", "a module json exists already; rename the file"),
-        ("not-a-name.py", "", "its name is no module's"),
+        ("not-a-name.py", "", "its name is not a module name"),
         ("nosuch/none.py", None, "No such file"),
         ("no_such_module", None, "No module named 'no_such_module'"),
     ],
