@@ -105,7 +105,7 @@ def test_an_edited_record_leads_no_log_out_of_its_folder(results: Path, tmp_path
 
 @pytest.mark.parametrize("text", ["runs?mode=memory", "a%2F..%2F..%2Fb.db", "%2e%2e/x.db"])
 def test_a_database_is_the_file_that_was_named(text: str) -> None:
-    with pytest.raises(BenchError, match="has a meaning of its own in a URI"):
+    with pytest.raises(BenchError, match="has a special meaning in a URI"):
         store_uri(text)
 
 

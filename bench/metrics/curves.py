@@ -14,7 +14,7 @@ from bench.core.predictions import Predictions
 from bench.metrics.means import ratio
 
 POINTS = 200
-"""Most points of one curve."""
+"""Maximum number of points of one curve."""
 
 BLOCK = 1 << 17
 """Number of weights processed at a time; they fit a core's cache."""
@@ -70,9 +70,9 @@ def areas(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> tuple[n
 
 
 def roc_areas(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return the ROC areas that `areas` gives where each item is there once: (k,) float64.
+    """Return the ROC areas that `areas` gives for unit weights: (k,) float64.
 
-    scores, truth: (n, k). Many times as fast: nothing but the yes is looked up among the sorted scores.
+    scores, truth: (n, k). Much faster: only the positives are looked up among the sorted scores.
     """
     # Unknown cells come last, where they are cut off.
     columns = np.sort(np.where(truth.T >= 0, scores.T, np.inf), axis=1)
@@ -83,7 +83,7 @@ def roc_areas(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
         if 0 < yes < seen:
             mine, column = scores[is_yes, c], column[:seen]
             lower = column.searchsorted(mine, "left").sum() + column.searchsorted(mine, "right").sum()
-            # Among the cells of yes each pair, and each cell with itself, gave a half.
+            # Each pair of positives, and each positive with itself, added a half.
             area[c] = (lower / 2 - yes * yes / 2) / (yes * (seen - yes))
     return area
 

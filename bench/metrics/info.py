@@ -30,11 +30,11 @@ class MetricInfo:
     score_based: whether it depends on more than decisions and top-5 hits. A pinned file of a multiclass task
     holds no scores, so such a metric has no interval in comparisons with it.
     no_bootstrap: why it has no interval at all, "" if it has.
-    means: by kind of task, the mean that it is, if it is one. small: by kind, the mean over classes whose
+    means: by kind of task, its form as a mean, if it has one. small: by kind, the mean over classes whose
     variance corrects for small classes, which resampling understates; default: `means`.
     on_request: kinds of task whose comparisons leave it out unless the user asks for it.
-    of: the count in a summary, one of `bench.metrics.registry.COUNTS`, that it is about.
-    sets: whether it is one of prediction sets: other predictions do not have it.
+    of: the count in a summary that is its sample size, one of `bench.metrics.registry.COUNTS`.
+    sets: whether it is defined only for prediction sets.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Table of metrics by name; see `bench.metrics.info` for what each says of itself."""
+"""Table of metrics by name; see `bench.metrics.info` for its fields."""
 
 from __future__ import annotations
 

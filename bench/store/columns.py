@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def fixed(column: Any, dtype: Any, copy: bool = True) -> np.ndarray:
     """Return a column of numbers, or of fixed-length lists, as one array; Arrow's to_numpy imports pandas.
 
-    dtype: np.int32 or np.float32. copy: else the array is a view of arrow's, and cannot be written. Raises
+    dtype: np.int32 or np.float32. copy: without it, the array is a read-only view of Arrow's memory. Raises
     ValueError for another type, and for nulls.
     """
     import numpy as np

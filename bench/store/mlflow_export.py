@@ -37,7 +37,7 @@ def store_uri(text: str) -> str:
         raise BenchError("--mlflow is empty: give a file such as runs.db, or the URI of a tracking store")
     if odd := next((char for char in "?%" if char in text), None):
         raise BenchError(
-            f"--mlflow {text!r}: {odd!r} has a meaning of its own in a URI; choose another file name"
+            f"--mlflow {text!r}: {odd!r} has a special meaning in a URI; choose another file name"
         )
     path = user_path(text).absolute()
     if path.is_dir():

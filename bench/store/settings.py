@@ -82,8 +82,8 @@ def settings_of(records: Sequence[Record]) -> list[Setting]:
 def pairing_keys(records: Iterable[Record], without: Sequence[str] = ()) -> dict[str, str]:
     """Return, by cell id, what is equal for cells that differ only in method and seed.
 
-    Plug-ins that some methods bring and others do not are left out; one that all have, because backbone, kind
-    or source needs it, is not. without: further keys of the protocol that are left out.
+    Plug-ins that only some methods use are left out; those that all need, for the backbone, kind or source,
+    are not. without: further protocol keys to leave out.
     """
     groups: dict[str, list[Record]] = {}
     for record in records:
@@ -102,8 +102,8 @@ def pairing_keys(records: Iterable[Record], without: Sequence[str] = ()) -> dict
 def choice_of(settings: Iterable[Setting], selection: str) -> Setting | None:
     """Return the setting with the best mean of a metric on validation, None without validation scores.
 
-    Of equal ones it is the one with the fewest steps in its method, then the first by name: in whatever order
-    they are given, and never by test.
+    Ties go to the method with the fewest steps, then to the first name: whatever the order of the settings,
+    and never by test.
     """
     best, score = None, None
     for setting in sorted(settings, key=_plainness):

@@ -38,7 +38,7 @@ def write_logs(cells: Sequence[Stored], folder: Path) -> int:
     """Write a log for each cell that has a history; return their number.
 
     A cell's log is in <folder>/<task>/<stage>/<backbone>/<method>/s<seed>-<id8> and replaces an older one.
-    Tags are the columns of history.csv (`epoch/val_loss`), steps are epochs, times that of the result.
+    Tags are the columns of history.csv (`epoch/val_loss`), steps are epochs, and times are the result's.
     Raises StoreError if the folder cannot be written, FileFault for a history that cannot be read.
     """
     from tensorboard.summary.writer.record_writer import RecordWriter

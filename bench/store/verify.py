@@ -114,7 +114,7 @@ def _sets(stored: Stored, calibration: Mapping[str, Predictions]) -> Iterator[Fi
 
 
 def _trials(stored: Stored, kind: Kind) -> Iterator[Finding]:
-    """Yield what is wrong with the choice among a tuned cell's trials."""
+    """Yield the faults in a tuned cell's choice among its trials."""
     from bench.metrics.registry import get_metric
 
     rows, found = stored.trials, stored.record.get("choices", {}).get("tuning", {})

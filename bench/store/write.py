@@ -9,7 +9,7 @@ results/<task>/<backbone>/<method>/s<seed>-<id8>/
     model.npz            the trained model, and loss_curve.png: with --keep-model
     predictions.parquet  every score of validation and test
 results/<task>/<backbone>/<method>/s<seed>-<id8>.2/
-    what another machine answered, which `bench merge` keeps beside it
+    a further answer, from another machine; see `bench merge`
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Store:
     def faults(self, cells: Iterable[Cell], model: bool = False) -> list[str]:
         """Return a message for each of these cells that is stored but cannot be used.
 
-        model: say so of a damaged model, too.
+        model: report a damaged model, too.
         """
         found = (_load(cell_dir(self.root, cell)) for cell in cells)
         faults = (stored.damage(model) if isinstance(stored, Stored) else stored for stored in found)
@@ -182,7 +182,7 @@ class Store:
             shutil.rmtree(leftover, ignore_errors=True)
 
     def sweep_if_free(self, task: str) -> None:
-        """Do what `sweep` does, unless another run is writing or nothing may be written."""
+        """Call `sweep`, unless another run is writing or the folder is not writable."""
 
         def leave() -> None:
             raise StoreError("another run is writing")
