@@ -20,7 +20,7 @@ STRONG, WORSE, QUIET = "strong", "worse", "quiet"
 """Tones of marks: a filled dot, a filled triangle that points down, a hollow dot."""
 
 PANELS = 3
-"""Most panels in a row."""
+"""Maximum number of panels in a row."""
 
 
 @dataclass(frozen=True)

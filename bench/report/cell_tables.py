@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def mean_over_seeds(results: Sequence[Record]) -> Record:
-    """Return the cells of one setting as one record: means of metrics and class rows, None if any is None.
+    """Average the cells of one setting: one record with mean metrics and class rows, None if any is None.
 
     Text values, and classes that another seed lacks, are those of the first seed.
     """
@@ -92,8 +92,7 @@ def cell_tables(
     """Return everything stored of a cell except its predictions; empty tables are left out.
 
     A record may have the number of its `answer`, and its `origin`, the folder that it was merged from.
-    history: one row per epoch. whole: see `class_table`. trials: one row per trial of a tuned cell. Tables
-    that would be empty are left out.
+    history: one row per epoch. whole: see `class_table`. trials: one row per trial of a tuned cell.
     """
     cell = result["cell"]
     identity = {
@@ -198,7 +197,7 @@ def _class_notes(result: Record, published: Baseline | None, theirs: PublishedRe
         label = theirs.label and f" ({theirs.label})"
         notes += [
             f"their: {published.name}{label}, {theirs.backbone}, {theirs.method}. {published.summary}.",
-            "See bench compare for what makes the two comparable or not.",
+            "bench compare shows whether the two are comparable.",
         ]
         notes += [f"their {flag.name}: {flag.why}." for flag in (*published.flags, *theirs.flags)]
     return notes

@@ -27,8 +27,8 @@ def narrowed(
 ) -> list[Comparison]:
     """Return the rows that pass all filters; an empty filter passes every row.
 
-    classes: names; leaves out rows of whole stages. min_support: fewest test items of a class, counted in the
-    run that has more. Verdicts and q-values are those computed over all rows.
+    classes: names; rows of whole stages are left out. min_support: minimum number of test items of a class,
+    in the run that has more. Verdicts and q-values are those computed over all rows.
     """
     return [
         row
@@ -47,7 +47,7 @@ def compare_table(
     every_column: bool = False,
     sort: str = "size",
 ) -> Table:
-    """Return the comparison with a baseline as a table: by setting, then as `sort` says.
+    """Return the comparison with a baseline as a table, sorted by setting, then by `sort`.
 
     classes: whether to show a row per class. every_column: for machines; by default, empty columns are left
     out and constant ones become a note. sort: one of SORTS.
@@ -97,7 +97,7 @@ def _as_table(
     notes += [f"A run under the published conditions: {command}" for command in offered]
     notes += dict.fromkeys(f"{flag.name}: {flag.why}" for flag in flags)
     if any(UNPAIRED in row.verdict.why for row in ordered):
-        notes.append("The two runs were tested on different items, so that they are not paired.")
+        notes.append("The two runs were tested on different items, so they are not paired.")
     facets = [get_kind(kind).tables for kind in dict.fromkeys(row.sides.kind for row in ordered)]
     if any(row.difference.theirs_low is not None for row in ordered):
         notes += dict.fromkeys(tables.published_note for tables in facets)

@@ -21,7 +21,7 @@ CHOSEN = "*"
 
 
 class Size(NamedTuple):
-    """Numbers of stages, of settings of each, and of warnings to show."""
+    """Number of stages, of settings per stage and of warnings to show."""
 
     stages: int
     settings: int
@@ -37,7 +37,7 @@ class Ending:
     warnings: Sequence[str]
 
     def sizes(self) -> Iterator[Size]:
-        """Yield sizes that become smaller: first in settings, then in warnings, then in stages."""
+        """Yield smaller and smaller sizes: fewer settings first, then fewer warnings, then fewer stages."""
         stages, warned = len(self.boards), len(self.warnings)
         longest = max(len(board.rows) for board in self.boards)
         for rows in range(longest, 2, -1):
@@ -48,7 +48,7 @@ class Ending:
             yield Size(shown, 1, 0)
 
     def tables(self, size: Size) -> list[Table]:
-        """Return a ranking of each board with its best settings, the one chosen among them."""
+        """Return a ranking of each board: its best settings, including the chosen one."""
         pairs = zip(self.boards[: size.stages], self.effects, strict=False)
         tables = [_ranking(board, effects, size.settings) for board, effects in pairs]
         last, notes = tables[-1], self._notes()
@@ -74,7 +74,7 @@ class Ending:
             over = " or ".join(dict.fromkeys(get_kind(kind).nouns.resampled for kind in kinds))
             single = all(len(row.setting.records) == 1 for row in rows)
             if single:
-                over += "; with one seed they leave out how training varies"
+                over += "; with one seed they do not cover variation between seeds"
             else:
                 over += " and over seeds"
             notes.append(f"Intervals: 95%, by a bootstrap over {over}. Differences are paired.")

@@ -15,7 +15,7 @@ POINTS = 400
 
 
 def reliability_bins(confidence: np.ndarray, right: np.ndarray) -> list[Bin]:
-    """Return the bins that have items. confidence: (n,) probabilities. right: (n,) bool, what came true."""
+    """Return the bins that have items. confidence: (n,) probabilities. right: (n,) bool, the outcomes."""
     width = on_scores.ECE_BINS
     place = np.clip(np.ceil(confidence * width).astype(np.int64) - 1, 0, width - 1)
     out = []
@@ -31,8 +31,8 @@ def reliability_bins(confidence: np.ndarray, right: np.ndarray) -> list[Bin]:
 def decision_curves(name: str, scores: np.ndarray, yes: np.ndarray, dense_start: bool) -> tuple[Line, Line]:
     """Return the ROC and the precision-recall curve; equal scores are decided together.
 
-    scores, yes: (n,), the latter bool with at least one True. dense_start: where there are more than POINTS
-    points, those of few false positives are kept closest together, else they are evenly spaced.
+    scores, yes: (n,), the latter bool with at least one True. dense_start: whether a curve of more
+    than POINTS points is thinned least at few false positives; otherwise, evenly.
     """
     order = np.argsort(-scores, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)

@@ -222,7 +222,7 @@ def effects_table(effects: Sequence[Effect], full: bool = False) -> Table:
         "A verdict also needs q <= .05 (Benjamini-Hochberg over the methods).",
     ]
     if not effects:
-        notes = [f"No method has a cell beside one of {NONE} with the same backbone, seed and protocol."]
+        notes = [f"No method has a cell with the same backbone, seed and protocol as a cell of {NONE}."]
     if not full and len({effect.budget for effect in effects}) > 1:
         columns, rows = side_by_side_columns(effects), side_by_side(effects)
         notes.append(

@@ -121,7 +121,7 @@ def _metrics(stored: Stored) -> Table:
         Column("trivial", "trivial answer", "ratio"),
     ]
     notes = [
-        "low, high: the 95% interval by a bootstrap over test items. It is of one seed: without their spread."
+        "low, high: the 95% interval by a bootstrap over test items; one seed, so no variation between seeds."
     ]
     if split is not None:
         notes.append(f"trivial answer: {kind.trivial_notes[split]}")
@@ -132,7 +132,7 @@ def _warnings(stored: Stored) -> list[str]:
     cell = stored.record["cell"]
     lines = [*warnings([stored], reassuring=False), *rehearsal_notes([cell])]
     if sample_size(cell["data"]["source"]) is not None:
-        lines.insert(0, "Trained on a synthetic sample: it is for trying the export, not for photos.")
+        lines.insert(0, "Trained on a synthetic sample: use it to try the export, not on photos.")
     return [markdown(line) for line in lines] or ["None found."]
 
 

@@ -30,7 +30,7 @@ class Points:
 class Figure:
     """A plot. name: of its files. alt: a description in words. draw: draws the figure in a theme.
 
-    vector: whether it has no raster image, only the theme's colours, and a form for telephones.
+    vector: whether it has no raster image, only the theme's colours, and a narrow version for phones.
     """
 
     name: str

@@ -66,7 +66,7 @@ class StageReport:
 
     @cached_property
     def effects(self) -> list[Effect]:
-        """The effects of its methods, first on the metrics that conclusions speak of."""
+        """The effects of its methods, those on the metrics of the conclusions first."""
         return effects(self.board.records, self.board.bootstrap, shown_metrics(self.board.bootstrap.kind))
 
     @cached_property
@@ -78,7 +78,7 @@ class StageReport:
 
     @cached_property
     def compared(self) -> list[Comparison]:
-        """The cells of `best` beside the baseline; none without one."""
+        """Comparison of the cells of `best` with the baseline; empty without one."""
         if self.baseline is None:
             return []
         stored = [self.cells[record["id"]] for record in self.best.records]

@@ -48,7 +48,7 @@ def calibration_section(
     """Return the section of a reliability diagram. summary: what it shows. axes: their titles."""
     error = stage.first(stage.best)["metrics"].get("test", {}).get("ece")
     if not bins or error is None:
-        return Section("Calibration", (Words("The scores of the best cell are no probabilities."),))
+        return Section("Calibration", (Words("The scores of the best cell are not probabilities."),))
     name = stage.named(stage.best, seed=True)
     alt = f"Reliability diagram of {name}{summary}. Expected calibration error {error:.3f}."
     caption = f"{name}. Expected calibration error (15 bins): {error:.3f}. Lines: Wilson's 95% interval."

@@ -32,7 +32,7 @@ def shown_metrics(kind: str, full: bool) -> tuple[str, ...]:
 
 
 def compared_metrics(kind: str, full: bool) -> tuple[str, ...]:
-    """Return the metrics of two runs on subgroups: in tables for people the main ones."""
+    """Return the metrics that two runs are compared by on subgroups. full: all, not just the main ones."""
     known = get_kind(kind)
     if full:
         return metrics_of(kind)
@@ -182,8 +182,8 @@ def difference_table(
 def gap_notes(found: Subgroups) -> list[str]:
     """Return the notes below a table of gaps."""
     return [
-        "gap: the higher value less the lower one. Its interval and p are of the largest of all differences "
-        f"between two subgroups of {FEW_ITEMS} test items and more, because the pair is chosen for it.",
+        "gap: the higher value minus the lower one. Its interval and p are those of the largest difference "
+        f"between any two subgroups of at least {FEW_ITEMS} test items, because the pair is selected for it.",
         f"{DIFFERENT}: beyond chance. The gap of small subgroups is too large on average.",
     ]
 
@@ -192,7 +192,7 @@ def _notes(found: Subgroups) -> list[str]:
     over = get_kind(found.kind).nouns.resampled
     lines = [f"Intervals are 95%, by a bootstrap over {over}, and over seeds if there are several."]
     if any(group.value == UNKNOWN for group in found.groups):
-        lines.append(f"{NO_VALUE}: items without a value; they take no part in gaps.")
+        lines.append(f"{NO_VALUE}: items without a value; gaps ignore them.")
     return lines
 
 

@@ -96,7 +96,7 @@ def _is_empty(table: Table, column: Column) -> bool:
 
 
 def _only_value(table: Table, column: Column) -> str | None:
-    """Return the one value of a column of text in most rows, empty in the others, or None."""
+    """Return the only value of a text column that is filled in at least half of the rows, or None."""
     values = [row[column.key] for row in table.rows if row.get(column.key) not in (None, "")]
     if column.type != "text" or not column.rank or len(set(map(str, values))) != 1:
         return None
@@ -106,7 +106,7 @@ def _only_value(table: Table, column: Column) -> str | None:
 
 
 def _fewer(cells: _Cells, columns: Sequence[Column], width: int) -> tuple[list[Column], list[str]]:
-    """Return the columns that fit, and the keys of those that do not, of low ranks first.
+    """Return the columns that fit, giving room to low ranks first, and the keys of the others.
 
     A value may fit where its interval does not.
     """
@@ -130,7 +130,7 @@ class _Cells:
         self._known: dict[Column, list[str]] = {}
 
     def of(self, column: Column) -> list[str]:
-        """Return the cells of a column, with their spread; values stand under each other."""
+        """Return the cells of a column, with their spread; values are aligned."""
         if column not in self._known:
             self._known[column] = self._made(column)
         return self._known[column]
@@ -180,7 +180,7 @@ def _cut(text: str) -> str:
 
 
 def _drawn(cells: _Cells, columns: Sequence[Column], view: Terminal) -> str:
-    """Return the lines of a table: titles, dashes, rows. rich's own table needs a millisecond for a row."""
+    """Return the lines of a table: titles, dashes, rows. rich's own table takes a millisecond per row."""
     widths = _widths(cells, columns, sys.maxsize if view.wide else view.width)
     titles = [visible(column.title) for column in columns]
     heads = [
@@ -205,7 +205,7 @@ def _drawn(cells: _Cells, columns: Sequence[Column], view: Terminal) -> str:
 def _joined(
     columns: Sequence[Column], widths: Sequence[int], parts: Sequence[str], styles: Sequence[str] = ()
 ) -> str:
-    """Return one line of a row; numbers stand at the right."""
+    """Return one line of a row; numbers are right-aligned."""
     from rich.cells import cell_len
 
     out = []

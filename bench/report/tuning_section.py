@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 MOST = 12
-"""Most methods in a plot of budgets."""
+"""Maximum number of methods in a plot of budgets."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def tuning_section(stage: StageReport) -> Section:
         return Section("Tuning")
     title = get_metric(board.metric).title
     budgets, curves = budget_points(stage), curve_points(tuned)
-    caption = "One line per method; lines of intervals are 95%, of means over seeds."
+    caption = "One line per method, with 95% intervals of means over seeds."
     figures = [
         Figure(
             stage.stem("budget"),

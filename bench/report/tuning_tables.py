@@ -1,4 +1,4 @@
-"""Tables of tuning: what it chose and moved, effects side by side, and orderings of methods."""
+"""Tables of tuning: chosen values and their gain, effects by budget, orderings of methods."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def tuning_table(tuned: Sequence[Tuned], full: bool = False) -> Table:
         "(Dodge et al. 2019), from all trials of a cell; only where they are random.",
         "moved: test of the chosen trial minus test of the default setting, with a 95% interval by a paired "
         "bootstrap; empty where the untuned cells are not stored.",
-        "val - test: how much the validation score of what was chosen promised too much.",
+        "val - test: optimism of the validation score of the chosen setting.",
     )
     return Table("Tuning", columns, rows, notes if tuned else ("No measured cell was tuned: --tune N does.",))
 
@@ -127,7 +127,7 @@ def _budget_columns(budgets: Iterable[Budget]) -> list[Column]:
 
 
 def orderings_table(found: Sequence[Ordering], metric: str) -> Table:
-    """Return a row for each two methods with a verdict at the first or last budget, and its fate."""
+    """Return a row for each pair of methods with a verdict at the first or last budget, and its fate."""
     budgets = sorted({one.budget for one in found})
     pairs: dict[tuple[str, str], dict[Budget, Ordering]] = {}
     for one in found:

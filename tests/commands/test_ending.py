@@ -94,7 +94,7 @@ def test_one_setting_says_so_and_names_what_to_try(
     grid(tmp_path, {"none": 0.5}, seeds=(0,), n=60)
     out, _ = ending(tmp_path, capsys)
     assert "Only one setting was run" in out and "bench list methods --kind multiclass" in out
-    assert "with one seed they leave out how training varies" in " ".join(out.split())
+    assert "with one seed they do not cover variation between seeds" in " ".join(out.split())
 
 
 def test_every_kind_of_task_has_an_ending(

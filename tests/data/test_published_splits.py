@@ -139,7 +139,7 @@ def test_the_check_shows_the_parts_and_their_leaks(
     counts = dict(re.findall(r"^(\S.*?) {2,}(\d+)$", out, re.MULTILINE))
     for what, count in {
         "train": "13",
-        "of these in the validation part": "5",
+        "of these in the validation split": "5",
         "test": "6",
         "classes not in train": "1",
         "test images also in train (leak)": "1",

@@ -8,7 +8,7 @@ from bench.data.check import DataReport
 from bench.data.titles.stage_titles import title_figures
 
 MOST = 20
-"""Most rows of a long table; CSV and JSON have all of them."""
+"""Maximum number of rows of a long table; CSV and JSON have all of them."""
 
 
 def check_tables(report: DataReport, kind: Description, whole: bool = False) -> list[Table]:
@@ -40,7 +40,7 @@ def _summary(report: DataReport, kind: Description) -> Table:
         ("train", len(report.splits["train"])),
     ]
     if report.validation is not None:
-        figures.append(("of these in the validation part", report.validation))
+        figures.append(("of these in the validation split", report.validation))
     figures.append(("test", len(report.splits["test"])))
     figures += kind.check_figures(report)
     figures += [

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.data.corrections import Suspect
 
 SIDE, LINE, GAP, ACROSS, MOST = 112, 13, 6, 8, 96
-"""Pixels of a picture's side, of a line and between pictures; pictures per row, and most per sheet."""
+"""Pixels of a picture's side, of a line and between pictures; pictures per row, maximum per sheet."""
 
 _LETTERS = 18
 _INK, _PAPER, _FIRST, _SECOND = (30, 30, 30), (255, 255, 255), (30, 30, 30), (0, 90, 160)

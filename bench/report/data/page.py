@@ -23,7 +23,7 @@ SHEET = "suspects.png"
 """The contact sheet beside the page."""
 
 NEAR_DUPLICATES, SUSPECTS = 24, 48
-"""Most near duplicates and suspect photos shown."""
+"""Maximum number of near duplicates, and of suspect photos, shown."""
 
 
 def describe_page(view: DataView, judged: Judged | None = None) -> Page:

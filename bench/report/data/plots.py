@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.core.plotting import Theme
 
 BARS = 60
-"""Most classes in a plot; the table has all."""
+"""Maximum number of classes in a plot; the table has all."""
 
 _BOX = (5, 25, 50, 75, 95)
 """Percentiles of a box plot's whiskers, box and median."""
@@ -59,7 +59,7 @@ def bars(names: Sequence[str], counts: Mapping[str, Sequence[int]], what: str) -
 
 
 def sizes(found: Mapping[tuple[int, int], int]) -> Draw:
-    """Draw the numbers of images by (height, width) as areas of dots."""
+    """Draw a dot for each (height, width); its area is the number of images."""
 
     def draw(theme: Theme) -> Figure:
         figure = canvas(theme, 5.4, 4.6)

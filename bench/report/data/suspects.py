@@ -14,9 +14,9 @@ _SCORES = {"precision": "precision", "recall": "recall", "f1": "F1", "auprc": "A
 
 @dataclass(frozen=True)
 class Judged:
-    """Judged labels. images: of the data. rows: number of judged labels.
+    """Judged labels. images: reader of the data's images. rows: number of judged labels.
 
-    suspects: most doubtful first; positions: of the suspects among the examples. found: metrics of
+    suspects: most doubtful first; positions: their positions among the examples. found: metrics of
     `bench.metrics.detection` if the truth is known, else None; truth: the source of the truth. by_class:
     counts of judged and suspect labels.
     """

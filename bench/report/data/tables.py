@@ -46,7 +46,7 @@ class DataView:
 
     @cached_property
     def rows(self) -> np.ndarray:
-        """Positions of the images that decode, are in a split and are not left out for want of a label."""
+        """Positions of the labelled images that decode and are in a split."""
         rows: np.ndarray = np.flatnonzero(self.pixels.ok & self.labels.usable & ~self.parts.unlisted)
         return rows
 
