@@ -271,7 +271,7 @@ def test_show_has_every_metric_and_the_gaps(tmp_path: Path) -> None:
     gaps = {row["metric"]: row for row in rows if "gap" in row}
     assert METRICS["top1_micro"].title in gaps and gaps["top-1"]["gap"] > 0
     shown = run(tmp_path, "show", cell[:10], "--by", "gender").output
-    assert "by gender" in shown and "fewer than 10 items" in shown and "because the pair is chosen" in shown
+    assert "by gender" in shown and "fewer than 10 items" in shown and "because the pair is selected" in shown
 
 
 def test_leaderboards_and_comparisons_by_subgroup(tmp_path: Path) -> None:

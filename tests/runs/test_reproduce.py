@@ -164,8 +164,7 @@ def test_scores_of_another_processor_are_not_called_different(
     )
     second_run(first, nudge(5e-3))
     assert (
-        "on the processor that the cell's record names"
-        in bench("reproduce", cell.id8, "--results", tmp_path).stdout
+        "on the processor that its record names" in bench("reproduce", cell.id8, "--results", tmp_path).stdout
     )
 
 
